@@ -1,0 +1,155 @@
+"""Commands to Redis: the one way in which the rest of the store talks to it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+from app.store.cluster import Cluster
+from app.store.errors import CommandFailed, Redirected, StoreUnavailable
+from app.store.link import Argument, pack
+from app.store.topology import Single, Topology
+from app.store.url import parse_url
+
+_FIRST_PAUSE: Final = 0.02
+_LONGEST_PAUSE: Final = 0.2
+_ASKING: Final = pack(("ASKING",))
+_SCRIPT_CALLS: Final = frozenset({"EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO", "FCALL", "FCALL_RO"})
+
+
+@dataclass(frozen=True)
+class Script:
+    """A Lua script, sent in full only to a server that does not know it yet."""
+
+    name: str
+    text: str
+
+    @cached_property
+    def sha(self) -> str:
+        """The name under which EVALSHA knows it, in hexadecimal."""
+        return hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+
+class Connection:
+    """A lasting connection to one Redis, Sentinel service or Cluster, shared by everything in the process.
+
+    Every call returns or raises within the time-out, whatever the server does; replies are bytes (RESP3: maps are
+    dicts, doubles floats). A call raises StoreUnavailable or, when the command as such is wrong, CommandFailed. Within
+    the time-out it waits for a server that restarts, loads or fails over, and repeats what was certainly not executed,
+    never what may have been.
+
+    In a Cluster the first argument of a command is its key (of EVAL and its kin the first key).
+    """
+
+    def __init__(self, topology: Topology, *, timeout: float) -> None:
+        self.topology = topology
+        self._timeout = timeout
+        self._closed = False
+
+    @classmethod
+    def connect(cls, url: str, *, timeout: float = 1.5, batching: bool = True) -> Connection:
+        """Prepare a connection to `url` (see `parse_url`, which raises ValueError); the first command opens it.
+
+        `timeout` is the total time of any call in seconds; `batching` sends the commands of one turn of the event loop
+        in one write.
+        """
+        parsed = parse_url(url)
+        topology = Cluster if parsed.kind == "cluster" else Single
+        return cls(topology(parsed, timeout=timeout, batching=batching), timeout=timeout)
+
+    async def execute(self, *command: Argument) -> Any:
+        """Run one command and return its reply."""
+        return await self._call(pack(command), _key_of(command), self._deadline())
+
+    async def run(self, script: Script, keys: Sequence[str | bytes], args: Iterable[Argument] = ()) -> Any:
+        """Run a script and return its reply; whether to repeat it after an unknown outcome is up to the caller."""
+        deadline = self._deadline()
+        key = _bytes(keys[0]) if keys else b""
+        rest = (len(keys), *keys, *args)
+        try:
+            return await self._call(pack(("EVALSHA", script.sha, *rest)), key, deadline)
+        except CommandFailed as error:
+            if error.code != "NOSCRIPT":
+                raise
+        return await self._call(pack(("EVAL", script.text, *rest)), key, deadline)
+
+    async def batch(self, commands: Iterable[Sequence[Argument]]) -> list[Any]:
+        """Run many commands at once, each for itself, and return their replies in order.
+
+        A command that failed has its StoreError as its reply; nothing is raised.
+        """
+        deadline = self._deadline()
+        calls = [(pack(tuple(command)), _key_of(command)) for command in commands]
+        return await asyncio.gather(
+            *(self._call(packed, key, deadline) for packed, key in calls), return_exceptions=True
+        )
+
+    async def ping(self) -> None:
+        """Return when Redis answers."""
+        await self.execute("PING")
+
+    async def close(self) -> None:
+        """Close for good; what is under way ends as lost."""
+        self._closed = True
+        self.topology.close()
+        await asyncio.sleep(0)
+
+    def _deadline(self) -> float:
+        return asyncio.get_running_loop().time() + self._timeout
+
+    async def _call(self, packed: bytes, key: bytes, deadline: float) -> Any:
+        link = self.topology.ready(key)
+        if link is None:
+            return await self._call_patiently(packed, key, deadline, None)
+        try:
+            return await link.send(packed, deadline)
+        except StoreUnavailable as error:
+            return await self._call_patiently(packed, key, deadline, error)
+
+    async def _call_patiently(
+        self, packed: bytes, key: bytes, deadline: float, failure: StoreUnavailable | None
+    ) -> Any:
+        now = asyncio.get_running_loop().time
+        pause = 0.0
+        while not self._closed:
+            if failure is not None:
+                self.topology.heed(failure)
+                wait = random.uniform(pause / 2, pause)  # noqa: S311 - jitter
+                if not failure.worth_retrying or now() + wait >= deadline:
+                    raise failure
+                # Nothing waits before the first repetition: a stale connection or a moved slot needs no patience.
+                await asyncio.sleep(wait)
+                pause = min(max(2 * pause, _FIRST_PAUSE), _LONGEST_PAUSE)
+            try:
+                return await self._attempt(packed, key, deadline, failure if isinstance(failure, Redirected) else None)
+            except StoreUnavailable as error:
+                failure = error
+        raise StoreUnavailable("closed", sent=False)
+
+    async def _attempt(self, packed: bytes, key: bytes, deadline: float, redirect: Redirected | None) -> Any:
+        try:
+            async with asyncio.timeout_at(deadline):
+                link = await self.topology.link(key, redirect)
+        except TimeoutError as error:
+            raise StoreUnavailable("timeout", "no connection in time", sent=False) from error
+        if redirect is not None and redirect.asking:
+            # Written together with the command; if it fails so does the command.
+            link.send(_ASKING, deadline).add_done_callback(asyncio.Future.exception)
+        return await link.send(packed, deadline)
+
+
+def _key_of(command: Sequence[Argument]) -> bytes:
+    if len(command) < 2:
+        return b""
+    if str(command[0]).upper() in _SCRIPT_CALLS:
+        return _bytes(command[3]) if int(command[2]) else b""
+    return _bytes(command[1])
+
+
+def _bytes(value: Argument) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()

@@ -1,0 +1,87 @@
+"""What can go wrong between us and Redis.
+
+StoreError
+├── StoreUnavailable   Redis cannot serve now; `sent` says whether the command may have been executed
+│   └── Redirected     another node of the cluster serves this slot (followed inside the store)
+└── CommandFailed      the command as such is wrong: a wrong type, an error in a script; retrying will not help
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# The first word of an error reply -> the label of the outage. Everything here is refused before it changes anything;
+# also in scripts, where Redis looks at memory, disk, role and replicas no later than at the first write.
+_OUTAGES: Final = {
+    "LOADING": "loading",
+    "BUSY": "busy",
+    "MASTERDOWN": "masterdown",
+    "CLUSTERDOWN": "clusterdown",
+    "READONLY": "readonly",
+    "TRYAGAIN": "tryagain",
+    "OOM": "full",
+    "MISCONF": "misconf",
+    "NOREPLICAS": "noreplicas",
+    "NOAUTH": "denied",
+    "WRONGPASS": "denied",
+    "NOPERM": "denied",
+}
+
+_PASSING: Final = frozenset(
+    {"refused", "timeout", "lost", "loading", "busy", "masterdown", "clusterdown", "readonly", "tryagain", "moved"}
+)
+
+
+class StoreError(Exception):
+    """The base of all errors of the store."""
+
+
+class StoreUnavailable(StoreError):
+    """Redis did not serve a command.
+
+    `sent` False: it was certainly not executed. True: the outcome is unknown. `reason` is a label fit for metrics:
+    refused, timeout, lost, protocol, closed, maxclients, moved, or for Redis's own refusals loading, busy, readonly,
+    masterdown, clusterdown, tryagain, full, misconf, noreplicas, denied.
+    """
+
+    def __init__(self, reason: str, detail: str = "", *, sent: bool) -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.sent = sent
+
+    @property
+    def worth_retrying(self) -> bool:
+        """Whether the same command may succeed a moment later and cannot have been executed already."""
+        return not self.sent and self.reason in _PASSING
+
+
+class Redirected(StoreUnavailable):
+    """The slot is served by, or (`asking`) is just moving to, the node at `address`: "host:port" as Redis says it."""
+
+    def __init__(self, address: str, slot: int, *, asking: bool) -> None:
+        super().__init__("moved", f"slot {slot} to {address}", sent=False)
+        self.address = address
+        self.slot = slot
+        self.asking = asking
+
+
+class CommandFailed(StoreError):
+    """Redis answered with an error of the command itself; `code` is its first word (ERR, WRONGTYPE, NOSCRIPT, ...)."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.code = text.partition(" ")[0]
+
+
+def error_of_reply(text: str) -> StoreError:
+    """Turn the text of an error reply into the error to raise."""
+    code, _, rest = text.partition(" ")
+    slot, _, address = rest.partition(" ")
+    if code in ("MOVED", "ASK") and slot.isdigit():
+        return Redirected(address, int(slot), asking=code == "ASK")
+    if rest.startswith("max number of clients"):
+        return StoreUnavailable("maxclients", text, sent=False)
+    if code in _OUTAGES:
+        # A script is only refused a key or channel when it gets there, so it may have written before.
+        return StoreUnavailable(_OUTAGES[code], text, sent=code == "NOPERM" and "script" in text)
+    return CommandFailed(text)

@@ -1,0 +1,200 @@
+"""Which server takes a command: the only one, or the primary that the sentinels name. `cluster` is the third way."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol
+
+from app.store.errors import Redirected, StoreError, StoreUnavailable
+from app.store.link import Link, Pushed, open_link, pack
+from app.store.url import Address, Login, RedisURL
+
+logger = logging.getLogger(__name__)
+
+# A silent sentinel or cluster node must leave time to ask the next one.
+SHARE_OF_TIMEOUT: Final = 3
+
+
+class Topology(Protocol):
+    """The way from a key, or a channel, to a link to the server in charge."""
+
+    def ready(self, key: bytes) -> Link | None:
+        """The open link for a key, if there is one."""
+
+    async def link(self, key: bytes, redirect: Redirected | None = None) -> Link:
+        """The link for a key, opened if need be; raises StoreUnavailable, never with `sent`."""
+
+    def heed(self, error: StoreUnavailable) -> None:
+        """Learn from a command that failed."""
+
+    async def home(self, channel: bytes, *, fresh: bool) -> Address:
+        """Who serves a sharded channel: an opaque value for `dial`. `fresh`: do not trust what is known."""
+
+    async def dial(self, home: Address, on_push: Pushed) -> Link:
+        """A link of the caller's own; raises StoreUnavailable."""
+
+    def close(self) -> None:
+        """Abort all links but those dialled."""
+
+
+class Node:
+    """The shared link to one server, opened when first needed and again after a loss, one attempt at a time."""
+
+    def __init__(self, name: str, dial: Callable[[], Awaitable[Link]]) -> None:
+        self._name = name
+        self._dial = dial
+        self._link: Link | None = None
+        self._dialling: asyncio.Task[Link] | None = None
+        self._away = False
+
+    @property
+    def ready(self) -> Link | None:
+        return self._link if self._link is not None and self._link.usable else None
+
+    async def link(self) -> Link:
+        if self.ready is not None:
+            return self.ready
+        if self._dialling is None:
+            # In a context of its own: the link outlives the request that happens to need it first.
+            self._dialling = asyncio.get_running_loop().create_task(self._open(), context=contextvars.Context())
+            self._dialling.add_done_callback(self._opened)
+        dialling = self._dialling
+        await asyncio.wait((dialling,))
+        if dialling.cancelled():
+            raise StoreUnavailable("closed", sent=False)
+        return dialling.result()
+
+    def retire(self) -> None:
+        if self._link is not None:
+            self._link.retire()
+
+    def close(self) -> None:
+        if self._dialling is not None:
+            self._dialling.cancel()
+        if self._link is not None:
+            self._link.on_lost = None
+            self._link.abort()
+
+    async def _open(self) -> Link:
+        link = await self._dial()
+        link.on_lost = self._lost
+        return link
+
+    def _opened(self, dialling: asyncio.Task[Link]) -> None:
+        self._dialling = None
+        if dialling.cancelled():
+            return
+        if error := dialling.exception():
+            self._note(away=True, why=str(error))
+            return
+        self._link = dialling.result()
+        self._note(away=False, why="")
+
+    def _lost(self) -> None:
+        self._note(away=True, why="the connection was lost")
+
+    def _note(self, *, away: bool, why: str) -> None:
+        if away and not self._away:
+            logger.warning("redis is away", extra={"server": self._name, "reason": why})
+        elif self._away and not away:
+            logger.info("redis is back", extra={"server": self._name})
+        self._away = away
+
+
+class Single:
+    """One server for everything, found anew for each link: a fixed address, or the primary of a Sentinel service."""
+
+    def __init__(self, url: RedisURL, *, timeout: float, batching: bool) -> None:
+        self._url = url
+        self._timeout = timeout
+        self._batching = batching
+        self._sentinels = list(url.addresses)
+        self._node = Node(url.service or str(url.addresses[0]), self._open)
+
+    def ready(self, key: bytes) -> Link | None:
+        return self._node.ready
+
+    async def link(self, key: bytes, redirect: Redirected | None = None) -> Link:
+        return await self._node.link()
+
+    def heed(self, error: StoreUnavailable) -> None:
+        # After a failover the old primary is a replica, and a name may lead to another server now.
+        if error.reason in ("readonly", "masterdown"):
+            self._node.retire()
+
+    async def home(self, channel: bytes, *, fresh: bool) -> Address:
+        return self._url.addresses[0]
+
+    async def dial(self, home: Address, on_push: Pushed) -> Link:
+        return await self._open(on_push)
+
+    def close(self) -> None:
+        self._node.close()
+
+    async def _open(self, on_push: Pushed | None = None) -> Link:
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._open_primary(on_push)
+        except TimeoutError as error:
+            raise StoreUnavailable("timeout", "no primary found in time", sent=False) from error
+
+    async def _open_primary(self, on_push: Pushed | None) -> Link:
+        address = self._url.addresses[0] if self._url.kind == "standalone" else await self._ask_sentinels()
+        link = await open_link(
+            address,
+            self._url.login,
+            timeout=self._timeout,
+            batching=self._batching,
+            linger=self._timeout,
+            on_push=on_push,
+        )
+        if self._url.kind == "sentinel" and await self._role(link) != b"master":
+            link.abort()
+            raise StoreUnavailable("readonly", f"{address} is not the primary any more", sent=False)
+        return link
+
+    async def _ask_sentinels(self) -> Address:
+        failure = StoreUnavailable("refused", "no sentinel answers", sent=False)
+        for sentinel in list(self._sentinels):
+            try:
+                return await self._ask(sentinel)
+            except StoreUnavailable as error:
+                failure = error
+                # The next search begins with one that answered.
+                self._sentinels.remove(sentinel)
+                self._sentinels.append(sentinel)
+        raise failure
+
+    async def _ask(self, sentinel: Address) -> Address:
+        reply = await ask(
+            sentinel,
+            self._url.sentinel_login,
+            ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._url.service),
+            timeout=self._timeout / SHARE_OF_TIMEOUT,
+        )
+        match reply:
+            case [bytes() as host, bytes() as port] if port.isdigit():
+                return Address(host.decode(), int(port))
+        raise StoreUnavailable("refused", f"sentinel {sentinel} knows no service {self._url.service!r}", sent=False)
+
+    async def _role(self, link: Link) -> Any:
+        deadline = asyncio.get_running_loop().time() + self._timeout
+        try:
+            return (await link.send(pack(("ROLE",)), deadline))[0]
+        except BaseException:
+            link.abort()
+            raise
+
+
+async def ask(address: Address, login: Login, command: tuple[str, ...], *, timeout: float) -> Any:
+    """Put one question to a server over a link of its own; raises StoreUnavailable, never with `sent`."""
+    link = await open_link(address, login, timeout=timeout)
+    try:
+        return await link.send(pack(command), asyncio.get_running_loop().time() + timeout)
+    except StoreError as error:
+        raise StoreUnavailable("refused", f"{address}: {error}", sent=False) from error
+    finally:
+        link.abort()

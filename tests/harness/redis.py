@@ -1,0 +1,259 @@
+"""Real Redis servers for tests: start, kill, stop, restart, and everything else that happens to them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, NoReturn, Self
+
+import pytest
+import trustme
+
+from app.store.embedded import die_with_parent, find_server
+from app.store.errors import StoreUnavailable
+from app.store.topology import ask
+from app.store.url import Address, Login
+
+LOOPBACK: Final = "127.0.0.1"
+_POLL: Final = 0.01
+# Generous: it only bounds the wait when a server never comes up, on a machine that may be busy.
+_PATIENCE: Final = 20.0
+
+
+def absent(what: str) -> NoReturn:
+    """Skip the test because something is not there, or fail it where everything has to be there (CI=true)."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"CI=true allows no skip: {what}")
+    pytest.skip(what)
+
+
+def server_binary() -> Path:
+    """The server under test: `JOIN_SESSION_TEST_REDIS`, else redis-server, else what the service embeds."""
+    if chosen := os.environ.get("JOIN_SESSION_TEST_REDIS"):
+        return Path(chosen)
+    found = shutil.which("redis-server")
+    return Path(found) if found else find_server()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def until(condition: Any, what: str) -> Any:
+    """Wait until the coroutine function `condition` returns something true, and return it."""
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            while not (result := await condition()):  # noqa: ASYNC110 - another process is watched
+                await asyncio.sleep(_POLL)
+            return result
+    except TimeoutError:
+        raise AssertionError(f"waited {_PATIENCE} s in vain until {what}") from None
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """Files of a fresh certificate authority and a server certificate for loopback."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+
+    @classmethod
+    def create(cls, directory: Path) -> Certificates:
+        authority = trustme.CA()
+        issued = authority.issue_cert(LOOPBACK, "localhost")
+        files = cls(directory / "ca.pem", directory / "cert.pem", directory / "key.pem")
+        authority.cert_pem.write_to_path(str(files.ca))
+        issued.cert_chain_pems[0].write_to_path(str(files.certificate))
+        issued.private_key_pem.write_to_path(str(files.key))
+        return files
+
+
+class RedisServer:
+    """One server process on a loopback port, or a unix socket, in a directory that survives `kill` and `restart`.
+
+    `config` are lines of redis.conf as name -> value; `users` are ACL rules ("app on >secret ~js:* &js:* +@all"): with
+    any, the default user is off.
+    """
+
+    def __init__(
+        self,
+        *,
+        unix: bool = False,
+        tls: bool = False,
+        aof: bool = False,
+        maxmemory: str | None = None,
+        users: Sequence[str] = (),
+        config: Mapping[str, str] | None = None,
+        arguments: Sequence[str] = (),
+    ) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="join-session-test-"))
+        self.port = 0 if unix else free_port()
+        self.certificates = Certificates.create(self.directory) if tls else None
+        self._unix = unix
+        self._users = users
+        self._arguments = arguments
+        self._config = {
+            "save": '""',
+            "appendonly": "yes" if aof else "no",
+            "appendfsync": "always",
+            "repl-diskless-sync-delay": "0",
+            **({"maxmemory": maxmemory} if maxmemory else {}),
+            **(config or {}),
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> Address:
+        return Address(str(self.directory / "redis.sock"), 0) if self._unix else Address(LOOPBACK, self.port)
+
+    def url(self, credentials: str = "", db: int = 0) -> str:
+        """The URL of this server, `credentials` as "user:password"."""
+        login = f"{credentials}@" if credentials else ""
+        if self._unix:
+            return f"unix://{login}{self.address.host}?db={db}"
+        if self.certificates is None:
+            return f"redis://{login}{LOOPBACK}:{self.port}/{db}"
+        return f"rediss://{login}{LOOPBACK}:{self.port}/{db}?ssl_ca_certs={self.certificates.ca}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    async def start(self) -> Self:
+        """Start and wait until it serves commands."""
+        self._write_config()
+        self._launch()
+        await until(self._answers, f"the server on {self.address} answers: {self._log_tail()}")
+        return self
+
+    async def stop(self) -> None:
+        """End it for good and remove its directory."""
+        self.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def kill(self) -> None:
+        """kill -9, and gone when this returns."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def pause(self) -> None:
+        """SIGSTOP: the kernel still accepts connections, nobody answers."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    async def restart(self, *, with_data: bool = True) -> None:
+        """kill -9 and start again; only with `aof` is there any data to keep."""
+        self.kill()
+        if not with_data:
+            shutil.rmtree(self.directory / "appendonlydir", ignore_errors=True)
+        await self.start()
+
+    async def call(self, *command: str | int) -> Any:
+        """Run a command as the administrator, over a connection of its own."""
+        return await ask(self.address, self._login, tuple(str(part) for part in command), timeout=5)
+
+    async def __aenter__(self) -> Self:
+        try:
+            return await self.start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    @cached_property
+    def _login(self) -> Login:
+        tls = ssl.create_default_context(cafile=str(self.certificates.ca)) if self.certificates else None
+        return Login("harness", "harness", 0, tls) if self._users else Login(tls=tls)
+
+    def _launch(self) -> None:
+        with (self.directory / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [server_binary(), self.directory / "redis.conf", *self._arguments],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                preexec_fn=die_with_parent(),
+            )
+
+    async def _answers(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            raise AssertionError(f"the server ended with {self._process.returncode}: {self._log_tail()}")
+        try:
+            answer = await ask(self.address, self._login, ("PING",), timeout=1)
+        except StoreUnavailable:
+            return False
+        return bool(answer == b"PONG")
+
+    def _write_config(self) -> None:
+        place = {"dir": str(self.directory), "bind": LOOPBACK, "port": str(self.port)}
+        if self._unix:
+            place["unixsocket"] = self.address.host
+        if self.certificates is not None:
+            place |= {
+                "port": "0",
+                "tls-port": str(self.port),
+                "tls-cert-file": str(self.certificates.certificate),
+                "tls-key-file": str(self.certificates.key),
+                "tls-ca-cert-file": str(self.certificates.ca),
+                "tls-auth-clients": "no",
+            }
+        lines = [f"{name} {value}" for name, value in (place | self._config).items()]
+        if self._users:
+            lines += [
+                "user default off",
+                "user harness on >harness ~* &* +@all",
+                *(f"user {rule}" for rule in self._users),
+            ]
+        (self.directory / "redis.conf").write_text("\n".join(lines) + "\n")
+
+    def _log_tail(self) -> str:
+        return (self.directory / "log").read_text(errors="replace")[-600:]
+
+
+async def require_tls() -> None:
+    """Skip unless the server binary can speak TLS."""
+    with tempfile.TemporaryDirectory() as directory:
+        probe = await asyncio.create_subprocess_exec(
+            server_binary(),
+            "--port",
+            "0",
+            "--tls-port",
+            "1",
+            "--dir",
+            directory,
+            "--daemonize",
+            "no",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+        )
+        output, _ = await probe.communicate()
+    # It ends either way: for want of TLS, or of a certificate.
+    if b"No tls-cert-file" not in output:
+        absent(f"{server_binary()} is built without TLS")
