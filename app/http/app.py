@@ -1,0 +1,60 @@
+"""The public Quart application."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from quart import Quart, Response, request
+
+from app.http.addresses import ClientAddresses
+from app.http.answers import install_error_answers
+from app.http.sessions import Limits, SessionAPI, SessionIDConverter
+from app.sessions.service import SessionService
+
+__all__ = ["create_app"]
+
+_BODY_TIMEOUT: Final = 5.0
+
+
+def create_app(
+    service: SessionService, addresses: ClientAddresses, limits: Limits, *, allowed_origins: Sequence[str] = ()
+) -> Quart:
+    """The application that serves the session API; see the wire contract in the API documents."""
+    app = Quart("join-session", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = limits.movies_body
+    app.config["BODY_TIMEOUT"] = _BODY_TIMEOUT
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+    app.url_map.converters["session_id"] = SessionIDConverter
+    install_error_answers(app)
+    app.register_blueprint(SessionAPI(service, addresses, limits).blueprint())
+
+    @app.after_request
+    async def finish(response: Response) -> Response:
+        if request.method == "OPTIONS" and response.status_code == 200:
+            response.status_code = 204
+            response.set_data(b"")
+            response.headers.pop("Content-Type", None)
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        _allow_origin(response, allowed_origins)
+        return response
+
+    return app
+
+
+def _allow_origin(response: Response, allowed_origins: Sequence[str]) -> None:
+    """The CORS headers (https://fetch.spec.whatwg.org/#http-cors-protocol) for origins on the list, else none."""
+    if not allowed_origins:
+        return
+    response.headers.add("Vary", "Origin")
+    origin = request.headers.get("Origin")
+    if origin not in allowed_origins:
+        return
+    response.headers["Access-Control-Allow-Origin"] = origin
+    if "Access-Control-Request-Method" in request.headers:
+        response.headers["Access-Control-Allow-Methods"] = response.headers.get("Allow", "")
+        response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Idempotency-Key, If-None-Match"
+        response.headers["Access-Control-Max-Age"] = "600"
+    else:
+        response.headers["Access-Control-Expose-Headers"] = "ETag, Location, Retry-After, X-Error-Code"

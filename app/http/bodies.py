@@ -1,0 +1,85 @@
+"""What requests bring along: bodies, tokens and idempotency keys."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Final, TypeVar, cast
+
+import orjson
+from quart import request
+
+from app.sessions.errors import SessionError
+from app.sessions.payloads import Payload, parse
+
+__all__ = ["bearer_token", "idempotency_key", "read_body", "read_payload", "read_session_id"]
+
+_KEY: Final = re.compile(r"[\x21-\x7e]{1,128}")
+
+P = TypeVar("P", bound=Payload)
+
+
+async def read_body(limit: int) -> bytes:
+    """The request's body; refuses one of more than ``limit`` bytes, before reading it where its length is told."""
+    if (request.content_length or 0) > limit:
+        raise SessionError("payload-too-large")
+    body = cast("bytes", await request.get_data(cache=False))
+    if len(body) > limit:
+        raise SessionError("payload-too-large")
+    return body
+
+
+async def read_payload(model: type[P], limit: int, **fields: Any) -> P:
+    """The body as the ``model``, with ``fields`` that the path or the headers give; an empty body is an object."""
+    body = await read_body(limit)
+    try:
+        data = orjson.loads(body) if body.strip() else {}
+    except orjson.JSONDecodeError:
+        raise SessionError("invalid-payload", "The body must be JSON") from None
+    if not isinstance(data, dict):
+        raise SessionError("invalid-payload", "The body must be a JSON object")
+    return parse(model, data | {name: value for name, value in fields.items() if value is not None})
+
+
+def bearer_token() -> str | None:
+    """The token of the ``Authorization`` header, None without one; a malformed one is a bad token."""
+    header = request.headers.get("Authorization")
+    if header is None:
+        return None
+    scheme, _, token = header.strip().partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else header
+
+
+def idempotency_key() -> str | None:
+    """The ``Idempotency-Key`` header."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not _KEY.fullmatch(key):
+        raise SessionError("invalid-payload", "Idempotency-Key: must be 1 to 128 visible ASCII characters")
+    return key
+
+
+def read_session_id(body: bytes) -> str:
+    """The ``sessionID`` in the body of a join request; raises ``session-id-required`` for anything that has none.
+
+    A JSON integer other than zero is taken as its decimal string.
+    """
+    try:
+        data = json.loads(body.decode("utf-8"), parse_int=_Integer, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        raise SessionError("session-id-required") from None
+    session_id = data.get("sessionID") if isinstance(data, dict) else None
+    if not isinstance(session_id, str) or not session_id.strip():
+        raise SessionError("session-id-required")
+    if isinstance(session_id, _Integer) and not session_id.strip("-0"):
+        raise SessionError("session-id-required")
+    return session_id.strip()
+
+
+class _Integer(str):
+    """A JSON integer as it was written: it may have more digits than Python reads."""
+
+    __slots__ = ()
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"not JSON: {constant}")

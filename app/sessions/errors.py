@@ -1,0 +1,67 @@
+"""The errors that clients see: one tree for both transports.
+
+Every error has a stable machine ``code``, an HTTP status, a message for people and says whether a repeat may help::
+
+    SessionError(code, message=None, retry_after=None)
+
+``CATALOGUE`` is the whole list; the API documents show it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["CATALOGUE", "ErrorKind", "SessionError"]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorKind:
+    """One row of the catalogue."""
+
+    status: int
+    message: str
+    retryable: bool = False
+
+
+CATALOGUE: Final[dict[str, ErrorKind]] = {
+    "session-id-required": ErrorKind(400, "sessionID is required"),
+    "invalid-payload": ErrorKind(400, "Invalid payload"),
+    "unknown-event": ErrorKind(400, "Unknown event"),
+    "unauthorized": ErrorKind(401, "A valid token is required"),
+    "forbidden": ErrorKind(403, "Not allowed"),
+    "not-found": ErrorKind(404, "Not found"),
+    "session-not-found": ErrorKind(404, "Session not found or has expired"),
+    "movie-not-found": ErrorKind(404, "Movie not found"),
+    "participant-not-found": ErrorKind(404, "Participant not found"),
+    "method-not-allowed": ErrorKind(405, "Method not allowed"),
+    "request-timeout": ErrorKind(408, "Request timed out", retryable=True),
+    "session-full": ErrorKind(409, "Session is full"),
+    "session-locked": ErrorKind(409, "Session is locked"),
+    "not-joined": ErrorKind(409, "Join the session first"),
+    "limit-reached": ErrorKind(409, "Limit reached"),
+    "payload-too-large": ErrorKind(413, "Request body too large"),
+    "idempotency-mismatch": ErrorKind(422, "Idempotency key was used with another request"),
+    "too-many-requests": ErrorKind(429, "Too many requests", retryable=True),
+    "join-failed": ErrorKind(500, "Failed to join session", retryable=True),
+    "internal-error": ErrorKind(500, "Internal error"),
+    "unavailable": ErrorKind(503, "Service unavailable", retryable=True),
+    "outcome-unknown": ErrorKind(503, "The outcome is unknown; repeat with the same idempotency key", retryable=True),
+    "codes-exhausted": ErrorKind(503, "No session codes are free", retryable=True),
+}
+
+
+class SessionError(Exception):
+    """A request that cannot be fulfilled, in terms of the catalogue.
+
+    ``message`` replaces the catalogue's text where more can be said; ``retry_after`` is in seconds.
+    """
+
+    def __init__(self, code: str, message: str | None = None, *, retry_after: float | None = None) -> None:
+        kind = CATALOGUE[code]
+        self.code = code
+        self.message = message or kind.message
+        self.status = kind.status
+        self.retryable = kind.retryable
+        self.retry_after = retry_after
+        super().__init__(f"{code}: {self.message}")

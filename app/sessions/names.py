@@ -1,0 +1,33 @@
+"""Names that people give themselves, and other short texts that others will see."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Final
+
+__all__ = ["MAX_NAME", "clean_text"]
+
+MAX_NAME: Final = 40
+
+# Unicode's bidirectional embeddings, overrides and isolates (UAX #9): they can reorder what stands around a name.
+_BIDI_CONTROLS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_REFUSED_CATEGORIES: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_INVISIBLE_CATEGORIES: Final = frozenset({"Cf", "Zs", "Mn", "Me"})
+
+
+def clean_text(text: str, longest: int) -> str:
+    """``text`` in NFC and trimmed, at most ``longest`` code points; "" for nothing but white space.
+
+    Raises ``ValueError`` for what must not be shown to others: control characters, line separators, lone surrogates,
+    bidirectional overrides, and texts in which nothing is visible. Such texts are refused, never repaired.
+    """
+    if len(text) > 4 * longest:
+        raise ValueError(f"must be at most {longest} characters")
+    if any(character in _BIDI_CONTROLS or unicodedata.category(character) in _REFUSED_CATEGORIES for character in text):
+        raise ValueError("must not contain control characters")
+    cleaned = unicodedata.normalize("NFC", text).strip()
+    if len(cleaned) > longest:
+        raise ValueError(f"must be at most {longest} characters")
+    if cleaned and all(unicodedata.category(character) in _INVISIBLE_CATEGORIES for character in cleaned):
+        raise ValueError("must contain a visible character")
+    return cleaned

@@ -1,0 +1,172 @@
+"""What clients send: the models that both transports validate with and that the documents are made from."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, TypeVar
+
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+
+from app.sessions.errors import SessionError
+from app.sessions.names import MAX_NAME, clean_text
+
+__all__ = [
+    "AddMovies",
+    "CreateSession",
+    "JoinOptions",
+    "KickParticipant",
+    "MovieDetails",
+    "MovieReference",
+    "NoArguments",
+    "Payload",
+    "TransferHost",
+    "UpdateSession",
+    "Vote",
+    "parse",
+]
+
+MAX_ID: Final = 64
+
+
+def _text(longest: int) -> AfterValidator:
+    return AfterValidator(lambda text: clean_text(text, longest))
+
+
+def _id(text: str) -> str:
+    """Ids stand in paths of URLs and between the parts of an entry in the store."""
+    if text != clean_text(text, MAX_ID) or "|" in text or "/" in text or text in (".", ".."):
+        raise ValueError("must be trimmed and without '|' and '/'")
+    return text
+
+
+def _https(url: str) -> str:
+    if not url.startswith("https://") or any(character <= " " or character in "\"'<>\\`" for character in url):
+        raise ValueError("must be an https URL")
+    return clean_text(url, 2048)
+
+
+Id = Annotated[str, Field(min_length=1, max_length=MAX_ID), AfterValidator(_id)]
+MovieID = Annotated[Id, Field(validation_alias=AliasChoices("movieID", "movie_id"), serialization_alias="movieID")]
+ParticipantID = Annotated[
+    Id, Field(validation_alias=AliasChoices("participantID", "participant_id"), serialization_alias="participantID")
+]
+Key = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")]
+
+
+class Payload(BaseModel):
+    """Base of all: camelCase on the wire, no coercion between types, unknown fields ignored."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="ignore",
+        frozen=True,
+        alias_generator=to_camel,
+        populate_by_name=True,
+        hide_input_in_errors=True,
+    )
+
+
+class Mutation(Payload):
+    """A change. ``mid`` is its idempotency key: repeated with the same key, it is done once and answered alike."""
+
+    mid: Key | None = None
+
+
+class MovieDetails(Payload):
+    """A movie as its adder describes it. ``id`` is the client's own, unique in the session."""
+
+    id: Id
+    title: Annotated[str, Field(min_length=1), _text(200)]
+    year: Annotated[int, Field(ge=1850, le=2200)] | None = None
+    poster_url: Annotated[str, Field(max_length=2048), AfterValidator(_https)] | None = None
+    overview: Annotated[str, _text(1000)] | None = None
+    genres: Annotated[list[Annotated[str, Field(min_length=1), _text(40)]], Field(max_length=20)] | None = None
+
+
+class CreateSession(Payload):
+    """Body of ``POST /api/session/create``; everything is optional."""
+
+    title: Annotated[str, _text(100)] | None = None
+    ttl_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    capacity: Annotated[int, Field(ge=1)] | None = None
+    movies: Annotated[list[MovieDetails], Field(max_length=10_000)] = []
+    leaver_ratings: Annotated[str, Field(pattern="^(keep|drop)$")] | None = None
+
+
+class JoinOptions(Payload):
+    """Second argument of ``join-session``."""
+
+    name: Annotated[str, _text(MAX_NAME)] | None = None
+    token: Annotated[str, Field(max_length=256)] | None = None
+
+
+class AddMovies(Mutation):
+    """Payload of ``add-movie``: many under ``movies``, or one movie itself."""
+
+    movies: Annotated[list[MovieDetails], Field(min_length=1, max_length=10_000)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "movies" not in data and "id" in data:
+            return {"movies": [data], "mid": data.get("mid")}
+        return data
+
+
+class MovieReference(Mutation):
+    """Payload of ``remove-movie`` and ``withdraw-vote``."""
+
+    movie_id: MovieID
+
+
+class Vote(Mutation):
+    """Payload of ``vote``: 1 is a veto, 5 the best."""
+
+    movie_id: MovieID
+    rating: Annotated[int, Field(ge=1, le=5)]
+
+
+class UpdateSession(Mutation):
+    """Payload of ``update-session``: at least one of them; a title of null takes the title away."""
+
+    title: Annotated[str, _text(100)] | None = None
+    capacity: Annotated[int, Field(ge=1)] | None = None
+    locked: bool | None = None
+    ttl_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> UpdateSession:
+        if not self.model_fields_set & {"title", "capacity", "locked", "ttl_seconds"}:
+            raise ValueError("nothing to change")
+        return self
+
+
+class KickParticipant(Mutation):
+    """Payload of ``kick-participant``; with ``ban`` the participant's token is void for this session."""
+
+    participant_id: ParticipantID
+    ban: bool = False
+
+
+class TransferHost(Mutation):
+    """Payload of ``transfer-host``."""
+
+    participant_id: ParticipantID
+
+
+class NoArguments(Mutation):
+    """Payload of ``leave-session`` and ``end-session``: nothing but perhaps an idempotency key."""
+
+
+P = TypeVar("P", bound=Payload)
+
+
+def parse(model: type[P], data: Any) -> P:
+    """``data`` as the ``model``; raises ``invalid-payload`` that names the first wrong field, never its value."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        reason = first["msg"].removeprefix("Value error, ")
+        raise SessionError("invalid-payload", f"{where}: {reason}" if where else reason) from None

@@ -1,0 +1,59 @@
+"""What the service needs of the outside: the truth about sessions, and the budgets of addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from app.sessions.model import Session
+
+__all__ = ["Budgets", "SessionStore", "Usage"]
+
+
+class SessionStore(Protocol):
+    """Sessions in Redis. All methods raise ``SessionError``: ``unavailable`` when nothing was changed for certain,
+    ``outcome-unknown`` when it is not known whether it was, and what the scripts refuse."""
+
+    async def read(self, code: str) -> Session | None:
+        """The newest version, None when there is no such session."""
+
+    async def create(self, codes: Sequence[str], call: Mapping[str, Any]) -> str | None:
+        """Makes a session under the first of ``codes`` that is free; the code, or None when all are taken.
+
+        Where the session of the same instance exists under one of them, that is the one."""
+
+    async def change(self, script: str, code: str, call: Mapping[str, Any]) -> list[Any]:
+        """Runs one atomic step on a session; what it replies after its "ok"."""
+
+    async def count(self) -> int:
+        """How many sessions are live."""
+
+    async def claim_creation(self, digest: str, plan: str) -> str:
+        """The plan that was the first to be claimed for an idempotency key of ``create``: ours or an earlier one."""
+
+    async def remember_creation(self, digest: str, plan: str) -> None:
+        """Replaces the plan that was claimed."""
+
+    async def forget_recoveries(self, recovery_ids: Sequence[str]) -> None:
+        """Makes recovery ids unknown."""
+
+
+class Usage(NamedTuple):
+    """How often an address, and the whole deployment, did something within a minute, and what is left of the minute."""
+
+    address: int
+    total: int
+    seconds_left: float
+
+
+class Budgets(Protocol):
+    """Counters by client address that all replicas share. ``address`` is never stored in clear."""
+
+    async def misses(self, address: str) -> Usage:
+        """Failed look-ups so far."""
+
+    async def add_miss(self, address: str) -> Usage:
+        """Counts a failed look-up."""
+
+    async def add_create(self, address: str) -> Usage:
+        """Counts a session created."""

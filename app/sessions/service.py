@@ -1,0 +1,413 @@
+"""The use cases: one method each, for both transports."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from app.sessions.codes import CodeSpace
+from app.sessions.errors import SessionError
+from app.sessions.model import Session
+from app.sessions.payloads import (
+    AddMovies,
+    CreateSession,
+    JoinOptions,
+    KickParticipant,
+    MovieDetails,
+    MovieReference,
+    TransferHost,
+    UpdateSession,
+    Vote,
+)
+from app.sessions.permissions import PERMISSIONS, Action
+from app.sessions.ports import Budgets, SessionStore, Usage
+from app.sessions.tokens import Credential, TokenSigner
+
+__all__ = ["Access", "Client", "Created", "Joined", "Rules", "SessionService"]
+
+# An id of 15 characters out of 32 has 75 random bits; digits and lower case only, as tokens and keys expect.
+_ID_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+
+# Once the whole deployment's budget of failed look-ups is spent, an address has this part of its own.
+_SHRUNK: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The limits of this deployment, in the terms of the settings of the same names; times in seconds."""
+
+    lifetime: float
+    max_lifetime: float
+    code_rest: float
+    capacity: int
+    max_capacity: int
+    max_movies: int
+    max_movies_bytes: int
+    grace: float
+    leaver_ratings: str
+    second_connection: str
+    miss_budget: int
+    miss_budget_total: int
+    create_budget: int
+    max_sessions: int
+
+
+@dataclass(slots=True)
+class Client:
+    """Who asks, for the budgets. A socket keeps its own count of failed look-ups, too."""
+
+    address: str
+    unlimited: bool = False
+    socket_misses: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A genuine credential for the session under a code."""
+
+    code: str
+    credential: Credential
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    session: Session
+    host_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """``stay`` names the time since the participant joined; after a removal and a return it is another one.
+
+    ``expires_at`` is in Unix milliseconds; ``votes`` are the participant's own, by movie.
+    """
+
+    access: Access
+    participant: str
+    stay: int
+    expires_at: int
+    version: int
+    token: str
+    votes: dict[str, int]
+
+
+class SessionService:
+    """Sessions, as people use them. Every method raises ``SessionError`` for what cannot be done."""
+
+    def __init__(
+        self,
+        store: SessionStore,
+        budgets: Budgets,
+        codes: CodeSpace,
+        signer: TokenSigner,
+        rules: Rules,
+        *,
+        new_id: Callable[[], str] | None = None,
+    ) -> None:
+        self._store = store
+        self._budgets = budgets
+        self._codes = codes
+        self._signer = signer
+        self._rules = rules
+        self._new_id = new_id or _random_id
+
+    async def create(self, payload: CreateSession, client: Client, key: str | None = None) -> Created:
+        """Makes a session under a free code; with an idempotency key the same one again."""
+        rules = self._rules
+        call: dict[str, Any] = {
+            "instance": self._new_id(),
+            "epoch": self._new_id(),
+            "lifetime": _milliseconds(self._lifetime(payload.ttl_seconds) or rules.lifetime),
+            "max_lifetime": _milliseconds(rules.max_lifetime),
+            "rest": _milliseconds(rules.code_rest),
+            "capacity": self._capacity(payload.capacity) or rules.capacity,
+            "leavers": payload.leaver_ratings or rules.leaver_ratings,
+            "title": payload.title or None,
+            "movies": self._movies(payload.movies),
+        }
+        if key is not None:
+            return await self._create_once(payload, call, client, key)
+        await self._allow_creation(client)
+        code = await self._reserve(call)
+        return await self._created(code, call["instance"])
+
+    async def look_up(self, text: str, client: Client) -> Session:
+        """The session that a person means by ``text``; failed look-ups are counted against the client's budget."""
+        code = self._codes.parse(text)
+        if code is None:
+            raise SessionError("session-not-found")
+        await self._check_budget(client)
+        session = await self._store.read(code)
+        if session is None:
+            await self._miss(client)
+            raise SessionError("session-not-found")
+        return session
+
+    async def access(self, text: str, token: str | None, client: Client) -> Access:
+        """What a token allows in the session that ``text`` means. A bad token counts as a failed look-up."""
+        code = self._codes.parse(text)
+        if code is None:
+            raise SessionError("session-not-found")
+        await self._check_budget(client)
+        credential = self._signer.verify(token) if token else None
+        if credential is None:
+            if token:
+                await self._miss(client)
+            if await self._store.read(code) is None:
+                await self._miss(client)
+                raise SessionError("session-not-found")
+            raise SessionError("unauthorized")
+        return Access(code, credential)
+
+    async def join(
+        self,
+        text: str,
+        options: JoinOptions,
+        client: Client,
+        *,
+        connection: str,
+        recovery: str,
+        known_as: Credential | None = None,
+    ) -> Joined:
+        """Attaches a connection to a participant of the session: a new one, or the one of the token.
+
+        ``known_as``: who the connection already is in this session. ``recovery``: the id by which the connection can
+        be continued by a later one.
+        """
+        code = self._codes.parse(text)
+        if code is None:
+            raise SessionError("session-not-found")
+        await self._check_budget(client)
+        credential = known_as
+        if options.token:
+            credential = self._signer.verify(options.token)
+            if credential is None:
+                await self._miss(client)
+                raise SessionError("unauthorized")
+        try:
+            return await self.attach(code, credential, options.name, connection=connection, recovery=recovery)
+        except SessionError as error:
+            if error.code in ("session-not-found", "unauthorized"):
+                await self._miss(client)
+            raise
+
+    async def attach(
+        self, code: str, credential: Credential | None, name: str | None, *, connection: str, recovery: str
+    ) -> Joined:
+        """As ``join``, for a code and a credential that are known to be good."""
+        call: dict[str, Any] = {
+            "newcomer": self._new_id(),
+            "name": name or None,
+            "connection": connection,
+            "recovery": recovery,
+            "policy": self._rules.second_connection,
+            **_who(credential),
+        }
+        version, instance, participant, stay, expires_at, cast = await self._store.change("join", code, _present(call))
+        instance, participant = instance.decode(), participant.decode()
+        return Joined(
+            access=Access(code, Credential("participant", instance, participant)),
+            participant=participant,
+            stay=stay,
+            expires_at=expires_at,
+            version=version,
+            token=self._signer.participant(instance, participant),
+            votes={movie.decode(): rating for movie, rating in zip(cast[::2], cast[1::2], strict=True)},
+        )
+
+    async def detach(self, code: str, connection: str) -> None:
+        """A connection is gone; its participant may come back within the grace time."""
+        await self._store.change("detach", code, {"connection": connection, "grace": _milliseconds(self._rules.grace)})
+
+    async def leave(self, access: Access, connection: str, recovery: str, mid: str | None = None) -> dict[str, Any]:
+        """The participant of a connection leaves, unless it is there by another connection, too."""
+        arguments = {"connection": connection, "recovery": recovery}
+        ack = await self._change(access, Action.LEAVE, "leave", arguments, mid)
+        await self._store.forget_recoveries([recovery])
+        return ack
+
+    async def add_movies(self, access: Access, payload: AddMovies) -> dict[str, Any]:
+        """Adds movies, all or none. The ack says which were ``added`` and which were ``present`` already."""
+        rules = self._rules
+        arguments = {
+            "movies": self._movies(payload.movies),
+            "max_movies": rules.max_movies,
+            "max_bytes": rules.max_movies_bytes,
+        }
+        version, added, present = await self._run(access, Action.ADD_MOVIES, "add-movies", arguments, payload.mid)
+        return {"ok": True, "version": version, "added": _texts(added), "present": _texts(present)}
+
+    async def remove_movie(self, access: Access, payload: MovieReference) -> dict[str, Any]:
+        arguments = {"movie": payload.movie_id}
+        return await self._change(access, Action.REMOVE_MOVIE, "remove-movie", arguments, payload.mid)
+
+    async def vote(self, access: Access, payload: Vote) -> dict[str, Any]:
+        return await self._vote(access, Action.VOTE, payload.movie_id, payload.rating, payload.mid)
+
+    async def withdraw_vote(self, access: Access, payload: MovieReference) -> dict[str, Any]:
+        return await self._vote(access, Action.WITHDRAW_VOTE, payload.movie_id, 0, payload.mid)
+
+    async def update_session(self, access: Access, payload: UpdateSession) -> dict[str, Any]:
+        lifetime = self._lifetime(payload.ttl_seconds)
+        arguments = {
+            "title": (payload.title or "") if "title" in payload.model_fields_set else None,
+            "capacity": self._capacity(payload.capacity),
+            "locked": None if payload.locked is None else int(payload.locked),
+            "lifetime": None if lifetime is None else _milliseconds(lifetime),
+        }
+        return await self._change(access, Action.UPDATE_SESSION, "update-session", arguments, payload.mid)
+
+    async def kick(self, access: Access, payload: KickParticipant) -> dict[str, Any]:
+        arguments = {"target": payload.participant_id, "reason": "banned" if payload.ban else "kicked"}
+        return await self._change(access, Action.KICK, "remove-participant", arguments, payload.mid)
+
+    async def remove_self(self, access: Access, participant: str, mid: str | None = None) -> dict[str, Any]:
+        """A participant leaves with all its connections."""
+        arguments = {"target": participant, "reason": "left"}
+        return await self._change(access, Action.LEAVE, "remove-participant", arguments, mid)
+
+    async def transfer_host(self, access: Access, payload: TransferHost) -> dict[str, Any]:
+        arguments = {"target": payload.participant_id}
+        return await self._change(access, Action.TRANSFER_HOST, "transfer-host", arguments, payload.mid)
+
+    async def end_session(self, access: Access, mid: str | None = None) -> dict[str, Any]:
+        version, *recoveries = await self._run(access, Action.END_SESSION, "end-session", {}, mid)
+        if recoveries:
+            await self._store.forget_recoveries(_texts(recoveries[0]))
+        return {"ok": True, "version": version}
+
+    async def _vote(self, access: Access, action: Action, movie: str, rating: int, mid: str | None) -> dict[str, Any]:
+        arguments = {"movie": movie, "rating": rating, "max_movies": self._rules.max_movies}
+        return await self._change(access, action, "vote", arguments, mid)
+
+    async def _change(
+        self, access: Access, action: Action, script: str, arguments: Mapping[str, Any], mid: str | None
+    ) -> dict[str, Any]:
+        version, *_ = await self._run(access, action, script, arguments, mid)
+        return {"ok": True, "version": version}
+
+    async def _run(
+        self, access: Access, action: Action, script: str, arguments: Mapping[str, Any], mid: str | None
+    ) -> list[Any]:
+        permission = PERMISSIONS[action]
+        call: dict[str, Any] = {
+            **_who(access.credential),
+            "grants": {"host": permission.host, "member": permission.member},
+            **arguments,
+        }
+        if mid is not None:
+            call |= {"key": mid, "fingerprint": _fingerprint(action, arguments)}
+        return await self._store.change(script, access.code, _present(call))
+
+    async def _create_once(self, payload: CreateSession, call: dict[str, Any], client: Client, key: str) -> Created:
+        """All repeats of a creation follow the plan that the first of them has claimed, so any of them completes it."""
+        wanted = hashlib.sha256(payload.model_dump_json(exclude_none=True).encode()).hexdigest()[:32]
+        digest = hashlib.sha256(f"{client.address} {key}".encode()).hexdigest()[:32]
+        await self._allow_creation(client)
+        plan: dict[str, str] = {"instance": call["instance"], "epoch": call["epoch"], "wanted": wanted}
+        plan = orjson.loads(await self._store.claim_creation(digest, orjson.dumps(plan).decode()))
+        if plan["wanted"] != wanted:
+            raise SessionError("idempotency-mismatch")
+        if "code" not in plan:
+            plan["code"] = await self._reserve(call | {"instance": plan["instance"], "epoch": plan["epoch"]})
+            await self._store.remember_creation(digest, orjson.dumps(plan).decode())
+        return await self._created(plan["code"], plan["instance"])
+
+    async def _reserve(self, call: Mapping[str, Any]) -> str:
+        for batch in self._codes.candidates(seed=call["instance"]):
+            if code := await self._store.create(batch, _present(call)):
+                return code
+        raise SessionError("codes-exhausted")
+
+    async def _created(self, code: str, instance: str) -> Created:
+        session = await self._store.read(code)
+        if session is None or session.instance != instance:
+            raise SessionError("session-not-found")
+        return Created(session, self._signer.host(instance, 1))
+
+    async def _allow_creation(self, client: Client) -> None:
+        if client.unlimited:
+            return
+        used = await self._budgets.add_create(client.address)
+        if used.address > self._rules.create_budget:
+            raise SessionError("too-many-requests", retry_after=used.seconds_left)
+        if await self._store.count() >= self._rules.max_sessions:
+            raise SessionError("limit-reached", "As many sessions are open as this service can hold")
+
+    async def _check_budget(self, client: Client) -> None:
+        if client.unlimited:
+            return
+        used = await self._budgets.misses(client.address)
+        if used.address >= self._budget(used) or (client.socket_misses or 0) >= self._rules.miss_budget:
+            raise SessionError("too-many-requests", retry_after=used.seconds_left)
+
+    async def _miss(self, client: Client) -> None:
+        """Counts a failed look-up; raises once there were more than the budget."""
+        if client.unlimited:
+            return
+        if client.socket_misses is not None:
+            client.socket_misses += 1
+        used = await self._budgets.add_miss(client.address)
+        if used.address > self._budget(used):
+            raise SessionError("too-many-requests", retry_after=used.seconds_left)
+
+    def _budget(self, used: Usage) -> int:
+        budget = self._rules.miss_budget
+        return budget if used.total < self._rules.miss_budget_total else max(1, budget // _SHRUNK)
+
+    def _lifetime(self, seconds: float | None) -> float | None:
+        if seconds is not None and seconds > self._rules.max_lifetime:
+            raise SessionError("invalid-payload", f"ttlSeconds: must be at most {self._rules.max_lifetime:g}")
+        return seconds
+
+    def _capacity(self, capacity: int | None) -> int | None:
+        if capacity is not None and capacity > self._rules.max_capacity:
+            raise SessionError("invalid-payload", f"capacity: must be at most {self._rules.max_capacity}")
+        return capacity
+
+    def _movies(self, movies: list[MovieDetails]) -> list[dict[str, str]]:
+        unique = {movie.id: movie for movie in reversed(movies)}
+        if len(unique) > self._rules.max_movies:
+            raise SessionError("limit-reached", f"A session holds at most {self._rules.max_movies} movies")
+        details = [
+            {"id": movie.id, "details": movie.model_dump_json(by_alias=True, exclude_none=True)}
+            for movie in reversed(unique.values())
+        ]
+        if sum(len(movie["details"]) for movie in details) > self._rules.max_movies_bytes:
+            raise SessionError("limit-reached", "The movies are too large together")
+        return details
+
+
+def _random_id() -> str:
+    return "".join(secrets.choice(_ID_ALPHABET) for _ in range(15))
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, round(seconds * 1000))
+
+
+def _who(credential: Credential | None) -> dict[str, Any]:
+    if credential is None:
+        return {}
+    if credential.kind == "host":
+        return {"instance": credential.instance, "generation": int(credential.subject)}
+    return {"instance": credential.instance, "participant": credential.subject}
+
+
+def _present(call: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what is None: JSON's null is a value of its own in Lua."""
+    return {name: value for name, value in call.items() if value is not None}
+
+
+def _fingerprint(action: Action, arguments: Mapping[str, Any]) -> str:
+    canonical = orjson.dumps([action, arguments], option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(canonical).hexdigest()[:24]
+
+
+def _texts(values: list[bytes]) -> list[str]:
+    return [value.decode() for value in values]

@@ -1,0 +1,91 @@
+"""The names of all keys and channels in Redis.
+
+A session's keys share the hash tag ``{code}``, so they are in one slot of a cluster; its channel has the name of its
+first key. Everything begins with ``js:``, for access control lists.
+
+====================== ======== =============================================================================
+``js:{C}``             hash     the session (``app/store/sessions.py``); lives as long as the session
+``js:{C}:votes``       hash     who rated what; as long
+``js:{C}:connections`` hash     whose connection is whose; as long
+``js:{C}:replies``     hash     replies to repeat, by idempotency key; as long
+``js:{C}:code``        string   keeps the code taken; as long, and while the code rests
+``js:recovery:P``      string   which participant the recovery id P continues; about as long as the session
+``js:created:H``       string   which session an idempotency key has created; ``max_lifetime``
+``js:sessions``        zset     code -> time of expiry of all live sessions, for counting and listing
+``js:due``             zset     code -> when to look for participants whose grace time is over
+``js:replicas``        zset     replica -> end of its lease
+``js:replica:R``       hash     what the others need to know of replica R; as long as its lease
+``js:replica:R:codes`` set      sessions that have connections at replica R; until it is reaped
+``js:misses:A``        string   failed look-ups of one address (hashed) within a minute, ``all`` for all
+``js:creates:A``       string   sessions created by one address (hashed) within a minute
+``js:secret``          string   signs tokens where the deployment sets no secret
+====================== ======== =============================================================================
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = [
+    "DUE",
+    "REPLICAS",
+    "SECRET",
+    "SESSIONS",
+    "channel",
+    "created",
+    "creates",
+    "misses",
+    "recovery",
+    "replica",
+    "replica_codes",
+    "reservation",
+    "session",
+    "session_keys",
+]
+
+SESSIONS: Final = "js:sessions"
+DUE: Final = "js:due"
+REPLICAS: Final = "js:replicas"
+SECRET: Final = "js:secret"  # noqa: S105 - the name of a key
+
+
+def session(code: str) -> str:
+    return f"js:{{{code}}}"
+
+
+def reservation(code: str) -> str:
+    return f"js:{{{code}}}:code"
+
+
+def session_keys(code: str) -> list[str]:
+    """All keys of one session, in the order in which the scripts take them."""
+    first = session(code)
+    return [first, f"{first}:votes", f"{first}:connections", f"{first}:replies", f"{first}:code"]
+
+
+def channel(code: str) -> str:
+    return session(code)
+
+
+def recovery(recovery_id: str) -> str:
+    return f"js:recovery:{recovery_id}"
+
+
+def created(digest: str) -> str:
+    return f"js:created:{digest}"
+
+
+def misses(address: str) -> str:
+    return f"js:misses:{address}"
+
+
+def creates(address: str) -> str:
+    return f"js:creates:{address}"
+
+
+def replica(replica_id: str) -> str:
+    return f"js:replica:{replica_id}"
+
+
+def replica_codes(replica_id: str) -> str:
+    return f"js:replica:{replica_id}:codes"

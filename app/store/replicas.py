@@ -1,0 +1,119 @@
+"""What replicas tell each other through Redis: leases, which sessions are where, and what is due.
+
+All times are Unix milliseconds by Redis's clock. Nothing is taken off a list before the work is done, and all of the
+work may be done twice, so a replica that dies halfway leaves it to the others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+import orjson
+
+from app.store import keys
+from app.store.connection import Connection
+from app.store.scripts import load_script
+from app.store.sessions import answering
+
+__all__ = ["Due", "Lease", "RedisReplicas"]
+
+_BATCH: Final = 100
+
+
+class Lease(NamedTuple):
+    """``lapsed``: others may have reaped this replica; ``dead``: replicas whose lease has run out."""
+
+    lapsed: bool
+    dead: list[str]
+
+
+class Due(NamedTuple):
+    """Sessions to sweep; ``claim`` goes back with what was found."""
+
+    claim: int
+    codes: list[str]
+
+
+class RedisReplicas:
+    """The part of Redis by which replicas know of each other. All methods raise ``SessionError``."""
+
+    def __init__(self, connection: Connection, replica: str, *, lease: float) -> None:
+        self._connection = connection
+        self._replica = replica
+        self._lease = round(lease * 1000)
+        self._clock_offset: float | None = None
+        self._renew = load_script("renew-lease")
+        self._claim = load_script("claim-due")
+        self._settle = load_script("settle-due")
+
+    def now(self) -> int:
+        """Redis's clock, as of the last renewal."""
+        if self._clock_offset is None:
+            return round(time.time() * 1000)
+        return round(time.monotonic() * 1000 + self._clock_offset)
+
+    async def renew(self, details: Mapping[str, str]) -> Lease:
+        """Says that this replica lives on, and what the others need to know of it."""
+        with answering(changing=True):
+            now, lapsed, dead = await self._connection.run(self._renew, [keys.REPLICAS], [self._replica, self._lease])
+            self._clock_offset = now - time.monotonic() * 1000
+            await self._connection.execute(
+                "SET", keys.replica(self._replica), orjson.dumps(dict(details)), "PX", self._lease
+            )
+            return Lease(bool(lapsed), [replica.decode() for replica in dead])
+
+    async def resign(self) -> None:
+        """Gives the lease up: what is left of this replica may be reaped at once."""
+        with answering(changing=True):
+            await self._connection.execute("ZADD", keys.REPLICAS, 1, self._replica)
+            await self._connection.execute("UNLINK", keys.replica(self._replica))
+
+    async def details(self, replica: str) -> dict[str, str] | None:
+        """What a replica tells of itself, None when its lease has run out."""
+        with answering(changing=False):
+            told = await self._connection.execute("GET", keys.replica(replica))
+            return orjson.loads(told) if told else None
+
+    async def enter(self, code: str) -> None:
+        """Says, before it is so, that this replica has connections in a session."""
+        with answering(changing=True):
+            await self._connection.execute("SADD", keys.replica_codes(self._replica), code)
+
+    async def exit(self, code: str) -> None:
+        """Says that this replica has no connections left in a session."""
+        with answering(changing=True):
+            await self._connection.execute("SREM", keys.replica_codes(self._replica), code)
+
+    async def entered(self, replica: str) -> list[str]:
+        """Some of the sessions that a dead replica has left connections in; empty when there are none."""
+        with answering(changing=False):
+            codes = await self._connection.execute("SRANDMEMBER", keys.replica_codes(replica), _BATCH)
+            return [code.decode() for code in codes]
+
+    async def reaped(self, replica: str, codes: Sequence[str]) -> None:
+        """Takes sessions off a dead replica's list."""
+        with answering(changing=True):
+            await self._connection.execute("SREM", keys.replica_codes(replica), *codes)
+
+    async def bury(self, replica: str) -> None:
+        """Forgets a dead replica; one that lives after all notices at its next renewal."""
+        with answering(changing=True):
+            await self._connection.execute("ZREM", keys.REPLICAS, replica)
+
+    async def schedule(self, code: str, due: int) -> None:
+        """Has a session swept at ``due`` or earlier."""
+        with answering(changing=True):
+            await self._connection.execute("ZADD", keys.DUE, "LT", due, code)
+
+    async def claim_due(self, seconds: float) -> Due:
+        """Sessions to sweep now, which nobody else is given for some ``seconds``."""
+        with answering(changing=True):
+            claim, codes = await self._connection.run(self._claim, [keys.DUE], [_BATCH, round(seconds * 1000)])
+            return Due(claim, [code.decode() for code in codes])
+
+    async def settle(self, code: str, claim: int, next_due: int) -> None:
+        """Says that a claimed session was swept, and when to look again (0: when somebody schedules it)."""
+        with answering(changing=True):
+            await self._connection.run(self._settle, [keys.DUE], [code, claim, next_due])

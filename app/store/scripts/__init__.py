@@ -1,0 +1,22 @@
+"""The Lua scripts: every change of a session is one of them, so one atomic step in Redis."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from app.store.connection import Script
+
+__all__ = ["load_script", "load_session_script"]
+
+
+def load_script(name: str) -> Script:
+    """The script ``<name>.lua`` by itself."""
+    return Script(name, (files(__package__) / f"{name.replace('-', '_')}.lua").read_text())
+
+
+def load_session_script(name: str) -> Script:
+    """The script ``<name>.lua`` behind what all scripts on a session share; ``name`` may be an event's."""
+    folder = files(__package__)
+    stem = name.replace("-", "_")
+    text = (folder / "_prelude.lua").read_text() + (folder / f"{stem}.lua").read_text()
+    return Script(name, text)

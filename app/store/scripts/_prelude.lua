@@ -1,0 +1,207 @@
+-- What every script on a session shares.
+--
+-- KEYS: the five keys of one session, all in one slot.
+--   session      hash; see app/store/sessions.py for its fields
+--   votes        hash: participant -> JSON {movie order: rating}
+--   connections  hash: c:<connection> -> participant, n:<participant> -> number of its connections,
+--                r:<recovery id> -> "<participant> <connection>"
+--   replies      hash: "<caller> <idempotency key>" -> fingerprint and the reply given
+--   reservation  string that keeps the code taken while the session lives, and while the code rests after it
+-- ARGV[1]: the call, a JSON object.
+-- Every script returns {relist, status, ...}: relist is the new time of expiry when the list of sessions should hear
+-- of it, else 0; status is "ok" or the code of an error.
+local session, votes, connections, replies, reservation = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local call = cjson.decode(ARGV[1])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local relist = 0
+
+local function field(name)
+  return redis.call('HGET', session, name)
+end
+
+local function put(...)
+  redis.call('HSET', session, ...)
+end
+
+local function reply(...)
+  return {relist, ...}
+end
+
+-- The session lives on for its lifetime, at the most until its deadline. New keys get their lifetime here, too.
+local function prolong(extend)
+  local expires = redis.call('PEXPIRETIME', session)
+  if extend then
+    local stored = redis.call('HMGET', session, 'lifetime', 'deadline', 'listed')
+    local lifetime, listed = tonumber(stored[1]), tonumber(stored[3])
+    expires = math.max(expires, math.min(now + lifetime, tonumber(stored[2])))
+    if expires - listed > lifetime / 10 then
+      put('listed', expires)
+      relist = expires
+    end
+  end
+  for index = 1, 4 do
+    redis.call('PEXPIREAT', KEYS[index], expires)
+  end
+  redis.call('PEXPIREAT', reservation, expires + tonumber(field('rest')))
+end
+
+-- One change, seen by everybody: the version grows and the replicas that have members hear that it did.
+local function commit(extend)
+  local version = redis.call('HINCRBY', session, 'version', 1)
+  prolong(extend)
+  redis.call('SPUBLISH', session, field('epoch') .. '-' .. version .. ' ' .. (call.trace or ''))
+  return version
+end
+
+local function version()
+  return tonumber(field('version'))
+end
+
+local function add_to_tally(order, rating, sign)
+  local tally = field('t:' .. order)
+  if not tally then
+    return
+  end
+  local count, vetoes, points = tally:match('^(%d+) (%d+) (%d+)$')
+  if rating == 1 then
+    vetoes = vetoes + sign
+  else
+    count = count + sign
+    points = points + sign * (rating - 1) * 25
+  end
+  put('t:' .. order, string.format('%d %d %d', count, vetoes, points))
+end
+
+-- Strictly one host while anyone is there: the longest present, those who are connected first.
+local function promote()
+  local away, chosen, chosen_rank = {}, nil, nil
+  local fields = redis.call('HGETALL', session)
+  for index = 1, #fields, 2 do
+    if fields[index]:sub(1, 2) == 'd:' then
+      away[fields[index]:sub(3)] = true
+    end
+  end
+  for index = 1, #fields, 2 do
+    if fields[index]:sub(1, 2) == 'p:' then
+      local participant = fields[index]:sub(3)
+      local rank = tonumber(fields[index + 1]:match('^(%d+)|')) + (away[participant] and 2 ^ 40 or 0)
+      if not chosen or rank < chosen_rank then
+        chosen, chosen_rank = participant, rank
+      end
+    end
+  end
+  if chosen then
+    put('host', chosen)
+  else
+    redis.call('HDEL', session, 'host')
+  end
+end
+
+local function remove_participant(participant, reason)
+  redis.call('HDEL', session, 'p:' .. participant, 'd:' .. participant, 'o:' .. participant)
+  redis.call('HINCRBY', session, 'people', -1)
+  if reason then
+    put('k:' .. participant, reason)
+  end
+  if reason or redis.call('HEXISTS', connections, 'n:' .. participant) == 1 then
+    redis.call('HDEL', connections, 'n:' .. participant)
+    local fields = redis.call('HGETALL', connections)
+    for index = 1, #fields, 2 do
+      local kind, owner = fields[index]:sub(1, 2), fields[index + 1]:match('^%S+')
+      if owner == participant and (kind == 'c:' or kind == 'r:') then
+        redis.call('HDEL', connections, fields[index])
+      end
+    end
+  end
+  if field('leavers') == 'drop' then
+    local cast = redis.call('HGET', votes, participant)
+    for order, rating in pairs(cast and cjson.decode(cast) or {}) do
+      add_to_tally(order, rating, -1)
+    end
+    redis.call('HDEL', votes, participant)
+  end
+  if field('host') == participant then
+    promote()
+  end
+end
+
+-- Takes a connection away; true when it was its participant's last one.
+local function drop_connection(connection)
+  local participant = redis.call('HGET', connections, 'c:' .. connection)
+  if not participant then
+    return false
+  end
+  redis.call('HDEL', connections, 'c:' .. connection)
+  if redis.call('HINCRBY', connections, 'n:' .. participant, -1) > 0 then
+    return false, participant
+  end
+  redis.call('HDEL', connections, 'n:' .. participant)
+  return true, participant
+end
+
+-- A change that somebody asks for: who asks is checked first, then whether it was done already, then it is done.
+local caller, is_host, grant
+
+local function authorize()
+  if call.generation then
+    if tonumber(field('generation')) ~= call.generation then
+      return 'unauthorized'
+    end
+    is_host = true
+    caller = field('tokenholder')
+    if caller and not field('p:' .. caller) then
+      caller = nil
+    end
+  else
+    caller = call.participant
+    if not field('p:' .. caller) then
+      return field('k:' .. caller) == 'banned' and 'forbidden' or 'not-joined'
+    end
+    is_host = field('host') == caller
+  end
+  grant = is_host and call.grants.host or call.grants.member
+  if grant == 'none' then
+    return 'forbidden'
+  end
+end
+
+local function change(apply)
+  local instance = field('instance')
+  local key = call.key and ((call.participant or ('h' .. call.generation)) .. ' ' .. call.key)
+  local stored
+  if instance == call.instance then
+    stored = key and redis.call('HGET', replies, key)
+  else
+    -- The reply to the one who ended the session rests with its code.
+    local last = redis.call('GET', reservation)
+    local ended, told = (last or ''):match('^ended (%S+) ?(.*)$')
+    if key and ended == call.instance and told:sub(1, #key + 1) == key .. ' ' then
+      stored = told:sub(#key + 2)
+    elseif instance then
+      return reply('unauthorized')
+    else
+      return reply('session-not-found')
+    end
+  end
+  if stored then
+    local fingerprint, body = stored:match('^(%S+) (.*)$')
+    if fingerprint ~= call.fingerprint then
+      return reply('idempotency-mismatch')
+    end
+    return reply(unpack(cjson.decode(body)))
+  end
+  local refusal = authorize()
+  if refusal then
+    return reply(refusal)
+  end
+  if key and redis.call('HLEN', replies) >= 20000 then
+    return reply('limit-reached', 'Too many idempotency keys in this session')
+  end
+  local result = apply(key)
+  if key and redis.call('EXISTS', session) == 1 then
+    redis.call('HSET', replies, key, call.fingerprint .. ' ' .. cjson.encode(result))
+    prolong(false)
+  end
+  return reply(unpack(result))
+end

@@ -1,0 +1,32 @@
+-- Adds movies, all or none; those that are on the list already stay as they are.
+-- Replies: ok, version, ids added, ids that were there.
+return change(function()
+  local added, present, bytes, seen = {}, {}, 0, {}
+  for _, movie in ipairs(call.movies) do
+    if seen[movie.id] or field('m:' .. movie.id) then
+      present[#present + 1] = movie.id
+    else
+      added[#added + 1] = movie
+      bytes = bytes + #movie.details
+    end
+    seen[movie.id] = true
+  end
+  if #added == 0 then
+    return {'ok', version(), {}, present}
+  end
+  if tonumber(field('films')) + #added > call.max_movies then
+    return {'limit-reached', 'The session has as many movies as it can hold'}
+  end
+  if tonumber(field('bytes')) + bytes > call.max_bytes then
+    return {'limit-reached', 'The movies of the session are too large together'}
+  end
+  local ids = {}
+  for _, movie in ipairs(added) do
+    local order = redis.call('HINCRBY', session, 'order', 1)
+    put('m:' .. movie.id, string.format('%d|%d|%s|%s', order, now, caller or '', movie.details), 't:' .. order, '0 0 0')
+    ids[#ids + 1] = movie.id
+  end
+  redis.call('HINCRBY', session, 'films', #added)
+  redis.call('HINCRBY', session, 'bytes', bytes)
+  return {'ok', commit(true), ids, present}
+end)

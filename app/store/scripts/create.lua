@@ -1,0 +1,25 @@
+-- Makes a session under a code that is free; made again by the same instance it answers as the first time.
+local taken_by = redis.call('GET', reservation)
+if taken_by == call.instance and field('instance') == call.instance then
+  return reply('ok', tonumber(field('created')))
+end
+if taken_by or redis.call('EXISTS', session) == 1 then
+  return reply('taken')
+end
+local deadline = now + call.max_lifetime
+put('instance', call.instance, 'epoch', call.epoch, 'version', 1, 'created', now, 'deadline', deadline,
+  'lifetime', call.lifetime, 'listed', 0, 'rest', call.rest, 'capacity', call.capacity, 'locked', 0,
+  'leavers', call.leavers, 'generation', 1, 'order', 0, 'guests', 0, 'people', 0, 'films', 0, 'bytes', 0)
+if call.title then
+  put('title', call.title)
+end
+for _, movie in ipairs(call.movies) do
+  local order = redis.call('HINCRBY', session, 'order', 1)
+  put('m:' .. movie.id, string.format('%d|%d||%s', order, now, movie.details), 't:' .. order, '0 0 0')
+  redis.call('HINCRBY', session, 'films', 1)
+  redis.call('HINCRBY', session, 'bytes', #movie.details)
+end
+redis.call('SET', reservation, call.instance)
+redis.call('PEXPIREAT', session, math.min(now + call.lifetime, deadline))
+prolong(true)
+return reply('ok', now)

@@ -1,0 +1,98 @@
+-- Attaches a connection to a participant, who joins, comes back or is there already.
+-- Replies: ok, version, instance, participant, stay, time of expiry, {movie, rating, ...} that the participant has cast.
+local instance = field('instance')
+if not instance then
+  return reply('session-not-found')
+end
+if call.instance and call.instance ~= instance then
+  return reply('unauthorized')
+end
+local participant = call.participant
+if call.generation then
+  if tonumber(field('generation')) ~= call.generation then
+    return reply('unauthorized')
+  end
+  participant = field('tokenholder')
+end
+participant = participant or call.newcomer
+if field('k:' .. participant) == 'banned' then
+  return reply('forbidden')
+end
+
+local entry = field('p:' .. participant)
+local changed = false
+-- A recovered connection takes the place of the one that it continues, which may not be known to be lost yet.
+local earlier = redis.call('HGET', connections, 'r:' .. call.recovery)
+if earlier then
+  local connection = earlier:match(' (%S+)$')
+  if connection ~= call.connection then
+    drop_connection(connection)
+  end
+end
+local attached = redis.call('HGET', connections, 'c:' .. call.connection) == participant
+if entry then
+  if not attached and call.policy == 'reject' and redis.call('HEXISTS', connections, 'n:' .. participant) == 1 then
+    return reply('limit-reached', 'Already connected elsewhere')
+  end
+  local order, joined, name = entry:match('^(%d+)|(%d+)|(.*)$')
+  if call.name and call.name ~= name then
+    entry = order .. '|' .. joined .. '|' .. call.name
+    put('p:' .. participant, entry)
+    changed = true
+  end
+else
+  if field('locked') == '1' and not call.generation then
+    return reply('session-locked')
+  end
+  if tonumber(field('people')) >= tonumber(field('capacity')) then
+    return reply('session-full')
+  end
+  local name = call.name or ('Guest ' .. redis.call('HINCRBY', session, 'guests', 1))
+  entry = redis.call('HINCRBY', session, 'order', 1) .. '|' .. now .. '|' .. name
+  put('p:' .. participant, entry)
+  redis.call('HINCRBY', session, 'people', 1)
+  redis.call('HDEL', session, 'k:' .. participant)
+  changed = true
+end
+if not attached then
+  redis.call('HSET', connections, 'c:' .. call.connection, participant)
+  redis.call('HINCRBY', connections, 'n:' .. participant, 1)
+end
+redis.call('HSET', connections, 'r:' .. call.recovery, participant .. ' ' .. call.connection)
+if redis.call('HDEL', session, 'd:' .. participant) == 1 then
+  changed = true
+end
+if call.policy == 'newest' and field('o:' .. participant) ~= call.connection then
+  put('o:' .. participant, call.connection)
+  changed = true
+end
+if call.generation and field('tokenholder') ~= participant then
+  put('tokenholder', participant)
+end
+local host = field('host')
+if (call.generation or not host) and host ~= participant then
+  put('host', participant)
+  changed = true
+end
+local at
+if changed then
+  at = commit(true)
+else
+  prolong(true)
+  at = version()
+end
+local ratings = {}
+local cast = redis.call('HGET', votes, participant)
+if cast then
+  local by_order = cjson.decode(cast)
+  local fields = redis.call('HGETALL', session)
+  for index = 1, #fields, 2 do
+    local rating = fields[index]:sub(1, 2) == 'm:' and by_order[fields[index + 1]:match('^(%d+)|')]
+    if rating then
+      ratings[#ratings + 1] = fields[index]:sub(3)
+      ratings[#ratings + 1] = rating
+    end
+  end
+end
+local stay = tonumber(entry:match('^(%d+)|'))
+return reply('ok', at, instance, participant, stay, redis.call('PEXPIRETIME', session), ratings)

@@ -1,0 +1,10 @@
+-- A connection leaves: its participant is removed at once, unless it has other connections.
+return change(function()
+  redis.call('HDEL', connections, 'r:' .. call.recovery)
+  drop_connection(call.connection)
+  if redis.call('HEXISTS', connections, 'n:' .. caller) == 1 then
+    return {'ok', version()}
+  end
+  remove_participant(caller)
+  return {'ok', commit(true)}
+end)

@@ -1,0 +1,21 @@
+-- Takes away all connections of a replica that is gone.
+-- Replies: ok, number of participants left without a connection, when to look for those to remove (0: nobody new).
+if not field('instance') then
+  return reply('session-not-found')
+end
+local prefix = 'c:' .. call.replica .. '.'
+local due, away = 0, 0
+for _, name in ipairs(redis.call('HKEYS', connections)) do
+  if name:sub(1, #prefix) == prefix then
+    local last, participant = drop_connection(name:sub(3))
+    if last and field('p:' .. participant) then
+      due = now + call.grace
+      put('d:' .. participant, due)
+      away = away + 1
+    end
+  end
+end
+if away > 0 then
+  commit(false)
+end
+return reply('ok', away, due)

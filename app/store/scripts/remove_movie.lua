@@ -1,0 +1,15 @@
+-- Removes a movie with its ratings: the one who added it or the host.
+return change(function()
+  local entry = field('m:' .. call.movie)
+  if not entry then
+    return {'movie-not-found'}
+  end
+  local order, adder, details = entry:match('^(%d+)|%d+|([^|]*)|(.*)$')
+  if grant == 'own' and adder ~= caller then
+    return {'forbidden'}
+  end
+  redis.call('HDEL', session, 'm:' .. call.movie, 't:' .. order)
+  redis.call('HINCRBY', session, 'films', -1)
+  redis.call('HINCRBY', session, 'bytes', -#details)
+  return {'ok', commit(true)}
+end)

@@ -1,0 +1,9 @@
+-- KEYS[1]: js:due. ARGV: code, the score of the claim, when to look again (0: never).
+-- A code that somebody has scheduled since the claim keeps the new time.
+if tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or 0) ~= tonumber(ARGV[2]) then
+  return 0
+end
+if ARGV[3] == '0' then
+  return redis.call('ZREM', KEYS[1], ARGV[1])
+end
+return redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])

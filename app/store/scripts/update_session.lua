@@ -1,0 +1,18 @@
+-- Changes what the host may change: title ("" takes it away), capacity, locked, lifetime.
+return change(function()
+  if call.title == '' then
+    redis.call('HDEL', session, 'title')
+  elseif call.title then
+    put('title', call.title)
+  end
+  if call.capacity then
+    put('capacity', call.capacity)
+  end
+  if call.locked then
+    put('locked', call.locked)
+  end
+  if call.lifetime then
+    put('lifetime', call.lifetime)
+  end
+  return {'ok', commit(true)}
+end)

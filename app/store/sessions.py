@@ -1,0 +1,231 @@
+"""Sessions in Redis.
+
+Fields of a session's hash, all numbers decimal, all times Unix milliseconds by Redis's clock:
+
+- ``instance`` unique over all sessions; ``epoch``, ``version``: the head; ``created``, ``deadline``, ``lifetime``,
+  ``rest`` of the code; ``listed``: the time of expiry that ``js:sessions`` was told last
+- ``title``, ``capacity``, ``locked`` (0, 1), ``leavers`` (keep, drop)
+- ``host``: the participant; ``generation`` of the host token that is valid; ``tokenholder``: who has used it
+- ``order``, ``guests``, ``people``, ``films``, ``bytes``: counters
+- ``p:<participant>``: ``<order>|<joined>|<name>``; ``d:<participant>``: disconnected, removed at this time;
+  ``o:<participant>``: its only connection; ``k:<participant>``: why it was told to go
+- ``m:<movie>``: ``<order>|<added>|<adder>|<details as JSON>``; ``t:<order>``: ``<count> <vetoes> <points>``
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import orjson
+
+from app.sessions.errors import SessionError
+from app.sessions.model import Head, Member, MovieEntry, Session
+from app.sessions.rating import Tally
+from app.store import keys
+from app.store.connection import Connection
+from app.store.errors import StoreError, StoreUnavailable
+from app.store.scripts import load_session_script
+
+__all__ = ["RedisSessions", "answering"]
+
+_SCRIPTS: Final = (
+    "create",
+    "join",
+    "detach",
+    "leave",
+    "remove-participant",
+    "transfer-host",
+    "update-session",
+    "end-session",
+    "add-movies",
+    "remove-movie",
+    "vote",
+    "sweep",
+    "reap",
+    "touch",
+    "new-epoch",
+)
+
+
+class RedisSessions:
+    """The truth about sessions; see ``app.sessions.ports.SessionStore``.
+
+    ``creation_memory``: seconds for which the idempotency key of a ``create`` is known.
+    """
+
+    def __init__(self, connection: Connection, *, creation_memory: float) -> None:
+        self._connection = connection
+        self._creation_memory = round(creation_memory * 1000)
+        self._scripts = {name: load_session_script(name) for name in _SCRIPTS}
+        self._background: set[asyncio.Task[None]] = set()
+
+    async def read(self, code: str) -> Session | None:
+        with answering(changing=False):
+            fields, expires_at = await asyncio.gather(
+                self._connection.execute("HGETALL", keys.session(code)),
+                self._connection.execute("PEXPIRETIME", keys.session(code)),
+            )
+            return _session(code, _pairs(fields), int(expires_at)) if fields and expires_at > 0 else None
+
+    async def heads(self, codes: Sequence[str]) -> list[Head | None]:
+        """Where sessions stand, None for those that are not there."""
+        with answering(changing=False):
+            replies = await self._connection.batch(
+                [("HMGET", keys.session(code), "epoch", "version") for code in codes]
+            )
+            for reply in replies:
+                if isinstance(reply, StoreError):
+                    raise reply
+            return [Head(epoch.decode(), int(version)) if epoch else None for epoch, version in replies]
+
+    async def fate(self, code: str, instance: str) -> str:
+        """Why a session is no longer there: ``ended``, ``expired``, or ``lost`` by Redis."""
+        with answering(changing=False):
+            reservation = await self._connection.execute("GET", keys.reservation(code))
+        if reservation is None:
+            return "lost"
+        words = reservation.decode().split(" ")
+        return "ended" if words[:2] == ["ended", instance] else "expired"
+
+    async def create(self, codes: Sequence[str], call: Mapping[str, Any]) -> str | None:
+        instance = call["instance"].encode()
+        with answering(changing=False):
+            holders = await self._connection.batch([("GET", keys.reservation(code)) for code in codes])
+            if failure := next((holder for holder in holders if isinstance(holder, StoreError)), None):
+                raise failure
+        for code, holder in sorted(zip(codes, holders, strict=True), key=lambda pair: pair[1] != instance):
+            if holder not in (None, instance):
+                continue
+            status, _ = await self._run("create", code, call)
+            if status == "ok":
+                return code
+        return None
+
+    async def change(self, script: str, code: str, call: Mapping[str, Any]) -> list[Any]:
+        status, reply = await self._run(script, code, call)
+        if status == "ok":
+            return reply
+        raise SessionError(status, reply[0].decode() if reply else None)
+
+    async def count(self) -> int:
+        with answering(changing=False):
+            seconds, _ = await self._connection.execute("TIME")
+            return int(await self._connection.execute("ZCOUNT", keys.SESSIONS, int(seconds) * 1000, "+inf"))
+
+    async def claim_creation(self, digest: str, plan: str) -> str:
+        with answering(changing=True):
+            earlier = await self._connection.execute(
+                "SET", keys.created(digest), plan, "NX", "GET", "PX", self._creation_memory
+            )
+            return earlier.decode() if earlier else plan
+
+    async def remember_creation(self, digest: str, plan: str) -> None:
+        with answering(changing=True):
+            await self._connection.execute("SET", keys.created(digest), plan, "XX", "KEEPTTL")
+
+    async def forget_recoveries(self, recovery_ids: Sequence[str]) -> None:
+        with answering(changing=True):
+            await self._connection.batch([("UNLINK", keys.recovery(recovery)) for recovery in recovery_ids])
+
+    async def forget_expired(self) -> None:
+        """Takes sessions that have expired out of the list of live ones."""
+        with answering(changing=True):
+            seconds, _ = await self._connection.execute("TIME")
+            await self._connection.execute("ZREMRANGEBYSCORE", keys.SESSIONS, "-inf", int(seconds) * 1000)
+
+    async def close(self) -> None:
+        """Waits for what is still being written."""
+        await asyncio.gather(*self._background, return_exceptions=True)
+
+    async def _run(self, script: str, code: str, call: Mapping[str, Any]) -> tuple[str, list[Any]]:
+        with answering(changing=True):
+            relist, status, *reply = await self._connection.run(
+                self._scripts[script], keys.session_keys(code), [orjson.dumps(call)]
+            )
+            status = status.decode()
+        if relist:
+            self._in_background(self._list(code, relist))
+        if script == "end-session" and status == "ok":
+            self._in_background(self._unlist(code))
+        return status, reply
+
+    def _in_background(self, writing: Any) -> None:
+        task = asyncio.get_running_loop().create_task(writing)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _list(self, code: str, expires_at: int) -> None:
+        await self._best_effort(("ZADD", keys.SESSIONS, expires_at, code))
+        recoveries = await self._best_effort(("HKEYS", f"{keys.session(code)}:connections"))
+        for name in recoveries or ():
+            if name.startswith(b"r:"):
+                await self._best_effort(("PEXPIREAT", keys.recovery(name[2:].decode()), expires_at))
+
+    async def _unlist(self, code: str) -> None:
+        await self._best_effort(("ZREM", keys.SESSIONS, code))
+
+    async def _best_effort(self, command: tuple[str | int, ...]) -> Any:
+        """The lists are corrected by the next change or sweep, so a failure here needs no answer."""
+        try:
+            return await self._connection.execute(*command)
+        except StoreError:
+            return None
+
+
+@contextmanager
+def answering(*, changing: bool) -> Iterator[None]:
+    """Turns what Redis does wrong into the errors that clients see: away, refusing, or talking nonsense."""
+    try:
+        yield
+    except StoreUnavailable as error:
+        raise SessionError("outcome-unknown" if changing and error.sent else "unavailable") from error
+    except (StoreError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise SessionError("unavailable") from error
+
+
+def _pairs(reply: dict[bytes, bytes]) -> dict[str, str]:
+    return {name.decode(): value.decode() for name, value in reply.items()}
+
+
+def _session(code: str, fields: dict[str, str], expires_at: int) -> Session:
+    members, movies, removed = [], [], {}
+    for name, value in fields.items():
+        match name[:2]:
+            case "p:":
+                members.append(_member(name[2:], value, fields))
+            case "m:":
+                movies.append(_movie(name[2:], value, fields))
+            case "k:":
+                removed[name[2:]] = value
+    members.sort(key=lambda member: member.order)
+    movies.sort(key=lambda movie: movie.order)
+    return Session(
+        code=code,
+        instance=fields["instance"],
+        head=Head(fields["epoch"], int(fields["version"])),
+        created_at=int(fields["created"]),
+        expires_at=expires_at,
+        deadline=int(fields["deadline"]),
+        title=fields.get("title"),
+        locked=fields["locked"] == "1",
+        capacity=int(fields["capacity"]),
+        host=fields.get("host"),
+        members={member.id: member for member in members},
+        movies={movie.id: movie for movie in movies},
+        removed=removed,
+    )
+
+
+def _member(participant: str, entry: str, fields: dict[str, str]) -> Member:
+    order, joined_at, name = entry.split("|", 2)
+    connected = f"d:{participant}" not in fields
+    return Member(participant, int(order), int(joined_at), name, connected, fields.get(f"o:{participant}"))
+
+
+def _movie(movie: str, entry: str, fields: dict[str, str]) -> MovieEntry:
+    order, added_at, adder, details = entry.split("|", 3)
+    tally = Tally(*(int(number) for number in fields[f"t:{order}"].split(" ")))
+    return MovieEntry(movie, int(order), int(added_at), adder or None, orjson.loads(details), tally)
