@@ -1,0 +1,340 @@
+"""The settings: one tree of values, and the only place that reads the environment."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from difflib import get_close_matches
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import BeforeValidator, Field, SecretStr, StringConstraints, ValidationError, ValidationInfo
+from pydantic import field_validator as validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+__all__ = ["ALPHABETS", "PREFIX", "SECRETS", "Settings", "SettingsError", "load_settings"]
+
+PREFIX: Final = "JOIN_SESSION_"
+
+# "letters" are those of the Open Location Code: no vowels, so no words, and nothing that is easily misread.
+ALPHABETS: Final = {"digits": "0123456789", "letters": "23456789CFGHJMPQRVWX"}
+
+SECRETS: Final = ("redis_url", "secret", "create_key", "operator_token")
+
+_NOT_BELOW: Final = {"max_lifetime": "lifetime", "max_capacity": "capacity", "miss_budget_total": "miss_budget"}
+
+# Kubernetes sets such variables in every pod for each Service whose name begins with "join-session".
+_SERVICE_LINK: Final = re.compile(
+    rf"{PREFIX}(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+)
+_SERVICE_LINK_PORT: Final = re.compile(r"(tcp|udp|sctp)://")
+
+
+def _origin(value: object) -> str:
+    """The origin as browsers write it: lower case, without a default port; `*` stands for any."""
+    text = str(value)
+    if text == "*":
+        return text
+    url = urlsplit(text)
+    if url.scheme not in ("http", "https") or not url.hostname or url.username or url.path.strip("/") or url.query:
+        raise ValueError(f"{text} is not an origin such as https://example.org")
+    host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
+    default = {"http": 80, "https": 443}[url.scheme]
+    return f"{url.scheme}://{host}" + (f":{url.port}" if url.port not in (None, default) else "")
+
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Secret = Annotated[SecretStr, Field(min_length=1)]
+Port = Annotated[int, Field(ge=0, le=65_535)]
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+# A year is longer than anything here may take, and far below what Redis' clock arithmetic can hold.
+Seconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
+SecondsOrZero = Annotated[float, Field(ge=0, le=31_536_000, allow_inf_nan=False)]
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(lambda v: ip_network(str(v)))]
+Origin = Annotated[str, BeforeValidator(_origin)]
+Level = Annotated[Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(lambda v: str(v).lower())]
+
+
+class Settings(BaseSettings):
+    """What a deployment may choose. Times are in seconds, sizes in bytes.
+
+    Each field is read from the environment variable of its name in capitals after `JOIN_SESSION_`; use `load_settings`
+    for a service and keywords in tests.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        dotenv_filtering="only_existing",
+        enable_decoding=False,
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
+    )
+
+    host: Text = Field("0.0.0.0", description="Address that the public port listens on.")  # noqa: S104
+    port: Port = Field(8080, description="Public port: HTTP API and Socket.IO. 0 takes a free one.")
+    internal_host: Text = Field("0.0.0.0", description="Address that the internal port listens on.")  # noqa: S104
+    internal_port: Port = Field(
+        9090, description="Internal port: probes, metrics, operators, other replicas. 0 takes a free one."
+    )
+    replica_address: Text | None = Field(
+        None, description="`host` or `host:port` at which other replicas reach the internal port. Default: found out."
+    )
+    trusted_proxies: tuple[Network, ...] = Field(
+        (), description="Networks (CIDR, comma separated) whose `X-Forwarded-For` is believed."
+    )
+    allowed_origins: tuple[Origin, ...] = Field(
+        (), description="Origins (comma separated, `*` for any) that browsers may call from, besides the same origin."
+    )
+
+    redis_url_file: Path | None = Field(None, description="File that holds `JOIN_SESSION_REDIS_URL`.")
+    redis_url: Secret | None = Field(
+        None,
+        description="Where Redis or Valkey is: `redis://`, `rediss://`, `unix://`, `redis+sentinel://`, "
+        "`redis+cluster://`. Default: an embedded Valkey, for development.",
+    )
+    redis_timeout: Seconds = Field(1.5, description="Time after which a call to Redis counts as failed.")
+
+    secret_file: Path | None = Field(None, description="File that holds `JOIN_SESSION_SECRET`.")
+    secret: Secret | None = Field(
+        None,
+        description="Signs tokens and the requests between replicas, at best 32 random bytes. "
+        "Default: a random one that the replicas share in Redis.",
+    )
+    create_key_file: Path | None = Field(None, description="File that holds `JOIN_SESSION_CREATE_KEY`.")
+    create_key: Secret | None = Field(
+        None, description="Key that whoever creates a session must show. Default: anyone may."
+    )
+    operator_token_file: Path | None = Field(None, description="File that holds `JOIN_SESSION_OPERATOR_TOKEN`.")
+    operator_token: Secret | None = Field(
+        None, description="Bearer token of the operators' API on the internal port. Default: that API is off."
+    )
+
+    lifetime: Seconds = Field(7200, description="Time that a session lives on without anybody present or any change.")
+    max_lifetime: Seconds = Field(86400, description="Time after which a session ends in any case.")
+    expiry_warning: SecondsOrZero = Field(60, description="How long before its end a session's members are warned.")
+    grace: SecondsOrZero = Field(60, description="How long a participant who lost the connection keeps the place.")
+    lease: Seconds = Field(15, description="Time after which a silent replica counts as dead.")
+    code_rest: SecondsOrZero = Field(600, description="How long the code of an ended session is not given out again.")
+    code_alphabet: Text = Field(
+        "digits",
+        description=f"Characters of session codes: `digits`, `letters` (`{ALPHABETS['letters']}`: no vowels, no "
+        "look-alikes) or the ASCII letters and digits themselves.",
+    )
+    code_length: Annotated[int, Field(ge=1, le=64)] = Field(6, description="Number of characters of a session code.")
+    capacity: Count = Field(100, description="Participants a session takes unless it asks for another number.")
+    max_capacity: Count = Field(1000, description="Participants a session may ask for.")
+    max_movies: Count = Field(500, description="Movies a session takes.")
+    max_movies_bytes: Count = Field(524_288, description="Bytes that the movies of a session may take together.")
+    max_sessions: Count = Field(100_000, description="Live sessions of the whole deployment.")
+    second_connection: Literal["allow", "newest", "reject"] = Field(
+        "allow",
+        description="What a participant's second connection does: `allow` joins the first, `newest` replaces it, "
+        "`reject` is refused.",
+    )
+    leaver_ratings: Literal["keep", "drop"] = Field(
+        "keep", description="What becomes of the ratings of those who left: `keep` or `drop`."
+    )
+
+    miss_budget: Count = Field(20, description="Failed look-ups of session codes a minute and address.")
+    miss_budget_total: Count = Field(6000, description="Failed look-ups a minute, of all addresses together.")
+    create_budget: Count = Field(60, description="Sessions created a minute and address.")
+    unlimited_addresses: tuple[Network, ...] = Field(
+        (), description="Networks (CIDR, comma separated) free of all budgets and caps."
+    )
+    body_limit: Count = Field(16_384, description="Bytes of a request body or a Socket.IO payload.")
+    movies_body_limit: Count = Field(262_144, description="Bytes of one that carries movies.")
+    max_connections: Count = Field(20_000, description="Sockets of a replica.")
+    max_connections_per_address: Count = Field(2000, description="Sockets of a replica from one address.")
+    events_per_second: Count = Field(100, description="Events a second above which a socket is read more slowly.")
+    events_burst: Count = Field(2000, description="Events that a socket may send at once before that.")
+
+    ping_interval: Seconds = Field(25, description="Time between two heartbeats of a connection.")
+    ping_timeout: Seconds = Field(20, description="Time that a client has for the answer to a heartbeat.")
+    connect_timeout: Seconds = Field(45, description="Time that a new transport has to connect to the namespace.")
+    join_deadline: Seconds = Field(60, description="Time that a connected socket has to join a session.")
+    drain_timeout: SecondsOrZero = Field(25, description="Time over which a stopping replica sends its clients away.")
+
+    demo: bool = Field(False, description="Whether to serve the demo page at `/`.")
+    log_level: Level = Field("info", description="Least level logged: `debug`, `info`, `warning`, `error`, `critical`.")
+    log_levels: dict[str, Level] = Field(
+        {}, description="Other levels for single loggers, such as `app.store=debug,uvicorn=warning`."
+    )
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="`json` lines, readable `text`, or `auto`: text on a terminal, else JSON."
+    )
+
+    @property
+    def code_characters(self) -> str:
+        """The characters that session codes are made of."""
+        return ALPHABETS.get(self.code_alphabet, self.code_alphabet)
+
+    def shown(self) -> dict[str, str]:
+        """Every environment variable with its effective value, as one would write it; secrets masked."""
+        return {PREFIX + name.upper(): _shown(name, getattr(self, name)) for name in type(self).model_fields}
+
+    @validator("allowed_origins", "trusted_proxies", "unlimited_addresses", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(_parts(value)) if isinstance(value, str) else value
+
+    @validator("log_levels", mode="before")
+    @classmethod
+    def _pairs(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = [part.partition("=") for part in _parts(value)]
+        return {logger.strip(): level.strip() for logger, _, level in pairs}
+
+    @validator(*SECRETS, mode="before")
+    @classmethod
+    def _from_file(cls, value: object, info: ValidationInfo) -> object:
+        path = info.data.get(f"{info.field_name}_file")
+        if path is None:
+            return value
+        if value is not None:
+            raise ValueError("given twice, as a value and as a file")
+        try:
+            return path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeError) as error:
+            raise ValueError(f"{path} cannot be read: {getattr(error, 'strerror', 'not UTF-8')}") from error
+
+    @validator(*_NOT_BELOW)
+    @classmethod
+    def _at_least(cls, value: float, info: ValidationInfo) -> float:
+        lower = _NOT_BELOW[str(info.field_name)]
+        if value < info.data.get(lower, value):
+            raise ValueError(f"{value:g} is less than {PREFIX}{lower.upper()}, {info.data[lower]:g}")
+        return value
+
+    @validator("internal_port")
+    @classmethod
+    def _differs(cls, value: int, info: ValidationInfo) -> int:
+        if value and value == info.data.get("port"):
+            raise ValueError(f"{value} is the public port, too; the internal one must not be reachable with it")
+        return value
+
+    @validator("code_alphabet")
+    @classmethod
+    def _alphabet(cls, value: str) -> str:
+        if value in ALPHABETS:
+            return value
+        if not (value.isascii() and value.isalnum()):
+            raise ValueError(f"neither one of {', '.join(ALPHABETS)} nor ASCII letters and digits")
+        if len(set(value.lower())) < len(value):
+            raise ValueError("has the same character twice (capitals and small letters are the same to people)")
+        return value
+
+    @validator("code_length")
+    @classmethod
+    def _space(cls, value: int, info: ValidationInfo) -> int:
+        alphabet = info.data.get("code_alphabet", "digits")
+        if (space := len(ALPHABETS.get(alphabet, alphabet)) ** value) < 10:
+            raise ValueError(f"leaves only {space} different session codes")
+        return value
+
+
+class SettingsError(Exception):
+    """The configuration cannot be used; `problems` has one line for each reason and never a secret."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def load_settings(env_file: Path = Path(".env")) -> Settings:
+    """Read the settings from the environment, and below it from `env_file` where that exists.
+
+    Raises SettingsError with all problems at once; names that are no setting are problems, too.
+    """
+    try:
+        given = {**dotenv_values(env_file), **os.environ}
+    except (OSError, UnicodeError) as error:
+        raise SettingsError([f"{env_file} cannot be read: {getattr(error, 'strerror', 'not UTF-8')}"]) from error
+    given = {name.upper(): value for name, value in given.items() if name.upper().startswith(PREFIX)}
+    links = [name for name, value in given.items() if _is_service_link(name, value or "")]
+    problems = [_link_problem(links)] if links else []
+    problems += [_unknown_problem(name) for name in given if name not in links and not _field(name)]
+    try:
+        settings = Settings(_env_file=env_file)
+    except ValidationError as error:
+        problems += [line for name, line in _field_problems(error.errors(include_url=False)) if name not in links]
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def _parts(text: str) -> Iterator[str]:
+    return (part.strip() for part in text.split(",") if part.strip())
+
+
+def _field(name: str) -> bool:
+    return name.removeprefix(PREFIX).lower() in Settings.model_fields
+
+
+def _is_service_link(name: str, value: str) -> bool:
+    return bool(_SERVICE_LINK.fullmatch(name) or (name.endswith("_PORT") and _SERVICE_LINK_PORT.match(value)))
+
+
+def _link_problem(names: list[str]) -> str:
+    return (
+        f"{', '.join(sorted(names))}: set by Kubernetes for a Service whose name begins with join-session; "
+        "set enableServiceLinks: false in the pod's specification"
+    )
+
+
+def _unknown_problem(name: str) -> str:
+    known = [PREFIX + field.upper() for field in Settings.model_fields]
+    nearest = get_close_matches(name, known, n=1)
+    return f"{name}: no such setting" + (f"; did you mean {nearest[0]}?" if nearest else "")
+
+
+def _field_problems(errors: list[ErrorDetails]) -> Iterator[tuple[str, str]]:
+    for error in errors:
+        field = str(error["loc"][0])
+        name = PREFIX + field.upper()
+        ours = error.get("ctx", {}).get("error")
+        if ours is not None:
+            yield name, f"{name}: {ours}"
+        elif field in SECRETS:
+            yield name, f"{name}: {_sentence(error)}"
+        else:
+            yield name, f"{name}: {_sentence(error)}, not {error['input']!r:.100}"
+
+
+def _sentence(error: ErrorDetails) -> str:
+    message = error["msg"]
+    return message[0].lower() + message[1:]
+
+
+def _shown(name: str, value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case SecretStr():
+            return _masked_url(value.get_secret_value()) if name == "redis_url" else "********"
+        case bool():
+            return str(value).lower()
+        case float():
+            return f"{value:g}"
+        case tuple():
+            return ",".join(map(str, value))
+        case dict():
+            return ",".join(f"{key}={item}" for key, item in value.items())
+        case _:
+            return str(value)
+
+
+def _masked_url(url: str) -> str:
+    place, mark, query = url.partition("?")
+    scheme, slashes, rest = place.partition("://")
+    if "@" in rest:
+        rest = "********@" + rest.rpartition("@")[2]
+    query = re.sub(r"(password=)[^&]*", r"\1********", query)
+    return scheme + slashes + rest + mark + query
