@@ -1,0 +1,438 @@
+"""The Engine.IO server: an ASGI application that keeps sessions over long-polling and WebSocket.
+
+https://github.com/socketio/engine.io-protocol, revision 4.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+
+from . import connection, frames, refusals
+from .admission import Admission, Origins, header, peer
+from .connection import AsgiWriter, Closed, Connection, Message, Options, Receive, Scope, Send, Writer
+from .frames import Encoded, ProtocolError
+from .libraries import EngineIOServer, abort, flushed, uvicorn_writer
+from .observer import Observer
+from .refusals import Refusal
+from .violations import ViolationLog
+
+Decode = Callable[[Connection, str | bytes], Any]
+ForeignSession = Callable[[str, Scope, Receive, Send], Awaitable[bool]]
+
+# How long the end of a WebSocket waits for what is still queued for it, and for its close frame to be taken.
+_LAST_WORDS = 1.0
+
+
+def new_id() -> str:
+    """Return a session id that cannot be guessed: 120 random bits, 20 URL-safe characters."""
+    return secrets.token_urlsafe(15)
+
+
+class EngineServer(EngineIOServer):
+    """A strict Engine.IO server with the events of python-engineio's; its handlers get the session instead of the sid.
+
+    Messages of one session are handled one after another in the order sent, then its disconnect. Handlers of `connect`
+    get the session and the ASGI scope and cannot refuse; those of `message` the session and the message; those of
+    `disconnect` the session and a reason.
+
+    `decode` turns a message into what the handler gets, while it is being read; None means that there is nothing to
+    handle. `address` names the client that a request comes from. `foreign_session` is asked about a request or an
+    upgrade whose session is unknown here, before anything of it is read; it returns whether it has answered.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        *,
+        origins: Origins,
+        admission: Admission,
+        address: Callable[[Scope], str] = peer,
+        new_id: Callable[[], str] = new_id,
+        foreign_session: ForeignSession | None = None,
+        decode: Decode = lambda _session, data: data,
+        observer: Observer | None = None,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        super().__init__()
+        self.options = options
+        self.decode = decode
+        self.admission = admission
+        self.new_id = new_id
+        self.observer = observer or Observer()
+        self._log = logger or logging.getLogger(__name__)
+        self._violations = ViolationLog(self._log)
+        self._origins = origins
+        self._address = address
+        self._foreign_session = foreign_session
+
+    # What python-socketio and applications call
+
+    def generate_id(self) -> str:
+        """Return an id for a new session."""
+        return self.new_id()
+
+    async def send(self, sid: str, data: str | bytes) -> None:
+        """Send a message to a session; one that is gone is ignored."""
+        session = self.sockets.get(sid)
+        if session is not None:
+            session.send(frames.message(data))
+
+    async def disconnect(self, sid: str | None = None) -> None:
+        """End one session, or all; stock clients connect again at once."""
+        for session in [self.sockets.get(sid)] if sid is not None else list(self.sockets.values()):
+            if session is not None:
+                session.close(connection.SERVER_DISCONNECT)
+
+    async def shutdown(self) -> None:
+        """End all sessions."""
+        await self.disconnect()
+
+    # What sessions call
+
+    async def handle(self, session: Connection, item: Any) -> None:
+        """Run the handler of one message, or of the session's end."""
+        event, argument = ("disconnect", item.reason) if isinstance(item, Closed) else ("message", item)
+        handler = self.handlers.get(event)
+        if handler is None:
+            return
+        try:
+            await handler(session, argument)
+        except ProtocolError as error:
+            self.violated(session, error)
+        except Exception:
+            self._log.exception("handler of %s failed", event)
+
+    def ended(self, session: Connection, reason: str) -> None:
+        """Forget a session that has been closed."""
+        if self.sockets.pop(session.sid, None) is not None:
+            self.admission.leave(session.address)
+            self.observer.closed(session.transport, reason)
+
+    def slow(self, session: Connection) -> None:
+        """Note that a session is closed because its peer does not read."""
+        self.observer.slow()
+        self._violations.report("slow socket", session.address)
+
+    def coalesced(self) -> None:
+        """Note that a pending message gave way to a newer one."""
+        self.observer.coalesced()
+
+    def violated(self, session: Connection, error: ProtocolError) -> None:
+        """Close a session whose peer broke the protocol."""
+        self.observer.violated(error.reason)
+        self._violations.report(error.reason, session.address)
+        too_big = error.reason == "too large"
+        session.close(connection.TRANSPORT_ERROR, code=connection.TOO_BIG if too_big else connection.POLICY_VIOLATION)
+
+    # ASGI
+
+    async def handle_request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one HTTP request or WebSocket. The body of a request is read only where the session is ours."""
+        headers: list[tuple[bytes, bytes]] = []
+        try:
+            headers = self._origins.check(scope)
+            query = _query(scope)
+            if scope["type"] == "websocket":
+                await self._websocket(scope, receive, send, query)
+            elif scope["method"] == "OPTIONS":
+                await _respond(send, 204, b"", [*headers, *_preflight(scope)])
+            else:
+                await self._http(scope, receive, send, query, headers)
+        except Refusal as refusal:
+            self.observer.refused(refusal.reason)
+            await _refuse(scope, receive, send, refusal, headers)
+
+    async def _http(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        query: dict[str, str],
+        headers: list[tuple[bytes, bytes]],
+    ) -> None:
+        if query.get("transport") not in ("polling", "websocket"):
+            raise refusals.unknown_transport()
+        sid = query.get("sid")
+        if sid is None:
+            _check_version(query)
+            if scope["method"] != "GET":
+                raise refusals.bad_method()
+            if query["transport"] != "polling":
+                raise refusals.bad_request()
+            session = await self._open(scope, websocket=False)
+            await _respond(send, 200, self._open_packet(session).polling.encode(), headers)
+            return
+        owned = await self._session(sid, scope, receive, send)
+        if owned is None:
+            return
+        await owned.settled()
+        if owned.closed or owned.upgraded or query["transport"] != "polling":
+            raise refusals.bad_request()
+        if scope["method"] == "GET":
+            await self._poll(owned, receive, send, headers)
+        elif scope["method"] == "POST":
+            await self._post(owned, receive, send, headers)
+        else:
+            raise refusals.bad_request()
+
+    async def _session(self, sid: str, scope: Scope, receive: Receive, send: Send) -> Connection | None:
+        """Return the session of a request, or None if another server has answered it."""
+        session = self.sockets.get(sid)
+        if session is not None:
+            return session
+        if self._foreign_session is not None and await self._foreign_session(sid, scope, receive, send):
+            return None
+        raise refusals.unknown_session()
+
+    async def _open(self, scope: Scope, *, websocket: bool) -> Connection:
+        address = self._address(scope)
+        self.admission.enter(address)
+        session = Connection(self, self.generate_id(), scope, address)
+        session.upgraded = websocket
+        self.sockets[session.sid] = session
+        self.observer.opened(session.transport)
+        handler = self.handlers.get("connect")
+        if handler is not None:
+            await handler(session, scope)
+        return session
+
+    def _open_packet(self, session: Connection) -> Encoded:
+        options = self.options
+        handshake = {
+            "sid": session.sid,
+            "upgrades": [] if session.upgraded else ["websocket"],
+            "pingInterval": round(options.ping_interval * 1000),
+            "pingTimeout": round(options.ping_timeout * 1000),
+            "maxPayload": options.max_payload,
+        }
+        return Encoded("0" + orjson.dumps(handshake).decode())
+
+    async def _poll(
+        self, session: Connection, receive: Receive, send: Send, headers: list[tuple[bytes, bytes]]
+    ) -> None:
+        if session.polling:
+            session.close(connection.TRANSPORT_ERROR)
+            raise refusals.bad_request()
+        messages = await session.poll(receive)
+        if messages is None:
+            return
+        try:
+            async with asyncio.timeout(self.options.write_timeout):
+                await _respond(send, 200, frames.payload(messages), headers)
+                await flushed(send)
+        except TimeoutError:
+            self.slow(session)
+            session.close(connection.TRANSPORT_ERROR, drop=True)
+            abort(send)
+
+    async def _post(
+        self, session: Connection, receive: Receive, send: Send, headers: list[tuple[bytes, bytes]]
+    ) -> None:
+        if session.posting:
+            session.close(connection.TRANSPORT_ERROR)
+            raise refusals.bad_request()
+        session.posting = True
+        accepted = False
+        try:
+            with session.serving():
+                accepted = await self._take_payload(session, receive)
+        finally:
+            session.posting = False
+        if not accepted:
+            raise refusals.bad_request()
+        await _respond(send, 200, b"ok", [*headers, (b"content-type", b"text/html")])
+
+    async def _take_payload(self, session: Connection, receive: Receive) -> bool:
+        """Read a payload and hand its packets over; return whether all of them were taken."""
+        try:
+            body = await _body(receive, self.options.max_payload)
+            if body is None:
+                session.close(connection.TRANSPORT_ERROR)
+                return False
+            for packet in body.split(frames.SEPARATOR):
+                await session.receive(_polling_packet(packet))
+                if session.closed:
+                    # The client's own goodbye is as good as any packet; nothing counts behind it.
+                    return session.farewell is frames.NOOP
+        except ProtocolError as error:
+            self.violated(session, error)
+            if error.reason == "too large":
+                raise refusals.too_large() from None
+            return False
+        return True
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send, query: dict[str, str]) -> None:
+        if query.get("transport") != "websocket":
+            raise refusals.unknown_transport()
+        sid = query.get("sid")
+        if sid is None:
+            _check_version(query)
+            session = await self._open(scope, websocket=True)
+            with session.serving():
+                await _accept(receive, send)
+                session.attach(self._writer(send))
+                session.send(self._open_packet(session))
+                await self._read(session, receive)
+            await self._finish(session, send)
+            return
+        owned = await self._session(sid, scope, receive, send)
+        if owned is None:
+            return
+        await _accept(receive, send)
+        if owned.upgraded or owned.upgrading is not None:
+            await _end_websocket(send, connection.NORMAL)
+            return
+        with owned.serving():
+            if not await self._upgrade(owned, receive, send):
+                await _end_websocket(send, connection.NORMAL)
+                return
+            await self._read(owned, receive)
+        await self._finish(owned, send)
+
+    async def _upgrade(self, session: Connection, receive: Receive, send: Send) -> bool:
+        """Lead a client from polling to this WebSocket; return whether it came."""
+        session.upgrading = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(self.options.upgrade_timeout):
+                if _data(await receive()) != "2probe":
+                    return False
+                for message in frames.PROBE_ANSWER.messages:
+                    await send(message)
+                session.probed()
+                if _data(await receive()) != "5":
+                    return False
+        except Exception:
+            # Out of time, or whatever an ASGI server raises for a peer that is gone: it stays with polling.
+            return False
+        finally:
+            session.upgrading.set_result(None)
+            session.upgrading = None
+        session.attach(self._writer(send))
+        self.observer.upgraded()
+        return True
+
+    def _writer(self, send: Send) -> Writer:
+        return (uvicorn_writer(send) if self.options.direct_write else None) or AsgiWriter(send)
+
+    async def _read(self, session: Connection, receive: Receive) -> None:
+        while not session.closed:
+            data = _data(await receive())
+            if data is None:
+                session.close(connection.TRANSPORT_CLOSE)
+                return
+            try:
+                await session.receive(data)
+            except ProtocolError as error:
+                self.violated(session, error)
+
+    async def _finish(self, session: Connection, send: Send) -> None:
+        if session.dropped or not await session.drained(_LAST_WORDS):
+            abort(send)
+        else:
+            await _end_websocket(send, session.code)
+
+
+def _query(scope: Scope) -> dict[str, str]:
+    try:
+        pairs = parse_qsl(scope["query_string"].decode("ascii"), keep_blank_values=True, max_num_fields=64)
+    except ValueError:
+        raise refusals.bad_request() from None
+    return dict(reversed(pairs))
+
+
+def _check_version(query: dict[str, str]) -> None:
+    if query.get("EIO") != "4":
+        raise refusals.unsupported_version()
+
+
+def _preflight(scope: Scope) -> list[tuple[bytes, bytes]]:
+    asked = header(scope, b"access-control-request-headers")
+    headers = [(b"access-control-allow-methods", b"GET, POST"), (b"access-control-max-age", b"600")]
+    return headers if asked is None else [*headers, (b"access-control-allow-headers", asked.encode("latin-1"))]
+
+
+def _polling_packet(packet: str) -> str | bytes:
+    if not packet.startswith("b"):
+        return packet
+    try:
+        return base64.b64decode(packet[1:], validate=True)
+    except (ValueError, binascii.Error):
+        raise ProtocolError("invalid frame") from None
+
+
+def _data(message: Message) -> str | bytes | None:
+    """Return what a WebSocket message holds, or None at its end."""
+    if message["type"] != "websocket.receive":
+        return None
+    text: str | None = message.get("text")
+    return text if text is not None else message.get("bytes")
+
+
+async def _body(receive: Receive, limit: int) -> str | None:
+    """Return the body of a request, or None if the client did not send all of it."""
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > limit:
+            raise ProtocolError("too large")
+        if not message.get("more_body", False):
+            break
+    try:
+        return b"".join(chunks).decode()
+    except UnicodeDecodeError:
+        raise ProtocolError("invalid frame") from None
+
+
+async def _respond(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+    if not any(name == b"content-type" for name, _ in headers):
+        headers = [*headers, (b"content-type", b"text/plain; charset=UTF-8")]
+    headers = [*headers, (b"content-length", b"%d" % len(body)), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _refuse(
+    scope: Scope, receive: Receive, send: Send, refusal: Refusal, headers: list[tuple[bytes, bytes]]
+) -> None:
+    body = orjson.dumps({"code": refusal.code, "message": refusal.message})
+    headers = [*headers, *refusal.headers, (b"content-type", b"application/json")]
+    if scope["type"] == "http":
+        await _respond(send, refusal.status, body, headers)
+        return
+    await receive()
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close"})
+        return
+    await send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body})
+
+
+async def _accept(receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "websocket.accept"})
+
+
+async def _end_websocket(send: Send, code: int) -> None:
+    """Send a close frame, unless the peer is gone or takes nothing any more."""
+    try:
+        async with asyncio.timeout(_LAST_WORDS):
+            await send({"type": "websocket.close", "code": code})
+    except TimeoutError:
+        abort(send)
+    except Exception:
+        # Whatever an ASGI server raises for a peer that is gone.
+        return

@@ -1,0 +1,188 @@
+"""All that the engine knows of the inside of python-socketio, python-engineio and uvicorn.
+
+Everything here leans on names that those libraries do not promise to keep; tests/protocol/test_libraries.py fails when
+an upgrade moves one of them. The other modules of this package use public names only.
+"""
+
+from __future__ import annotations
+
+import logging
+from asyncio import BaseTransport
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import engineio  # type: ignore[import-untyped]
+import socketio  # type: ignore[import-untyped]
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from .frames import Encoded
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+
+ConnectionRefused = socketio.exceptions.ConnectionRefusedError
+
+
+class SocketIOPacket(socketio.packet.Packet):  # type: ignore[misc]
+    """python-socketio's packet, whose `encode` is used."""
+
+
+class SocketIOManager(socketio.AsyncManager):  # type: ignore[misc]
+    """python-socketio's manager of clients and rooms in one process."""
+
+
+class SocketIOServer(socketio.AsyncServer):  # type: ignore[misc]
+    """python-socketio's server, its inner hooks under names of our own; `SocketServer` fills them in."""
+
+    def make_engine(self, **options: Any) -> Any:
+        """Return the Engine.IO server below this one."""
+        raise NotImplementedError
+
+    async def transport_opened(self, session: Connection) -> None:
+        """An Engine.IO session has begun."""
+        raise NotImplementedError
+
+    async def transport_closed(self, session: Connection, reason: str) -> None:
+        """An Engine.IO session has ended."""
+        raise NotImplementedError
+
+    async def handle_packet(self, session: Connection, item: Any) -> None:
+        """An Engine.IO session has something to handle."""
+        raise NotImplementedError
+
+    def find_handler(self, event: str, namespace: str, args: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+        """Return the application's handler of an event and its arguments, or `(None, ...)`."""
+        handler, handler_args = self._get_event_handler(event, namespace, args)
+        if handler is not None:
+            return handler, handler_args
+        handler, handler_args = self._get_namespace_handler(namespace, args)
+        if handler is None or not hasattr(handler, "on_" + (event or "")):
+            return None, args
+        return getattr(handler, "on_" + event), handler_args
+
+    def knows_namespace(self, namespace: str) -> bool:
+        """Tell whether clients may connect to `namespace`."""
+        return (
+            self.namespaces == "*"
+            or namespace in self.namespaces
+            or namespace in self.handlers
+            or namespace in self.namespace_handlers
+        )
+
+    def _engineio_server_class(self) -> Callable[..., Any]:
+        return self.make_engine
+
+    async def _send_packet(self, eio_sid: str, pkt: Any) -> None:
+        if eio_sid in self.eio.sockets:
+            self.eio.sockets[eio_sid].send(pkt.encoded())
+
+    async def _send_eio_packet(self, eio_sid: str, eio_pkt: Any) -> None:
+        await self.eio.send(eio_sid, eio_pkt.data)
+
+    async def _handle_eio_connect(self, session: Connection, _environ: Any) -> None:
+        await self.transport_opened(session)
+
+    async def _handle_eio_message(self, session: Connection, item: Any) -> None:
+        await self.handle_packet(session, item)
+
+    async def _handle_eio_disconnect(self, session: Connection, reason: str) -> None:
+        await self.transport_closed(session, reason)
+
+
+class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
+    """python-engineio's server, of which the options, the handlers and the per-session store are used."""
+
+    sockets: dict[str, Connection]
+    handlers: dict[str, Callable[..., Any]]
+
+    def __init__(self) -> None:
+        # Its monitoring task would live in the first client's context; every session here has a timer of its own.
+        # A logger object keeps the library from adding a handler of its own.
+        super().__init__(async_mode="asgi", monitor_clients=False, logger=logging.getLogger("engineio.server"))
+
+
+class UvicornWriter:
+    """Writes finished frames straight into the transport of one of uvicorn's WebSocket connections.
+
+    Right because that protocol keeps no state about data frames sent: without extensions and fragments, the bytes on
+    the wire are the frames in the order written, whoever writes them.
+    """
+
+    __slots__ = ("_protocol", "_transport", "_writable")
+
+    def __init__(self, protocol: WebSocketsSansIOProtocol) -> None:
+        self._protocol = protocol
+        self._transport = protocol.transport
+        self._writable = protocol.writable
+
+    def writable(self) -> bool:
+        """Tell whether `write` may be called now: the transport's buffer is below its high-water mark."""
+        return self._writable.is_set()
+
+    async def ready(self) -> None:
+        """Wait until `writable`."""
+        await self._writable.wait()
+
+    def write(self, message: Encoded) -> None:
+        """Write all frames of `message`; a connection that is closing takes nothing more."""
+        if not self._transport.is_closing():
+            self._transport.write(message.websocket)
+
+
+def uvicorn_writer(send: Any) -> UvicornWriter | None:
+    """Return the direct writer behind an ASGI WebSocket `send`, or None where the portable way must be gone."""
+    protocol = getattr(send, "__self__", None)
+    if not isinstance(protocol, WebSocketsSansIOProtocol) or protocol.conn.extensions:
+        return None
+    return UvicornWriter(protocol)
+
+
+def abort(send: Any) -> None:
+    """Drop the TCP connection behind an ASGI `send` at once, with all that waits in its buffer.
+
+    ASGI has no word for this. Under a server other than uvicorn nothing happens and the operating system's time-outs
+    must do.
+    """
+    owner = getattr(send, "__self__", None)
+    if isinstance(owner, WebSocketsSansIOProtocol | RequestResponseCycle):
+        owner.transport.abort()
+
+
+async def flushed(send: Any) -> None:
+    """Wait until the peer of an HTTP response has taken so much of it that the rest fits the transport's buffer.
+
+    uvicorn's `send` of the last part returns as soon as the part is buffered.
+    """
+    owner = getattr(send, "__self__", None)
+    if isinstance(owner, RequestResponseCycle) and owner.flow.write_paused:
+        await owner.flow.drain()
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """For uvicorn's `ws` option.
+
+    A text message that is not UTF-8 fails the connection (RFC 6455, section 8.1) without the traceback that uvicorn
+    logs for it, and a peer that does not answer a close frame is cut off after a second instead of ten.
+    """
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        super().connection_made(transport)
+        self.close_timeout = 1.0
+
+    def send_receive_event_to_app(self) -> None:
+        if self.curr_msg_data_type == "text" and not self.close_sent and not _is_utf8(self.frames):
+            self.frames = []
+            self.conn.fail(1007)
+            self.handle_parser_exception()
+            return
+        super().send_receive_event_to_app()
+
+
+def _is_utf8(frames: list[bytes]) -> bool:
+    try:
+        b"".join(frames).decode()
+    except UnicodeDecodeError:
+        return False
+    return True

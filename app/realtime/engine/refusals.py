@@ -1,0 +1,51 @@
+"""Requests that are answered with an error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+class Refusal(Exception):
+    """A request that is answered with an error.
+
+    `code` and `message` are those of the reference implementation's error bodies (engine.io, `Server.errors`), `reason`
+    is the word for counters.
+    """
+
+    def __init__(self, reason: str, code: int, message: str, *, status: int = 400, headers: Headers = ()) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.code = code
+        self.message = message
+        self.status = status
+        self.headers = headers
+
+
+def unknown_transport() -> Refusal:
+    return Refusal("unknown transport", 0, "Transport unknown")
+
+
+def unknown_session() -> Refusal:
+    return Refusal("unknown session", 1, "Session ID unknown")
+
+
+def bad_method() -> Refusal:
+    return Refusal("bad method", 2, "Bad handshake method")
+
+
+def bad_request() -> Refusal:
+    return Refusal("bad request", 3, "Bad request")
+
+
+def unsupported_version() -> Refusal:
+    return Refusal("unsupported version", 5, "Unsupported protocol version")
+
+
+def too_many(reason: str, status: int) -> Refusal:
+    return Refusal(reason, 3, "Too many connections", status=status, headers=[(b"retry-after", b"5")])
+
+
+def too_large() -> Refusal:
+    return Refusal("too large", 3, "Payload too large", status=413)

@@ -1,0 +1,198 @@
+"""A real server on an ephemeral port, and raw clients that speak the protocol by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import AsyncIterator
+from typing import Any, Self
+
+import httpx
+import uvicorn
+import websockets
+from websockets.asyncio.client import ClientConnection
+
+from app.realtime.engine import Connection, EngineServer, Options, SocketServer, WebSocketProtocol, message
+from app.realtime.engine.admission import Admission, Origins
+
+# What the official suites ask of a server under test.
+PING_INTERVAL = 0.3
+PING_TIMEOUT = 0.2
+MAX_PAYLOAD = 1_000_000
+
+SEPARATOR = "\x1e"
+
+
+@contextlib.asynccontextmanager
+async def serve(app: Any, **options: Any) -> AsyncIterator[str]:
+    """Serve an ASGI application with uvicorn as it is shipped; give its `host:port`."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(
+            app,
+            interface="asgi3",
+            http="httptools",
+            ws=WebSocketProtocol,
+            ws_per_message_deflate=False,
+            ws_ping_interval=None,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=2,
+            **options,
+        )
+        config.load()
+        server = uvicorn.Server(config)
+        server.lifespan = config.lifespan_class(config)
+        await server.startup(sockets=[listener])
+        try:
+            yield "127.0.0.1:%d" % listener.getsockname()[1]
+        finally:
+            await server.shutdown(sockets=[listener])
+
+
+@contextlib.asynccontextmanager
+async def serving(server: SocketServer, **options: Any) -> AsyncIterator[str]:
+    """Start and serve a Socket.IO server; close it at the end."""
+    await server.start()
+    async with serve(server.asgi, **options) as address:
+        try:
+            yield address
+        finally:
+            await server.close()
+
+
+def echo_server(**options: Any) -> SocketServer:
+    """The application that the official Socket.IO suite wants."""
+    defaults: dict[str, Any] = {
+        "namespaces": ["/", "/custom"],
+        "ping_interval": PING_INTERVAL,
+        "ping_timeout": PING_TIMEOUT,
+        "connect_timeout": 1,
+        "max_payload": MAX_PAYLOAD,
+        "allowed_origins": "*",
+        "binary": True,
+    }
+    server = SocketServer(**(defaults | options))
+
+    for namespace in ("/", "/custom"):
+
+        async def connect(sid: str, environ: Any, auth: Any, namespace: str = namespace) -> None:
+            await server.emit("auth", auth or {}, to=sid, namespace=namespace)
+
+        async def echo(sid: str, *args: Any, namespace: str = namespace) -> None:
+            await server.emit("message-back", args, to=sid, namespace=namespace)
+
+        async def acknowledge(sid: str, *args: Any) -> tuple[Any, ...]:
+            return args
+
+        server.on("connect", connect, namespace=namespace)
+        server.on("message", echo, namespace=namespace)
+        server.on("message-with-ack", acknowledge, namespace=namespace)
+    return server
+
+
+@contextlib.asynccontextmanager
+async def engine_echo(**options: Any) -> AsyncIterator[str]:
+    """The application that the official Engine.IO suite wants."""
+    defaults: dict[str, Any] = {
+        "ping_interval": PING_INTERVAL,
+        "ping_timeout": PING_TIMEOUT,
+        "max_payload": MAX_PAYLOAD,
+        "binary": True,
+    }
+    engine = EngineServer(
+        Options(**(defaults | options)),
+        origins=Origins("*"),
+        admission=Admission(max_connections=None, max_connections_per_address=None, unlimited=lambda _: False),
+    )
+
+    async def echo(session: Connection, data: str | bytes) -> None:
+        session.send(message(data))
+
+    engine.on("message", echo)
+    async with serve(engine.handle_request) as address:
+        try:
+            yield address
+        finally:
+            await engine.shutdown()
+
+
+class Client:
+    """Speaks Engine.IO by hand, at one path of one server."""
+
+    def __init__(self, address: str, path: str = "/socket.io/") -> None:
+        self.address = address
+        self.path = path
+        self._http = httpx.AsyncClient(base_url=f"http://{address}", trust_env=False, timeout=10)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self._http.aclose()
+
+    async def request(self, method: str, query: str, body: str | bytes | None = None, **options: Any) -> httpx.Response:
+        return await self._http.request(method, f"{self.path}?{query}", content=body, **options)
+
+    async def handshake(self) -> str:
+        """Open a session over polling; return its sid."""
+        response = await self.request("GET", "EIO=4&transport=polling")
+        return str(json.loads(response.text[1:])["sid"])
+
+    async def poll(self, sid: str) -> httpx.Response:
+        return await self.request("GET", f"EIO=4&transport=polling&sid={sid}")
+
+    async def post(self, sid: str, body: str | bytes) -> httpx.Response:
+        return await self.request("POST", f"EIO=4&transport=polling&sid={sid}", body)
+
+    def websocket(self, query: str = "EIO=4&transport=websocket", **options: Any) -> websockets.connect:
+        return websockets.connect(
+            f"ws://{self.address}{self.path}?{query}", compression=None, proxy=None, ping_interval=None, **options
+        )
+
+    @contextlib.asynccontextmanager
+    async def opened(self) -> AsyncIterator[ClientConnection]:
+        """A WebSocket session whose OPEN packet has been read."""
+        async with self.websocket() as websocket:
+            await websocket.recv()
+            yield websocket
+
+    @contextlib.asynccontextmanager
+    async def connected(self, namespace: str = "/", auth: Any = None) -> AsyncIterator[ClientConnection]:
+        """A WebSocket in a namespace of the echo server, whose CONNECT answer and `auth` event have been read."""
+        async with self.opened() as websocket:
+            prefix = "" if namespace == "/" else namespace + ","
+            await websocket.send("40" + prefix + ("" if auth is None else json.dumps(auth)))
+            await websocket.recv()
+            await websocket.recv()
+            yield websocket
+
+    async def upgrade(self, sid: str, websocket: ClientConnection) -> None:
+        await websocket.send("2probe")
+        assert await websocket.recv() == "3probe"
+        await websocket.send("5")
+
+
+async def closed(websocket: ClientConnection) -> list[str | bytes]:
+    """Wait until the server has closed a WebSocket; return what came before."""
+    received = []
+    with contextlib.suppress(websockets.ConnectionClosed):
+        while True:
+            received.append(await websocket.recv())
+    return received
+
+
+async def receive(websocket: ClientConnection) -> str | bytes:
+    """Return the next message that is no PING."""
+    while (received := await websocket.recv()) == "2":
+        await websocket.send("3")
+    return received
+
+
+async def soon(awaitable: Any, seconds: float = 5) -> Any:
+    """Wait for what must happen, for a bounded time."""
+    async with asyncio.timeout(seconds):
+        return await awaitable
