@@ -137,7 +137,7 @@ class RedisServer:
 
     async def start(self) -> Self:
         """Start and wait until it serves commands."""
-        self._write_config()
+        (self.directory / "redis.conf").write_text("\n".join(self._directives()) + "\n")
         self._launch()
         await until(self._answers, f"the server on {self.address} answers: {self._log_tail()}")
         return self
@@ -210,7 +210,8 @@ class RedisServer:
             return False
         return bool(answer == b"PONG")
 
-    def _write_config(self) -> None:
+    def _directives(self) -> list[str]:
+        """The lines of the configuration file."""
         place = {"dir": str(self.directory), "bind": LOOPBACK, "port": str(self.port)}
         if self._unix:
             place["unixsocket"] = self.address.host
@@ -225,12 +226,9 @@ class RedisServer:
             }
         lines = [f"{name} {value}" for name, value in (place | self._config).items()]
         if self._users:
-            lines += [
-                "user default off",
-                "user harness on >harness ~* &* +@all",
-                *(f"user {rule}" for rule in self._users),
-            ]
-        (self.directory / "redis.conf").write_text("\n".join(lines) + "\n")
+            lines += ["user default off", "user harness on >harness ~* &* +@all"]
+            lines += [f"user {rule}" for rule in self._users]
+        return lines
 
     def _log_tail(self) -> str:
         return (self.directory / "log").read_text(errors="replace")[-600:]

@@ -1,0 +1,114 @@
+"""A TCP proxy that does to connections what networks do."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+from tests.harness.redis import LOOPBACK
+
+
+class FaultProxy:
+    """Forwards a loopback port to (`host`, `port`) until told to misbehave; `delay` is in seconds per chunk and way."""
+
+    def __init__(self, port: int, host: str = LOOPBACK) -> None:
+        self.delay = 0.0
+        self.port = 0
+        self._target = (host, port)
+        self._server: asyncio.Server | None = None
+        self._pipes: set[_Pipe] = set()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open, half-open ones included."""
+        return len(self._pipes)
+
+    async def accept(self) -> None:
+        """Listen, again on the same port after `refuse`."""
+        self._server = await asyncio.start_server(self._serve, LOOPBACK, self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def refuse(self) -> None:
+        """Take no more connections; those there are stay."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    def cut(self) -> None:
+        """Reset every connection."""
+        for pipe in tuple(self._pipes):
+            pipe.abort()
+
+    def half_open(self) -> None:
+        """Let every present connection go silent for ever, unclosed; new ones work."""
+        for pipe in self._pipes:
+            pipe.silent = True
+
+    def freeze(self) -> None:
+        """Hold back everything, also of new connections, until `thaw`."""
+        self._flowing.clear()
+
+    def thaw(self) -> None:
+        self._flowing.set()
+
+    async def __aenter__(self) -> Self:
+        await self.accept()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.refuse()
+        tasks = [task for pipe in self._pipes for task in pipe.tasks]
+        self.cut()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            far_reader, far_writer = await asyncio.open_connection(*self._target)
+        except OSError:
+            writer.transport.abort()
+            return
+        pipe = _Pipe((writer, far_writer))
+        self._pipes.add(pipe)
+        pipe.tasks = [
+            asyncio.create_task(self._forward(pipe, reader, far_writer)),
+            asyncio.create_task(self._forward(pipe, far_reader, writer)),
+        ]
+        await asyncio.wait(pipe.tasks, return_when=asyncio.FIRST_COMPLETED)
+        pipe.abort()
+        await asyncio.wait(pipe.tasks)
+        self._pipes.discard(pipe)
+
+    async def _forward(self, pipe: _Pipe, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65536):
+                if self.delay:
+                    await asyncio.sleep(self.delay)
+                await self._flowing.wait()
+                if pipe.silent:
+                    await pipe.aborted.wait()
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            return
+
+
+class _Pipe:
+    """One forwarded connection."""
+
+    def __init__(self, writers: tuple[asyncio.StreamWriter, asyncio.StreamWriter]) -> None:
+        self.silent = False
+        self.aborted = asyncio.Event()
+        self.tasks: list[asyncio.Task[None]] = []
+        self._writers = writers
+
+    def abort(self) -> None:
+        self.aborted.set()
+        for writer in self._writers:
+            writer.transport.abort()
