@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Self
 
 import httpx
@@ -48,7 +48,7 @@ async def serve(app: Any, **options: Any) -> AsyncIterator[str]:
         server.lifespan = config.lifespan_class(config)
         await server.startup(sockets=[listener])
         try:
-            yield "127.0.0.1:%d" % listener.getsockname()[1]
+            yield f"127.0.0.1:{listener.getsockname()[1]}"
         finally:
             await server.shutdown(sockets=[listener])
 
@@ -95,8 +95,8 @@ def echo_server(**options: Any) -> SocketServer:
 
 
 @contextlib.asynccontextmanager
-async def engine_echo(**options: Any) -> AsyncIterator[str]:
-    """The application that the official Engine.IO suite wants."""
+async def engine_echo(**options: Any) -> AsyncIterator[Client]:
+    """A client of the application that the official Engine.IO suite wants."""
     defaults: dict[str, Any] = {
         "ping_interval": PING_INTERVAL,
         "ping_timeout": PING_TIMEOUT,
@@ -113,9 +113,9 @@ async def engine_echo(**options: Any) -> AsyncIterator[str]:
         session.send(message(data))
 
     engine.on("message", echo)
-    async with serve(engine.handle_request) as address:
+    async with serve(engine.handle_request) as address, Client(address, "/engine.io/", engine=engine) as client:
         try:
-            yield address
+            yield client
         finally:
             await engine.shutdown()
 
@@ -123,9 +123,10 @@ async def engine_echo(**options: Any) -> AsyncIterator[str]:
 class Client:
     """Speaks Engine.IO by hand, at one path of one server."""
 
-    def __init__(self, address: str, path: str = "/socket.io/") -> None:
+    def __init__(self, address: str, path: str = "/socket.io/", *, engine: EngineServer) -> None:
         self.address = address
         self.path = path
+        self.engine = engine
         self._http = httpx.AsyncClient(base_url=f"http://{address}", trust_env=False, timeout=10)
 
     async def __aenter__(self) -> Self:
@@ -183,6 +184,19 @@ async def closed(websocket: ClientConnection) -> list[str | bytes]:
         while True:
             received.append(await websocket.recv())
     return received
+
+
+async def closed_at_once(websocket: ClientConnection) -> None:
+    """Check that the server closes a WebSocket within 200 ms."""
+    async with asyncio.timeout(0.2):
+        await closed(websocket)
+
+
+async def until(condition: Callable[[], bool], seconds: float = 5) -> None:
+    """Wait until what happens inside the server has happened."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.001)
 
 
 async def receive(websocket: ClientConnection) -> str | bytes:
