@@ -7,6 +7,7 @@ import contextlib
 import json
 import socket
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import httpx
@@ -50,7 +51,12 @@ async def serve(app: Any, **options: Any) -> AsyncIterator[str]:
         try:
             yield f"127.0.0.1:{listener.getsockname()[1]}"
         finally:
-            await server.shutdown(sockets=[listener])
+            # uvicorn's own shutdown takes a nap of 100 ms.
+            for connection in list(server.server_state.connections):
+                connection.shutdown()
+            for asyncio_server in server.servers:
+                asyncio_server.close()
+            await until(lambda: not server.server_state.tasks)
 
 
 @contextlib.asynccontextmanager
@@ -92,6 +98,42 @@ def echo_server(**options: Any) -> SocketServer:
         server.on("message", echo, namespace=namespace)
         server.on("message-with-ack", acknowledge, namespace=namespace)
     return server
+
+
+@dataclass
+class Recorder:
+    """A server like the service's, its handlers' calls, and a client of it."""
+
+    server: SocketServer
+    calls: list[tuple[Any, ...]] = field(default_factory=list)
+    client: Client = field(init=False)
+
+    def count(self, name: str) -> int:
+        return sum(call[0] == name for call in self.calls)
+
+
+@contextlib.asynccontextmanager
+async def recorder(**options: Any) -> AsyncIterator[Recorder]:
+    """A server that records what reaches its handlers; `hello` acknowledges with its arguments."""
+    server = SocketServer(**({"max_payload": 16_384} | options))
+    record = Recorder(server)
+
+    async def connect(sid: str, environ: Any, auth: Any) -> None:
+        record.calls.append(("connect", auth))
+
+    async def disconnect(sid: str, reason: str) -> None:
+        record.calls.append(("disconnect", reason))
+
+    async def hello(sid: str, *args: Any) -> tuple[Any, ...]:
+        record.calls.append(("hello", *args))
+        return args
+
+    server.on("connect", connect)
+    server.on("disconnect", disconnect)
+    server.on("hello", hello)
+    async with serving(server) as address, Client(address, engine=server.eio) as client:
+        record.client = client
+        yield record
 
 
 @contextlib.asynccontextmanager
@@ -171,6 +213,21 @@ class Client:
             await websocket.recv()
             yield websocket
 
+    async def connect(self) -> str:
+        """Connect to the main namespace over polling; return the session's sid."""
+        sid = await self.handshake()
+        await self.post(sid, "40")
+        await self.poll(sid)
+        return sid
+
+    @contextlib.asynccontextmanager
+    async def joined(self) -> AsyncIterator[ClientConnection]:
+        """A WebSocket in the main namespace whose CONNECT answer has been read."""
+        async with self.opened() as websocket:
+            await websocket.send("40")
+            assert str(await receive(websocket)).startswith("40{")
+            yield websocket
+
     async def upgrade(self, sid: str, websocket: ClientConnection) -> None:
         await websocket.send("2probe")
         assert await websocket.recv() == "3probe"
@@ -195,7 +252,7 @@ async def closed_at_once(websocket: ClientConnection) -> None:
 async def until(condition: Callable[[], bool], seconds: float = 5) -> None:
     """Wait until what happens inside the server has happened."""
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 
 
