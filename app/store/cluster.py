@@ -38,6 +38,7 @@ class Cluster:
         self._batching = batching
         self._owners: list[Address | None] = [None] * SLOTS
         self._nodes: dict[Address, Node] = {}
+        self._former: list[Node] = []
         self._refreshing: asyncio.Task[None] | None = None
 
     def ready(self, key: bytes) -> Link | None:
@@ -79,7 +80,7 @@ class Cluster:
     def close(self) -> None:
         if self._refreshing is not None:
             self._refreshing.cancel()
-        for node in self._nodes.values():
+        for node in (*self._nodes.values(), *self._former):
             node.close()
 
     def _node(self, address: Address) -> Node:
@@ -125,8 +126,11 @@ class Cluster:
         return list(dict.fromkeys((*known, *self._seeds)))
 
     def _forget(self, owners: Iterable[Address | None]) -> None:
+        self._former = [node for node in self._former if not node.closed]
         for address in self._nodes.keys() - owners:
-            self._nodes.pop(address).retire()
+            node = self._nodes.pop(address)
+            node.retire()
+            self._former.append(node)
 
 
 def _parse_slots(reply: Any, asked: Address) -> list[Address | None]:

@@ -116,7 +116,9 @@ class Connection:
     ) -> Any:
         now = asyncio.get_running_loop().time
         pause = 0.0
-        while not self._closed:
+        while True:
+            if self._closed:
+                raise failure or StoreUnavailable("closed", sent=False)
             if failure is not None:
                 self.topology.heed(failure)
                 wait = random.uniform(pause / 2, pause)  # noqa: S311 - jitter
@@ -129,7 +131,6 @@ class Connection:
                 return await self._attempt(packed, key, deadline, failure if isinstance(failure, Redirected) else None)
             except StoreUnavailable as error:
                 failure = error
-        raise StoreUnavailable("closed", sent=False)
 
     async def _attempt(self, packed: bytes, key: bytes, deadline: float, redirect: Redirected | None) -> Any:
         try:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import importlib.util
 import logging
 import os
 import platform
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -29,7 +27,13 @@ _POLL: Final = 0.005
 _START_TIMEOUT: Final = 10.0
 _STOP_TIMEOUT: Final = 5.0
 _RESTART_PAUSE: Final = 0.5
-_PR_SET_PDEATHSIG: Final = 1
+_TIE: Final = """
+import ctypes, os, signal, sys
+PR_SET_PDEATHSIG = 1
+ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 
 class NoServerError(Exception):
@@ -91,23 +95,25 @@ class EmbeddedServer:
             raise RuntimeError("the embedded server is not running")
         return self._directory / "redis.sock"
 
+    @property
+    def _log(self) -> Path:
+        return self._socket.with_name("log")
+
     async def _launch(self, binary: Path) -> None:
         options = ("--port", "0", "--unixsocket", str(self._socket), "--unixsocketperm", "700")
-        storage = ("--save", "", "--appendonly", "no", "--dir", str(self._directory))
+        storage = ("--save", "", "--appendonly", "no", "--dir", str(self._directory), "--logfile", str(self._log))
         process = self._process = await asyncio.create_subprocess_exec(
-            binary,
-            *options,
-            *storage,
+            *tied_to_us((str(binary), *options, *storage)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=die_with_parent(),
         )
         try:
             async with asyncio.timeout(_START_TIMEOUT):
                 await self._answers(process)
         except TimeoutError as error:
+            process.kill()
             raise NoServerError(f"{binary} does not answer") from error
 
     async def _answers(self, process: asyncio.subprocess.Process) -> None:
@@ -119,7 +125,8 @@ class EmbeddedServer:
                 continue
             link.abort()
             return
-        raise NoServerError(f"the embedded server ended at once with exit code {process.returncode}")
+        reason = self._log.read_text(errors="replace").strip().rpartition("\n")[2] if self._log.exists() else ""
+        raise NoServerError(f"the embedded server ended at once with exit code {process.returncode}: {reason}")
 
     async def _supervise(self, binary: Path) -> None:
         while self._process is not None:
@@ -148,20 +155,14 @@ def find_server() -> Path:
     )
 
 
-def die_with_parent() -> Callable[[], None] | None:
-    """What the child calls so that the kernel ends it when we end, however that happens; Linux only."""
+def tied_to_us(command: Sequence[str]) -> tuple[str, ...]:
+    """The command that runs `command` so that the kernel ends it when we end, however that happens; Linux only.
+
+    A process in between sets the signal and becomes the server: with threads, code between fork and exec is unsafe.
+    """
     if sys.platform != "linux":
-        return None
-    # Loaded here: between fork and exec only the calls themselves are safe.
-    prctl = ctypes.CDLL(None).prctl
-    parent = os.getpid()
-
-    def in_child() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return in_child
+        return tuple(command)
+    return (sys.executable, "-I", "-S", "-c", _TIE, str(os.getpid()), *command)
 
 
 async def _terminate(process: asyncio.subprocess.Process) -> None:

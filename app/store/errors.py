@@ -81,7 +81,10 @@ def error_of_reply(text: str) -> StoreError:
         return Redirected(address, int(slot), asking=code == "ASK")
     if rest.startswith("max number of clients"):
         return StoreUnavailable("maxclients", text, sent=False)
+    # A script is refused a key or channel only when it gets there, so it may have written before. Redis 7.0 has no code
+    # of its own for this.
+    if rest.startswith(("ACL failure in script", "The user executing the script can't")):
+        return StoreUnavailable("denied", text, sent=True)
     if code in _OUTAGES:
-        # A script is only refused a key or channel when it gets there, so it may have written before.
-        return StoreUnavailable(_OUTAGES[code], text, sent=code == "NOPERM" and "script" in text)
+        return StoreUnavailable(_OUTAGES[code], text, sent=False)
     return CommandFailed(text)

@@ -54,6 +54,11 @@ class Link(asyncio.Protocol):
         self._pending: deque[_Call] = deque()
         self._failure = StoreUnavailable("lost", "the connection broke", sent=True)
 
+    @property
+    def closed(self) -> bool:
+        """Whether the socket is closed; a link may linger for a while when it is not usable any more."""
+        return self._transport is None or self._transport.is_closing()
+
     def send(self, packed: bytes, deadline: float, *, push: tuple[bytes, bytes] | None = None) -> asyncio.Future[Any]:
         """Queue a packed command; the future ends with its reply or a StoreError by the loop time `deadline`."""
         reply = self._loop.create_future()
@@ -113,7 +118,13 @@ class Link(asyncio.Protocol):
                 self._on_push(reply)
             return
         if not self._pending:
-            raise hiredis.ProtocolError("a reply that nobody waits for")
+            # A server that has no room for another client says so unasked.
+            no_room = isinstance(reply, StoreUnavailable)
+            self._failure = (
+                reply if no_room else StoreUnavailable("protocol", "a reply that nobody asked for", sent=True)
+            )
+            self.abort()
+            return
         # The reply to a pub/sub command that fails is plain, too.
         self._end(self._pending.popleft(), reply)
 
@@ -139,7 +150,7 @@ class Link(asyncio.Protocol):
             return
         self.usable = False
         for _, call in self._unsent:
-            self._end(call, StoreUnavailable("lost", "the connection broke", sent=False))
+            self._end(call, StoreUnavailable(self._failure.reason, "the connection broke", sent=False))
         self._unsent.clear()
         if self.on_lost is not None:
             self.on_lost()
@@ -210,5 +221,7 @@ def _outage(error: BaseException, address: Address) -> StoreUnavailable | None:
         case StoreUnavailable():
             return StoreUnavailable(error.reason, f"{address}: {error}", sent=False)
         case CommandFailed():
-            return StoreUnavailable("protocol", f"{address}: {error}", sent=False)
+            # Not the text: some servers repeat the arguments of a command they do not know, the password among them.
+            hint = "is it Redis 7.0 or later, and is the login right?"
+            return StoreUnavailable("denied", f"{address}: login refused ({error.code}); {hint}", sent=False)
     return None

@@ -46,13 +46,18 @@ class Node:
     def __init__(self, name: str, dial: Callable[[], Awaitable[Link]]) -> None:
         self._name = name
         self._dial = dial
-        self._link: Link | None = None
+        self._links: list[Link] = []
         self._dialling: asyncio.Task[Link] | None = None
         self._away = False
 
     @property
     def ready(self) -> Link | None:
-        return self._link if self._link is not None and self._link.usable else None
+        return self._links[-1] if self._links and self._links[-1].usable else None
+
+    @property
+    def closed(self) -> bool:
+        """Whether no link is left, not even one that only lingers."""
+        return all(link.closed for link in self._links)
 
     async def link(self) -> Link:
         if self.ready is not None:
@@ -68,15 +73,15 @@ class Node:
         return dialling.result()
 
     def retire(self) -> None:
-        if self._link is not None:
-            self._link.retire()
+        for link in self._links:
+            link.retire()
 
     def close(self) -> None:
         if self._dialling is not None:
             self._dialling.cancel()
-        if self._link is not None:
-            self._link.on_lost = None
-            self._link.abort()
+        for link in self._links:
+            link.on_lost = None
+            link.abort()
 
     async def _open(self) -> Link:
         link = await self._dial()
@@ -90,7 +95,7 @@ class Node:
         if error := dialling.exception():
             self._note(away=True, why=str(error))
             return
-        self._link = dialling.result()
+        self._links = [link for link in self._links if not link.closed] + [dialling.result()]
         self._note(away=False, why="")
 
     def _lost(self) -> None:

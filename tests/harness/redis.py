@@ -20,7 +20,7 @@ from typing import Any, Final, NoReturn, Self
 import pytest
 import trustme
 
-from app.store.embedded import die_with_parent, find_server
+from app.store.embedded import find_server, tied_to_us
 from app.store.errors import StoreUnavailable
 from app.store.topology import ask
 from app.store.url import Address, Login
@@ -192,12 +192,11 @@ class RedisServer:
     def _launch(self) -> None:
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [server_binary(), self.directory / "redis.conf", *self._arguments],
+                tied_to_us((str(server_binary()), str(self.directory / "redis.conf"), *self._arguments)),
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
-                preexec_fn=die_with_parent(),
             )
 
     async def _answers(self) -> bool:

@@ -1,0 +1,3 @@
+from tests.harness.fixtures import redis_server
+
+__all__ = ["redis_server"]
