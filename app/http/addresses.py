@@ -22,7 +22,11 @@ class ClientAddresses:
 
     def client(self, scope: Mapping[str, Any]) -> Client:
         address = self.address(scope)
-        return Client(address, unlimited=_within(address, self._unlimited))
+        return Client(address, unlimited=self.is_unlimited(address))
+
+    def is_unlimited(self, address: str) -> bool:
+        """Whether an address is free of all budgets and caps."""
+        return _within(address, self._unlimited)
 
     def address(self, scope: Mapping[str, Any]) -> str:
         """The last address that no trusted proxy has; the peer's own where nobody forwarded the request."""

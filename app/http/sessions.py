@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from quart import Blueprint, Response, request
-from werkzeug.routing import UnicodeConverter
+from werkzeug.routing import BaseConverter
 
 from app.http.addresses import ClientAddresses
 from app.http.answers import answer
@@ -36,7 +36,7 @@ class Limits:
     create_key: str | None
 
 
-class SessionIDConverter(UnicodeConverter):
+class SessionIDConverter(BaseConverter):
     """A session's code in a path; the names of the two fixed routes are none."""
 
     regex = r"(?!(?:join|create)$)[^/]+"

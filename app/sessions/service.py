@@ -12,7 +12,7 @@ import orjson
 
 from app.sessions.codes import CodeSpace
 from app.sessions.errors import SessionError
-from app.sessions.model import Session
+from app.sessions.model import Head, Session
 from app.sessions.payloads import (
     AddMovies,
     CreateSession,
@@ -28,9 +28,8 @@ from app.sessions.permissions import PERMISSIONS, Action
 from app.sessions.ports import Budgets, SessionStore, Usage
 from app.sessions.tokens import Credential, TokenSigner
 
-__all__ = ["Access", "Client", "Created", "Joined", "Rules", "SessionService"]
+__all__ = ["Access", "Client", "Created", "Joined", "Rules", "SessionService", "random_id"]
 
-# An id of 15 characters out of 32 has 75 random bits; digits and lower case only, as tokens and keys expect.
 _ID_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 
 # Once the whole deployment's budget of failed look-ups is spent, an address has this part of its own.
@@ -91,7 +90,7 @@ class Joined:
     participant: str
     stay: int
     expires_at: int
-    version: int
+    head: Head
     token: str
     votes: dict[str, int]
 
@@ -107,14 +106,14 @@ class SessionService:
         signer: TokenSigner,
         rules: Rules,
         *,
-        new_id: Callable[[], str] | None = None,
+        new_id: Callable[[], str],
     ) -> None:
         self._store = store
         self._budgets = budgets
         self._codes = codes
         self._signer = signer
         self._rules = rules
-        self._new_id = new_id or _random_id
+        self._new_id = new_id
 
     async def create(self, payload: CreateSession, client: Client, key: str | None = None) -> Created:
         """Makes a session under a free code; with an idempotency key the same one again."""
@@ -138,10 +137,7 @@ class SessionService:
 
     async def look_up(self, text: str, client: Client) -> Session:
         """The session that a person means by ``text``; failed look-ups are counted against the client's budget."""
-        code = self._codes.parse(text)
-        if code is None:
-            raise SessionError("session-not-found")
-        await self._check_budget(client)
+        code = await self.admit(text, client)
         session = await self._store.read(code)
         if session is None:
             await self._miss(client)
@@ -150,10 +146,7 @@ class SessionService:
 
     async def access(self, text: str, token: str | None, client: Client) -> Access:
         """What a token allows in the session that ``text`` means. A bad token counts as a failed look-up."""
-        code = self._codes.parse(text)
-        if code is None:
-            raise SessionError("session-not-found")
-        await self._check_budget(client)
+        code = await self.admit(text, client)
         credential = self._signer.verify(token) if token else None
         if credential is None:
             if token:
@@ -164,9 +157,17 @@ class SessionService:
             raise SessionError("unauthorized")
         return Access(code, credential)
 
+    async def admit(self, text: str, client: Client) -> str:
+        """The code that ``text`` means, for a client that may still look sessions up."""
+        code = self._codes.parse(text)
+        if code is None:
+            raise SessionError("session-not-found")
+        await self._check_budget(client)
+        return code
+
     async def join(
         self,
-        text: str,
+        code: str,
         options: JoinOptions,
         client: Client,
         *,
@@ -177,19 +178,14 @@ class SessionService:
         """Attaches a connection to a participant of the session: a new one, or the one of the token.
 
         ``known_as``: who the connection already is in this session. ``recovery``: the id by which the connection can
-        be continued by a later one.
+        be continued by a later one. A code or token that is not good counts as a failed look-up.
         """
-        code = self._codes.parse(text)
-        if code is None:
-            raise SessionError("session-not-found")
-        await self._check_budget(client)
         credential = known_as
-        if options.token:
-            credential = self._signer.verify(options.token)
-            if credential is None:
-                await self._miss(client)
-                raise SessionError("unauthorized")
         try:
+            if options.token:
+                credential = self._signer.verify(options.token)
+                if credential is None:
+                    raise SessionError("unauthorized")
             return await self.attach(code, credential, options.name, connection=connection, recovery=recovery)
         except SessionError as error:
             if error.code in ("session-not-found", "unauthorized"):
@@ -197,25 +193,36 @@ class SessionService:
             raise
 
     async def attach(
-        self, code: str, credential: Credential | None, name: str | None, *, connection: str, recovery: str
+        self,
+        code: str,
+        credential: Credential | None,
+        name: str | None = None,
+        *,
+        connection: str,
+        recovery: str,
+        recovering: bool = False,
     ) -> Joined:
-        """As ``join``, for a code and a credential that are known to be good."""
+        """As ``join``, for a code and a credential that are known to be good.
+
+        ``recovering``: raises ``not-joined`` when the recovery id is void, by leaving or being told to go.
+        """
         call: dict[str, Any] = {
             "newcomer": self._new_id(),
             "name": name or None,
             "connection": connection,
             "recovery": recovery,
+            "recovering": recovering or None,
             "policy": self._rules.second_connection,
             **_who(credential),
         }
-        version, instance, participant, stay, expires_at, cast = await self._store.change("join", code, _present(call))
-        instance, participant = instance.decode(), participant.decode()
+        version, *texts, stay, expires_at, cast = await self._store.change("join", code, _present(call))
+        epoch, instance, participant = _texts(texts)
         return Joined(
             access=Access(code, Credential("participant", instance, participant)),
             participant=participant,
             stay=stay,
             expires_at=expires_at,
-            version=version,
+            head=Head(epoch, version),
             token=self._signer.participant(instance, participant),
             votes={movie.decode(): rating for movie, rating in zip(cast[::2], cast[1::2], strict=True)},
         )
@@ -227,9 +234,7 @@ class SessionService:
     async def leave(self, access: Access, connection: str, recovery: str, mid: str | None = None) -> dict[str, Any]:
         """The participant of a connection leaves, unless it is there by another connection, too."""
         arguments = {"connection": connection, "recovery": recovery}
-        ack = await self._change(access, Action.LEAVE, "leave", arguments, mid)
-        await self._store.forget_recoveries([recovery])
-        return ack
+        return await self._change(access, Action.LEAVE, "leave", arguments, mid)
 
     async def add_movies(self, access: Access, payload: AddMovies) -> dict[str, Any]:
         """Adds movies, all or none. The ack says which were ``added`` and which were ``present`` already."""
@@ -383,7 +388,8 @@ class SessionService:
         return details
 
 
-def _random_id() -> str:
+def random_id() -> str:
+    """An id with 75 random bits, of digits and small letters, as tokens and keys expect."""
     return "".join(secrets.choice(_ID_ALPHABET) for _ in range(15))
 
 

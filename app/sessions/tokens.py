@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import re
 from base64 import urlsafe_b64encode
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -31,9 +32,9 @@ class Credential:
 
 
 class TokenSigner:
-    """Makes and checks tokens under one secret."""
+    """Makes and checks tokens under one secret, which may not be known from the start."""
 
-    def __init__(self, secret: bytes) -> None:
+    def __init__(self, secret: Callable[[], bytes]) -> None:
         self._secret = secret
 
     def host(self, instance: str, generation: int) -> str:
@@ -56,5 +57,5 @@ class TokenSigner:
         return f"{kind}.{instance}.{subject}.{self._mac(kind, instance, subject)}"
 
     def _mac(self, kind: str, instance: str, subject: str) -> str:
-        digest = hmac.digest(self._secret, f"token.{kind}.{instance}.{subject}".encode(), hashlib.sha256)
+        digest = hmac.digest(self._secret(), f"token.{kind}.{instance}.{subject}".encode(), hashlib.sha256)
         return urlsafe_b64encode(digest[:16]).rstrip(b"=").decode()

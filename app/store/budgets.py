@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+from collections.abc import Callable
 from typing import Final
 
 from app.sessions.ports import Usage
@@ -21,7 +22,7 @@ _EVERYBODY: Final = "all"
 class RedisBudgets:
     """See ``app.sessions.ports.Budgets``. Addresses are hashed under ``secret``."""
 
-    def __init__(self, connection: Connection, secret: bytes) -> None:
+    def __init__(self, connection: Connection, secret: Callable[[], bytes]) -> None:
         self._connection = connection
         self._secret = secret
 
@@ -55,4 +56,4 @@ class RedisBudgets:
             return int(count), max(0, left) / 1000
 
     def _hashed(self, address: str) -> str:
-        return hmac.digest(self._secret, f"address.{address}".encode(), hashlib.sha256).hex()[:20]
+        return hmac.digest(self._secret(), f"address.{address}".encode(), hashlib.sha256).hex()[:20]

@@ -32,6 +32,7 @@ __all__ = [
     "SECRET",
     "SESSIONS",
     "channel",
+    "code_of",
     "created",
     "creates",
     "misses",
@@ -65,6 +66,10 @@ def session_keys(code: str) -> list[str]:
 
 def channel(code: str) -> str:
     return session(code)
+
+
+def code_of(channel_name: str) -> str:
+    return channel_name[len("js:{") : -1]
 
 
 def recovery(recovery_id: str) -> str:

@@ -8,7 +8,8 @@ Fields of a session's hash, all numbers decimal, all times Unix milliseconds by 
 - ``host``: the participant; ``generation`` of the host token that is valid; ``tokenholder``: who has used it
 - ``order``, ``guests``, ``people``, ``films``, ``bytes``: counters
 - ``p:<participant>``: ``<order>|<joined>|<name>``; ``d:<participant>``: disconnected, removed at this time;
-  ``o:<participant>``: its only connection; ``k:<participant>``: why it was told to go
+  ``o:<participant>``: its only connection; ``k:<participant>``: why it was told to go;
+  ``l:<participant>``: the name of one whose grace time is over
 - ``m:<movie>``: ``<order>|<added>|<adder>|<details as JSON>``; ``t:<order>``: ``<count> <vetoes> <points>``
 """
 

@@ -1,5 +1,6 @@
--- Attaches a connection to a participant, who joins, comes back or is there already.
--- Replies: ok, version, instance, participant, stay, time of expiry, {movie, rating, ...} that the participant has cast.
+-- Attaches a connection to a participant, who joins, comes back or is there already; whoever the connection was
+-- before leaves.
+-- Replies: ok, version, epoch, instance, participant, stay, time of expiry, {movie, rating, ...} that were cast.
 local instance = field('instance')
 if not instance then
   return reply('session-not-found')
@@ -23,13 +24,17 @@ local entry = field('p:' .. participant)
 local changed = false
 -- A recovered connection takes the place of the one that it continues, which may not be known to be lost yet.
 local earlier = redis.call('HGET', connections, 'r:' .. call.recovery)
+if call.recovering and not earlier then
+  return reply('not-joined')
+end
 if earlier then
   local connection = earlier:match(' (%S+)$')
   if connection ~= call.connection then
     drop_connection(connection)
   end
 end
-local attached = redis.call('HGET', connections, 'c:' .. call.connection) == participant
+local other = redis.call('HGET', connections, 'c:' .. call.connection)
+local attached = other == participant
 if entry then
   if not attached and call.policy == 'reject' and redis.call('HEXISTS', connections, 'n:' .. participant) == 1 then
     return reply('limit-reached', 'Already connected elsewhere')
@@ -47,12 +52,17 @@ else
   if tonumber(field('people')) >= tonumber(field('capacity')) then
     return reply('session-full')
   end
-  local name = call.name or ('Guest ' .. redis.call('HINCRBY', session, 'guests', 1))
+  local name = call.name or field('l:' .. participant) or ('Guest ' .. redis.call('HINCRBY', session, 'guests', 1))
   entry = redis.call('HINCRBY', session, 'order', 1) .. '|' .. now .. '|' .. name
   put('p:' .. participant, entry)
   redis.call('HINCRBY', session, 'people', 1)
-  redis.call('HDEL', session, 'k:' .. participant)
+  redis.call('HDEL', session, 'k:' .. participant, 'l:' .. participant)
   changed = true
+end
+if other and not attached then
+  if drop_connection(call.connection) then
+    remove_participant(other)
+  end
 end
 if not attached then
   redis.call('HSET', connections, 'c:' .. call.connection, participant)
@@ -95,4 +105,4 @@ if cast then
   end
 end
 local stay = tonumber(entry:match('^(%d+)|'))
-return reply('ok', at, instance, participant, stay, redis.call('PEXPIRETIME', session), ratings)
+return reply('ok', at, field('epoch'), instance, participant, stay, redis.call('PEXPIRETIME', session), ratings)

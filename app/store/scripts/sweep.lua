@@ -16,6 +16,8 @@ for index = 1, #fields, 2 do
   end
 end
 for _, participant in ipairs(over) do
+  -- Whoever comes back later is a newcomer, but keeps the name.
+  put('l:' .. participant, field('p:' .. participant):match('^%d+|%d+|(.*)$'))
   remove_participant(participant)
 end
 if #over > 0 then

@@ -1,0 +1,153 @@
+"""Structured logs: JSON lines for machines, readable lines for a terminal.
+
+Write `logger.info("session created", extra={"version": 1})`: a constant message that can be searched for, and what
+varies as fields. Never log a secret, a token, a session code or what a client sent.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+import traceback
+from collections.abc import Callable, Hashable
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any, Final, TextIO
+
+from opentelemetry import trace
+
+from app.settings import Settings
+
+__all__ = ["Throttle", "configure_logging", "request_id"]
+
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""The id of the request or event that is being handled; it is on every line logged meanwhile."""
+
+# These log payloads, or addresses with session ids, at INFO, so the general level must not open them.
+_CHATTY: Final = ("engineio", "socketio", "uvicorn", "websockets", "quart", "hypercorn", "httpx", "hpack", "httpcore")
+
+# Left alone by us, these loggers would get handlers of their own from their libraries.
+_FOREIGN: Final = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi", "socketio", "engineio", "asyncio")
+
+_STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
+_LONGEST_ERROR: Final = 500
+
+
+def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
+    """Send every logger of the process to `stream` (standard error), in the form and at the levels of the settings."""
+    stream = stream or sys.stderr
+    readable = settings.log_format == "text" or (settings.log_format == "auto" and stream.isatty())
+    tracebacks = settings.log_level == "debug"
+    handler = _Handler(stream)
+    handler.setFormatter(_TextFormatter(tracebacks) if readable else _JSONFormatter(tracebacks))
+    root = logging.getLogger()
+    root.handlers = [other for other in root.handlers if not isinstance(other, _Handler)] + [handler]
+    root.setLevel(settings.log_level.upper())
+    for name in _FOREIGN:
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+    levels = dict.fromkeys(_CHATTY, _at_least_warning(settings.log_level)) | settings.log_levels
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level.upper())
+    logging.captureWarnings(True)
+
+
+class Throttle:
+    """Logs one line a key and interval and counts the ones left out, for lines that hostile traffic could repeat.
+
+    The next line of the key says how many those were, in the field `suppressed`. Keys come from the code, not from
+    clients; should there be more than `most_keys` all the same, the oldest is forgotten.
+    """
+
+    def __init__(
+        self,
+        logger: logging.Logger,
+        interval: float = 10.0,
+        *,
+        most_keys: int = 1000,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._logger = logger
+        self._interval = interval
+        self._most_keys = most_keys
+        self._clock = clock
+        self._seen: dict[Hashable, tuple[float, int]] = {}
+
+    def warning(self, message: str, *, key: Hashable = None, **fields: object) -> None:
+        """Log `message` with `fields`, unless a line of `key` (default: this message) came less than an interval ago."""
+        key = message if key is None else key
+        now = self._clock()
+        since, suppressed = self._seen.get(key, (-self._interval, 0))
+        if now - since < self._interval:
+            self._seen[key] = since, suppressed + 1
+            return
+        self._seen.pop(key, None)
+        if len(self._seen) >= self._most_keys:
+            self._seen.pop(next(iter(self._seen)))
+        self._seen[key] = now, 0
+        self._logger.warning(message, extra=fields | ({"suppressed": suppressed} if suppressed else {}))
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Told apart from the handlers of others, such as pytest's."""
+
+
+class _JSONFormatter(logging.Formatter):
+    def __init__(self, tracebacks: bool) -> None:
+        super().__init__()
+        self._tracebacks = tracebacks
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        line = {"ts": moment, "level": record.levelname.lower(), "logger": record.name, "message": record.getMessage()}
+        fields = _fields(record, self._tracebacks)
+        return json.dumps(line | {name: value for name, value in fields.items() if name not in line}, default=str)
+
+
+class _TextFormatter(logging.Formatter):
+    def __init__(self, tracebacks: bool) -> None:
+        super().__init__()
+        self._tracebacks = tracebacks
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S.%f")[:-3]
+        fields = _fields(record, self._tracebacks)
+        frames = fields.pop("traceback", "")
+        parts = [moment, record.levelname.ljust(8), f"{record.name}:", record.getMessage()]
+        parts += [f"{name}={value}" for name, value in fields.items()]
+        return _printable(" ".join(parts)) + (f"\n{frames}" if frames else "")
+
+
+def _fields(record: logging.LogRecord, tracebacks: bool) -> dict[str, Any]:
+    fields = {name: value for name, value in record.__dict__.items() if name not in _STANDARD}
+    if current := request_id.get():
+        fields["request_id"] = current
+    span = trace.get_current_span().get_span_context()
+    if span.is_valid:
+        fields["trace_id"] = trace.format_trace_id(span.trace_id)
+    error = record.exc_info[1] if record.exc_info else None
+    if error is not None:
+        fields |= _error_fields(error)
+        if tracebacks:
+            fields["traceback"] = "".join(traceback.format_exception(error)).rstrip()
+    return fields
+
+
+def _error_fields(error: BaseException) -> dict[str, str]:
+    fields = {"error": f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]}
+    frames = traceback.extract_tb(error.__traceback__, limit=-1)
+    if frames:
+        fields["at"] = f"{frames[0].filename}:{frames[0].lineno} {frames[0].name}"
+    return fields
+
+
+def _printable(text: str) -> str:
+    """`text` on one line, without what could move a terminal's cursor."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _at_least_warning(level: str) -> str:
+    return "warning" if level in ("debug", "info") else level

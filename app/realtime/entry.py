@@ -1,0 +1,165 @@
+"""How sockets come into sessions and go out of them: joining, coming back, leaving, vanishing."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from app.realtime.member import Member, Outbox, error_body
+from app.realtime.presence import Presence
+from app.realtime.rooms import Rooms
+from app.sessions.errors import SessionError
+from app.sessions.model import Head
+from app.sessions.payloads import JoinOptions
+from app.sessions.service import Client, Joined, SessionService
+from app.sessions.tokens import Credential
+
+__all__ = ["Entry", "Peer", "new_recovery_id"]
+
+
+@dataclass(slots=True)
+class Peer:
+    """A socket. ``connection`` is its name in Redis; ``recovery`` the id that continues it, secret to its client."""
+
+    sid: str
+    client: Client
+    connection: str
+    recovery: str
+
+
+class RecoveryStore(Protocol):
+    """See ``app.store.recoveries``."""
+
+    async def get(self, recovery_id: str) -> Any: ...
+    async def put(self, recovery_id: str, code: str, credential: Credential, stay: int, expires_at: int) -> None: ...
+    async def forget(self, recovery_id: str) -> None: ...
+
+
+class FateStore(Protocol):
+    async def fate(self, code: str, instance: str) -> str: ...
+
+
+class Entry:
+    """Joining and leaving, for sockets."""
+
+    def __init__(
+        self,
+        service: SessionService,
+        store: FateStore,
+        rooms: Rooms,
+        presence: Presence,
+        recoveries: RecoveryStore,
+        outbox: Outbox,
+    ) -> None:
+        self._service = service
+        self._store = store
+        self._rooms = rooms
+        self._presence = presence
+        self._recoveries = recoveries
+        self._outbox = outbox
+
+    async def join(self, peer: Peer, text: str, options: JoinOptions) -> Joined:
+        """Brings a socket into the session that ``text`` means, and out of the one it was in.
+
+        The client has ``joined-session`` before anything of the session. Where joining fails nothing has changed.
+        """
+        code = await self._service.admit(text, peer.client)
+        member = self._rooms.member(peer.sid)
+        known_as = member.access.credential if member is not None and member.code == code else None
+        async with self._rooms.listening(code):
+            joined = await self._service.join(
+                code, options, peer.client, connection=peer.connection, recovery=peer.recovery, known_as=known_as
+            )
+            former = await self._admit(peer, joined)
+            self._outbox.deliver([peer.sid], self._outbox.encode("joined-session", {"sessionID": code}))
+        if former is not None:
+            await self._leave_for_another(former)
+        return joined
+
+    async def resume(self, peer: Peer, recovery: str, offset: str | None) -> bool:
+        """Restores the membership that a recovery id stands for; true when nothing at all was lost.
+
+        Only then does the socket keep the id: the client takes that for a recovered connection. Raises what is
+        retryable; tells the client why where its session is gone or does not let it in again.
+        """
+        known = await self._recoveries.get(recovery)
+        if known is None:
+            return False
+        credential = Credential("participant", known.instance, known.participant)
+        try:
+            async with self._rooms.listening(known.code):
+                joined = await self._service.attach(
+                    known.code, credential, connection=peer.connection, recovery=recovery, recovering=True
+                )
+                recovered = joined.stay == known.stay and _continues(offset, joined.head)
+                if recovered:
+                    peer.recovery = recovery
+                else:
+                    joined = await self._service.attach(
+                        known.code, credential, connection=peer.connection, recovery=peer.recovery
+                    )
+                    await self._recoveries.forget(recovery)
+                await self._admit(peer, joined)
+            return recovered
+        except SessionError as error:
+            if error.retryable:
+                raise
+            await self._tell_why(peer, known.code, known.instance, error)
+            await self._recoveries.forget(recovery)
+            return False
+
+    async def leave(self, peer: Peer, mid: str | None) -> dict[str, Any]:
+        """Takes a socket out of its session, and the participant with it unless it is there by another one."""
+        member = self._rooms.member(peer.sid)
+        if member is None:
+            raise SessionError("not-joined")
+        member.leaving = True
+        try:
+            ack = await self._service.leave(member.access, member.connection, member.recovery, mid)
+        finally:
+            member.leaving = False
+        self._rooms.release(peer.sid)
+        await self._recoveries.forget(member.recovery)
+        return ack
+
+    def vanish(self, peer: Peer) -> None:
+        """The socket is gone; its participant has the grace time to come back."""
+        member = self._rooms.release(peer.sid)
+        if member is not None:
+            self._presence.gone(member)
+
+    async def _admit(self, peer: Peer, joined: Joined) -> Member | None:
+        await self._recoveries.put(
+            peer.recovery, joined.access.code, joined.access.credential, joined.stay, joined.expires_at
+        )
+        member = Member(peer.sid, joined.access, joined.stay, joined.head, peer.connection, peer.recovery)
+        return self._rooms.admit(member)
+
+    async def _leave_for_another(self, former: Member) -> None:
+        try:
+            await self._service.leave(former.access, former.connection, former.recovery)
+        except SessionError:
+            self._presence.gone(former)
+
+    async def _tell_why(self, peer: Peer, code: str, instance: str, error: SessionError) -> None:
+        if error.code == "not-joined":
+            return
+        if error.code in ("session-not-found", "unauthorized"):
+            error = SessionError("session-not-found")
+            body = {"sessionID": code, "reason": await self._store.fate(code, instance)}
+            self._outbox.deliver([peer.sid], self._outbox.encode("session-ended", body))
+        self._outbox.deliver([peer.sid], self._outbox.encode("error", error_body(error)))
+
+
+def new_recovery_id() -> str:
+    """An id that nobody can guess: who has it is taken for the participant."""
+    return secrets.token_urlsafe(18)
+
+
+def _continues(offset: str | None, head: Head) -> bool:
+    try:
+        seen = Head.parse(offset or "")
+    except ValueError:
+        return False
+    return seen.epoch == head.epoch and seen.version <= head.version

@@ -1,0 +1,172 @@
+"""The events of the wire contract: each is parsed, done and acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from app.realtime.engine import SocketServer, current_event
+from app.realtime.entry import Entry, Peer, new_recovery_id
+from app.realtime.member import error_body
+from app.realtime.rooms import Rooms
+from app.sessions.errors import SessionError
+from app.sessions.payloads import (
+    AddMovies,
+    JoinOptions,
+    KickParticipant,
+    MovieReference,
+    NoArguments,
+    Payload,
+    TransferHost,
+    UpdateSession,
+    Vote,
+    parse,
+)
+from app.sessions.service import Access, Client, SessionService
+
+__all__ = ["SocketHandlers"]
+
+Ack = dict[str, Any]
+
+_TELLS_WHY_JOINING_FAILED: Final = "join-session"
+
+_logger = logging.getLogger(__name__)
+
+
+class SocketHandlers:
+    """Puts the service's use cases on a Socket.IO server.
+
+    ``clients`` tells who is behind an ASGI scope; ``replica`` names this replica; a socket that is in no session
+    ``join_deadline`` seconds after it connected is closed (None: never).
+    """
+
+    def __init__(
+        self,
+        server: SocketServer,
+        service: SessionService,
+        rooms: Rooms,
+        entry: Entry,
+        *,
+        clients: Callable[[Mapping[str, Any]], Client],
+        replica: str,
+        join_deadline: float | None,
+    ) -> None:
+        self._server = server
+        self._rooms = rooms
+        self._entry = entry
+        self._clients = clients
+        self._replica = replica
+        self._join_deadline = join_deadline
+        self._peers: dict[str, Peer] = {}
+        self._deadlines: dict[str, asyncio.TimerHandle] = {}
+        self._changes: dict[str, tuple[type[Payload], Callable[[Access, Any], Awaitable[Ack]]]] = {
+            "add-movie": (AddMovies, service.add_movies),
+            "remove-movie": (MovieReference, service.remove_movie),
+            "vote": (Vote, service.vote),
+            "withdraw-vote": (MovieReference, service.withdraw_vote),
+            "update-session": (UpdateSession, service.update_session),
+            "kick-participant": (KickParticipant, service.kick),
+            "transfer-host": (TransferHost, service.transfer_host),
+            "end-session": (NoArguments, lambda access, payload: service.end_session(access, payload.mid)),
+        }
+
+    def register(self) -> None:
+        """Puts the handlers on the server."""
+        self._server.on("connect", self._connect)
+        self._server.on("disconnect", self._disconnect)
+        self._server.on("*", self._event)
+
+    async def _connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> dict[str, Any]:
+        client = self._clients(environ["asgi.scope"])
+        client.socket_misses = 0
+        peer = self._peers[sid] = Peer(sid, client, f"{self._replica}.{sid}", new_recovery_id())
+        if self._join_deadline is not None:
+            loop = asyncio.get_running_loop()
+            self._deadlines[sid] = loop.call_later(self._join_deadline, self._close_idle, sid)
+        recovery, offset = (auth.get("pid"), auth.get("offset")) if isinstance(auth, dict) else (None, None)
+        if isinstance(recovery, str) and 0 < len(recovery) <= 64 and recovery.isascii():
+            try:
+                await self._entry.resume(peer, recovery, offset if isinstance(offset, str) else None)
+            except SessionError:
+                # The client comes back by itself; connected without its membership it would wait for ever.
+                self._server.close_socket(sid)
+        return {"pid": peer.recovery}
+
+    async def _disconnect(self, sid: str, reason: str) -> None:
+        if deadline := self._deadlines.pop(sid, None):
+            deadline.cancel()
+        if peer := self._peers.pop(sid, None):
+            self._entry.vanish(peer)
+
+    async def _event(self, event: str, sid: str, *args: Any) -> Ack | None:
+        try:
+            return await self._perform(event, self._peers[sid], args)
+        except SessionError as error:
+            refused = error
+        except Exception as error:
+            _logger.error("unexpected error in an event", exc_info=error)
+            refused = SessionError("internal-error")
+        joining = event == _TELLS_WHY_JOINING_FAILED
+        if joining and refused.status >= 500:
+            refused = SessionError("join-failed")
+        if joining or not current_event.get().ack_requested:
+            self._server.deliver([sid], self._server.encode("error", error_body(refused)))
+        return _refusal(refused)
+
+    async def _perform(self, event: str, peer: Peer, args: tuple[Any, ...]) -> Ack:
+        if event == "join-session":
+            return await self._join(peer, args)
+        if event == "leave-session":
+            return await self._entry.leave(peer, parse(NoArguments, _payload(args)).mid)
+        if event not in self._changes:
+            raise SessionError("unknown-event")
+        model, change = self._changes[event]
+        payload = parse(model, _payload(args))
+        member = self._rooms.member(peer.sid)
+        if member is None:
+            raise SessionError("not-joined")
+        return await change(member.access, payload)
+
+    async def _join(self, peer: Peer, args: tuple[Any, ...]) -> Ack:
+        first = args[0] if args else None
+        options = first if isinstance(first, dict) else args[1] if len(args) > 1 else None
+        text = _session_id(first.get("sessionID") if isinstance(first, dict) else first)
+        joined = await self._entry.join(peer, text, parse(JoinOptions, options if options is not None else {}))
+        return {
+            "ok": True,
+            "version": joined.head.version,
+            "sessionID": joined.access.code,
+            "participantID": joined.participant,
+            "token": joined.token,
+            "votes": joined.votes,
+        }
+
+    def _close_idle(self, sid: str) -> None:
+        del self._deadlines[sid]
+        if self._rooms.member(sid) is None:
+            self._server.close_socket(sid)
+
+
+def _payload(args: tuple[Any, ...]) -> Any:
+    return args[0] if args and args[0] is not None else {}
+
+
+def _session_id(value: Any) -> str:
+    """As over HTTP: a string that is not blank; an integer other than zero counts as its decimal string."""
+    if isinstance(value, int) and not isinstance(value, bool) and value:
+        return str(value)
+    if not isinstance(value, str) or not value.strip():
+        raise SessionError("session-id-required")
+    return value
+
+
+def _refusal(error: SessionError) -> Ack:
+    ack: Ack = {"ok": False, "code": error.code, "message": error.message}
+    if error.retryable:
+        ack["retryable"] = True
+    if error.retry_after is not None:
+        ack["retryAfter"] = max(1, math.ceil(error.retry_after))
+    return ack

@@ -1,0 +1,54 @@
+"""A socket of this replica that is in a session."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from app.sessions.errors import SessionError
+from app.sessions.model import Head
+from app.sessions.service import Access
+
+__all__ = ["Member", "Outbox", "error_body"]
+
+
+@dataclass(eq=False, slots=True)
+class Member:
+    """``connection`` is its name in Redis, ``recovery`` the id by which a later socket can continue it.
+
+    ``stay`` names the time since its participant joined, ``since`` is the head at which the socket was attached,
+    ``seen`` the newest head it was shown.
+    """
+
+    sid: str
+    access: Access
+    stay: int
+    since: Head
+    connection: str
+    recovery: str
+    seen: Head | None = None
+    warned: bool = False
+    leaving: bool = False
+    reattaching: bool = False
+
+    @property
+    def code(self) -> str:
+        return self.access.code
+
+    @property
+    def participant(self) -> str:
+        return self.access.credential.subject
+
+
+class Outbox(Protocol):
+    """What the engine offers for sending: encode once, write to any number of sockets at once."""
+
+    def encode(self, event: str, *args: Any) -> Any: ...
+
+    def deliver(self, sids: Iterable[str], encoded: Any, *, latest: Hashable | None = None) -> None: ...
+
+
+def error_body(error: SessionError) -> dict[str, Any]:
+    """Payload of the ``error`` event."""
+    return {"message": error.message, "code": error.code}

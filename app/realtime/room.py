@@ -1,0 +1,226 @@
+"""One session's members at this replica, and how they come to see its newest state.
+
+Redis has the truth; a message on the session's channel is only a hint that it has changed. A room reads the state once
+for all its members, encodes it once, and shows it to those who have not seen it: the first change at once, a burst of
+changes at an interval that grows with the bytes to be sent. Members who have just joined do not wait for the interval.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Protocol
+
+from app.realtime.member import Member, Outbox, error_body
+from app.sessions.errors import SessionError
+from app.sessions.model import Head, Session
+
+__all__ = ["Room", "RoomStore"]
+
+_SHORTEST_INTERVAL: Final = 0.05
+_LONGEST_INTERVAL: Final = 2.0
+_BYTES_PER_SECOND: Final = 50_000_000
+_FIRST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 1.0
+
+_logger = logging.getLogger(__name__)
+
+
+class RoomStore(Protocol):
+    """What a room needs to know of its session. All methods raise ``SessionError``."""
+
+    async def read(self, code: str) -> Session | None: ...
+
+    async def fate(self, code: str, instance: str) -> str: ...
+
+    async def change(self, script: str, code: str, call: dict[str, Any]) -> list[Any]: ...
+
+
+class Room:
+    """``reattach`` is asked to attach a member again that Redis has lost; ``removed`` hears of members told to go."""
+
+    def __init__(
+        self,
+        code: str,
+        store: RoomStore,
+        outbox: Outbox,
+        *,
+        reattach: Callable[[Member, str | None], Coroutine[Any, Any, None]],
+        removed: Callable[[Member], None],
+        new_epoch: Callable[[], str],
+    ) -> None:
+        self.code = code
+        self.instance: str | None = None
+        self.members: dict[str, Member] = {}
+        self.shown_at = 0.0
+        self._store = store
+        self._outbox = outbox
+        self._reattach = reattach
+        self._removed = removed
+        self._new_epoch = new_epoch
+        self._loop = asyncio.get_running_loop()
+        self._session: Session | None = None
+        self._encoded: tuple[Head, Any] | None = None
+        self._highest: Head | None = None
+        self._stale = False
+        self._newcomers: set[Member] = set()
+        self._next_update = 0.0
+        self._woken = asyncio.Event()
+        self._running: asyncio.Task[None] | None = None
+        self._reattaching: set[asyncio.Task[None]] = set()
+
+    def admit(self, member: Member) -> None:
+        """Takes a member in; it will be shown the state that is read from now on."""
+        if self.instance not in (None, member.access.credential.instance):
+            for stranger in list(self.members.values()):
+                self.dismiss(stranger, "expired")
+            self._session = self._highest = self._encoded = None
+        self.instance = member.access.credential.instance
+        member.seen = None
+        self.members[member.sid] = member
+        self._newcomers.add(member)
+        self._wake()
+
+    def release(self, member: Member) -> None:
+        """Lets a member go without a word."""
+        self.members.pop(member.sid, None)
+        self._newcomers.discard(member)
+
+    def hint(self, head: Head) -> None:
+        """Somebody has brought the session to ``head``; hints may come late, out of order, or never."""
+        highest = self._highest
+        if highest and head.epoch == highest.epoch and head.version <= highest.version and not self._behind():
+            return
+        self.refresh()
+
+    def verify(self, head: Head | None) -> None:
+        """Redis says that the session stands at ``head``."""
+        if head != self._highest or self._behind():
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Reads the state again: nobody knows what was missed."""
+        self._stale = True
+        self._wake()
+
+    def dismiss(self, member: Member, reason: str) -> None:
+        """Ends a membership from this side: the client is told why, once, and in the words that every client knows."""
+        self.release(member)
+        ended = self._outbox.encode("session-ended", {"sessionID": self.code, "reason": reason})
+        self._outbox.deliver([member.sid], ended)
+        not_found = self._outbox.encode("error", error_body(SessionError("session-not-found")))
+        self._outbox.deliver([member.sid], not_found)
+        self._removed(member)
+
+    async def close(self) -> None:
+        """Stops what is still running."""
+        tasks = [task for task in (self._running, *self._reattaching) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _behind(self) -> bool:
+        return any(member.seen != self._highest for member in self.members.values())
+
+    def _wake(self) -> None:
+        self._woken.set()
+        if self._running is None:
+            self._running = self._loop.create_task(self._run())
+            self._running.add_done_callback(self._stopped)
+
+    def _stopped(self, task: asyncio.Task[None]) -> None:
+        self._running = None
+        if not task.cancelled() and (error := task.exception()):
+            _logger.error("a room stopped", exc_info=error)
+
+    async def _run(self) -> None:
+        pause = _FIRST_PAUSE
+        while self.members and (self._stale or self._newcomers):
+            if not self._newcomers and await self._waited_for_interval():
+                continue
+            try:
+                await self._catch_up()
+                pause = _FIRST_PAUSE
+            except SessionError:
+                self._stale = True
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _waited_for_interval(self) -> bool:
+        remaining = self._next_update - self._loop.time()
+        if remaining <= 0:
+            return False
+        self._woken.clear()
+        try:
+            async with asyncio.timeout(remaining):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
+        return True
+
+    async def _catch_up(self) -> None:
+        newcomers = set(self._newcomers)
+        everybody = self._loop.time() >= self._next_update
+        if everybody:
+            self._stale = False
+        session = await self._store.read(self.code)
+        if session is None or session.instance != self.instance:
+            await self._end(self.instance or "")
+            return
+        if self._highest and self._highest.epoch == session.head.epoch and self._highest.version > session.head.version:
+            await self._declare_loss(self._highest)
+            return
+        self._newcomers -= newcomers
+        self._session = session
+        self._check_members(session)
+        self._show(session, newcomers, everybody=everybody)
+
+    def _show(self, session: Session, newcomers: set[Member], *, everybody: bool) -> None:
+        behind = [
+            member
+            for member in (self.members.values() if everybody else newcomers)
+            if member.seen != session.head and member.sid in self.members
+        ]
+        self._highest = session.head
+        if everybody:
+            self.shown_at = self._loop.time()
+        if not behind:
+            return
+        if self._encoded is None or self._encoded[0] != session.head:
+            update = self._outbox.encode("session-update", session.data, session.meta, str(session.head))
+            self._encoded = (session.head, update)
+        update = self._encoded[1]
+        for member in behind:
+            member.seen = session.head
+        self._outbox.deliver([member.sid for member in behind], update, latest=self.code)
+        if everybody:
+            interval = update.size * len(behind) / _BYTES_PER_SECOND
+            self._next_update = self._loop.time() + min(max(interval, _SHORTEST_INTERVAL), _LONGEST_INTERVAL)
+
+    def _check_members(self, session: Session) -> None:
+        for member in list(self.members.values()):
+            if member.since.epoch == session.head.epoch and member.since.version > session.head.version:
+                continue
+            entry = session.members.get(member.participant)
+            if entry is not None and entry.order == member.stay and entry.connected:
+                if entry.owner not in (None, member.connection):
+                    self.dismiss(member, "replaced")
+            elif entry is None and member.participant in session.removed:
+                self.dismiss(member, "kicked")
+            elif not member.reattaching and not member.leaving:
+                member.reattaching = True
+                task = self._loop.create_task(self._reattach(member, entry.name if entry else None))
+                self._reattaching.add(task)
+                task.add_done_callback(self._reattaching.discard)
+
+    async def _declare_loss(self, highest: Head) -> None:
+        call = {"seen_epoch": highest.epoch, "seen_version": highest.version, "epoch": self._new_epoch()}
+        await self._store.change("new-epoch", self.code, call)
+        self._stale = True
+
+    async def _end(self, instance: str) -> None:
+        reason = await self._store.fate(self.code, instance)
+        for member in list(self.members.values()):
+            if member.access.credential.instance == instance:
+                self.dismiss(member, reason)

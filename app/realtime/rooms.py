@@ -1,0 +1,230 @@
+"""The sessions that have members at this replica."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Final, Protocol
+
+from app.realtime.lifetime import Lifetime
+from app.realtime.member import Member, Outbox
+from app.realtime.room import Room, RoomStore
+from app.sessions.errors import SessionError
+from app.sessions.model import Head
+from app.sessions.service import SessionService
+
+__all__ = ["Registry", "RoomChannels", "Rooms"]
+
+_HEARTBEAT: Final = 2.0
+_HEARTBEAT_BATCH: Final = 500
+
+_logger = logging.getLogger(__name__)
+
+
+class RoomChannels(Protocol):
+    """Subscriptions by session code; raise ``SessionError``."""
+
+    async def subscribe(self, code: str) -> None: ...
+
+    async def unsubscribe(self, code: str) -> None: ...
+
+
+class Registry(Protocol):
+    """Tells the other replicas where connections are; raises ``SessionError``."""
+
+    async def enter(self, code: str) -> None: ...
+
+    async def exit(self, code: str) -> None: ...
+
+
+class HeadStore(RoomStore, Protocol):
+    async def heads(self, codes: list[str]) -> list[Head | None]: ...
+
+
+class Rooms:
+    """Who of this replica's sockets is in which session. ``removed`` hears of members that were told to go."""
+
+    def __init__(
+        self,
+        service: SessionService,
+        store: HeadStore,
+        channels: RoomChannels,
+        registry: Registry,
+        outbox: Outbox,
+        *,
+        new_epoch: Callable[[], str],
+        expiry_warning: float,
+    ) -> None:
+        self._expiry_warning = expiry_warning
+        self._service = service
+        self._store = store
+        self._channels = channels
+        self._registry = registry
+        self._outbox = outbox
+        self._new_epoch = new_epoch
+        self._rooms: dict[str, Room] = {}
+        self._lifetimes: dict[str, Lifetime] = {}
+        self._pins: dict[str, int] = {}
+        self._opening: dict[str, asyncio.Task[None]] = {}
+        self._members: dict[str, Member] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def member(self, sid: str) -> Member | None:
+        return self._members.get(sid)
+
+    def members(self) -> list[Member]:
+        return list(self._members.values())
+
+    @asynccontextmanager
+    async def listening(self, code: str) -> AsyncIterator[None]:
+        """While in it, this replica hears of every change of the session; afterwards as long as it has members."""
+        self._pins[code] = self._pins.get(code, 0) + 1
+        try:
+            await self._open(code)
+            yield
+        finally:
+            self._pins[code] -= 1
+            if not self._pins[code]:
+                del self._pins[code]
+            self._release_empty(code)
+
+    def admit(self, member: Member) -> Member | None:
+        """Lets a member see the session, while ``listening``; returns what its socket was in another session."""
+        code = member.code
+        room = self._rooms.get(code)
+        if room is None:
+            room = self._rooms[code] = self._new_room(code)
+        former = self._members.get(member.sid)
+        if former is not None:
+            self._forget(former)
+        self._members[member.sid] = member
+        room.admit(member)
+        if code not in self._lifetimes:
+            self._lifetimes[code] = Lifetime(code, self._store, self._outbox, room, warning=self._expiry_warning)
+        return former if former is not None and former.code != code else None
+
+    def release(self, sid: str) -> Member | None:
+        """Ends a socket's membership here, without a word; the member it was."""
+        member = self._members.get(sid)
+        if member is not None:
+            self._forget(member)
+        return member
+
+    def hint(self, code: str, head: Head | None) -> None:
+        """A change of a session was announced; None: its end was."""
+        room = self._rooms.get(code)
+        if room is None:
+            return
+        if head is None:
+            room.refresh()
+        else:
+            room.hint(head)
+
+    def refresh(self, codes: Iterable[str] | None = None) -> None:
+        """Announcements may have been missed: for these sessions, or for all."""
+        for code in list(self._rooms) if codes is None else codes:
+            if room := self._rooms.get(code):
+                room.refresh()
+
+    async def reattach_all(self) -> None:
+        """The others may have taken this replica for dead: every member is attached again."""
+        for code in list(self._rooms):
+            await self._registry.enter(code)
+        for member in self.members():
+            await self._reattach(member, None)
+
+    async def keep_up(self) -> None:
+        """Compares, for ever, what members have seen with where the sessions stand."""
+        while True:
+            await asyncio.sleep(_HEARTBEAT)
+            codes = list(self._rooms)
+            for start in range(0, len(codes), _HEARTBEAT_BATCH):
+                batch = codes[start : start + _HEARTBEAT_BATCH]
+                try:
+                    heads = await self._store.heads(batch)
+                except SessionError:
+                    break
+                for code, head in zip(batch, heads, strict=True):
+                    if room := self._rooms.get(code):
+                        room.verify(head)
+
+    async def close(self) -> None:
+        for lifetime in self._lifetimes.values():
+            lifetime.close()
+        await asyncio.gather(*(room.close() for room in self._rooms.values()))
+        await asyncio.gather(*self._closing, *self._opening.values(), return_exceptions=True)
+
+    def _new_room(self, code: str) -> Room:
+        return Room(
+            code,
+            self._store,
+            self._outbox,
+            reattach=self._reattach,
+            removed=self._removed,
+            new_epoch=self._new_epoch,
+        )
+
+    async def _open(self, code: str) -> None:
+        if code in self._rooms:
+            return
+        opening = self._opening.get(code)
+        if opening is None:
+            opening = asyncio.get_running_loop().create_task(self._subscribe(code))
+            self._opening[code] = opening
+            opening.add_done_callback(lambda done: self._opened(code, done))
+        await asyncio.shield(opening)
+
+    def _opened(self, code: str, opening: asyncio.Task[None]) -> None:
+        del self._opening[code]
+        if not opening.cancelled():
+            opening.exception()
+
+    async def _subscribe(self, code: str) -> None:
+        await asyncio.gather(self._channels.subscribe(code), self._registry.enter(code))
+
+    def _forget(self, member: Member) -> None:
+        self._members.pop(member.sid, None)
+        if room := self._rooms.get(member.code):
+            room.release(member)
+        self._release_empty(member.code)
+
+    def _removed(self, member: Member) -> None:
+        self._members.pop(member.sid, None)
+        self._release_empty(member.code)
+
+    def _release_empty(self, code: str) -> None:
+        room = self._rooms.get(code)
+        if code in self._pins or (room is not None and room.members):
+            return
+        self._rooms.pop(code, None)
+        if lifetime := self._lifetimes.pop(code, None):
+            lifetime.close()
+        task = asyncio.get_running_loop().create_task(self._leave_channel(code))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def _leave_channel(self, code: str) -> None:
+        """The channel is left only if nobody has come back to the session in the meantime."""
+        if code in self._pins or code in self._rooms:
+            return
+        try:
+            await self._channels.unsubscribe(code)
+            await self._registry.exit(code)
+        except SessionError as error:
+            _logger.debug("a channel was not left", extra={"code": error.code})
+
+    async def _reattach(self, member: Member, name: str | None) -> None:
+        try:
+            joined = await self._service.attach(
+                member.code, member.access.credential, name, connection=member.connection, recovery=member.recovery
+            )
+            member.access, member.stay, member.since = joined.access, joined.stay, joined.head
+        except SessionError as error:
+            if not error.retryable and (room := self._rooms.get(member.code)) and member.sid in room.members:
+                room.dismiss(member, "lost")
+        finally:
+            member.reattaching = False
+            if room := self._rooms.get(member.code):
+                room.refresh()

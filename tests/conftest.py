@@ -1,0 +1,41 @@
+"""What holds for every test: a clean environment, and with CI=true no test may be skipped."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+
+import pytest
+
+from app.settings import PREFIX
+from tests.harness.fixtures import redis_server, service
+
+__all__ = ["redis_server", "service"]
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the shell that runs the tests reaches them."""
+    for name in os.environ:
+        if name.upper().startswith(PREFIX) and not name.upper().startswith(f"{PREFIX}TEST_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if _may_not_skip(report) and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    if _may_not_skip(report):
+        report.outcome = "failed"
+    return report
+
+
+def _may_not_skip(report: pytest.TestReport | pytest.CollectReport) -> bool:
+    return report.skipped and os.environ.get("CI") == "true"

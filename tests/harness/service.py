@@ -1,0 +1,165 @@
+"""The service as its users run it: `join-session serve` in processes of their own, on free loopback ports."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from app.settings import PREFIX
+
+__all__ = ["Replica", "replicas", "running_replicas"]
+
+_START_TIMEOUT: Final = 30.0
+_STOP_TIMEOUT: Final = 40.0
+_POLL: Final = 0.02
+
+
+class Replica:
+    """One process of the service. Settings are keywords by their field names; loopback is free of budgets and caps
+    unless `unlimited_addresses` says otherwise."""
+
+    def __init__(self, redis_url: str | None, **settings: Any) -> None:
+        given = {
+            "host": "127.0.0.1",
+            "internal_host": "127.0.0.1",
+            "port": 0,
+            "internal_port": 0,
+            "unlimited_addresses": "127.0.0.0/8",
+            "drain_timeout": 2,
+            "log_format": "json",
+            **({"redis_url": redis_url} if redis_url is not None else {}),
+            **settings,
+        }
+        self._settings = {PREFIX + name.upper(): str(value) for name, value in given.items()}
+        descriptor, self._log_path = tempfile.mkstemp(prefix="join-session-", suffix=".log")
+        self._log = os.fdopen(descriptor, "w+")
+        self._process: subprocess.Popen[bytes] | None = None
+        self._port: int = 0
+        self._internal_port: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def internal_url(self) -> str:
+        return f"http://127.0.0.1:{self._internal_port}"
+
+    @property
+    def port(self) -> int:
+        return self._port
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Returns when the process serves; raises AssertionError with its log when it does not get there."""
+        command = [sys.executable, "-m", "app", "serve"]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+        self._process = subprocess.Popen(
+            command, env=environment | self._settings, stdout=self._log, stderr=self._log, start_new_session=True
+        )
+        deadline = time.monotonic() + _START_TIMEOUT
+        while time.monotonic() < deadline and self._process.poll() is None:
+            for line in self.logs():
+                if line.get("message") == "serving":
+                    self._port, self._internal_port = line["port"], line["internal_port"]
+                    # The same ports after a restart, as behind a load balancer.
+                    self._settings |= {f"{PREFIX}PORT": str(self._port)}
+                    self._settings |= {f"{PREFIX}INTERNAL_PORT": str(self._internal_port)}
+                    return
+            time.sleep(_POLL)
+        raise AssertionError(f"the service did not start:\n{self.log_text()}")
+
+    def stop(self) -> int:
+        """SIGTERM; returns the exit code. Killed, and an AssertionError, if it takes too long."""
+        assert self._process is not None
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.terminate()
+        try:
+            return self._process.wait(_STOP_TIMEOUT)
+        except subprocess.TimeoutExpired as error:
+            self.kill()
+            raise AssertionError(f"the service did not stop:\n{self.log_text()}") from error
+
+    def terminate(self) -> None:
+        """SIGTERM, without waiting."""
+        assert self._process is not None
+        self._process.terminate()
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def pause(self) -> None:
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    def restart(self) -> None:
+        """Starts again on the same ports after `stop` or `kill`; the log begins anew."""
+        self._log.seek(0)
+        self._log.truncate()
+        self.start()
+
+    def logs(self) -> list[dict[str, Any]]:
+        """The lines logged so far; what is not JSON comes as `{"text": line}`."""
+        return [_parsed(line) for line in self.log_text().splitlines() if line]
+
+    def log_text(self) -> str:
+        return Path(self._log_path).read_text(errors="replace")
+
+    def close(self) -> None:
+        """Ends the process at once, if it still runs, and removes its log."""
+        if self._process is not None and self._process.poll() is None:
+            self.kill()
+        self._log.close()
+        Path(self._log_path).unlink(missing_ok=True)
+
+
+@contextmanager
+def running_replicas(redis_url: str | None, count: int = 1, **settings: Any) -> Iterator[list[Replica]]:
+    """Replicas that share a Redis, started side by side."""
+    started = [Replica(redis_url, **settings) for _ in range(count)]
+    try:
+        for replica in started:
+            replica.start()
+        yield started
+    finally:
+        for replica in started:
+            replica.close()
+
+
+@asynccontextmanager
+async def replicas(redis_url: str | None, count: int = 1, **settings: Any) -> AsyncIterator[list[Replica]]:
+    """As `running_replicas`, for tests whose own event loop must go on meanwhile."""
+    started = [Replica(redis_url, **settings) for _ in range(count)]
+    try:
+        await asyncio.gather(*(asyncio.to_thread(replica.start) for replica in started))
+        yield started
+    finally:
+        for replica in started:
+            replica.close()
+
+
+def _parsed(line: str) -> dict[str, Any]:
+    try:
+        parsed: dict[str, Any] = json.loads(line)
+    except ValueError:
+        return {"text": line}
+    return parsed
