@@ -94,7 +94,7 @@ class Link(asyncio.Protocol):
         try:
             while (reply := self._reader.gets()) is not _NOTHING:
                 self._receive(reply)
-        except hiredis.ProtocolError as error:
+        except (hiredis.HiredisError, MemoryError) as error:
             self._failure = StoreUnavailable("protocol", f"not the reply of a Redis: {error}", sent=True)
             self.abort()
 

@@ -86,8 +86,8 @@ class Certificates:
 class RedisServer:
     """One server process on a loopback port, or a unix socket, in a directory that survives `kill` and `restart`.
 
-    `config` are lines of redis.conf as name -> value; `users` are ACL rules ("app on >secret ~js:* &js:* +@all"): with
-    any, the default user is off.
+    `config` are lines of redis.conf as name -> value, read anew at each start; `users` are ACL rules
+    ("app on >secret ~js:* &js:* +@all"): with any, the default user is off.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class RedisServer:
         self._unix = unix
         self._users = users
         self._arguments = arguments
-        self._config = {
+        self.config = {
             "save": '""',
             "appendonly": "yes" if aof else "no",
             "appendfsync": "always",
@@ -223,7 +223,7 @@ class RedisServer:
                 "tls-ca-cert-file": str(self.certificates.ca),
                 "tls-auth-clients": "no",
             }
-        lines = [f"{name} {value}" for name, value in (place | self._config).items()]
+        lines = [f"{name} {value}" for name, value in (place | self.config).items()]
         if self._users:
             lines += ["user default off", "user harness on >harness ~* &* +@all"]
             lines += [f"user {rule}" for rule in self._users]
