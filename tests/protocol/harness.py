@@ -24,12 +24,15 @@ PING_TIMEOUT = 0.2
 MAX_PAYLOAD = 1_000_000
 
 SEPARATOR = "\x1e"
+SOCKET_BUFFER = 32_768
 
 
 @contextlib.asynccontextmanager
 async def serve(app: Any, **options: Any) -> AsyncIterator[str]:
     """Serve an ASGI application with uvicorn as it is shipped; give its `host:port`."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        # What the kernel takes for a peer that does not read; its default is megabytes.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)
         config = uvicorn.Config(
             app,
             interface="asgi3",
@@ -219,6 +222,20 @@ class Client:
         await self.post(sid, "40")
         await self.poll(sid)
         return sid
+
+    @contextlib.asynccontextmanager
+    async def unread(self) -> AsyncIterator[ClientConnection]:
+        """A WebSocket in the main namespace that reads from the network only while `recv` is waiting."""
+        connection = socket.socket()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BUFFER)
+        connection.setblocking(False)
+        host, port = self.address.split(":")
+        await asyncio.get_running_loop().sock_connect(connection, (host, int(port)))
+        async with self.websocket(sock=connection, max_queue=(1, 0), max_size=None) as websocket:
+            await websocket.recv()
+            await websocket.send("40")
+            await websocket.recv()
+            yield websocket
 
     @contextlib.asynccontextmanager
     async def joined(self) -> AsyncIterator[ClientConnection]:

@@ -306,4 +306,5 @@ def raw_post(record: Recorder, sid: str, content_length: int | None) -> socket.s
 
 
 async def read_line(connection: socket.socket) -> bytes:
-    return await soon(asyncio.get_running_loop().sock_recv(connection, 100))
+    async with asyncio.timeout(5):
+        return await asyncio.get_running_loop().sock_recv(connection, 100)

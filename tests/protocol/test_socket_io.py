@@ -29,9 +29,9 @@ from .harness import (
 from .test_engine_io import assert_open_packet
 
 
-@pytest.fixture
-async def client() -> AsyncIterator[Client]:
-    server = echo_server()
+@pytest.fixture(params=[True, False], ids=["direct", "portable"])
+async def client(request: pytest.FixtureRequest) -> AsyncIterator[Client]:
+    server = echo_server(direct_write=request.param)
     async with serving(server) as address, Client(address, engine=server.eio) as client:
         yield client
 

@@ -118,13 +118,12 @@ class Connection:
         self.state: Any = None
         self.closed = False
         self.upgraded = False
-        self.upgrading: asyncio.Future[None] | None = None
         self.posting = False
         self.farewell = frames.CLOSE
         self.code = NORMAL
         self.dropped = False
         self._owner = owner
-        self._options = options
+        self.options = options
         self._loop = asyncio.get_running_loop()
         self._outbox = Outbox()
         self._inbox = Inbox(self._handle, max_items=options.max_queued, max_bytes=options.max_payload)
@@ -132,6 +131,8 @@ class Connection:
         self._writer: Writer | None = None
         self._drainer: asyncio.Task[None] | None = None
         self._poll: asyncio.Future[None] | None = None
+        self._upgrade: asyncio.Future[None] | None = None
+        self._probed = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self._held_until = 0.0
         self._pinged = False
@@ -146,6 +147,16 @@ class Connection:
     def worker(self) -> asyncio.Task[None] | None:
         """The task that handles this session's messages at the moment, if any."""
         return self._inbox.worker
+
+    @property
+    def unhandled(self) -> int:
+        """The number of received messages that wait for their turn."""
+        return len(self._inbox)
+
+    @property
+    def unsent(self) -> int:
+        """The bytes that wait for the client to take them, those in the transport's own buffer not counted."""
+        return self._outbox.size
 
     # Sending
 
@@ -163,7 +174,7 @@ class Connection:
             return
         if self._outbox.put(message, latest):
             self._owner.coalesced()
-        if self._outbox.size > self._options.max_backlog:
+        if self._outbox.size > self.options.max_backlog:
             self._owner.slow(self)
             self.close(TRANSPORT_ERROR, code=TRY_AGAIN, drop=True)
         elif writer is not None:
@@ -192,7 +203,7 @@ class Connection:
     async def _write_queued(self, writer: Writer) -> None:
         try:
             while self._outbox:
-                async with asyncio.timeout(self._options.write_timeout):
+                async with asyncio.timeout(self.options.write_timeout):
                     await writer.ready()
                     written = writer.write(self._outbox.pop()) if self._outbox else None
                     if written is not None:
@@ -215,7 +226,7 @@ class Connection:
 
     async def poll(self, receive: Receive) -> list[Encoded] | None:
         """Wait for something to send and return it, or None when the client gave the poll up."""
-        if not self._outbox and not self.closed and self.upgrading is None:
+        if not self._outbox and not self.closed and not self._probed:
             self._poll = self._loop.create_future()
             watcher = self._loop.create_task(_disconnected(receive))
             watcher.add_done_callback(self._wake)
@@ -240,8 +251,25 @@ class Connection:
 
     # Upgrade
 
+    @property
+    def upgrading(self) -> bool:
+        """Whether a WebSocket is about to take over."""
+        return self._upgrade is not None
+
+    @contextlib.contextmanager
+    def upgrade(self) -> Iterator[None]:
+        """Mark the session as upgrading within the block, at whose end it either has a writer or goes on polling."""
+        self._upgrade = self._loop.create_future()
+        try:
+            yield
+        finally:
+            self._upgrade.set_result(None)
+            self._upgrade = None
+            self._probed = False
+
     def probed(self) -> None:
-        """The client is about to change to WebSocket: give it the answer its pending poll waits for."""
+        """The client waits for the end of its poll before it changes to WebSocket: end it, and any that follows."""
+        self._probed = True
         self._wake()
 
     async def settled(self) -> None:
@@ -252,8 +280,8 @@ class Connection:
         meanwhile is read.
         """
         for _ in range(2):
-            if self.upgrading is not None and not self.closed:
-                await asyncio.wait({self.upgrading}, timeout=0.05)
+            if self._upgrade is not None and not self.closed:
+                await asyncio.wait({self._upgrade}, timeout=0.05)
 
     # Receiving
 
@@ -263,7 +291,7 @@ class Connection:
         Raises `ProtocolError`.
         """
         if isinstance(packet, bytes):
-            if not self._options.binary:
+            if not self.options.binary:
                 raise ProtocolError("unexpected binary")
             await self._accept(packet, len(packet))
             return
@@ -280,7 +308,7 @@ class Connection:
             raise ProtocolError("invalid frame")
 
     async def _accept(self, data: str | bytes, size: int) -> None:
-        if size > self._options.max_payload:
+        if size > self.options.max_payload:
             raise ProtocolError("too large")
         await self._throttled()
         item = self._owner.decode(self, data)
@@ -311,18 +339,18 @@ class Connection:
 
     def _ping(self) -> None:
         self._pinged = True
-        self._timer = self._loop.call_later(self._options.ping_timeout, self._unanswered)
+        self._timer = self._loop.call_later(self.options.ping_timeout, self._unanswered)
         self.send(frames.PING)
 
     def _pong(self) -> None:
         if self._pinged and not self.closed:
             self._pinged = False
             self._timer.cancel()
-            self._timer = self._loop.call_later(self._options.ping_interval, self._ping)
+            self._timer = self._loop.call_later(self.options.ping_interval, self._ping)
 
     def _unanswered(self) -> None:
         # While we do not read, the answer may lie behind what we have not read: the time starts again when we do.
-        deadline = min(self._held_until, self._loop.time()) + self._options.ping_timeout
+        deadline = min(self._held_until, self._loop.time()) + self.options.ping_timeout
         if self._held_until and deadline > self._loop.time():
             self._timer = self._loop.call_at(deadline, self._unanswered)
         else:

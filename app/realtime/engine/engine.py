@@ -288,11 +288,13 @@ class EngineServer(EngineIOServer):
         if owned is None:
             return
         await _accept(receive, send)
-        if owned.upgraded or owned.upgrading is not None:
+        if owned.upgraded or owned.upgrading:
             await _end_websocket(send, connection.NORMAL)
             return
         with owned.serving():
-            if not await self._upgrade(owned, receive, send):
+            with owned.upgrade():
+                upgraded = await self._upgrade(owned, receive, send)
+            if not upgraded:
                 await _end_websocket(send, connection.NORMAL)
                 return
             await self._read(owned, receive)
@@ -300,7 +302,6 @@ class EngineServer(EngineIOServer):
 
     async def _upgrade(self, session: Connection, receive: Receive, send: Send) -> bool:
         """Lead a client from polling to this WebSocket; return whether it came."""
-        session.upgrading = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(self.options.upgrade_timeout):
                 if _data(await receive()) != "2probe":
@@ -313,9 +314,6 @@ class EngineServer(EngineIOServer):
         except Exception:
             # Out of time, or whatever an ASGI server raises for a peer that is gone: it stays with polling.
             return False
-        finally:
-            session.upgrading.set_result(None)
-            session.upgrading = None
         session.attach(self._writer(send))
         self.observer.upgraded()
         return True

@@ -11,8 +11,8 @@ from asyncio import BaseTransport
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import engineio  # type: ignore[import-untyped]
-import socketio  # type: ignore[import-untyped]
+import engineio
+import socketio
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 

@@ -72,6 +72,9 @@ class Inbox:
         self._worker: asyncio.Task[None] | None = None
         self.size = 0
 
+    def __len__(self) -> int:
+        return len(self._items)
+
     @property
     def full(self) -> bool:
         """Whether a reader should wait before it puts more."""

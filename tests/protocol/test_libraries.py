@@ -1,0 +1,113 @@
+"""What the engine takes for granted about the inside of the libraries below it."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import engineio
+import pytest
+import socketio
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from app.realtime.engine import SocketServer
+from app.realtime.engine.libraries import UvicornWriter, uvicorn_writer
+
+from .harness import recorder
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "parameters"),
+    [
+        (socketio.AsyncServer, "_engineio_server_class", ["self"]),
+        (socketio.AsyncServer, "_send_packet", ["self", "eio_sid", "pkt"]),
+        (socketio.AsyncServer, "_send_eio_packet", ["self", "eio_sid", "eio_pkt"]),
+        (socketio.AsyncServer, "_handle_eio_connect", ["self", "eio_sid", "environ"]),
+        (socketio.AsyncServer, "_handle_eio_message", ["self", "eio_sid", "data"]),
+        (socketio.AsyncServer, "_handle_eio_disconnect", ["self", "eio_sid", "reason"]),
+        (socketio.AsyncServer, "_get_event_handler", ["self", "event", "namespace", "args"]),
+        (socketio.AsyncServer, "_get_namespace_handler", ["self", "namespace", "args"]),
+        (socketio.AsyncServer, "disconnect", ["self", "sid", "namespace", "ignore_queue"]),
+        (socketio.AsyncServer, "get_session", ["self", "sid", "namespace"]),
+        (socketio.AsyncServer, "save_session", ["self", "sid", "session", "namespace"]),
+        (socketio.AsyncServer, "get_environ", ["self", "sid", "namespace"]),
+        (engineio.AsyncServer, "handle_request", ["self", "args", "kwargs"]),
+        (engineio.AsyncServer, "send", ["self", "sid", "data"]),
+        (engineio.AsyncServer, "disconnect", ["self", "sid"]),
+        (engineio.AsyncServer, "shutdown", ["self"]),
+        (engineio.AsyncServer, "generate_id", ["self"]),
+        (WebSocketsSansIOProtocol, "send_receive_event_to_app", ["self"]),
+        (WebSocketsSansIOProtocol, "handle_parser_exception", ["self"]),
+        (FlowControl, "drain", ["self"]),
+    ],
+)
+def test_a_method_is_where_it_was(owner: Any, name: str, parameters: list[str]) -> None:
+    assert list(inspect.signature(getattr(owner, name)).parameters) == parameters
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("emit", "pre_connect", "connect", "pre_disconnect", "disconnect", "can_disconnect", "is_connected"),
+        *("enter_room", "leave_room", "close_room", "basic_enter_room", "basic_leave_room", "basic_close_room"),
+        *("get_rooms", "get_namespaces", "get_participants", "basic_disconnect", "trigger_callback", "initialize"),
+        *("sid_from_eio_sid", "eio_sid_from_sid", "is_sid_room", "is_pre_connected"),
+    ],
+)
+def test_a_manager_has_the_methods_that_are_replaced(name: str) -> None:
+    assert callable(getattr(socketio.AsyncManager, name))
+
+
+def test_the_packet_class_is_given_through_the_constructor() -> None:
+    server = SocketServer()
+    assert issubclass(server.packet_class, socketio.packet.Packet)
+    assert socketio.packet.Packet.json is not server.packet_class.json
+    assert server.manager.server is server
+    assert server.handlers == {}
+    assert server.namespace_handlers == {}
+
+
+async def test_a_websocket_of_uvicorn_is_written_to_directly(monkeypatch: pytest.MonkeyPatch) -> None:
+    writers: list[UvicornWriter | None] = []
+
+    def remember(send: Any) -> UvicornWriter | None:
+        assert isinstance(send.__self__, WebSocketsSansIOProtocol)
+        writers.append(uvicorn_writer(send))
+        return writers[-1]
+
+    monkeypatch.setattr("app.realtime.engine.engine.uvicorn_writer", remember)
+    async with recorder() as record, record.client.joined():
+        (writer,) = writers
+        assert isinstance(writer, UvicornWriter)
+        assert writer.writable()
+
+
+async def test_extensions_rule_direct_writing_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    writers: list[UvicornWriter | None] = []
+
+    def remember(send: Any) -> UvicornWriter | None:
+        send.__self__.conn.extensions = [object()]
+        writers.append(uvicorn_writer(send))
+        send.__self__.conn.extensions = []
+        return writers[-1]
+
+    monkeypatch.setattr("app.realtime.engine.engine.uvicorn_writer", remember)
+    async with recorder() as record, record.client.joined():
+        assert writers == [None]
+
+
+async def test_an_http_response_of_uvicorn_tells_its_transport_and_flow() -> None:
+    owners: list[Any] = []
+
+    async def foreign(sid: str, scope: Any, receive: Any, send: Any) -> bool:
+        owners.append(send.__self__)
+        return False
+
+    async with recorder(foreign_session=foreign) as record:
+        await record.client.poll("unknown")
+    (owner,) = owners
+    assert isinstance(owner, RequestResponseCycle)
+    assert isinstance(owner.flow, FlowControl)
+    assert callable(owner.transport.abort)
