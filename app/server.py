@@ -7,7 +7,7 @@ import logging
 import math
 import secrets
 import signal
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
@@ -28,7 +28,8 @@ from app.realtime.presence import Presence
 from app.realtime.rooms import Rooms
 from app.sessions.codes import CodeSpace
 from app.sessions.errors import SessionError
-from app.sessions.service import Rules, SessionService, random_id
+from app.sessions.payloads import CreateSession
+from app.sessions.service import Client, Rules, SessionService, random_id
 from app.sessions.tokens import TokenSigner
 from app.settings import Settings
 from app.store.announcements import Announcements
@@ -49,12 +50,17 @@ _LAST_WORDS: Final = 2.0
 _logger = logging.getLogger(__name__)
 
 
-async def serve(settings: Settings) -> int:
-    """Serves until SIGTERM or SIGINT, then sends the clients away; returns the exit code."""
+async def serve(settings: Settings, welcome: Callable[[str, str], None] | None = None) -> int:
+    """Serves until SIGTERM or SIGINT, then sends the clients away; returns the exit code.
+
+    ``welcome`` gets the address and the code of a session made for whoever tries the service out.
+    """
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with run_replica(settings) as replica:
+        if welcome is not None:
+            welcome(f"http://localhost:{replica.public.port}", await replica.first_session())
         await stopping.wait()
         _logger.info("stopping; clients are sent to the other replicas", extra={"clients": replica.sockets.open_count})
     _logger.info("stopped")
@@ -84,6 +90,7 @@ class Replica:
         self.metrics = Metrics()
         self.health = Health()
         self._settings = settings
+        self._contacted = asyncio.Event()
         self._connection = connection = Connection.connect(redis_url, timeout=settings.redis_timeout)
         self._secret = DeploymentSecret(connection, _bytes(settings.secret))
         self._store = store = RedisSessions(connection, creation_memory=settings.lifetime)
@@ -161,6 +168,12 @@ class Replica:
         stack.push_async_callback(self.public.stop)
         stack.push_async_callback(self._drain)
 
+    async def first_session(self) -> str:
+        """The code of a new session, made as soon as Redis answers."""
+        await self._contacted.wait()
+        created = await self.service.create(CreateSession(), Client("", unlimited=True))
+        return created.session.code
+
     async def _drain(self) -> None:
         self.health.draining = True
         self.metrics.draining.set(1)
@@ -174,6 +187,7 @@ class Replica:
                 await self._secret.load()
                 await self._store.forget_expired()
                 self.health.contacted = self.health.redis_up = True
+                self._contacted.set()
             except (StoreError, SessionError):
                 self.health.redis_up = False
             self.metrics.redis_up.set(self.health.redis_up)
