@@ -40,9 +40,20 @@ def serve(options: argparse.Namespace) -> int:
 
     from app.observability.logging import configure_logging
     from app.server import serve as serve_until_stopped
+    from app.store.embedded import NoServerError
 
     configure_logging(settings)
-    return uvloop.run(serve_until_stopped(settings))
+    try:
+        return uvloop.run(serve_until_stopped(settings, _welcome if settings.redis_url is None else None))
+    except (OSError, NoServerError) as error:
+        print(f"join-session cannot serve: {error}", file=sys.stderr)
+        return FAILED
+
+
+def _welcome(address: str, code: str) -> None:
+    print(f"\nReady: {address}\nSession {code} waits for you:\n", flush=True)
+    body = f"""'{{"sessionID":"{code}"}}'"""
+    print(f"  curl -X POST {address}/api/session/join -d {body}\n", flush=True)
 
 
 def check_config(options: argparse.Namespace) -> int:
