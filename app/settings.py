@@ -290,9 +290,8 @@ def _link_problem(names: list[str]) -> str:
 
 
 def _unknown_problem(name: str) -> str:
-    known = [PREFIX + field.upper() for field in Settings.model_fields]
-    nearest = get_close_matches(name, known, n=1)
-    return f"{name}: no such setting" + (f"; did you mean {nearest[0]}?" if nearest else "")
+    nearest = get_close_matches(name.removeprefix(PREFIX).lower(), Settings.model_fields, n=1)
+    return f"{name}: no such setting" + (f"; did you mean {PREFIX}{nearest[0].upper()}?" if nearest else "")
 
 
 def _field_problems(errors: list[ErrorDetails]) -> Iterator[tuple[str, str]]:

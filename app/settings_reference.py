@@ -30,11 +30,10 @@ A name that begins with `{PREFIX}` and is not listed here stops the service with
 goes unnoticed. So does what Kubernetes sets for a Service called `join-session`: pods need
 `enableServiceLinks: false`.
 
-The secrets, {", ".join(f"`{PREFIX}{name.upper()}`" for name in SECRETS)}, can each be given as a file instead
+Each secret ({", ".join(f"`{name.upper()}`" for name in SECRETS)}) can be given as a file instead
 (`..._FILE`); white space around the content is ignored.
 
-`join-session check-config` prints the effective values, secrets masked, or everything that is wrong.
-"""
+`join-session check-config` prints the effective values, secrets masked, or everything that is wrong."""
 
 
 def reference() -> str:

@@ -1,0 +1,48 @@
+# Needs make and Python 3.11 or newer; everything else is installed into .venv and tests/js/node_modules.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help run test e2e lint lock clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
+
+run: .venv/ready ## Run the service on http://localhost:8080, with a Valkey of its own
+	@exec $(BIN)/join-session serve
+
+test: .venv/ready ## Run the tests; ARGS="-k name" goes to pytest
+	@$(BIN)/python -m tests.harness.node
+	$(BIN)/pytest -m "not slow" $(ARGS)
+
+e2e: .venv/ready ## Run the slow suites
+	@$(BIN)/python -m tests.harness.node
+	$(BIN)/pytest -m slow $(ARGS) || [ $$? -eq 5 ]
+
+lint: .venv/ready ## Check style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+lock: .venv/ready ## Write the lock files anew after a change of pyproject.toml; ARGS=--upgrade takes newer versions
+	$(BIN)/uv pip compile $(LOCK) $(ARGS) -o requirements.lock pyproject.toml
+	$(BIN)/uv pip compile $(LOCK) $(ARGS) -o requirements-dev.lock -c requirements.lock --all-extras pyproject.toml
+
+LOCK := --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
+
+clean: ## Remove everything that was installed or built
+	rm -rf .venv tests/js/node_modules tests/js/build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+.venv/ready: requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || \
+		{ echo "This Python has no venv; Debian and Ubuntu have it in the package python3-venv"; exit 1; }
+	@echo "1/3 Making .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv .venv
+	@echo "2/3 Installing uv, which installs the rest"
+	@sed -n '/^uv==/,/# via/p' requirements-dev.lock > .venv/uv.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement .venv/uv.txt
+	@echo "3/3 Installing the packages of requirements-dev.lock"
+	@$(BIN)/uv pip sync --python $(BIN)/python requirements-dev.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
