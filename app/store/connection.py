@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -13,9 +13,15 @@ from typing import Any, Final
 from app.store.cluster import Cluster
 from app.store.errors import CommandFailed, Redirected, StoreUnavailable
 from app.store.link import Argument, pack
+from app.store.sentinel import Sentinel
 from app.store.topology import Single, Topology
-from app.store.url import parse_url
+from app.store.url import Kind, parse_url
 
+_TOPOLOGIES: Final[dict[Kind, Callable[..., Topology]]] = {
+    "standalone": Single,
+    "sentinel": Sentinel,
+    "cluster": Cluster,
+}
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.2
 _ASKING: Final = pack(("ASKING",))
@@ -59,8 +65,7 @@ class Connection:
         in one write.
         """
         parsed = parse_url(url)
-        topology = Cluster if parsed.kind == "cluster" else Single
-        return cls(topology(parsed, timeout=timeout, batching=batching), timeout=timeout)
+        return cls(_TOPOLOGIES[parsed.kind](parsed, timeout=timeout, batching=batching), timeout=timeout)
 
     async def execute(self, *command: Argument) -> Any:
         """Run one command and return its reply."""

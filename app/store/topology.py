@@ -1,4 +1,4 @@
-"""Which server takes a command: the only one, or the primary that the sentinels name. `cluster` is the third way."""
+"""Which server takes a command. Here: the only one there is; see also `sentinel` and `cluster`."""
 
 from __future__ import annotations
 
@@ -110,13 +110,12 @@ class Node:
 
 
 class Single:
-    """One server for everything, found anew for each link: a fixed address, or the primary of a Sentinel service."""
+    """One server at a fixed address for everything."""
 
     def __init__(self, url: RedisURL, *, timeout: float, batching: bool) -> None:
         self._url = url
         self._timeout = timeout
         self._batching = batching
-        self._sentinels = list(url.addresses)
         self._node = Node(url.service or str(url.addresses[0]), self._open)
 
     def ready(self, key: bytes) -> Link | None:
@@ -140,15 +139,10 @@ class Single:
         self._node.close()
 
     async def _open(self, on_push: Pushed | None = None) -> Link:
-        try:
-            async with asyncio.timeout(self._timeout):
-                return await self._open_primary(on_push)
-        except TimeoutError as error:
-            raise StoreUnavailable("timeout", "no primary found in time", sent=False) from error
+        return await self._open_at(self._url.addresses[0], on_push)
 
-    async def _open_primary(self, on_push: Pushed | None) -> Link:
-        address = self._url.addresses[0] if self._url.kind == "standalone" else await self._ask_sentinels()
-        link = await open_link(
+    async def _open_at(self, address: Address, on_push: Pushed | None) -> Link:
+        return await open_link(
             address,
             self._url.login,
             timeout=self._timeout,
@@ -156,42 +150,6 @@ class Single:
             linger=self._timeout,
             on_push=on_push,
         )
-        if self._url.kind == "sentinel" and await self._role(link) != b"master":
-            link.abort()
-            raise StoreUnavailable("readonly", f"{address} is not the primary any more", sent=False)
-        return link
-
-    async def _ask_sentinels(self) -> Address:
-        failure = StoreUnavailable("refused", "no sentinel answers", sent=False)
-        for sentinel in list(self._sentinels):
-            try:
-                return await self._ask(sentinel)
-            except StoreUnavailable as error:
-                failure = error
-                # The next search begins with one that answered.
-                self._sentinels.remove(sentinel)
-                self._sentinels.append(sentinel)
-        raise failure
-
-    async def _ask(self, sentinel: Address) -> Address:
-        reply = await ask(
-            sentinel,
-            self._url.sentinel_login,
-            ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._url.service),
-            timeout=self._timeout / SHARE_OF_TIMEOUT,
-        )
-        match reply:
-            case [bytes() as host, bytes() as port] if port.isdigit():
-                return Address(host.decode(), int(port))
-        raise StoreUnavailable("refused", f"sentinel {sentinel} knows no service {self._url.service!r}", sent=False)
-
-    async def _role(self, link: Link) -> Any:
-        deadline = asyncio.get_running_loop().time() + self._timeout
-        try:
-            return (await link.send(pack(("ROLE",)), deadline))[0]
-        except BaseException:
-            link.abort()
-            raise
 
 
 async def ask(address: Address, login: Login, command: tuple[str, ...], *, timeout: float) -> Any:

@@ -73,9 +73,15 @@ class SentinelSet:
         first = await self._stack.enter_async_context(RedisServer())
         replica_of_first = {"replicaof": f"{LOOPBACK} {first.port}"}
         self.servers = [first, RedisServer(config=replica_of_first), RedisServer(config=replica_of_first)]
+        await asyncio.gather(*map(self._stack.enter_async_context, self.servers[1:]))
+        # A sentinel asks the primary for its replicas when it starts, and then not for ten seconds.
+        await until(self._replicated, "both replicas are in step")
         self.sentinels = [Sentinel(first.port) for _ in range(3)]
-        await asyncio.gather(*map(self._stack.enter_async_context, (*self.servers[1:], *self.sentinels)))
+        await asyncio.gather(*map(self._stack.enter_async_context, self.sentinels))
         await until(self._complete, "every sentinel knows the replicas and the other sentinels")
+
+    async def _replicated(self) -> bool:
+        return bool((await self.servers[0].call("INFO", "replication")).count(b"state=online") == 2)
 
     async def _complete(self) -> bool:
         for sentinel in self.sentinels:
@@ -83,8 +89,7 @@ class SentinelSet:
             facts = reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))
             if (facts[b"num-slaves"], facts[b"num-other-sentinels"]) != (b"2", b"2"):
                 return False
-        replication = await self.servers[0].call("INFO", "replication")
-        return bool(replication.count(b"state=online") == 2)
+        return True
 
     async def _replaced(self, old: RedisServer) -> bool:
         ports = {await self._primary_port(sentinel) for sentinel in self.sentinels}

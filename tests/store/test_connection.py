@@ -215,10 +215,7 @@ async def test_a_server_without_room_for_another_client_is_named_as_such() -> No
 
 async def until_served(connection: Connection) -> None:
     async def served() -> bool:
-        try:
-            await connection.ping()
-        except StoreUnavailable:
-            return False
+        await connection.ping()
         return True
 
     await until(served, "the server has room")
