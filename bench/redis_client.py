@@ -1,0 +1,80 @@
+"""What a command to Redis costs this process: our connection against redis-py.
+
+    python bench/redis_client.py [rounds]
+
+Each round runs the same GETs, 200 at a time, through every client in turn; printed is the median of the rounds' ratios
+against redis-py with a pool. CPU time of this process, so that a busy machine matters little.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import sys
+import time
+from collections.abc import Awaitable, Callable
+
+import redis.asyncio as redis_py
+
+from app.store.connection import Connection
+from app.store.embedded import EmbeddedServer
+
+CONCURRENT = 200
+TURNS = 50
+
+Run = Callable[[], Awaitable[object]]
+
+
+async def main(rounds: int) -> None:
+    async with EmbeddedServer() as server:
+        pool = redis_py.BlockingConnectionPool.from_url(server.url, max_connections=64, timeout=5)
+        client = redis_py.Redis.from_pool(pool)
+        ours, unbatched = Connection.connect(server.url), Connection.connect(server.url, batching=False)
+        await client.set("key", "x" * 100)
+
+        async def pooled() -> None:
+            await asyncio.gather(*(client.get("key") for _ in range(CONCURRENT)))
+
+        async def pipelined() -> None:
+            pipeline = client.pipeline(transaction=False)
+            for _ in range(CONCURRENT):
+                pipeline.get("key")
+            await pipeline.execute()
+
+        async def batched() -> None:
+            await asyncio.gather(*(ours.execute("GET", "key") for _ in range(CONCURRENT)))
+
+        async def single() -> None:
+            await asyncio.gather(*(unbatched.execute("GET", "key") for _ in range(CONCURRENT)))
+
+        runs: dict[str, Run] = {
+            "redis-py, pool": pooled,
+            "redis-py, explicit pipeline": pipelined,
+            "ours, batching off": single,
+            "ours": batched,
+        }
+        costs: dict[str, list[float]] = {name: [] for name in runs}
+        for _ in range(rounds):
+            for name, run in runs.items():
+                costs[name].append(await cpu_per_command(run))
+        report(costs)
+        await asyncio.gather(client.aclose(), ours.close(), unbatched.close())
+
+
+async def cpu_per_command(run: Run) -> float:
+    await run()
+    began = time.process_time()
+    for _ in range(TURNS):
+        await run()
+    return (time.process_time() - began) / (TURNS * CONCURRENT)
+
+
+def report(costs: dict[str, list[float]]) -> None:
+    base = costs["redis-py, pool"]
+    for name, measured in costs.items():
+        ratio = statistics.median(theirs / mine for theirs, mine in zip(base, measured, strict=True))
+        print(f"{name:30} {statistics.median(measured) * 1e6:7.1f} us a command   {ratio:5.1f} x")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 5))
