@@ -30,6 +30,9 @@ POLICY_VIOLATION = 1008
 TOO_BIG = 1009
 TRY_AGAIN = 1013
 
+# How late a timer of ours may be without the client getting more time for it.
+_DELAY = 0.01
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
@@ -136,6 +139,7 @@ class Connection:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._held_until = 0.0
         self._pinged = False
+        self._deadline = 0.0
         self._timer = self._loop.call_later(options.ping_interval, self._ping)
 
     @property
@@ -337,9 +341,16 @@ class Connection:
 
     # Heartbeat
 
+    @property
+    def overdue(self) -> bool:
+        """Whether the client should have answered a PING by now."""
+        return self._pinged and self._loop.time() >= self._due()
+
     def _ping(self) -> None:
         self._pinged = True
-        self._timer = self._loop.call_later(self.options.ping_timeout, self._unanswered)
+        # From when it was due rather than from now, so that small delays of the loop do not add up.
+        self._deadline = max(self._timer.when(), self._loop.time() - _DELAY) + self.options.ping_timeout
+        self._timer = self._loop.call_at(self._deadline, self._unanswered)
         self.send(frames.PING)
 
     def _pong(self) -> None:
@@ -348,13 +359,15 @@ class Connection:
             self._timer.cancel()
             self._timer = self._loop.call_later(self.options.ping_interval, self._ping)
 
-    def _unanswered(self) -> None:
+    def _due(self) -> float:
         # While we do not read, the answer may lie behind what we have not read: the time starts again when we do.
-        deadline = min(self._held_until, self._loop.time()) + self.options.ping_timeout
-        if self._held_until and deadline > self._loop.time():
-            self._timer = self._loop.call_at(deadline, self._unanswered)
-        else:
+        return max(self._deadline, min(self._held_until, self._loop.time()) + self.options.ping_timeout)
+
+    def _unanswered(self) -> None:
+        if self.overdue:
             self.close(PING_TIMEOUT)
+        else:
+            self._timer = self._loop.call_at(self._due(), self._unanswered)
 
     # The end
 

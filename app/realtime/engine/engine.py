@@ -175,6 +175,8 @@ class EngineServer(EngineIOServer):
         if owned is None:
             return
         await owned.settled()
+        if owned.overdue:
+            owned.close(connection.PING_TIMEOUT)
         if owned.closed or owned.upgraded or query["transport"] != "polling":
             raise refusals.bad_request()
         if scope["method"] == "GET":
