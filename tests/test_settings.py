@@ -16,8 +16,9 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A working directory without anybody's `.env`."""
+    """A working directory without anybody's `.env`, and no variable that is for the tests only."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("JOIN_SESSION_TEST_REDIS", raising=False)
 
 
 def problems(monkeypatch: pytest.MonkeyPatch, **variables: str) -> list[str]:
