@@ -1,3 +1,0 @@
-from tests.harness.fixtures import redis_server
-
-__all__ = ["redis_server"]
