@@ -26,10 +26,12 @@ from app.realtime.entry import Entry
 from app.realtime.handlers import SocketHandlers
 from app.realtime.presence import Presence
 from app.realtime.rooms import Rooms
+from app.sessions.admission import Client
 from app.sessions.codes import CodeSpace
 from app.sessions.errors import SessionError
 from app.sessions.payloads import CreateSession
-from app.sessions.service import Client, Rules, SessionService, random_id
+from app.sessions.rules import Rules
+from app.sessions.service import SessionService, random_id
 from app.sessions.tokens import TokenSigner
 from app.settings import Settings
 from app.store.announcements import Announcements

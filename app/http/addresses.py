@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
 
-from app.sessions.service import Client
+from app.sessions.admission import Client
 
 __all__ = ["ClientAddresses"]
 

@@ -10,6 +10,7 @@ from werkzeug.routing import BaseConverter
 from app.http.addresses import ClientAddresses
 from app.http.answers import answer
 from app.http.bodies import bearer_token, idempotency_key, read_body, read_payload, read_session_id
+from app.sessions.admission import Client
 from app.sessions.errors import SessionError
 from app.sessions.model import Session
 from app.sessions.payloads import (
@@ -22,7 +23,7 @@ from app.sessions.payloads import (
     Vote,
     parse,
 )
-from app.sessions.service import Access, Client, SessionService
+from app.sessions.service import Access, SessionService
 
 __all__ = ["Limits", "SessionAPI", "SessionIDConverter"]
 

@@ -9,10 +9,11 @@ from typing import Any, Protocol
 from app.realtime.member import Member, Outbox, error_body
 from app.realtime.presence import Presence
 from app.realtime.rooms import Rooms
+from app.sessions.admission import Client
 from app.sessions.errors import SessionError
 from app.sessions.model import Head
 from app.sessions.payloads import JoinOptions
-from app.sessions.service import Client, Joined, SessionService
+from app.sessions.service import Joined, SessionService
 from app.sessions.tokens import Credential
 
 __all__ = ["Entry", "Peer", "new_recovery_id"]

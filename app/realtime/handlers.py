@@ -12,6 +12,7 @@ from app.realtime.engine import SocketServer, current_event
 from app.realtime.entry import Entry, Peer, new_recovery_id
 from app.realtime.member import error_body
 from app.realtime.rooms import Rooms
+from app.sessions.admission import Client
 from app.sessions.errors import SessionError
 from app.sessions.payloads import (
     AddMovies,
@@ -25,7 +26,7 @@ from app.sessions.payloads import (
     Vote,
     parse,
 )
-from app.sessions.service import Access, Client, SessionService
+from app.sessions.service import Access, SessionService
 
 __all__ = ["SocketHandlers"]
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import orjson
 
+from app.sessions.admission import Admission, Client
 from app.sessions.codes import CodeSpace
 from app.sessions.errors import SessionError
 from app.sessions.model import Head, Session
@@ -18,59 +19,35 @@ from app.sessions.payloads import (
     CreateSession,
     JoinOptions,
     KickParticipant,
-    MovieDetails,
     MovieReference,
     TransferHost,
     UpdateSession,
     Vote,
 )
 from app.sessions.permissions import PERMISSIONS, Action
-from app.sessions.ports import Budgets, SessionStore, Usage
+from app.sessions.ports import Budgets, SessionStore
+from app.sessions.rules import Rules
 from app.sessions.tokens import Credential, TokenSigner
 
-__all__ = ["Access", "Client", "Created", "Joined", "Rules", "SessionService", "random_id"]
+__all__ = ["Access", "Created", "Joined", "SessionService", "random_id"]
 
 _ID_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 
-# Once the whole deployment's budget of failed look-ups is spent, an address has this part of its own.
-_SHRUNK: Final = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """The limits of this deployment, in the terms of the settings of the same names; times in seconds."""
-
-    lifetime: float
-    max_lifetime: float
-    code_rest: float
-    capacity: int
-    max_capacity: int
-    max_movies: int
-    max_movies_bytes: int
-    grace: float
-    leaver_ratings: str
-    second_connection: str
-    miss_budget: int
-    miss_budget_total: int
-    create_budget: int
-    max_sessions: int
-
-
-@dataclass(slots=True)
-class Client:
-    """Who asks, for the budgets. A socket keeps its own count of failed look-ups, too."""
-
-    address: str
-    unlimited: bool = False
-    socket_misses: int | None = None
+# Errors that tell a client something about codes and tokens: they are counted as failed look-ups.
+_MISSES: Final = ("session-not-found", "unauthorized")
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A genuine credential for the session under a code."""
+    """A genuine credential, to be used on the session under a code.
+
+    ``client``: whose failed look-up it is when the session is not there or not the credential's; None for the
+    credential of somebody who is in the session.
+    """
 
     code: str
     credential: Credential
+    client: Client | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +86,7 @@ class SessionService:
         new_id: Callable[[], str],
     ) -> None:
         self._store = store
-        self._budgets = budgets
+        self._admission = Admission(budgets, rules)
         self._codes = codes
         self._signer = signer
         self._rules = rules
@@ -121,13 +98,13 @@ class SessionService:
         call: dict[str, Any] = {
             "instance": self._new_id(),
             "epoch": self._new_id(),
-            "lifetime": _milliseconds(self._lifetime(payload.ttl_seconds) or rules.lifetime),
+            "lifetime": _milliseconds(rules.allowed_lifetime(payload.ttl_seconds) or rules.lifetime),
             "max_lifetime": _milliseconds(rules.max_lifetime),
             "rest": _milliseconds(rules.code_rest),
-            "capacity": self._capacity(payload.capacity) or rules.capacity,
+            "capacity": rules.allowed_capacity(payload.capacity) or rules.capacity,
             "leavers": payload.leaver_ratings or rules.leaver_ratings,
             "title": payload.title or None,
-            "movies": self._movies(payload.movies),
+            "movies": rules.allowed_movies(payload.movies),
         }
         if key is not None:
             return await self._create_once(payload, call, client, key)
@@ -140,7 +117,7 @@ class SessionService:
         code = await self.admit(text, client)
         session = await self._store.read(code)
         if session is None:
-            await self._miss(client)
+            await self._admission.miss(client)
             raise SessionError("session-not-found")
         return session
 
@@ -148,21 +125,19 @@ class SessionService:
         """What a token allows in the session that ``text`` means. A bad token counts as a failed look-up."""
         code = await self.admit(text, client)
         credential = self._signer.verify(token) if token else None
-        if credential is None:
-            if token:
-                await self._miss(client)
-            if await self._store.read(code) is None:
-                await self._miss(client)
-                raise SessionError("session-not-found")
-            raise SessionError("unauthorized")
-        return Access(code, credential)
+        if credential is not None:
+            return Access(code, credential, client)
+        found = await self._store.read(code) is not None
+        if token or not found:
+            await self._admission.miss(client)
+        raise SessionError("unauthorized" if found else "session-not-found")
 
     async def admit(self, text: str, client: Client) -> str:
         """The code that ``text`` means, for a client that may still look sessions up."""
         code = self._codes.parse(text)
         if code is None:
             raise SessionError("session-not-found")
-        await self._check_budget(client)
+        await self._admission.check(client)
         return code
 
     async def join(
@@ -188,8 +163,8 @@ class SessionService:
                     raise SessionError("unauthorized")
             return await self.attach(code, credential, options.name, connection=connection, recovery=recovery)
         except SessionError as error:
-            if error.code in ("session-not-found", "unauthorized"):
-                await self._miss(client)
+            if error.code in _MISSES:
+                await self._admission.miss(client)
             raise
 
     async def attach(
@@ -240,7 +215,7 @@ class SessionService:
         """Adds movies, all or none. The ack says which were ``added`` and which were ``present`` already."""
         rules = self._rules
         arguments = {
-            "movies": self._movies(payload.movies),
+            "movies": rules.allowed_movies(payload.movies),
             "max_movies": rules.max_movies,
             "max_bytes": rules.max_movies_bytes,
         }
@@ -258,10 +233,10 @@ class SessionService:
         return await self._vote(access, Action.WITHDRAW_VOTE, payload.movie_id, 0, payload.mid)
 
     async def update_session(self, access: Access, payload: UpdateSession) -> dict[str, Any]:
-        lifetime = self._lifetime(payload.ttl_seconds)
+        lifetime = self._rules.allowed_lifetime(payload.ttl_seconds)
         arguments = {
             "title": (payload.title or "") if "title" in payload.model_fields_set else None,
-            "capacity": self._capacity(payload.capacity),
+            "capacity": self._rules.allowed_capacity(payload.capacity),
             "locked": None if payload.locked is None else int(payload.locked),
             "lifetime": None if lifetime is None else _milliseconds(lifetime),
         }
@@ -307,7 +282,12 @@ class SessionService:
         }
         if mid is not None:
             call |= {"key": mid, "fingerprint": _fingerprint(action, arguments)}
-        return await self._store.change(script, access.code, _present(call))
+        try:
+            return await self._store.change(script, access.code, _present(call))
+        except SessionError as error:
+            if access.client is not None and error.code in _MISSES:
+                await self._admission.miss(access.client)
+            raise
 
     async def _create_once(self, payload: CreateSession, call: dict[str, Any], client: Client, key: str) -> Created:
         """All repeats of a creation follow the plan that the first of them has claimed, so any of them completes it."""
@@ -336,56 +316,9 @@ class SessionService:
         return Created(session, self._signer.host(instance, 1))
 
     async def _allow_creation(self, client: Client) -> None:
-        if client.unlimited:
-            return
-        used = await self._budgets.add_create(client.address)
-        if used.address > self._rules.create_budget:
-            raise SessionError("too-many-requests", retry_after=used.seconds_left)
-        if await self._store.count() >= self._rules.max_sessions:
+        await self._admission.creation(client)
+        if not client.unlimited and await self._store.count() >= self._rules.max_sessions:
             raise SessionError("limit-reached", "As many sessions are open as this service can hold")
-
-    async def _check_budget(self, client: Client) -> None:
-        if client.unlimited:
-            return
-        used = await self._budgets.misses(client.address)
-        if used.address >= self._budget(used) or (client.socket_misses or 0) >= self._rules.miss_budget:
-            raise SessionError("too-many-requests", retry_after=used.seconds_left)
-
-    async def _miss(self, client: Client) -> None:
-        """Counts a failed look-up; raises once there were more than the budget."""
-        if client.unlimited:
-            return
-        if client.socket_misses is not None:
-            client.socket_misses += 1
-        used = await self._budgets.add_miss(client.address)
-        if used.address > self._budget(used):
-            raise SessionError("too-many-requests", retry_after=used.seconds_left)
-
-    def _budget(self, used: Usage) -> int:
-        budget = self._rules.miss_budget
-        return budget if used.total < self._rules.miss_budget_total else max(1, budget // _SHRUNK)
-
-    def _lifetime(self, seconds: float | None) -> float | None:
-        if seconds is not None and seconds > self._rules.max_lifetime:
-            raise SessionError("invalid-payload", f"ttlSeconds: must be at most {self._rules.max_lifetime:g}")
-        return seconds
-
-    def _capacity(self, capacity: int | None) -> int | None:
-        if capacity is not None and capacity > self._rules.max_capacity:
-            raise SessionError("invalid-payload", f"capacity: must be at most {self._rules.max_capacity}")
-        return capacity
-
-    def _movies(self, movies: list[MovieDetails]) -> list[dict[str, str]]:
-        unique = {movie.id: movie for movie in reversed(movies)}
-        if len(unique) > self._rules.max_movies:
-            raise SessionError("limit-reached", f"A session holds at most {self._rules.max_movies} movies")
-        details = [
-            {"id": movie.id, "details": movie.model_dump_json(by_alias=True, exclude_none=True)}
-            for movie in reversed(unique.values())
-        ]
-        if sum(len(movie["details"]) for movie in details) > self._rules.max_movies_bytes:
-            raise SessionError("limit-reached", "The movies are too large together")
-        return details
 
 
 def random_id() -> str:

@@ -1,0 +1,56 @@
+"""What this deployment lets sessions be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.sessions.errors import SessionError
+from app.sessions.payloads import MovieDetails
+
+__all__ = ["Rules"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The limits of this deployment, in the terms of the settings of the same names; times in seconds.
+
+    The methods raise ``SessionError`` for what a session may not have.
+    """
+
+    lifetime: float
+    max_lifetime: float
+    code_rest: float
+    capacity: int
+    max_capacity: int
+    max_movies: int
+    max_movies_bytes: int
+    grace: float
+    leaver_ratings: str
+    second_connection: str
+    miss_budget: int
+    miss_budget_total: int
+    create_budget: int
+    max_sessions: int
+
+    def allowed_lifetime(self, seconds: float | None) -> float | None:
+        if seconds is not None and seconds > self.max_lifetime:
+            raise SessionError("invalid-payload", f"ttlSeconds: must be at most {self.max_lifetime:g}")
+        return seconds
+
+    def allowed_capacity(self, capacity: int | None) -> int | None:
+        if capacity is not None and capacity > self.max_capacity:
+            raise SessionError("invalid-payload", f"capacity: must be at most {self.max_capacity}")
+        return capacity
+
+    def allowed_movies(self, movies: list[MovieDetails]) -> list[dict[str, str]]:
+        """The movies as the store takes them, each id once: ``{id, details}``, the details as JSON."""
+        unique = {movie.id: movie for movie in reversed(movies)}
+        if len(unique) > self.max_movies:
+            raise SessionError("limit-reached", f"A session holds at most {self.max_movies} movies")
+        details = [
+            {"id": movie.id, "details": movie.model_dump_json(by_alias=True, exclude_none=True)}
+            for movie in reversed(unique.values())
+        ]
+        if sum(len(movie["details"].encode()) for movie in details) > self.max_movies_bytes:
+            raise SessionError("limit-reached", "The movies are too large together")
+        return details

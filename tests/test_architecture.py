@@ -1,0 +1,89 @@
+"""The rooms of the house: who may import whom, who reads the environment, how long a module may be."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parent.parent
+MODULES: Final = sorted((ROOT / "app").rglob("*.py"))
+LONGEST: Final = 400
+
+# The rooms that each room may use besides itself; the longest prefix of a module's name decides. `app.__main__`, the
+# command line and the composition root put everything together. The version, in `app`, is everybody's.
+MAY_USE: Final[dict[str, tuple[str, ...]]] = {
+    "app": (),
+    "app.__main__": ("app",),
+    "app.cli": ("app",),
+    "app.server": ("app",),
+    "app.listener": ("app",),
+    "app.settings": (),
+    "app.settings_reference": ("app.settings",),
+    "app.observability": ("app.settings",),
+    "app.sessions": ("app.observability",),
+    "app.store": ("app.sessions", "app.observability"),
+    "app.http": ("app.sessions", "app.observability"),
+    "app.realtime": ("app.sessions", "app.store", "app.observability"),
+    "app.realtime.engine": (),
+}
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported_modules(path: Path) -> Iterator[str]:
+    package = ".".join(path.relative_to(ROOT).parts[:-1])
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package.split(".")[: len(package.split(".")) - node.level + 1]) if node.level else ""
+            yield ".".join(part for part in (base, node.module) if part)
+
+
+def is_within(module: str, room: str) -> bool:
+    return module == room or module.startswith(room + ".")
+
+
+def room_of(module: str) -> str:
+    return max((room for room in MAY_USE if is_within(module, room)), key=len)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_module_imports_only_from_the_rooms_that_it_may_use(path: Path) -> None:
+    room = room_of(name_of(path))
+    ours = [module for module in imported_modules(path) if module.startswith("app.")]
+    assert not [module for module in ours if not any(is_within(module, other) for other in (room, *MAY_USE[room]))]
+
+
+def test_only_the_settings_read_the_environment() -> None:
+    readers = {name_of(path) for path in MODULES if {"environ", "getenv"} & names_in(path)}
+    assert readers <= {"app.settings"}
+
+
+def test_no_module_is_longer_than_can_be_read_at_once() -> None:
+    lengths = {name_of(path): len(path.read_text().splitlines()) for path in MODULES}
+    assert {name: length for name, length in lengths.items() if length >= LONGEST} == {}
+
+
+def names_in(path: Path) -> set[str]:
+    """The names and attributes of the module `os` that a module uses."""
+    tree = ast.parse(path.read_text())
+    used = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "os"
+    }
+    imported = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "os"
+        for alias in node.names
+    }
+    return used | imported
