@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any, Final, Protocol
 
 from app.realtime.member import Member
@@ -17,6 +18,7 @@ __all__ = ["Presence"]
 _SWEEP_CLAIM: Final = 10.0
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0
+_OURSELVES: Final = ""
 
 _logger = logging.getLogger(__name__)
 
@@ -59,8 +61,11 @@ class Presence:
         self._rooms = rooms
         self._lease = lease
         self._grace = grace
+        self._grace_milliseconds = round(grace * 1000)
         self._details = details
         self._leaving: set[asyncio.Task[None]] = set()
+        # By the replica looked after, which may be this one.
+        self._repairs: dict[str, asyncio.Task[None]] = {}
         self._known = False
 
     async def keep_lease(self) -> None:
@@ -79,6 +84,9 @@ class Presence:
 
     async def settle(self, timeout: float) -> None:
         """Waits until Redis knows of all that are gone, ``timeout`` seconds at the most; then gives up the lease."""
+        for repair in self._repairs.values():
+            repair.cancel()
+        await asyncio.gather(*self._repairs.values(), return_exceptions=True)
         if self._leaving:
             _, late = await asyncio.wait(self._leaving, timeout=timeout)
             for task in late:
@@ -92,8 +100,7 @@ class Presence:
         pause = _FIRST_PAUSE
         while True:
             try:
-                await self._replicas.schedule(member.code, self._replicas.now() + round(self._grace * 1000))
-                await self._service.detach(member.code, member.connection)
+                await self._take_away(member.code, lambda: self._service.detach(member.code, member.connection))
                 return
             except SessionError as error:
                 if not error.retryable:
@@ -101,23 +108,59 @@ class Presence:
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
+    async def _take_away(self, code: str, step: Callable[[], Awaitable[int]]) -> None:
+        """Has a session swept after ``step``, which says when the grace time of those it leaves alone is over.
+
+        It is scheduled before, for this replica may die any moment; and again when the step was done so late that
+        nobody may have been away yet when the sweep came.
+        """
+        scheduled = self._replicas.now() + self._grace_milliseconds
+        await self._replicas.schedule(code, scheduled)
+        due = await step()
+        if due >= scheduled + self._grace_milliseconds:
+            await self._replicas.schedule(code, due)
+
     async def _renew(self) -> None:
         lease = await self._replicas.renew(self._details)
-        if lease.lapsed and self._known:
+        if not lease.lapsed:
+            for replica in lease.dead:
+                if replica not in self._repairs:
+                    self._repair(replica, self._reap(replica))
+        elif self._known:
+            # Whatever kept this replica from Redis may have kept the others; they get the time to say so, too.
             _logger.warning("the lease had run out; attaching all members again")
-            await self._rooms.reattach_all()
+            self._repair(_OURSELVES, _until_done(self._rooms.reattach_all))
         self._known = True
-        for replica in lease.dead:
-            await self._reap(replica)
+
+    def _repair(self, replica: str, work: Coroutine[Any, Any, None]) -> None:
+        """Starts work that no renewal has to wait for; what was under way for the same replica is given up."""
+        if earlier := self._repairs.get(replica):
+            earlier.cancel()
+        task = self._repairs[replica] = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(lambda done: self._repaired(replica, done))
+
+    def _repaired(self, replica: str, task: asyncio.Task[None]) -> None:
+        if self._repairs.get(replica) is task:
+            del self._repairs[replica]
+        if task.cancelled() or not (error := task.exception()):
+            return
+        if isinstance(error, SessionError):
+            _logger.info("reaping goes on at the next renewal", extra={"replica": replica, "code": error.code})
+        else:
+            _logger.error("looking after a replica failed", exc_info=error, extra={"replica": replica})
 
     async def _reap(self, replica: str) -> None:
         while codes := await self._replicas.entered(replica):
             for code in codes:
-                await self._replicas.schedule(code, self._replicas.now() + round(self._grace * 1000))
-                await self._change_if_there("reap", code, {"replica": replica, "grace": round(self._grace * 1000)})
+                await self._take_away(code, partial(self._reap_session, replica, code))
             await self._replicas.reaped(replica, codes)
         await self._replicas.bury(replica)
         _logger.info("a replica's lease has run out; its members have their grace time", extra={"replica": replica})
+
+    async def _reap_session(self, replica: str, code: str) -> int:
+        call = {"replica": replica, "grace": self._grace_milliseconds}
+        result = await self._change_if_there("reap", code, call)
+        return int(result[1]) if result else 0
 
     async def _sweep_due(self) -> None:
         due = await self._replicas.claim_due(_SWEEP_CLAIM)
@@ -132,6 +175,14 @@ class Presence:
             if error.code != "session-not-found":
                 raise
             return []
+
+
+async def _until_done(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    while True:
+        try:
+            return await work()
+        except SessionError:
+            await asyncio.sleep(_LONGEST_PAUSE)
 
 
 async def _for_ever(step: Callable[[], Coroutine[Any, Any, None]], interval: float) -> None:

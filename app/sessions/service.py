@@ -202,9 +202,14 @@ class SessionService:
             votes={movie.decode(): rating for movie, rating in zip(cast[::2], cast[1::2], strict=True)},
         )
 
-    async def detach(self, code: str, connection: str) -> None:
-        """A connection is gone; its participant may come back within the grace time."""
-        await self._store.change("detach", code, {"connection": connection, "grace": _milliseconds(self._rules.grace)})
+    async def detach(self, code: str, connection: str) -> int:
+        """A connection is gone; its participant may come back within the grace time.
+
+        Returns when that is over, in Unix milliseconds by the store's clock, 0 when nobody is away by it.
+        """
+        call = {"connection": connection, "grace": _milliseconds(self._rules.grace)}
+        _, due = await self._store.change("detach", code, call)
+        return int(due)
 
     async def leave(self, access: Access, connection: str, recovery: str, mid: str | None = None) -> dict[str, Any]:
         """The participant of a connection leaves, unless it is there by another connection, too."""

@@ -45,6 +45,7 @@ class RedisReplicas:
         self._lease = round(lease * 1000)
         self._clock_offset: float | None = None
         self._renew = load_script("renew-lease")
+        self._schedule = load_script("schedule-due")
         self._claim = load_script("claim-due")
         self._settle = load_script("settle-due")
 
@@ -105,7 +106,7 @@ class RedisReplicas:
     async def schedule(self, code: str, due: int) -> None:
         """Has a session swept at ``due`` or earlier."""
         with answering(changing=True):
-            await self._connection.execute("ZADD", keys.DUE, "LT", due, code)
+            await self._connection.run(self._schedule, [keys.DUE], [code, due])
 
     async def claim_due(self, seconds: float) -> Due:
         """Sessions to sweep now, which nobody else is given for some ``seconds``."""

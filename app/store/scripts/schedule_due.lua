@@ -1,0 +1,7 @@
+-- KEYS[1]: js:due. ARGV: code, when to look at the session at the latest.
+-- The score changes in any case, so that whoever has claimed the session, and may have looked already, notices.
+local due, known = tonumber(ARGV[2]), redis.call('ZSCORE', KEYS[1], ARGV[1])
+if known then
+  due = math.min(due, tonumber(known) - 1)
+end
+redis.call('ZADD', KEYS[1], due, ARGV[1])
