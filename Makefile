@@ -33,8 +33,9 @@ clean: ## Remove everything that was installed or built
 	rm -rf .venv tests/js/node_modules tests/js/build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/ready: requirements-dev.lock pyproject.toml
+	@command -v $(PYTHON) > /dev/null || { echo "There is no $(PYTHON): make PYTHON=..."; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.12"; exit 1; }
+		{ echo "Python 3.11 or newer is needed: make PYTHON=..."; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' || \
 		{ echo "This Python has no venv; Debian and Ubuntu have it in the package python3-venv"; exit 1; }
 	@echo "1/3 Making .venv with $$($(PYTHON) --version)"

@@ -77,7 +77,7 @@ class Throttle:
         self._seen: dict[Hashable, tuple[float, int]] = {}
 
     def warning(self, message: str, *, key: Hashable = None, **fields: object) -> None:
-        """Log `message` with `fields`, unless a line of `key` (default: this message) came less than an interval ago."""
+        """Log `message` with `fields`, unless a line of `key` (default: this message) came within the interval."""
         key = message if key is None else key
         now = self._clock()
         since, suppressed = self._seen.get(key, (-self._interval, 0))
