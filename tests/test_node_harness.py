@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import socket
 from collections.abc import AsyncIterator
@@ -101,6 +102,25 @@ async def test_frames_and_upgrades_are_seen_where_asked_for(server: str) -> None
             lambda event: event.name == ":frame" and event.args[0] == "out" and "join" in event.args[2]
         )
         assert sent.args == ["out", "message", '2["join-session","1"]']
+
+
+async def test_states_are_told_as_digests_where_asked_for(server: str) -> None:
+    async with node_clients() as node:
+        client = await node.connect(server, transports=["websocket"], digest=True)
+        await client.emit("join-session", "1", ack=True)
+        update = await client.next("session-update")
+        text = json.dumps(SESSION, separators=(",", ":"))
+        assert update.data == {"hash": hashlib.sha256(text.encode()).hexdigest(), "words": [], "people": []}
+
+
+async def test_the_seed_flow_runs_beside_other_clients(server: str) -> None:
+    compile_typescript()
+    async with node_clients() as node:
+        client = await node.run_flow(server, "123456")
+        assert (await client.next("joined-session")).data == {"sessionID": "123456"}
+        assert (await client.next("session-update")).data == SESSION
+        with pytest.raises(ClientError, match="Session not found or has expired"):
+            await node.run_flow(server, "000000")
 
 
 async def test_one_process_hosts_hundreds_of_clients(server: str) -> None:

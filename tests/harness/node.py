@@ -58,6 +58,8 @@ class Event:
     name: str
     args: list[Any]
     at: float
+    recovered: bool = False
+    """Whether the connection it came by continues the one before."""
 
     @property
     def data(self) -> Any:
@@ -136,7 +138,7 @@ class Client:
         """Take a line of the Node process about this client."""
         self.connected, self.id = line["connected"], line["id"]
         self.recovered, self.transport = line["recovered"], line["transport"]
-        self.events.append(Event(line["event"], line["args"], line["at"]))
+        self.events.append(Event(line["event"], line["args"], line["at"], line["recovered"]))
         self._news.set()
 
     async def _more(self) -> None:
@@ -164,18 +166,35 @@ class NodeClients:
         self._ended = False
 
     async def connect(
-        self, url: str, *, wait: bool = True, timeout: float = 10.0, frames: bool = False, **options: Any
+        self,
+        url: str,
+        *,
+        wait: bool = True,
+        timeout: float = 10.0,
+        frames: bool = False,
+        digest: bool = False,
+        **options: Any,
     ) -> Client:
         """Start `io(url, options)`; by default waits for the connection.
 
         `options` are socket.io-client's (`transports`, `auth`, `withCredentials` for a cookie jar, ...), `frames` logs
-        the engine's packets as `:frame` events. Raises TimeoutError when there is no connection in time.
+        the engine's packets as `:frame` events, `digest` has the state in `session-update` replaced by
+        `{"hash": sha256, "words": [...], "people": [...]}`: all `secret-...` words and the participants' ids in it.
+        Raises TimeoutError when there is no connection in time.
         """
-        client = Client(self, f"c{next(self._ids)}")
-        self._clients[client._name] = client
-        await self.command("connect", client._name, url=url, options=options, frames=frames)
+        client = self._new_client()
+        await self.command("connect", client._name, url=url, options=options, frames=frames, digest=digest)
         if wait:
             await client.next("connect", timeout)
+        return client
+
+    async def run_flow(self, url: str, session_id: str, *, digest: bool = False) -> Client:
+        """Run the seed's flow (compiled by `compile_typescript`) as a page at `url` does; returns its client.
+
+        Raises ClientError with the message it rejects with.
+        """
+        client = self._new_client()
+        await self.command("flow", client._name, url=url, sessionID=session_id, digest=digest)
         return client
 
     async def command(self, do: str, client: str, **fields: Any) -> Any:
@@ -200,6 +219,11 @@ class NodeClients:
             for answer in self._answers.values():
                 if not answer.done():
                     answer.set_exception(ClientError("the Node process has ended"))
+
+    def _new_client(self) -> Client:
+        client = Client(self, f"c{next(self._ids)}")
+        self._clients[client._name] = client
+        return client
 
     def _take(self, line: Mapping[str, Any]) -> None:
         if "client" in line:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from types import TracebackType
 from typing import Self
 
@@ -10,12 +11,16 @@ from tests.harness.redis import LOOPBACK
 
 
 class FaultProxy:
-    """Forwards a loopback port to (`host`, `port`) until told to misbehave; `delay` is in seconds per chunk and way."""
+    """Forwards a loopback port to `port` of `host` until told to misbehave; `delay` is in seconds per chunk and way.
 
-    def __init__(self, port: int, host: str = LOOPBACK) -> None:
+    With further `ports` it stays with one as long as that takes connections, as a load balancer with affinity does.
+    """
+
+    def __init__(self, *ports: int, host: str = LOOPBACK) -> None:
         self.delay = 0.0
         self.port = 0
-        self._target = (host, port)
+        self._host = host
+        self._ports = deque(ports)
         self._server: asyncio.Server | None = None
         self._pipes: set[_Pipe] = set()
         self._flowing = asyncio.Event()
@@ -69,9 +74,14 @@ class FaultProxy:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            far_reader, far_writer = await asyncio.open_connection(*self._target)
-        except OSError:
+        for port in tuple(self._ports):
+            try:
+                far_reader, far_writer = await asyncio.open_connection(self._host, port)
+                break
+            except OSError:
+                if self._ports[0] == port:
+                    self._ports.rotate(-1)
+        else:
             writer.transport.abort()
             return
         pipe = _Pipe((writer, far_writer))

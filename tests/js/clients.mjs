@@ -4,37 +4,30 @@
 //           {"client": "c1", "event": "joined-session", "args": [...], "at": 1700000000.123}
 // Besides the events of the server there are connect, disconnect and connect_error, and :upgrade, :reconnect_attempt
 // and, where asked for, :frame, whose colon no event of a server begins with.
+import { createHash } from "node:crypto";
 import { createInterface } from "node:readline";
 import { io } from "socket.io-client";
 
 const clients = new Map();
+const bareFetch = globalThis.fetch;
+// Standard output is for the lines; what the seed's flow says is told as events.
+console.log = console.error = () => {};
 
 const write = (line) => process.stdout.write(JSON.stringify(line) + "\n");
 
 const commands = {
-  connect({ client, url, options, frames }) {
-    const socket = io(url, { forceNew: true, ...options });
-    clients.set(client, socket);
-    const tell = (event, ...args) =>
-      write({ client, event, args, at: (performance.timeOrigin + performance.now()) / 1000, ...state(socket) });
+  connect({ client, url, options, frames, digest }) {
+    watch(client, io(url, { forceNew: true, ...options }), frames, digest);
+  },
 
-    socket.onAny(tell);
-    socket.on("connect", () => tell("connect"));
-    socket.on("disconnect", (reason) => tell("disconnect", reason));
-    socket.on("connect_error", (error) => tell("connect_error", error.message, error.data ?? null));
-    socket.io.on("reconnect_attempt", (attempt) => tell(":reconnect_attempt", attempt));
-    const watched = new WeakSet();
-    const watchEngine = () => {
-      const { engine } = socket.io;
-      if (!engine || watched.has(engine)) return;
-      watched.add(engine);
-      engine.on("upgrade", (transport) => tell(":upgrade", transport.name));
-      if (!frames) return;
-      engine.on("packet", ({ type, data }) => tell(":frame", "in", type, data ?? null));
-      engine.on("packetCreate", ({ type, data }) => tell(":frame", "out", type, data ?? null));
-    };
-    watchEngine();
-    socket.io.on("open", watchEngine);
+  // The seed's flow as a page at `url` runs it: relative URLs, and io() without an argument.
+  async flow({ client, url, sessionID, digest }) {
+    globalThis.location = new URL(url);
+    globalThis.fetch = (path, init) => bareFetch(new URL(path, url), init);
+    const { joinSession } = await import("./build/seed-flow.js");
+    const { socket, sessionData } = await joinSession(sessionID);
+    watch(client, socket, false, digest);
+    return sessionData;
   },
 
   emit({ client, event, args, ack, timeout }) {
@@ -58,6 +51,43 @@ const commands = {
     clients.delete(client);
   },
 };
+
+function watch(client, socket, frames, digest) {
+  clients.set(client, socket);
+  const tell = (event, ...args) =>
+    write({ client, event, args, at: (performance.timeOrigin + performance.now()) / 1000, ...state(socket) });
+
+  socket.onAny((event, ...args) => tell(event, ...(digest && event === "session-update" ? digested(args) : args)));
+  socket.on("connect", () => tell("connect"));
+  socket.on("disconnect", (reason) => tell("disconnect", reason));
+  socket.on("connect_error", (error) => tell("connect_error", error.message, error.data ?? null));
+  socket.io.on("reconnect_attempt", (attempt) => tell(":reconnect_attempt", attempt));
+  const watched = new WeakSet();
+  const watchEngine = () => {
+    const { engine } = socket.io;
+    if (!engine || watched.has(engine)) return;
+    watched.add(engine);
+    engine.on("upgrade", (transport) => tell(":upgrade", transport.name));
+    if (!frames) return;
+    engine.on("packet", ({ type, data }) => tell(":frame", "in", type, data ?? null));
+    engine.on("packetCreate", ({ type, data }) => tell(":frame", "out", type, data ?? null));
+  };
+  watchEngine();
+  socket.io.on("open", watchEngine);
+}
+
+// For long runs: instead of the state its hash, the secret words in it and who takes part.
+function digested([data, ...rest]) {
+  const text = JSON.stringify(data);
+  return [
+    {
+      hash: createHash("sha256").update(text).digest("hex"),
+      words: [...new Set(text.match(/secret-\w+/g))],
+      people: data.participants.map(({ id }) => id),
+    },
+    ...rest,
+  ];
+}
 
 function state(socket) {
   return {
