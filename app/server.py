@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import secrets
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -19,13 +18,19 @@ from app.http.internal import Health, create_internal_app
 from app.http.sessions import Limits
 from app.listener import Listener
 from app.observability.metrics import Metrics
+from app.own_address import own_address
 from app.realtime.counting import EngineMetrics
 from app.realtime.drain import drain
 from app.realtime.engine import SocketServer
 from app.realtime.entry import Entry
+from app.realtime.forwarded import ForwardedRequests
+from app.realtime.forwarding import PATH as FORWARDED_PATH
+from app.realtime.forwarding import Forwarder, session_id
 from app.realtime.handlers import SocketHandlers
+from app.realtime.peers import ADDRESS, Peers
 from app.realtime.presence import Presence
 from app.realtime.rooms import Rooms
+from app.realtime.voucher import Voucher
 from app.sessions.admission import Client
 from app.sessions.codes import CodeSpace
 from app.sessions.errors import SessionError
@@ -43,17 +48,20 @@ from app.store.recoveries import RedisRecoveries
 from app.store.replicas import RedisReplicas
 from app.store.secret import DeploymentSecret
 from app.store.sessions import RedisSessions
+from app.store.url import parse_url
 
 __all__ = ["Replica", "run_replica", "serve"]
 
 _CONTACT_INTERVAL: Final = 0.5
 _LAST_WORDS: Final = 2.0
+# HTTP requests are answered within two seconds, whatever Redis does.
+_PATIENCE: Final = 3
 
 _logger = logging.getLogger(__name__)
 
 
 async def serve(settings: Settings, welcome: Callable[[str, str], None] | None = None) -> int:
-    """Serves until SIGTERM or SIGINT, then sends the clients away; returns the exit code.
+    """Serves until SIGTERM or SIGINT, then sends the clients away, at once after another; returns the exit code.
 
     ``welcome`` gets the address and the code of a session made for whoever tries the service out.
     """
@@ -64,6 +72,8 @@ async def serve(settings: Settings, welcome: Callable[[str, str], None] | None =
         if welcome is not None:
             welcome(f"http://localhost:{replica.public.port}", await replica.first_session())
         await stopping.wait()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, replica.hurry)
         _logger.info("stopping; clients are sent to the other replicas", extra={"clients": replica.sockets.open_count})
     _logger.info("stopped")
     return 0
@@ -92,7 +102,10 @@ class Replica:
         self.metrics = Metrics()
         self.health = Health()
         self._settings = settings
+        self._redis_url = redis_url
         self._contacted = asyncio.Event()
+        self._hurried = asyncio.Event()
+        self._details: dict[str, str] = {}
         self._connection = connection = Connection.connect(redis_url, timeout=settings.redis_timeout)
         self._secret = DeploymentSecret(connection, _bytes(settings.secret))
         self._store = store = RedisSessions(connection, creation_memory=settings.lifetime)
@@ -105,8 +118,19 @@ class Replica:
             new_id=random_id,
         )
         addresses = ClientAddresses(settings.trusted_proxies, settings.unlimited_addresses)
-        self.sockets = _socket_server(settings, addresses, self.metrics)
         replicas = RedisReplicas(connection, self.id, lease=settings.lease)
+        voucher = Voucher(self._secret, replicas.now)
+        self._forwarder = Forwarder(
+            self.id,
+            Peers(replicas, memory=settings.lease / 2),
+            voucher,
+            client=addresses.address,
+            max_body=settings.movies_body_limit,
+            patience=settings.ping_interval + settings.ping_timeout,
+            count=lambda result: self.metrics.forwarded.labels(result).inc(),
+        )
+        self.sockets = _socket_server(settings, addresses, self.metrics, self.id, self._forwarder)
+        self._forwarded = ForwardedRequests(self.id, voucher, self.sockets.asgi, self.sockets.path)
         self._announcements = Announcements(
             connection,
             on_change=lambda code, head: self._rooms.hint(code, head),
@@ -123,7 +147,7 @@ class Replica:
             expiry_warning=settings.expiry_warning,
         )
         self._presence = presence = Presence(
-            replicas, store, service, rooms, lease=settings.lease, grace=settings.grace, details={}
+            replicas, store, service, rooms, lease=settings.lease, grace=settings.grace, details=self._details
         )
         entry = Entry(service, store, rooms, presence, RedisRecoveries(connection), self.sockets)
         SocketHandlers(
@@ -142,13 +166,14 @@ class Replica:
             settings.host,
             settings.port,
             max_message=settings.movies_body_limit,
-            patience=math.ceil(settings.drain_timeout),
+            patience=_PATIENCE,
         )
+        self._internal_http = create_internal_app(self.health, self.metrics.registry)
         self.internal = Listener(
-            create_internal_app(self.health, self.metrics.registry),
+            self._dispatch_internal,
             settings.internal_host,
             settings.internal_port,
-            max_message=settings.body_limit,
+            max_message=settings.movies_body_limit,
             patience=1,
         )
 
@@ -161,14 +186,27 @@ class Replica:
         stack.push_async_callback(self._presence.settle, _LAST_WORDS)
         await self.internal.start()
         stack.push_async_callback(self.internal.stop)
+        self._details[ADDRESS] = await self._own_address()
         stack.push_async_callback(self._rooms.close)
-        for work in (self._keep_contact(), self._presence.keep_lease(), self._presence.sweep(), self._rooms.keep_up()):
+        for work in (
+            self._keep_contact(),
+            self._presence.keep_lease(),
+            self._presence.sweep(),
+            self._rooms.keep_up(),
+            self._forwarder.watch(self._settings.lease / 3),
+        ):
             stack.push_async_callback(_cancel, asyncio.create_task(_logged(work)))
         await self.sockets.start()
-        stack.push_async_callback(self.sockets.close)
         await self.public.start()
         stack.push_async_callback(self.public.stop)
+        stack.push_async_callback(self.sockets.close)
+        stack.callback(self._forwarder.close)
         stack.push_async_callback(self._drain)
+
+    def hurry(self) -> None:
+        """Ends the drain that is under way, or is to come, at once."""
+        self._hurried.set()
+        self.public.force_exit = True
 
     async def first_session(self) -> str:
         """The code of a new session, made as soon as Redis answers."""
@@ -179,7 +217,18 @@ class Replica:
     async def _drain(self) -> None:
         self.health.draining = True
         self.metrics.draining.set(1)
-        await drain(self.sockets, self._settings.drain_timeout)
+        settings = self._settings
+        draining = asyncio.create_task(
+            drain(self.sockets, self._forwarder, settings.drain_timeout, affinity_cookie=settings.affinity_cookie)
+        )
+        hurried = asyncio.create_task(self._hurried.wait())
+        await asyncio.wait({draining, hurried}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.gather(_cancel(draining), _cancel(hurried))
+
+    async def _own_address(self) -> str:
+        settings = self._settings
+        redis = [address for address in parse_url(self._redis_url).addresses if address.port]
+        return await own_address(settings.replica_address, settings.internal_host, self.internal.port, redis)
 
     async def _keep_contact(self) -> None:
         """Learns what only Redis knows, as soon as it answers, and keeps asking whether it does."""
@@ -199,8 +248,14 @@ class Replica:
         is_for_sockets = scope["type"] == "websocket" or scope["path"].startswith(self.sockets.path)
         await (self.sockets.asgi if is_for_sockets else self._http)(scope, receive, send)
 
+    async def _dispatch_internal(self, scope: Any, receive: Any, send: Any) -> None:
+        is_forwarded = scope["path"] == FORWARDED_PATH
+        await (self._forwarded if is_forwarded else self._internal_http)(scope, receive, send)
 
-def _socket_server(settings: Settings, addresses: ClientAddresses, metrics: Metrics) -> SocketServer:
+
+def _socket_server(
+    settings: Settings, addresses: ClientAddresses, metrics: Metrics, replica: str, forwarder: Forwarder
+) -> SocketServer:
     return SocketServer(
         ping_interval=settings.ping_interval,
         ping_timeout=settings.ping_timeout,
@@ -213,6 +268,8 @@ def _socket_server(settings: Settings, addresses: ClientAddresses, metrics: Metr
         events_per_second=settings.events_per_second,
         burst=settings.events_burst,
         address=addresses.address,
+        new_id=lambda: session_id(replica),
+        foreign_session=forwarder,
         observer=EngineMetrics(metrics),
         logger=logging.getLogger("app.realtime.engine"),
     )
@@ -239,6 +296,6 @@ async def _logged(work: Coroutine[Any, Any, None]) -> None:
         raise
 
 
-async def _cancel(task: asyncio.Task[None]) -> None:
+async def _cancel(task: asyncio.Task[Any]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -49,6 +49,8 @@ def _origin(value: object) -> str:
 
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+# RFC 6265, section 4.1.1: a token of HTTP.
+CookieName = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[\w!#$%&'*+.^`|~-]+$")]
 Secret = Annotated[SecretStr, Field(min_length=1)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
@@ -85,6 +87,11 @@ class Settings(BaseSettings):
     )
     replica_address: Text | None = Field(
         None, description="`host` or `host:port` at which other replicas reach the internal port. Default: found out."
+    )
+    affinity_cookie: CookieName | None = Field(
+        None,
+        description="Cookie by which a load balancer keeps a client at one replica; a replica that stops takes it from "
+        "those it refuses.",
     )
     trusted_proxies: tuple[Network, ...] = Field(
         (), description="Networks (CIDR, comma separated) whose `X-Forwarded-For` is believed."

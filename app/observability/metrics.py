@@ -31,6 +31,12 @@ class Metrics:
         self.joins = Counter(
             "join_session_joins_total", "Joins by way and result.", ["way", "result"], registry=self.registry
         )
+        self.forwarded = Counter(
+            "join_session_forwarded_total",
+            "Requests for sessions of other replicas, by what became of them.",
+            ["result"],
+            registry=self.registry,
+        )
         self.redis_up = Gauge("join_session_redis_up", "Whether Redis answered last.", registry=self.registry)
         self.draining = Gauge(
             "join_session_draining", "Whether the replica sends its clients away.", registry=self.registry

@@ -5,22 +5,53 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from app.realtime.engine import SocketServer
+from app.realtime.engine import Connection, SocketServer
+from app.realtime.forwarding import Forwarder
 
 __all__ = ["drain"]
 
 _CLIENTS_PER_SECOND: Final = 50
+# Clients need the rest to come back elsewhere, where they may have to try more than once.
+_SHARE: Final = 0.5
+# How often, and how many seconds apart, a connection is looked at for a moment in which nothing is under way.
+_LOOKS: Final = 100
+_PAUSE: Final = 0.02
+# The IANA registry of WebSocket close codes: "service restart".
 _CLOSE_CODE: Final = 1012
 
 
-async def drain(server: SocketServer, timeout: float) -> None:
-    """Refuses new connections and closes the others one by one, spread over ``timeout`` seconds at the most.
+async def drain(server: SocketServer, forwarder: Forwarder, window: float, *, affinity_cookie: str | None) -> None:
+    """Refuses new connections and ends the others one by one, in the first half of ``window`` seconds at the most.
 
-    Clients come back at once, to another replica; spread out they do not all come in the same instant.
+    Clients come back at once, to another replica; spread out they do not all come in the same instant. Each connection
+    is ended when its events have been handled and acknowledged. What is passed on to other replicas ends with it.
+
+    ``affinity_cookie``: the cookie by which a load balancer would send a client back to this replica; it is taken from
+    those that are refused.
     """
-    server.stop_accepting(503, [(b"retry-after", b"1")])
-    connections = server.connections()
-    pause = min(timeout / max(1, len(connections)), 1 / _CLIENTS_PER_SECOND)
-    for connection in connections:
-        connection.close("drained", code=_CLOSE_CODE)
-        await asyncio.sleep(pause)
+    server.stop_accepting(503, _refusal_headers(affinity_cookie))
+    connections, hops = server.connections(), forwarder.hops
+    pause = min(window * _SHARE / max(1, len(connections) + len(hops)), 1 / _CLIENTS_PER_SECOND)
+    async with asyncio.TaskGroup() as leaving:
+        for connection in connections:
+            leaving.create_task(_send_away(connection))
+            await asyncio.sleep(pause)
+        for hop in hops:
+            hop.end()
+            await asyncio.sleep(pause)
+
+
+async def _send_away(connection: Connection) -> None:
+    for _ in range(_LOOKS):
+        if connection.idle or connection.closed:
+            break
+        await asyncio.sleep(_PAUSE)
+    connection.close("drained", code=_CLOSE_CODE)
+
+
+def _refusal_headers(affinity_cookie: str | None) -> list[tuple[bytes, bytes]]:
+    # A connection that is kept alive would bring the client back to this replica.
+    headers = [(b"retry-after", b"1"), (b"connection", b"close")]
+    if affinity_cookie is not None:
+        headers.append((b"set-cookie", f"{affinity_cookie}=; Path=/; Max-Age=0; HttpOnly".encode()))
+    return headers

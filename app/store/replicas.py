@@ -6,6 +6,7 @@ work may be done twice, so a replica that dies halfway leaves it to the others.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
@@ -71,11 +72,12 @@ class RedisReplicas:
             await self._connection.execute("ZADD", keys.REPLICAS, 1, self._replica)
             await self._connection.execute("UNLINK", keys.replica(self._replica))
 
-    async def details(self, replica: str) -> dict[str, str] | None:
-        """What a replica tells of itself, None when its lease has run out."""
+    async def living(self) -> dict[str, dict[str, str]]:
+        """What each replica whose lease runs tells of itself."""
         with answering(changing=False):
-            told = await self._connection.execute("GET", keys.replica(replica))
-            return orjson.loads(told) if told else None
+            known = [replica.decode() for replica in await self._connection.execute("ZRANGE", keys.REPLICAS, 0, -1)]
+            told = await asyncio.gather(*(self._connection.execute("GET", keys.replica(name)) for name in known))
+            return {name: orjson.loads(details) for name, details in zip(known, told, strict=True) if details}
 
     async def enter(self, code: str) -> None:
         """Says, before it is so, that this replica has connections in a session."""

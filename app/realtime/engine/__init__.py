@@ -34,7 +34,7 @@ from .connection import Connection, Options
 from .engine import EngineServer
 from .events import Event, WrongArguments, current_event
 from .frames import Encoded, ProtocolError, message
-from .libraries import WebSocketProtocol
+from .libraries import WebSocketProtocol, abort, flushed
 from .observer import Observer
 from .rooms import RoomManager
 from .server import SocketServer
@@ -51,7 +51,9 @@ __all__ = [
     "SocketServer",
     "WebSocketProtocol",
     "WrongArguments",
+    "abort",
     "current_event",
+    "flushed",
     "message",
     "peer",
 ]

@@ -153,6 +153,12 @@ class Connection:
         return self._inbox.worker
 
     @property
+    def idle(self) -> bool:
+        """Whether nothing is lost by ending the session now: all that was received is handled, all answers are sent."""
+        waiting = self.polling if self._writer is None else self._drainer is None
+        return waiting and self._upgrade is None and not self.posting and self._inbox.worker is None
+
+    @property
     def unhandled(self) -> int:
         """The number of received messages that wait for their turn."""
         return len(self._inbox)

@@ -1,0 +1,257 @@
+"""Passes requests that arrive at the wrong replica on to the one that has their Engine.IO session.
+
+The session's id begins with its replica's id. Where the owner is unknown, gone or says that it knows no such session
+the client is told so, as by any server, and starts over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import secrets
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final, Literal
+
+from httptools import HttpParserError
+from websockets import ConnectionClosed, WebSocketException
+from websockets.asyncio.client import ClientConnection
+
+from app.realtime.engine import abort, flushed
+from app.realtime.hops import Answer, exchange, open_websocket
+from app.realtime.peers import Peers
+from app.realtime.voucher import Voucher
+from app.sessions.errors import SessionError
+
+__all__ = ["FORWARDED", "PATH", "Forwarder", "Hop", "session_id"]
+
+# Where the internal port takes requests that were passed on, and the key that marks their scopes.
+PATH: Final = "/forwarded"
+FORWARDED: Final = "join_session.forwarded"
+
+Scope = Any
+Receive = Callable[[], Any]
+Send = Callable[[Any], Any]
+# abandoned: by the client; unknown: no such replica; unreachable: the owner does not answer; severed: broken off.
+Result = Literal["answered", "abandoned", "unknown", "unreachable", "severed"]
+
+_SESSION_ID: Final = re.compile(r"([0-9a-f]{12})\.[\w-]{20}", re.ASCII)
+# The origin has been checked where the request arrived; the owner needs both for the headers of its answer.
+_PASSED_ON: Final = (b"host", b"origin")
+_NOT_PASSED_BACK: Final = (b"connection", b"date", b"keep-alive", b"server", b"transfer-encoding")
+_WRITE_TIMEOUT: Final = 20.0
+_LAST_WORDS: Final = 1.0
+# RFC 6455, section 7.4: "going away", and the IANA registry: "service restart".
+_GOING_AWAY: Final = 1001
+_SERVICE_RESTART: Final = 1012
+_NO_CODE: Final = (1005, 1006, 1015)
+
+
+def session_id(replica: str) -> str:
+    """An id for a new session at ``replica`` (12 hexadecimal digits); the rest is 120 random bits."""
+    return f"{replica}.{secrets.token_urlsafe(15)}"
+
+
+class Hop:
+    """One request under way to ``owner``."""
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def end(self) -> None:
+        """Breaks it off at both ends; the client starts over."""
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+
+class Forwarder:
+    """The engine's ``foreign_session``: called with an unknown session, answers for its owner or returns False.
+
+    ``replica``: this replica's own id; ``client`` tells the address behind a scope; ``max_body``: bytes of a request
+    that the owner would take; ``patience``: seconds in which any poll is answered; ``count`` hears of every result.
+    """
+
+    def __init__(
+        self,
+        replica: str,
+        peers: Peers,
+        voucher: Voucher,
+        *,
+        client: Callable[[Scope], str],
+        max_body: int,
+        patience: float,
+        count: Callable[[Result], None],
+    ) -> None:
+        self._replica = replica
+        self._peers = peers
+        self._voucher = voucher
+        self._client = client
+        self._max_body = max_body
+        self._patience = patience
+        self._count = count
+        self._hops: set[Hop] = set()
+        self._closed = False
+
+    async def __call__(self, sid: str, scope: Scope, receive: Receive, send: Send) -> bool:
+        match = _SESSION_ID.fullmatch(sid)
+        if match is None or match[1] == self._replica or FORWARDED in scope or self._closed:
+            return False
+        owner = match[1]
+        address = await self._peers.address(owner)
+        if address is None:
+            self._count("unknown")
+            return False
+        way = self._pass_websocket if scope["type"] == "websocket" else self._pass_request
+        hop = Hop(owner)
+        self._hops.add(hop)
+        try:
+            result = await way(hop, address, scope, receive, send)
+        finally:
+            self._hops.discard(hop)
+        self._count(result)
+        return result in ("answered", "abandoned")
+
+    @property
+    def hops(self) -> list[Hop]:
+        """What is under way."""
+        return list(self._hops)
+
+    async def watch(self, interval: float) -> None:
+        """Looks, for ever, whether the owners of what is under way are still there."""
+        while True:
+            await asyncio.sleep(interval)
+            await self._peers.refresh()
+            for hop in self._hops:
+                if hop.owner not in self._peers:
+                    hop.end()
+
+    def close(self) -> None:
+        """Passes nothing on any more, and breaks off what is under way."""
+        self._closed = True
+        for hop in self._hops:
+            hop.end()
+
+    async def _pass_request(self, hop: Hop, address: str, scope: Scope, receive: Receive, send: Send) -> Result:
+        # One byte too many is enough for the owner to see that it is too much.
+        body = await _body(receive, self._max_body + 1)
+        if body is None:
+            return "abandoned"
+        target = PATH.encode() + b"?" + scope["query_string"]
+        headers = [field for field in scope["headers"] if field[0] in _PASSED_ON]
+        try:
+            headers += self._vouching_headers(hop, scope, scope["method"])
+            asking = asyncio.create_task(exchange(address, scope["method"], target, headers, body))
+            gone = asyncio.create_task(_disconnected(receive))
+            async with _cancelling(asking, gone):
+                ends: list[asyncio.Future[Any]] = [asking, gone, hop.ended]
+                await asyncio.wait(ends, timeout=self._patience, return_when=asyncio.FIRST_COMPLETED)
+                if asking.done():
+                    await _respond(send, asking.result())
+                    return "answered"
+                return "abandoned" if gone.done() else "severed"
+        except (OSError, HttpParserError, SessionError):
+            return "unreachable"
+
+    async def _pass_websocket(self, hop: Hop, address: str, scope: Scope, receive: Receive, send: Send) -> Result:
+        target = f"{PATH}?{scope['query_string'].decode()}"
+        try:
+            far = await open_websocket(address, target, self._vouching_headers(hop, scope, "GET"))
+        except (OSError, WebSocketException, SessionError):
+            return "unreachable"
+        async with far:
+            await receive()
+            await send({"type": "websocket.accept"})
+            leaving = asyncio.create_task(_to_owner(receive, far))
+            arriving = asyncio.create_task(_to_client(far, send))
+            async with _cancelling(leaving, arriving):
+                ends: list[asyncio.Future[Any]] = [leaving, arriving, hop.ended]
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            code = far.close_code
+            await far.close(_close_code(leaving.result() if _has_result(leaving) else None, _GOING_AWAY))
+            await _end_websocket(send, _close_code(code, _SERVICE_RESTART))
+        return "answered"
+
+    def _vouching_headers(self, hop: Hop, scope: Scope, method: str) -> list[tuple[bytes, bytes]]:
+        return self._voucher.headers(hop.owner, method, scope["query_string"], self._client(scope))
+
+
+async def _to_owner(receive: Receive, far: ClientConnection) -> int | None:
+    """Passes on what the client sends; returns the code it has closed with."""
+    while (message := await receive())["type"] == "websocket.receive":
+        text = message.get("text")
+        await far.send(message["bytes"] if text is None else text)
+    code: int | None = message.get("code")
+    return code
+
+
+async def _to_client(far: ClientConnection, send: Send) -> None:
+    """Passes on what the owner sends, until it closes; a client that does not take it is cut off."""
+    try:
+        async for data in far:
+            async with asyncio.timeout(_WRITE_TIMEOUT):
+                await send({"type": "websocket.send", "text" if isinstance(data, str) else "bytes": data})
+    except TimeoutError:
+        abort(send)
+    except ConnectionClosed:
+        return
+
+
+async def _respond(send: Send, answer: Answer) -> None:
+    headers = [field for field in answer.headers if field[0] not in _NOT_PASSED_BACK]
+    try:
+        async with asyncio.timeout(_WRITE_TIMEOUT):
+            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            await send({"type": "http.response.body", "body": bytes(answer.body)})
+            await flushed(send)
+    except TimeoutError:
+        abort(send)
+
+
+async def _end_websocket(send: Send, code: int) -> None:
+    try:
+        async with asyncio.timeout(_LAST_WORDS):
+            await send({"type": "websocket.close", "code": code})
+    except TimeoutError:
+        abort(send)
+    except Exception:
+        # Whatever an ASGI server raises for a peer that is gone.
+        return
+
+
+async def _body(receive: Receive, limit: int) -> bytes | None:
+    """The first ``limit`` bytes of a request's body, None if the client did not send all of it."""
+    body = bytearray()
+    while len(body) < limit:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        body += message.get("body", b"")
+        if not message.get("more_body", False):
+            break
+    return bytes(body[:limit])
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+@contextlib.asynccontextmanager
+async def _cancelling(*tasks: asyncio.Future[Any]) -> AsyncIterator[None]:
+    """Cancels the tasks at the end of the block, and waits until they have ended."""
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _has_result(task: asyncio.Future[Any]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None
+
+
+def _close_code(code: int | None, otherwise: int) -> int:
+    """A code that may be sent."""
+    return otherwise if code is None or code in _NO_CODE else code

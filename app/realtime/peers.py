@@ -1,0 +1,80 @@
+"""Where the other replicas are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from app.sessions.errors import SessionError
+
+__all__ = ["ADDRESS", "Directory", "Peers"]
+
+# The detail by which a replica tells the others where its internal port is.
+ADDRESS: Final = "address"
+
+_SHORTEST_PAUSE: Final = 0.25
+
+
+class Directory(Protocol):
+    """What all living replicas tell of themselves, by their ids; raises ``SessionError``."""
+
+    async def living(self) -> Mapping[str, Mapping[str, str]]: ...
+
+
+@dataclass(slots=True)
+class _Known:
+    address: str
+    missing_since: float | None = None
+
+
+class Peers:
+    """The addresses of the living replicas, from memory.
+
+    An id that is unknown has Redis asked for all of them, four times a second at the most, whoever sends what ids. As
+    no id is ever used again, an address holds until its replica has been missing for ``memory`` seconds; the time in
+    which Redis is away does not count. ``memory`` has to be longer than replicas take to tell a Redis that has lost
+    its data of themselves.
+    """
+
+    def __init__(self, directory: Directory, *, memory: float) -> None:
+        self._directory = directory
+        self._memory = memory
+        self._known: dict[str, _Known] = {}
+        self._asking = asyncio.Lock()
+        self._asked_at = float("-inf")
+
+    def __contains__(self, replica: str) -> bool:
+        return replica in self._known
+
+    async def address(self, replica: str) -> str | None:
+        """The ``host:port`` of a replica's internal port, None when no living replica has that id."""
+        if replica not in self._known:
+            await self._ask_again()
+        known = self._known.get(replica)
+        return None if known is None else known.address
+
+    async def refresh(self) -> None:
+        """Asks Redis; while that is away nothing changes."""
+        loop = asyncio.get_running_loop()
+        self._asked_at = loop.time()
+        try:
+            living = await self._directory.living()
+        except SessionError:
+            return
+        for replica, details in living.items():
+            if address := details.get(ADDRESS):
+                self._known[replica] = _Known(address)
+        for replica in self._known.keys() - living.keys():
+            known = self._known[replica]
+            if known.missing_since is None:
+                known.missing_since = loop.time()
+            elif loop.time() - known.missing_since >= self._memory:
+                del self._known[replica]
+
+    async def _ask_again(self) -> None:
+        wanted_at = asyncio.get_running_loop().time()
+        async with self._asking:
+            if self._asked_at < wanted_at - _SHORTEST_PAUSE:
+                await self.refresh()

@@ -1,0 +1,53 @@
+"""How a replica knows that a request was passed on by another one of its deployment."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Callable, Iterable
+from typing import Final
+
+__all__ = ["CLIENT", "SIGNATURE", "Voucher"]
+
+CLIENT: Final = b"join-session-client"
+SIGNATURE: Final = b"join-session-signature"
+
+# Longer than a connection to a busy replica takes, and than the difference of two replicas' ideas of Redis's clock.
+_VALIDITY: Final = 10_000
+_SIGNATURE: Final = re.compile(r"(\d{1,15})\.([0-9a-f]{64})")
+
+
+class Voucher:
+    """Signs requests that are passed on, and checks them, under a secret that all replicas have.
+
+    The signature is an HMAC-SHA256 over the time, the replica that the request is for, method, query and the client's
+    address. ``now`` is a clock that replicas share, in milliseconds.
+    """
+
+    def __init__(self, secret: Callable[[], bytes], now: Callable[[], int]) -> None:
+        self._secret = secret
+        self._now = now
+
+    def headers(self, replica: str, method: str, query: bytes, client: str) -> list[tuple[bytes, bytes]]:
+        """The headers that vouch for a request to ``replica``; raises ``SessionError`` while there is no secret."""
+        time = str(self._now())
+        signature = f"{time}.{self._mac(time, replica, method, query, client)}"
+        return [(CLIENT, client.encode("latin-1")), (SIGNATURE, signature.encode())]
+
+    def client(self, replica: str, method: str, query: bytes, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+        """The address of the client that a request to ``replica`` comes from, None when nobody vouches for it."""
+        given = dict(headers)
+        client = given.get(CLIENT, b"").decode("latin-1")
+        match = _SIGNATURE.fullmatch(given.get(SIGNATURE, b"").decode("latin-1"))
+        if match is None:
+            return None
+        time, mac = match.groups()
+        if not hmac.compare_digest(mac, self._mac(time, replica, method, query, client)):
+            return None
+        return client if abs(self._now() - int(time)) <= _VALIDITY else None
+
+    def _mac(self, time: str, replica: str, method: str, query: bytes, client: str) -> str:
+        # None of the parts before the query can hold a space.
+        text = f"forwarded {time} {replica} {method} ".encode() + query + b" " + client.encode("latin-1")
+        return hmac.new(self._secret(), text, hashlib.sha256).hexdigest()

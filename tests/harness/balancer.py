@@ -1,0 +1,91 @@
+"""A plain TCP load balancer: round robin by connection, without cookies, as a Kubernetes Service without affinity."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from tests.harness.redis import LOOPBACK
+
+__all__ = ["Balancer", "balancer"]
+
+
+class Balancer:
+    """Hands each connection to the next port; ports that refuse are passed over."""
+
+    def __init__(self, ports: Sequence[int]) -> None:
+        self._ports = ports
+        self._turns = itertools.count()
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+
+    @property
+    def url(self) -> str:
+        assert self._server is not None
+        return f"http://{LOOPBACK}:{self._server.sockets[0].getsockname()[1]}"
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, LOOPBACK, 0, backlog=1024)
+
+    async def stop(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        for connection in self._connections:
+            connection.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        try:
+            far = await self._next()
+            if far is not None:
+                await _join((reader, writer), far)
+        except asyncio.CancelledError:
+            return
+        finally:
+            writer.transport.abort()
+            self._connections.discard(task)
+
+    async def _next(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        for _ in self._ports:
+            port = self._ports[next(self._turns) % len(self._ports)]
+            with contextlib.suppress(OSError):
+                return await asyncio.open_connection(LOOPBACK, port)
+        return None
+
+
+@asynccontextmanager
+async def balancer(ports: Sequence[int]) -> AsyncIterator[Balancer]:
+    """A balancer over loopback ports."""
+    running = Balancer(ports)
+    await running.start()
+    try:
+        yield running
+    finally:
+        await running.stop()
+
+
+async def _join(
+    near: tuple[asyncio.StreamReader, asyncio.StreamWriter], far: tuple[asyncio.StreamReader, asyncio.StreamWriter]
+) -> None:
+    """Passes bytes on both ways until both ends have said all; an end that vanishes takes the other with it."""
+    try:
+        async with asyncio.TaskGroup() as both:
+            both.create_task(_copy(near[0], far[1]))
+            both.create_task(_copy(far[0], near[1]))
+    except* OSError:
+        pass
+    finally:
+        far[1].transport.abort()
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65_536):
+        writer.write(data)
+        await writer.drain()
+    writer.write_eof()
