@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import uvicorn
 
+from app.http.protocol import HttpProtocol
 from app.realtime.engine import WebSocketProtocol
 
 __all__ = ["Listener"]
@@ -28,7 +29,7 @@ class Listener(uvicorn.Server):
                 app,
                 interface="asgi3",
                 loop="none",
-                http="httptools",
+                http=HttpProtocol,
                 ws=WebSocketProtocol,
                 ws_max_size=max_message,
                 ws_per_message_deflate=False,
