@@ -10,11 +10,11 @@ first key. Everything begins with ``js:``, for access control lists.
 ``js:{C}:replies``     hash     replies to repeat, by idempotency key; as long
 ``js:{C}:code``        string   keeps the code taken; as long, and while the code rests
 ``js:recovery:P``      string   which participant the recovery id P continues; about as long as the session
-``js:created:H``       string   which session an idempotency key has created; ``max_lifetime``
+``js:created:H``       string   which session an idempotency key has created; ``lifetime``
 ``js:sessions``        zset     code -> time of expiry of all live sessions, for counting and listing
 ``js:due``             zset     code -> when to look for participants whose grace time is over
 ``js:replicas``        zset     replica -> end of its lease
-``js:replica:R``       hash     what the others need to know of replica R; as long as its lease
+``js:replica:R``       string   what the others need to know of replica R; as long as its lease
 ``js:replica:R:codes`` set      sessions that have connections at replica R; until it is reaped
 ``js:misses:A``        string   failed look-ups of one address (hashed) within a minute, ``all`` for all
 ``js:creates:A``       string   sessions created by one address (hashed) within a minute

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -137,8 +138,8 @@ def running_replicas(redis_url: str | None, count: int = 1, **settings: Any) -> 
     """Replicas that share a Redis, started side by side."""
     started = [Replica(redis_url, **settings) for _ in range(count)]
     try:
-        for replica in started:
-            replica.start()
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(Replica.start, started))
         yield started
     finally:
         for replica in started:

@@ -1,0 +1,151 @@
+"""Socket.IO clients that are cheap enough for hundreds of them in the tests' own process: WebSocket and no more."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, Self
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+__all__ = ["Socket", "open_sockets"]
+
+_AT_ONCE: Final = 50
+_TIMEOUT: Final = 20.0
+
+
+class Socket:
+    """A connected client. What it got is counted by event in `counts`; of session updates the newest one is kept."""
+
+    def __init__(self, connection: ClientConnection, url: str, pid: str) -> None:
+        self.url = url
+        self.pid = pid
+        self.counts: defaultdict[str, int] = defaultdict(int)
+        self.update: dict[str, Any] = {}
+        """`sessionData` as last seen."""
+        self.meta: dict[str, Any] = {}
+        self.offset: str = ""
+        self._connection = connection
+        self._events: defaultdict[str, deque[Any]] = defaultdict(deque)
+        self._acks: dict[int, asyncio.Future[Any]] = {}
+        self._numbers = itertools.count(1)
+        self._news = asyncio.Event()
+        self._reader = asyncio.create_task(self._read())
+
+    @classmethod
+    async def open(cls, url: str, auth: dict[str, Any] | None = None) -> Self:
+        """Connects by WebSocket at once, as `io(url, {transports: ["websocket"], auth})` does."""
+        address = url.replace("http", "ws", 1) + "/socket.io/?EIO=4&transport=websocket"
+        connection = await connect(
+            address, compression=None, ping_interval=None, max_size=None, proxy=None, open_timeout=_TIMEOUT
+        )
+        try:
+            await connection.recv()
+            await connection.send("40" + (json.dumps(auth) if auth else ""))
+            connected = str(await connection.recv())
+            assert connected.startswith("40"), connected
+        except BaseException:
+            await connection.close()
+            raise
+        return cls(connection, url, json.loads(connected[2:])["pid"])
+
+    async def emit(self, event: str, *args: Any, timeout: float = _TIMEOUT) -> dict[str, Any]:
+        """Emits an event and returns its ack; raises ConnectionError when the connection ends before it came."""
+        number = next(self._numbers)
+        answer = self._acks[number] = asyncio.get_running_loop().create_future()
+        try:
+            await self._connection.send(f"42{number}{json.dumps([event, *args])}")
+            ack: dict[str, Any] = await asyncio.wait_for(answer, timeout)
+        except ConnectionClosed as error:
+            raise ConnectionError("closed before the ack") from error
+        return ack
+
+    async def next(self, event: str, timeout: float = _TIMEOUT) -> Any:
+        """The first argument of the first event of this name that was not returned yet (not for `session-update`)."""
+        async with asyncio.timeout(timeout):
+            while not self._events[event]:
+                await self._more()
+        return self._events[event].popleft()
+
+    async def at_version(self, version: int, timeout: float = _TIMEOUT) -> dict[str, Any]:
+        """`sessionData` once it was seen at this version or a later one."""
+        async with asyncio.timeout(timeout):
+            while self.meta.get("version", 0) < version:
+                await self._more()
+        return self.update
+
+    async def closed(self, timeout: float = _TIMEOUT) -> None:
+        """Waits for the end of the connection."""
+        await asyncio.wait_for(self._connection.wait_closed(), timeout)
+
+    async def drop(self) -> None:
+        """Loses the connection without a goodbye."""
+        self._connection.transport.abort()
+        await self.close()
+
+    async def close(self) -> None:
+        await self._connection.close()
+        await self._reader
+
+    async def _more(self) -> None:
+        self._news.clear()
+        await self._news.wait()
+
+    async def _read(self) -> None:
+        try:
+            async for packet in self._connection:
+                await self._take(str(packet))
+        except ConnectionClosed:
+            pass
+        for answer in self._acks.values():
+            if not answer.done():
+                answer.set_exception(ConnectionError("closed before the ack"))
+        # Retrieved, for acks that nobody waits for any more.
+        await asyncio.gather(*self._acks.values(), return_exceptions=True)
+
+    async def _take(self, packet: str) -> None:
+        if packet == "2":
+            await self._connection.send("3")
+        elif packet.startswith("43"):
+            number, _, args = packet[2:].partition("[")
+            answer = self._acks.pop(int(number))
+            if not answer.done():
+                answer.set_result(json.loads("[" + args)[0])
+        elif packet.startswith("42"):
+            self._see(*json.loads(packet[2:]))
+
+    def _see(self, event: str, *args: Any) -> None:
+        self.counts[event] += 1
+        if event == "session-update":
+            self.update, self.meta, self.offset = args
+        else:
+            self._events[event].append(args[0])
+        self._news.set()
+
+
+@asynccontextmanager
+async def open_sockets(urls: Sequence[str], count: int) -> AsyncIterator[list[Socket]]:
+    """`count` sockets, spread evenly over the replicas at `urls`."""
+    turns = asyncio.Semaphore(_AT_ONCE)
+    opened: list[Socket] = []
+
+    async def open_one(url: str) -> None:
+        async with turns:
+            opened.append(await Socket.open(url))
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for url in itertools.islice(itertools.cycle(urls), count):
+                group.create_task(open_one(url))
+        yield opened
+    finally:
+        await _close_all(opened)
+
+
+async def _close_all(sockets: Iterable[Socket]) -> None:
+    await asyncio.gather(*(socket.close() for socket in sockets))

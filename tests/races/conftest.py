@@ -1,0 +1,3 @@
+from tests.harness.world import api, world
+
+__all__ = ["api", "world"]
