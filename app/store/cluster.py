@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from app.store.errors import Redirected, StoreUnavailable
 from app.store.link import Link, Pushed, open_link
-from app.store.topology import SHARE_OF_TIMEOUT, Node, ask
+from app.store.topology import SHARE_OF_TIMEOUT, Node, ask, end
 from app.store.url import Address, RedisURL
 
 SLOTS: Final = 16384
@@ -77,11 +77,10 @@ class Cluster:
     async def dial(self, home: Address, on_push: Pushed) -> Link:
         return await self._open(home, on_push)
 
-    def close(self) -> None:
-        if self._refreshing is not None:
-            self._refreshing.cancel()
+    async def close(self) -> None:
+        await end(self._refreshing)
         for node in (*self._nodes.values(), *self._former):
-            node.close()
+            await node.close()
 
     def _node(self, address: Address) -> Node:
         node = self._nodes.get(address)

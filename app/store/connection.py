@@ -101,8 +101,7 @@ class Connection:
     async def close(self) -> None:
         """Close for good; what is under way ends as lost."""
         self._closed = True
-        self.topology.close()
-        await asyncio.sleep(0)
+        await self.topology.close()
 
     def _deadline(self) -> float:
         return asyncio.get_running_loop().time() + self._timeout

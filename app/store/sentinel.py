@@ -10,7 +10,7 @@ from typing import Final
 
 from app.store.errors import StoreError, StoreUnavailable
 from app.store.link import Link, Pushed, pack
-from app.store.topology import SHARE_OF_TIMEOUT, Single, ask
+from app.store.topology import SHARE_OF_TIMEOUT, Single, ask, end
 from app.store.url import Address, RedisURL
 
 logger = logging.getLogger(__name__)
@@ -30,10 +30,9 @@ class Sentinel(Single):
         self._links: weakref.WeakSet[Link] = weakref.WeakSet()
         self._watching: asyncio.Task[None] | None = None
 
-    def close(self) -> None:
-        if self._watching is not None:
-            self._watching.cancel()
-        super().close()
+    async def close(self) -> None:
+        await end(self._watching)
+        await super().close()
 
     async def _open(self, on_push: Pushed | None = None) -> Link:
         try:

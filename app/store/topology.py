@@ -36,8 +36,8 @@ class Topology(Protocol):
     async def dial(self, home: Address, on_push: Pushed) -> Link:
         """A link of the caller's own; raises StoreUnavailable."""
 
-    def close(self) -> None:
-        """Abort all links but those dialled."""
+    async def close(self) -> None:
+        """Close all links but those dialled."""
 
 
 class Node:
@@ -76,12 +76,13 @@ class Node:
         for link in self._links:
             link.retire()
 
-    def close(self) -> None:
-        if self._dialling is not None:
-            self._dialling.cancel()
+    async def close(self) -> None:
+        await end(self._dialling)
         for link in self._links:
             link.on_lost = None
             link.abort()
+        # What waits for their replies is told in the next turn.
+        await asyncio.sleep(0)
 
     async def _open(self) -> Link:
         link = await self._dial()
@@ -135,8 +136,8 @@ class Single:
     async def dial(self, home: Address, on_push: Pushed) -> Link:
         return await self._open(on_push)
 
-    def close(self) -> None:
-        self._node.close()
+    async def close(self) -> None:
+        await self._node.close()
 
     async def _open(self, on_push: Pushed | None = None) -> Link:
         return await self._open_at(self._url.addresses[0], on_push)
@@ -161,3 +162,10 @@ async def ask(address: Address, login: Login, command: tuple[str, ...], *, timeo
         raise StoreUnavailable("refused", f"{address}: {error}", sent=False) from error
     finally:
         link.abort()
+
+
+async def end(task: asyncio.Task[Any] | None) -> None:
+    """Cancel a task, if there is one, and wait until it is over."""
+    if task is not None:
+        task.cancel()
+        await asyncio.wait((task,))

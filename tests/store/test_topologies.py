@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from app.store.cluster import slot_of
 from app.store.connection import Connection, Script
@@ -93,6 +94,13 @@ async def test_an_unknown_service_or_no_sentinel_at_all_is_told_in_time() -> Non
             await connection.close()
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def cluster() -> AsyncIterator[ClusterSet]:
+    """One for all tests that leave it whole."""
+    async with ClusterSet() as cluster:
+        yield cluster
+
+
 def test_slots_are_those_of_the_cluster_specification() -> None:
     assert slot_of(b"123456789") == 0x31C3
     assert slot_of(b"foo{hash_tag}") == slot_of(b"{hash_tag}bar") == slot_of(b"hash_tag")
@@ -102,39 +110,36 @@ def test_slots_are_those_of_the_cluster_specification() -> None:
 
 
 @pytest.mark.parametrize("batching", [True, False])
-async def test_a_cluster_takes_each_command_on_the_node_of_its_key(batching: bool) -> None:
-    async with ClusterSet() as cluster:
-        connection = Connection.connect(cluster.url(), timeout=TIMEOUT, batching=batching)
-        await asyncio.gather(*(connection.execute("SET", f"key{n}", n) for n in range(300)))
-        replies = await connection.batch([("GET", f"key{n}") for n in range(300)])
-        assert replies == [b"%d" % n for n in range(300)]
-        assert all([await node.call("DBSIZE") for node in cluster.nodes[:3]])
-        await connection.ping()
-        assert await connection.execute("EVAL", "return KEYS[1]", 1, "key7") == b"key7"
-        assert await connection.run(Script("no key", "return 1"), []) == 1
-        with pytest.raises(CommandFailed, match="CROSSSLOT"):
-            await connection.execute("DEL", "key1", "key2")
-        await connection.close()
+async def test_a_cluster_takes_each_command_on_the_node_of_its_key(cluster: ClusterSet, batching: bool) -> None:
+    connection = Connection.connect(cluster.url(), timeout=TIMEOUT, batching=batching)
+    await asyncio.gather(*(connection.execute("SET", f"key{n}", n) for n in range(300)))
+    replies = await connection.batch([("GET", f"key{n}") for n in range(300)])
+    assert replies == [b"%d" % n for n in range(300)]
+    assert all([await node.call("DBSIZE") for node in cluster.nodes[:3]])
+    await connection.ping()
+    assert await connection.execute("EVAL", "return KEYS[1]", 1, "key7") == b"key7"
+    assert await connection.run(Script("no key", "return 1"), []) == 1
+    with pytest.raises(CommandFailed, match="CROSSSLOT"):
+        await connection.execute("DEL", "key1", "key2")
+    await connection.close()
 
 
-async def test_a_script_publishes_in_the_slot_of_its_keys_only() -> None:
-    async with ClusterSet() as cluster:
-        connection = Connection.connect(cluster.url(), timeout=TIMEOUT)
-        assert await connection.run(COUNT_AND_PUBLISH, ["{one}count", "{one}channel"]) == 1
-        with pytest.raises(CommandFailed, match="CROSSSLOT"):
-            await connection.run(COUNT_AND_PUBLISH, ["{one}count", "{two}channel"])
-        await connection.close()
+async def test_a_script_publishes_in_the_slot_of_its_keys_only(cluster: ClusterSet) -> None:
+    connection = Connection.connect(cluster.url(), timeout=TIMEOUT)
+    assert await connection.run(COUNT_AND_PUBLISH, ["{one}count", "{one}channel"]) == 1
+    with pytest.raises(CommandFailed, match="CROSSSLOT"):
+        await connection.run(COUNT_AND_PUBLISH, ["{one}count", "{two}channel"])
+    await connection.close()
 
 
-async def test_a_slot_that_moves_costs_nothing() -> None:
-    async with ClusterSet() as cluster:
-        connection = Connection.connect(cluster.url(), timeout=TIMEOUT)
-        for _ in range(3):
-            await count_through(cluster.move_slot("{moving}"), connection, "{moving}count")
-        confirmed, unknown = await count_through(cluster.move_slot("{moving}"), connection, "{moving}other")
-        assert unknown == 0
-        assert int(await connection.execute("GET", "{moving}other")) == confirmed
-        await connection.close()
+async def test_a_slot_that_moves_costs_nothing(cluster: ClusterSet) -> None:
+    connection = Connection.connect(cluster.url(), timeout=TIMEOUT)
+    for _ in range(3):
+        await count_through(cluster.move_slot("{moving}"), connection, "{moving}count")
+    confirmed, unknown = await count_through(cluster.move_slot("{moving}"), connection, "{moving}other")
+    assert unknown == 0
+    assert int(await connection.execute("GET", "{moving}other")) == confirmed
+    await connection.close()
 
 
 async def test_a_slot_half_moved_is_served_where_the_key_is() -> None:
