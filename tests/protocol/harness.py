@@ -31,8 +31,9 @@ SOCKET_BUFFER = 32_768
 async def serve(app: Any, **options: Any) -> AsyncIterator[str]:
     """Serve an ASGI application with uvicorn as it is shipped; give its `host:port`."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        # What the kernel takes for a peer that does not read; its default is megabytes.
+        # What the kernel takes for a side that does not read; its default is megabytes.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 * SOCKET_BUFFER)
         config = uvicorn.Config(
             app,
             interface="asgi3",

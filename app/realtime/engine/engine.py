@@ -6,30 +6,25 @@ https://github.com/socketio/engine.io-protocol, revision 4.
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import parse_qsl
 
 import orjson
 
-from . import connection, frames, refusals
-from .admission import Admission, Origins, header, peer
-from .connection import AsgiWriter, Closed, Connection, Message, Options, Receive, Scope, Send, Writer
+from app.observability.logging import Throttle
+
+from . import asgi, connection, frames, refusals
+from .admission import Admission, Origins, peer
+from .connection import AsgiWriter, Closed, Connection, Options, Receive, Scope, Send, Writer
 from .frames import Encoded, ProtocolError
 from .libraries import EngineIOServer, abort, flushed, uvicorn_writer
 from .observer import Observer
 from .refusals import Refusal
-from .violations import ViolationLog
 
 Decode = Callable[[Connection, str | bytes], Any]
 ForeignSession = Callable[[str, Scope, Receive, Send], Awaitable[bool]]
-
-# How long the end of a WebSocket waits for what is still queued for it, and for its close frame to be taken.
-_LAST_WORDS = 1.0
 
 
 def new_id() -> str:
@@ -69,7 +64,7 @@ class EngineServer(EngineIOServer):
         self.new_id = new_id
         self.observer = observer or Observer()
         self._log = logger or logging.getLogger(__name__)
-        self._violations = ViolationLog(self._log)
+        self._violations = Throttle(self._log)
         self._origins = origins
         self._address = address
         self._foreign_session = foreign_session
@@ -120,7 +115,7 @@ class EngineServer(EngineIOServer):
     def slow(self, session: Connection) -> None:
         """Note that a session is closed because its peer does not read."""
         self.observer.slow()
-        self._violations.report("slow socket", session.address)
+        self._violations.warning("a slow client was dropped", peer=session.address)
 
     def coalesced(self) -> None:
         """Note that a pending message gave way to a newer one."""
@@ -129,7 +124,9 @@ class EngineServer(EngineIOServer):
     def violated(self, session: Connection, error: ProtocolError) -> None:
         """Close a session whose peer broke the protocol."""
         self.observer.violated(error.reason)
-        self._violations.report(error.reason, session.address)
+        self._violations.warning(
+            "a client broke the protocol", key=error.reason, reason=error.reason, peer=session.address
+        )
         too_big = error.reason == "too large"
         session.close(connection.TRANSPORT_ERROR, code=connection.TOO_BIG if too_big else connection.POLICY_VIOLATION)
 
@@ -140,16 +137,16 @@ class EngineServer(EngineIOServer):
         headers: list[tuple[bytes, bytes]] = []
         try:
             headers = self._origins.check(scope)
-            query = _query(scope)
+            query = asgi.read_query(scope)
             if scope["type"] == "websocket":
                 await self._websocket(scope, receive, send, query)
             elif scope["method"] == "OPTIONS":
-                await _respond(send, 204, b"", [*headers, *_preflight(scope)])
+                await asgi.respond(send, 204, b"", [*headers, *asgi.preflight(scope)])
             else:
                 await self._http(scope, receive, send, query, headers)
         except Refusal as refusal:
             self.observer.refused(refusal.reason)
-            await _refuse(scope, receive, send, refusal, headers)
+            await asgi.refuse(scope, receive, send, refusal, headers)
 
     async def _http(
         self,
@@ -163,13 +160,13 @@ class EngineServer(EngineIOServer):
             raise refusals.unknown_transport()
         sid = query.get("sid")
         if sid is None:
-            _check_version(query)
+            asgi.check_version(query)
             if scope["method"] != "GET":
                 raise refusals.bad_method()
             if query["transport"] != "polling":
                 raise refusals.bad_request()
             session = await self._open(scope, websocket=False)
-            await _respond(send, 200, self._open_packet(session).polling.encode(), headers)
+            await asgi.respond(send, 200, self._open_packet(session).polling.encode(), headers)
             return
         owned = await self._session(sid, scope, receive, send)
         if owned is None:
@@ -229,7 +226,7 @@ class EngineServer(EngineIOServer):
             return
         try:
             async with asyncio.timeout(self.options.write_timeout):
-                await _respond(send, 200, frames.payload(messages), headers)
+                await asgi.respond(send, 200, frames.payload(messages), headers)
                 await flushed(send)
         except TimeoutError:
             self.slow(session)
@@ -251,17 +248,17 @@ class EngineServer(EngineIOServer):
             session.posting = False
         if not accepted:
             raise refusals.bad_request()
-        await _respond(send, 200, b"ok", [*headers, (b"content-type", b"text/html")])
+        await asgi.respond(send, 200, b"ok", [*headers, (b"content-type", b"text/html")])
 
     async def _take_payload(self, session: Connection, receive: Receive) -> bool:
         """Read a payload and hand its packets over; return whether all of them were taken."""
         try:
-            body = await _body(receive, self.options.max_payload)
+            body = await asgi.read_body(receive, self.options.max_payload)
             if body is None:
                 session.close(connection.TRANSPORT_ERROR)
                 return False
             for packet in body.split(frames.SEPARATOR):
-                await session.receive(_polling_packet(packet))
+                await session.receive(asgi.polling_packet(packet))
                 if session.closed:
                     # The client's own goodbye is as good as any packet; nothing counts behind it.
                     return session.farewell is frames.NOOP
@@ -277,10 +274,10 @@ class EngineServer(EngineIOServer):
             raise refusals.unknown_transport()
         sid = query.get("sid")
         if sid is None:
-            _check_version(query)
+            asgi.check_version(query)
             session = await self._open(scope, websocket=True)
             with session.serving():
-                await _accept(receive, send)
+                await asgi.accept(receive, send)
                 session.attach(self._writer(send))
                 session.send(self._open_packet(session))
                 await self._read(session, receive)
@@ -289,15 +286,15 @@ class EngineServer(EngineIOServer):
         owned = await self._session(sid, scope, receive, send)
         if owned is None:
             return
-        await _accept(receive, send)
+        await asgi.accept(receive, send)
         if owned.upgraded or owned.upgrading:
-            await _end_websocket(send, connection.NORMAL)
+            await asgi.end_websocket(send, connection.NORMAL)
             return
         with owned.serving():
             with owned.upgrade():
                 upgraded = await self._upgrade(owned, receive, send)
             if not upgraded:
-                await _end_websocket(send, connection.NORMAL)
+                await asgi.end_websocket(send, connection.NORMAL)
                 return
             await self._read(owned, receive)
         await self._finish(owned, send)
@@ -306,12 +303,12 @@ class EngineServer(EngineIOServer):
         """Lead a client from polling to this WebSocket; return whether it came."""
         try:
             async with asyncio.timeout(self.options.upgrade_timeout):
-                if _data(await receive()) != "2probe":
+                if asgi.received(await receive()) != "2probe":
                     return False
                 for message in frames.PROBE_ANSWER.messages:
                     await send(message)
                 session.probed()
-                if _data(await receive()) != "5":
+                if asgi.received(await receive()) != "5":
                     return False
         except Exception:
             # Out of time, or whatever an ASGI server raises for a peer that is gone: it stays with polling.
@@ -325,7 +322,7 @@ class EngineServer(EngineIOServer):
 
     async def _read(self, session: Connection, receive: Receive) -> None:
         while not session.closed:
-            data = _data(await receive())
+            data = asgi.received(await receive())
             if data is None:
                 session.close(connection.TRANSPORT_CLOSE)
                 return
@@ -335,104 +332,7 @@ class EngineServer(EngineIOServer):
                 self.violated(session, error)
 
     async def _finish(self, session: Connection, send: Send) -> None:
-        if session.dropped or not await session.drained(_LAST_WORDS):
+        if session.dropped or not await session.drained(asgi.LAST_WORDS):
             abort(send)
         else:
-            await _end_websocket(send, session.code)
-
-
-def _query(scope: Scope) -> dict[str, str]:
-    try:
-        pairs = parse_qsl(scope["query_string"].decode("ascii"), keep_blank_values=True, max_num_fields=64)
-    except ValueError:
-        raise refusals.bad_request() from None
-    return dict(reversed(pairs))
-
-
-def _check_version(query: dict[str, str]) -> None:
-    if query.get("EIO") != "4":
-        raise refusals.unsupported_version()
-
-
-def _preflight(scope: Scope) -> list[tuple[bytes, bytes]]:
-    asked = header(scope, b"access-control-request-headers")
-    headers = [(b"access-control-allow-methods", b"GET, POST"), (b"access-control-max-age", b"600")]
-    return headers if asked is None else [*headers, (b"access-control-allow-headers", asked.encode("latin-1"))]
-
-
-def _polling_packet(packet: str) -> str | bytes:
-    if not packet.startswith("b"):
-        return packet
-    try:
-        return base64.b64decode(packet[1:], validate=True)
-    except (ValueError, binascii.Error):
-        raise ProtocolError("invalid frame") from None
-
-
-def _data(message: Message) -> str | bytes | None:
-    """Return what a WebSocket message holds, or None at its end."""
-    if message["type"] != "websocket.receive":
-        return None
-    text: str | None = message.get("text")
-    return text if text is not None else message.get("bytes")
-
-
-async def _body(receive: Receive, limit: int) -> str | None:
-    """Return the body of a request, or None if the client did not send all of it."""
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            return None
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-        if size > limit:
-            raise ProtocolError("too large")
-        if not message.get("more_body", False):
-            break
-    try:
-        return b"".join(chunks).decode()
-    except UnicodeDecodeError:
-        raise ProtocolError("invalid frame") from None
-
-
-async def _respond(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-    if not any(name == b"content-type" for name, _ in headers):
-        headers = [*headers, (b"content-type", b"text/plain; charset=UTF-8")]
-    headers = [*headers, (b"content-length", b"%d" % len(body)), (b"cache-control", b"no-store")]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def _refuse(
-    scope: Scope, receive: Receive, send: Send, refusal: Refusal, headers: list[tuple[bytes, bytes]]
-) -> None:
-    body = orjson.dumps({"code": refusal.code, "message": refusal.message})
-    headers = [*headers, *refusal.headers, (b"content-type", b"application/json")]
-    if scope["type"] == "http":
-        await _respond(send, refusal.status, body, headers)
-        return
-    await receive()
-    if "websocket.http.response" not in scope.get("extensions", {}):
-        await send({"type": "websocket.close"})
-        return
-    await send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": body})
-
-
-async def _accept(receive: Receive, send: Send) -> None:
-    await receive()
-    await send({"type": "websocket.accept"})
-
-
-async def _end_websocket(send: Send, code: int) -> None:
-    """Send a close frame, unless the peer is gone or takes nothing any more."""
-    try:
-        async with asyncio.timeout(_LAST_WORDS):
-            await send({"type": "websocket.close", "code": code})
-    except TimeoutError:
-        abort(send)
-    except Exception:
-        # Whatever an ASGI server raises for a peer that is gone.
-        return
+            await asgi.end_websocket(send, session.code)

@@ -1,0 +1,124 @@
+"""Requests, responses and WebSockets in ASGI's words."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from urllib.parse import parse_qsl
+
+import orjson
+
+from . import refusals
+from .admission import header
+from .connection import Message, Receive, Scope, Send
+from .frames import ProtocolError
+from .libraries import abort
+from .refusals import Refusal
+
+# How long the end of a WebSocket waits for what is still queued for it, and for its close frame to be taken.
+LAST_WORDS = 1.0
+
+
+def read_query(scope: Scope) -> dict[str, str]:
+    """Return the query; the first of several values counts. Raises `Refusal`."""
+    try:
+        pairs = parse_qsl(scope["query_string"].decode("ascii"), keep_blank_values=True, max_num_fields=64)
+    except ValueError:
+        raise refusals.bad_request() from None
+    return dict(reversed(pairs))
+
+
+def check_version(query: dict[str, str]) -> None:
+    """Raises `Refusal` unless the client speaks revision 4 of Engine.IO."""
+    if query.get("EIO") != "4":
+        raise refusals.unsupported_version()
+
+
+def preflight(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """Return the headers that answer a CORS preflight, but for the origin's."""
+    asked = header(scope, b"access-control-request-headers")
+    headers = [(b"access-control-allow-methods", b"GET, POST"), (b"access-control-max-age", b"600")]
+    return headers if asked is None else [*headers, (b"access-control-allow-headers", asked.encode("latin-1"))]
+
+
+def polling_packet(packet: str) -> str | bytes:
+    """Return a packet of a polling payload, a binary one decoded. Raises `ProtocolError`."""
+    if not packet.startswith("b"):
+        return packet
+    try:
+        return base64.b64decode(packet[1:], validate=True)
+    except (ValueError, binascii.Error):
+        raise ProtocolError("invalid frame") from None
+
+
+def received(message: Message) -> str | bytes | None:
+    """Return what a WebSocket message holds, or None at its end."""
+    if message["type"] != "websocket.receive":
+        return None
+    text: str | None = message.get("text")
+    return text if text is not None else message.get("bytes")
+
+
+async def read_body(receive: Receive, limit: int) -> str | None:
+    """Return the body of a request, or None if the client did not send all of it. Raises `ProtocolError`."""
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > limit:
+            raise ProtocolError("too large")
+        if not message.get("more_body", False):
+            break
+    try:
+        return b"".join(chunks).decode()
+    except UnicodeDecodeError:
+        raise ProtocolError("invalid frame") from None
+
+
+async def respond(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+    """Send a whole HTTP response, as text unless the headers say otherwise."""
+    if not any(name == b"content-type" for name, _ in headers):
+        headers = [*headers, (b"content-type", b"text/plain; charset=UTF-8")]
+    headers = [*headers, (b"content-length", b"%d" % len(body)), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def refuse(
+    scope: Scope, receive: Receive, send: Send, refusal: Refusal, headers: list[tuple[bytes, bytes]]
+) -> None:
+    """Answer a request or a WebSocket handshake with an error."""
+    body = orjson.dumps({"code": refusal.code, "message": refusal.message})
+    headers = [*headers, *refusal.headers, (b"content-type", b"application/json")]
+    if scope["type"] == "http":
+        await respond(send, refusal.status, body, headers)
+        return
+    await receive()
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close"})
+        return
+    await send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body})
+
+
+async def accept(receive: Receive, send: Send) -> None:
+    """Accept a WebSocket."""
+    await receive()
+    await send({"type": "websocket.accept"})
+
+
+async def end_websocket(send: Send, code: int) -> None:
+    """Send a close frame, unless the peer is gone or takes nothing any more."""
+    try:
+        async with asyncio.timeout(LAST_WORDS):
+            await send({"type": "websocket.close", "code": code})
+    except TimeoutError:
+        abort(send)
+    except Exception:
+        # Whatever an ASGI server raises for a peer that is gone.
+        return
