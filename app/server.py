@@ -245,7 +245,7 @@ class Replica:
             await asyncio.sleep(_CONTACT_INTERVAL)
 
     async def _dispatch(self, scope: Any, receive: Any, send: Any) -> None:
-        is_for_sockets = scope["type"] == "websocket" or scope["path"].startswith(self.sockets.path)
+        is_for_sockets = f"{scope['path']}/".startswith(self.sockets.path)
         await (self.sockets.asgi if is_for_sockets else self._http)(scope, receive, send)
 
     async def _dispatch_internal(self, scope: Any, receive: Any, send: Any) -> None:

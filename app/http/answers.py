@@ -7,7 +7,7 @@ import math
 from typing import Any, Final
 
 import orjson
-from quart import Quart, Response, request
+from quart import Quart, Response, has_request_context, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from app.sessions.errors import SessionError
@@ -53,7 +53,8 @@ def install_error_answers(app: Quart) -> None:
 
 
 def _error_answer(error: SessionError, headers: dict[str, str] | None = None) -> Response:
-    joining = request.path.rstrip("/") == JOIN_PATH
+    # A WebSocket at a path that has none is refused before there is a request.
+    joining = has_request_context() and request.path.rstrip("/") == JOIN_PATH
     if joining and error.status >= 500:
         error = SessionError("join-failed")
     if error.status >= 500:

@@ -49,7 +49,7 @@ def _allow_origin(response: Response, allowed_origins: Sequence[str]) -> None:
         return
     response.headers.add("Vary", "Origin")
     origin = request.headers.get("Origin")
-    if origin not in allowed_origins:
+    if origin is None or not {origin, "*"} & set(allowed_origins):
         return
     response.headers["Access-Control-Allow-Origin"] = origin
     if "Access-Control-Request-Method" in request.headers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import dataclass
 
 from quart import Blueprint, Response, request
@@ -81,8 +82,7 @@ class SessionAPI:
         return answer(body, headers=_etag(session))
 
     async def create(self) -> Response:
-        if self._limits.create_key is not None and bearer_token() != self._limits.create_key:
-            raise SessionError("unauthorized")
+        self._check_create_key()
         payload = await read_payload(CreateSession, self._limits.movies_body)
         created = await self._service.create(payload, self._client(), idempotency_key())
         body = {
@@ -99,7 +99,9 @@ class SessionAPI:
         session = await self._service.look_up(session_id, self._client())
         headers = _etag(session)
         if request.if_none_match.contains_weak(str(session.head)):
-            return Response(status=304, headers=headers)
+            unchanged = Response(status=304, headers=headers)
+            del unchanged.headers["Content-Type"]
+            return unchanged
         return answer({"sessionID": session.code, "sessionData": session.data, "meta": session.meta}, headers=headers)
 
     async def update(self, session_id: str) -> Response:
@@ -132,6 +134,11 @@ class SessionAPI:
         if granted.credential.kind == "participant" and granted.credential.subject == participant_id:
             return answer(await self._service.remove_self(granted, participant_id, payload.mid))
         return answer(await self._service.kick(granted, payload))
+
+    def _check_create_key(self) -> None:
+        key = self._limits.create_key
+        if key is not None and not hmac.compare_digest((bearer_token() or "").encode(), key.encode()):
+            raise SessionError("unauthorized")
 
     def _client(self) -> Client:
         return self._addresses.client(request.scope)

@@ -197,7 +197,6 @@ FRAMEWORK_ERRORS: list[tuple[str, str, int, str]] = [
     ("GET", "/api/session//join", 404, "not-found"),
     ("POST", "/API/session/join", 404, "not-found"),
     ("GET", "/api/session/%2e%2e/%2e%2e/etc/passwd", 404, "not-found"),
-    ("GET", "/socket.io", 404, "not-found"),
     ("GET", "/healthz", 404, "not-found"),
     ("GET", "/readyz", 404, "not-found"),
     ("GET", "/metrics", 404, "not-found"),
