@@ -123,7 +123,7 @@ class Channels:
                 subscription = self._homeless.pop()
                 outdated, self._outdated = self._outdated, False
                 try:
-                    home = await self._topology.home(subscription.channel.encode(), fresh=outdated)
+                    home = await self._topology.home(subscription.name, fresh=outdated)
                 except StoreUnavailable:
                     self._rehome((subscription,), outdated=True)
                     await asyncio.sleep(self._pause(None))
@@ -187,6 +187,7 @@ class _Subscription:
 
     def __init__(self, channel: str) -> None:
         self.channel = channel
+        self.name = channel.encode()
         self.feed: _Feed | None = None
         self.lost = False
         # How many callers wait for the outcome.
@@ -247,16 +248,15 @@ class _Feed:
 
     def add(self, subscription: _Subscription) -> None:
         subscription.feed = self
-        self._carried[subscription.channel.encode()] = subscription
+        self._carried[subscription.name] = subscription
         if self._link is not None:
             self._subscribe(self._link, subscription)
 
     def remove(self, subscription: _Subscription) -> None:
         subscription.feed = None
-        name = subscription.channel.encode()
-        del self._carried[name]
+        del self._carried[subscription.name]
         if self._link is not None:
-            self._send(self._link, b"SUNSUBSCRIBE", name).add_done_callback(asyncio.Future.exception)
+            self._send(self._link, b"SUNSUBSCRIBE", subscription.name).add_done_callback(asyncio.Future.exception)
 
     async def _watch(self, link: Link) -> None:
         lost = asyncio.Event()
@@ -272,17 +272,17 @@ class _Feed:
                     pong.add_done_callback(asyncio.Future.exception)
 
     def _subscribe(self, link: Link, subscription: _Subscription) -> None:
-        name = subscription.channel.encode()
-        self._send(link, b"SSUBSCRIBE", name).add_done_callback(partial(self._answered, link, name, subscription))
+        answer = self._send(link, b"SSUBSCRIBE", subscription.name)
+        answer.add_done_callback(partial(self._answered, link, subscription))
 
     def _send(self, link: Link, command: bytes, name: bytes) -> asyncio.Future[Any]:
         # A late answer means no more than a late PONG, so it may take as long.
         deadline = asyncio.get_running_loop().time() + 2 * self._channels._heartbeat
         return link.send(pack((command, name)), deadline, push=(command.lower(), name))
 
-    def _answered(self, link: Link, name: bytes, subscription: _Subscription, answer: asyncio.Future[Any]) -> None:
+    def _answered(self, link: Link, subscription: _Subscription, answer: asyncio.Future[Any]) -> None:
         error = answer.exception()
-        if self._carried.get(name) is not subscription or not link.usable:
+        if self._carried.get(subscription.name) is not subscription or not link.usable:
             return
         if error is None:
             self._channels._confirmed(subscription, self._home)
@@ -291,10 +291,10 @@ class _Feed:
             self._channels._topology.heed(error)
         if isinstance(error, StoreError) and not (isinstance(error, StoreUnavailable) and error.worth_retrying):
             subscription.refuse(error)
-        self._hand_back(name, self._channels._pause(self._home))
+        self._hand_back(subscription, self._channels._pause(self._home))
 
-    def _hand_back(self, name: bytes, pause: float) -> None:
-        subscription = self._carried.pop(name)
+    def _hand_back(self, subscription: _Subscription, pause: float) -> None:
+        del self._carried[subscription.name]
         subscription.feed = None
         rehome = partial(self._channels._rehome, (subscription,), outdated=True)
         asyncio.get_running_loop().call_later(pause, rehome)
@@ -306,4 +306,4 @@ class _Feed:
             case [b"sunsubscribe", bytes() as name, *_] if name in self._carried:
                 # The slot of the channel has moved to another node.
                 self._carried[name].lose()
-                self._hand_back(name, 0)
+                self._hand_back(self._carried[name], 0)

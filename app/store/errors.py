@@ -47,6 +47,7 @@ class StoreUnavailable(StoreError):
     def __init__(self, reason: str, detail: str = "", *, sent: bool) -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
+        self.detail = detail
         self.sent = sent
 
     @property

@@ -52,7 +52,8 @@ class Link(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._unsent: list[tuple[bytes, _Call]] = []
         self._pending: deque[_Call] = deque()
-        self._failure = StoreUnavailable("lost", "the connection broke", sent=True)
+        # Reason and detail for what is still under way when the socket closes.
+        self._failure = ("lost", "the connection broke")
 
     @property
     def closed(self) -> bool:
@@ -95,13 +96,13 @@ class Link(asyncio.Protocol):
             while (reply := self._reader.gets()) is not _NOTHING:
                 self._receive(reply)
         except (hiredis.HiredisError, MemoryError) as error:
-            self._failure = StoreUnavailable("protocol", f"not the reply of a Redis: {error}", sent=True)
+            self._failure = ("protocol", f"not the reply of a Redis: {error}")
             self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop()
         while self._pending:
-            self._end(self._pending.popleft(), self._failure)
+            self._end(self._pending.popleft(), StoreUnavailable(*self._failure, sent=True))
 
     def _flush(self) -> None:
         # A caller that gave up in the meantime gets the certainty that nothing was sent.
@@ -120,9 +121,7 @@ class Link(asyncio.Protocol):
         if not self._pending:
             # A server that has no room for another client says so unasked.
             no_room = isinstance(reply, StoreUnavailable)
-            self._failure = (
-                reply if no_room else StoreUnavailable("protocol", "a reply that nobody asked for", sent=True)
-            )
+            self._failure = (reply.reason, reply.detail) if no_room else ("protocol", "a reply that nobody asked for")
             self.abort()
             return
         # The reply to a pub/sub command that fails is plain, too.
@@ -150,7 +149,7 @@ class Link(asyncio.Protocol):
             return
         self.usable = False
         for _, call in self._unsent:
-            self._end(call, StoreUnavailable(self._failure.reason, "the connection broke", sent=False))
+            self._end(call, StoreUnavailable(*self._failure, sent=False))
         self._unsent.clear()
         if self.on_lost is not None:
             self.on_lost()

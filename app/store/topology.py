@@ -70,6 +70,10 @@ class Node:
         await asyncio.wait((dialling,))
         if dialling.cancelled():
             raise StoreUnavailable("closed", sent=False)
+        error = dialling.exception()
+        if isinstance(error, StoreUnavailable):
+            # One for each who waits: an exception collects the traceback of everybody who raises it.
+            raise StoreUnavailable(error.reason, error.detail, sent=False)
         return dialling.result()
 
     def retire(self) -> None:
