@@ -42,6 +42,8 @@ class SessionIDConverter(BaseConverter):
     """A session's code in a path; the names of the two fixed routes are none."""
 
     regex = r"(?!(?:join|create)$)[^/]+"
+    # Werkzeug takes the slash in the expression for one that it may match.
+    part_isolating = True
 
 
 class SessionAPI:

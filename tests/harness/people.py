@@ -18,6 +18,7 @@ from typing import Any, Final
 import httpx
 import pytest_asyncio
 
+from tests.harness.here import Here
 from tests.harness.node import Client, Event, NodeClients, node_clients
 from tests.harness.service import Replica
 
@@ -47,7 +48,7 @@ class Made:
 class Api:
     """The HTTP API of some replicas; each call goes to the one asked for."""
 
-    def __init__(self, replicas: Sequence[Replica]) -> None:
+    def __init__(self, replicas: Sequence[Replica | Here]) -> None:
         self._clients = [
             httpx.AsyncClient(base_url=replica.url, trust_env=False, verify=False, timeout=10) for replica in replicas
         ]
@@ -128,7 +129,7 @@ class Person:
 class People:
     """Connects clients to some replicas; `close` sends all of them away."""
 
-    def __init__(self, node: NodeClients, replicas: Sequence[Replica]) -> None:
+    def __init__(self, node: NodeClients, replicas: Sequence[Replica | Here]) -> None:
         self._node = node
         self._replicas = replicas
         self._clients: list[Client] = []

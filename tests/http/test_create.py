@@ -1,0 +1,253 @@
+"""`POST /api/session/create`."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.harness.here import served_here
+from tests.harness.people import Api, People, movie
+from tests.harness.redis import RedisServer
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+PATH = "/api/session/create"
+KEY = "only-for-friends"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def guarded() -> AsyncIterator[Api]:
+    """Two replicas with a key, a budget of five creations, and two live sessions at the most."""
+    limits = {"create_key": KEY, "create_budget": 5, "max_sessions": 2, "unlimited_addresses": ""}
+    async with (
+        RedisServer() as redis,
+        served_here(redis.url(), 2, trusted_proxies="127.0.0.0/8", **limits) as started,
+    ):
+        api = Api(started)
+        yield api
+        await api.close()
+
+
+def seconds_between(earlier: str, later: str) -> float:
+    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
+
+
+async def test_create_answers_201_with_everything_to_begin_with(api: Api) -> None:
+    answer = await api.call("POST", PATH)
+    body = answer.json()
+    assert answer.status_code == 201
+    assert list(body) == ["sessionID", "message", "sessionData", "hostToken", "meta"]
+    assert body["message"] == "Session created"
+    assert body["sessionID"].isdecimal()
+    assert len(body["sessionID"]) == 6
+    assert list(body["sessionData"]) == ["createdAt", "movies", "participants"]
+    assert (body["sessionData"]["movies"], body["sessionData"]["participants"]) == ([], [])
+    meta = body["meta"]
+    assert list(meta) == ["sessionID", "epoch", "version", "title", "locked", "capacity", "expiresAt"]
+    assert (meta["sessionID"], meta["version"], meta["title"]) == (body["sessionID"], 1, None)
+    assert (meta["locked"], meta["capacity"]) == (False, 100)
+    assert seconds_between(body["sessionData"]["createdAt"], meta["expiresAt"]) == 7200
+    assert answer.headers["Location"] == f"/api/session/{body['sessionID']}"
+    assert answer.headers["ETag"] == f'"{meta["epoch"]}-1"'
+
+
+async def test_create_takes_title_lifetime_capacity_and_movies(api: Api) -> None:
+    movies = [movie("b", year=1999, genres=["Sci-Fi"], overview="…", posterUrl="https://x.org/b.jpg"), movie("a")]
+    made = await api.create(title="  Freitag 🎬 ", ttlSeconds=90.5, capacity=1000, movies=movies)
+    assert (made.meta["title"], made.meta["capacity"]) == ("Freitag 🎬", 1000)
+    assert seconds_between(made.data["createdAt"], made.meta["expiresAt"]) == 90.5
+    first, second = made.data["movies"]
+    unrated = {"count": 0, "vetoes": 0, "score": 0, "compatibility": 0}
+    common = {"addedBy": None, "addedAt": made.data["createdAt"], **unrated}
+    assert first == {**movies[0], **common, "rank": 1}
+    assert second == {**movies[1], **common, "rank": 2}
+
+
+@pytest.mark.parametrize("body", [b"", b" ", b"{}", b'{"title":null,"capacity":null,"movies":[],"unknown":1}'])
+async def test_every_field_of_create_is_optional(api: Api, body: bytes) -> None:
+    assert (await api.call("POST", PATH, content=body)).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[]",
+        b"null",
+        b"{",
+        b'"x"',
+        b"\xff",
+        b'{"title":NaN}',
+        b"[" * 5000,
+        b'{"title":"\\ud800"}',
+        b'{"title":5}',
+        b'{"title":"a\\u0000b"}',
+        b'{"title":"a\\u202eb"}',
+        b'{"title":"' + b"x" * 101 + b'"}',
+        b'{"capacity":0}',
+        b'{"capacity":-1}',
+        b'{"capacity":2.5}',
+        b'{"capacity":"5"}',
+        b'{"capacity":true}',
+        b'{"capacity":1001}',
+        b'{"capacity":1e99}',
+        b'{"capacity":99999999999999999999}',
+        b'{"ttlSeconds":0}',
+        b'{"ttlSeconds":-5}',
+        b'{"ttlSeconds":86401}',
+        b'{"ttlSeconds":1e999}',
+        b'{"ttlSeconds":"60"}',
+        b'{"leaverRatings":"forget"}',
+        b'{"movies":{}}',
+        b'{"movies":[1]}',
+        b'{"movies":[{"id":"a"}]}',
+        b'{"movies":[{"title":"a"}]}',
+    ],
+)
+async def test_a_bad_field_is_400_and_names_the_field_not_the_value(api: Api, body: bytes) -> None:
+    answer = await api.call("POST", PATH, content=body)
+    assert answer.status_code == 400
+    assert answer.json()["code"] == answer.headers["X-Error-Code"] == "invalid-payload"
+    assert isinstance(answer.json()["message"], str)
+
+
+async def test_all_movies_of_create_or_no_session(api: Api) -> None:
+    bad = await api.call("POST", PATH, json={"movies": [movie("a"), movie("b", posterUrl="http://x.org/b.jpg")]})
+    assert (bad.status_code, bad.json()["code"]) == (400, "invalid-payload")
+    assert bad.json()["message"] == "movies.1.posterUrl: must be an https URL"
+
+
+async def test_create_removes_duplicate_movies(api: Api) -> None:
+    made = await api.create(movies=[{"id": "a", "title": "first"}, {"id": "a", "title": "second"}])
+    assert [entry["title"] for entry in made.data["movies"]] == ["first"]
+
+
+async def test_create_takes_as_many_movies_as_a_session_holds(api: Api) -> None:
+    assert len((await api.create(movies=[movie() for _ in range(500)])).data["movies"]) == 500
+    more = await api.call("POST", PATH, json={"movies": [movie() for _ in range(501)]})
+    assert (more.status_code, more.json()["code"]) == (409, "limit-reached")
+
+
+async def test_create_takes_256_kib_where_movies_are_sent(api: Api) -> None:
+    large = [movie(overview="x" * 900) for _ in range(250)]
+    assert (await api.call("POST", PATH, json={"movies": large})).status_code == 201
+    beyond = await api.call("POST", PATH, json={"movies": [*large, *large]})
+    assert (beyond.status_code, beyond.json()["code"]) == (413, "payload-too-large")
+    assert beyond.json()["message"] == "Request body too large"
+
+
+async def test_codes_differ(api: Api) -> None:
+    made = await asyncio.gather(*(api.create(replica=number % 3) for number in range(60)))
+    assert len({each.code for each in made}) == 60
+    assert len({each.host_token for each in made}) == 60
+
+
+async def test_a_repeat_with_the_same_key_answers_the_same_on_every_replica(api: Api) -> None:
+    answers = [
+        await api.call("POST", PATH, replica=replica, key="again", json={"title": "Friday"}) for replica in (0, 1, 2)
+    ]
+    assert [answer.status_code for answer in answers] == [201] * 3
+    assert [answer.json() for answer in answers] == [answers[0].json()] * 3
+
+
+async def test_one_key_twenty_times_at_once_through_three_replicas_makes_one_session(api: Api) -> None:
+    answers = await asyncio.gather(
+        *(api.call("POST", PATH, replica=number % 3, key="at-once", json={"capacity": 7}) for number in range(20))
+    )
+    assert {answer.status_code for answer in answers} == {201}
+    assert {answer.content for answer in answers} == {answers[0].content}
+
+
+async def test_the_same_key_with_another_body_is_422(api: Api) -> None:
+    await api.call("POST", PATH, key="mine", json={"title": "Friday"})
+    other = await api.call("POST", PATH, replica=1, key="mine", json={"title": "Saturday"})
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency-mismatch")
+
+
+@pytest.mark.parametrize("key", ["", "a b", "x" * 129, "é"])
+async def test_a_malformed_idempotency_key_is_400(api: Api, key: str) -> None:
+    headers: Any = [(b"Idempotency-Key", key.encode())]
+    answer = await api._clients[0].post(PATH, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid-payload")
+
+
+_addresses = (f"10.1.{high}.{low}" for high, low in itertools.product(range(256), range(1, 255)))
+
+
+def from_somewhere() -> dict[str, str]:
+    """Headers of a request from an address that nobody has used."""
+    return {"X-Forwarded-For": next(_addresses)}
+
+
+@pytest.mark.parametrize("token", [None, "wrong", KEY + "x", KEY[:-1], "é"])
+async def test_a_guarded_create_wants_its_key(guarded: Api, token: str | None) -> None:
+    headers = from_somewhere()
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    answer = await guarded._clients[0].post(PATH, headers=[(k.encode(), v.encode()) for k, v in headers.items()])
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+async def test_live_sessions_are_capped_and_ended_ones_make_room(guarded: Api) -> None:
+    headers = from_somewhere()
+    made = [await guarded.call("POST", PATH, replica=n, token=KEY, headers=headers) for n in (0, 1)]
+    assert [answer.status_code for answer in made] == [201, 201]
+    full = await guarded.call("POST", PATH, token=KEY, headers=from_somewhere())
+    assert (full.status_code, full.json()["code"]) == (409, "limit-reached")
+    for answer in made:
+        path = f"/api/session/{answer.json()['sessionID']}"
+        assert (await guarded.call("DELETE", path, token=answer.json()["hostToken"])).status_code == 200
+    async with asyncio.timeout(5):
+        while (await guarded.call("POST", PATH, token=KEY, headers=from_somewhere())).status_code != 201:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+async def test_creations_have_a_budget_per_address_that_replicas_share(guarded: Api) -> None:
+    headers = from_somewhere()
+    answers = [await guarded.call("POST", PATH, replica=n % 2, token=KEY, headers=headers) for n in range(6)]
+    assert 429 not in [answer.status_code for answer in answers[:5]]
+    assert (answers[5].status_code, answers[5].json()["code"]) == (429, "too-many-requests")
+    assert 1 <= int(answers[5].headers["Retry-After"]) <= 60
+    elsewhere = await guarded.call("POST", PATH, token=KEY, headers=from_somewhere())
+    assert elsewhere.status_code != 429
+
+
+async def test_the_code_of_an_ended_session_rests_before_it_is_given_out_again() -> None:
+    async with RedisServer() as redis, served_here(redis.url(), 1, code_length=1, code_rest=1) as (replica,):
+        api = Api([replica])
+        made = [await api.create() for _ in range(10)]
+        assert sorted(each.code for each in made) == list("0123456789")
+        exhausted = await api.call("POST", PATH)
+        assert (exhausted.status_code, exhausted.json()["code"]) == (503, "codes-exhausted")
+        await api.call("DELETE", made[3].path, token=made[3].host_token)
+        resting = await api.call("POST", PATH)
+        assert resting.status_code == 503
+        async with asyncio.timeout(5):
+            while (answer := await api.call("POST", PATH)).status_code == 503:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert answer.json()["sessionID"] == made[3].code
+        old_token = await api.call("PATCH", made[3].path, token=made[3].host_token, json={"locked": True})
+        assert old_token.status_code == 401
+        await api.close()
+
+
+async def test_letter_codes_are_case_folded_and_trimmed(people: People) -> None:
+    letters: dict[str, Any] = {"code_alphabet": "letters", "code_length": 8}
+    async with RedisServer() as redis, served_here(redis.url(), **letters) as (replica,):
+        api = Api([replica])
+        made = await api.create()
+        assert set(made.code) <= set("23456789CFGHJMPQRVWX")
+        for typed in (made.code.lower(), f" {made.code.swapcase()}\n"):
+            assert (await api.join(typed)).json()["sessionID"] == made.code
+            assert (await api.call("GET", f"/api/session/{typed.strip()}")).json()["sessionID"] == made.code
+        person = await People(people._node, [replica]).join(made.code.lower())
+        assert person.code == made.code
+        assert (await api.join("O0I1LAEU")).status_code == 404
+        await person.client.close()
+        await api.close()
