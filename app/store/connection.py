@@ -132,16 +132,18 @@ class Connection:
                 await asyncio.sleep(wait)
                 pause = min(max(2 * pause, _FIRST_PAUSE), _LONGEST_PAUSE)
             try:
-                return await self._attempt(packed, key, deadline, failure if isinstance(failure, Redirected) else None)
+                return await self._attempt(packed, key, deadline, failure)
             except StoreUnavailable as error:
                 failure = error
 
-    async def _attempt(self, packed: bytes, key: bytes, deadline: float, redirect: Redirected | None) -> Any:
+    async def _attempt(self, packed: bytes, key: bytes, deadline: float, failure: StoreUnavailable | None) -> Any:
+        redirect = failure if isinstance(failure, Redirected) else None
         try:
             async with asyncio.timeout_at(deadline):
                 link = await self.topology.link(key, redirect)
-        except TimeoutError as error:
-            raise StoreUnavailable("timeout", "no connection in time", sent=False) from error
+        except TimeoutError:
+            # What went wrong before says more than that there was no time to try again.
+            raise failure or StoreUnavailable("timeout", "no connection in time", sent=False) from None
         if redirect is not None and redirect.asking:
             # Written together with the command; if it fails so does the command.
             link.send(_ASKING, deadline).add_done_callback(asyncio.Future.exception)

@@ -14,7 +14,7 @@ import pytest
 from app.store.connection import Connection, Script
 from app.store.errors import StoreUnavailable
 from tests.harness.proxy import FaultProxy
-from tests.harness.redis import RedisServer, free_port
+from tests.harness.redis import RedisServer, free_port, until
 
 TIMEOUT = 0.5
 # What a busy machine may add to a deadline.
@@ -137,11 +137,15 @@ async def test_a_server_that_loads_its_data_is_waited_for_or_named() -> None:
         await filling.execute("SAVE")
         await filling.close()
         server.kill()
-        server.config |= {"key-load-delay": "2000", "loading-process-events-interval-bytes": "1024"}
+        server.config |= {"key-load-delay": "4000", "loading-process-events-interval-bytes": "1024"}
         hasty, patient = (Connection.connect(server.url(), timeout=timeout) for timeout in (TIMEOUT, 10))
         starting = asyncio.create_task(server.start())
         waiting = asyncio.create_task(patient.execute("GET", "key1"))
-        assert await outcome(hasty, "GET", "key1") == ("loading", False)
+
+        async def named() -> bool:
+            return await outcome(hasty, "GET", "key1") == ("loading", False)
+
+        await until(named, "the reason is seen")
         assert await waiting == b"v" * 1024
         await starting
         await hasty.close()
@@ -290,12 +294,14 @@ async def to_fake_server(greeting: bytes | None, reply: bytes | None = b"") -> A
 
     server = await asyncio.get_running_loop().create_server(accept, "127.0.0.1", 0)
     connection = Connection.connect(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}", timeout=TIMEOUT)
-    yield connection
-    await connection.close()
-    server.close()
-    for fake in fakes:
-        fake.transport.abort()
-    await asyncio.sleep(0)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+        server.close()
+        for fake in fakes:
+            fake.transport.abort()
+        await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize(
