@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import pytest
 
+from app.store import keys
 from tests.harness.people import Api
 from tests.harness.service import Replica, running_replicas
 from tests.harness.topologies import TOPOLOGIES, Topology
@@ -43,10 +44,10 @@ class World:
     def urls(self) -> list[str]:
         return [replica.url for replica in self.replicas]
 
-    async def keys_of(self, code: str, pids: Sequence[str] = ()) -> list[str]:
-        """The keys there are of a session and of these recovery ids."""
-        recoveries = {f"js:recovery:{pid}" for pid in pids}
-        return [key for key in await self.topology.contents() if f"{{{code}}}" in key or key in recoveries]
+    async def keys_of(self, codes: Sequence[str], pids: Sequence[str] = ()) -> list[str]:
+        """The keys there are of sessions and of these recovery ids."""
+        theirs = {key for code in codes for key in keys.session_keys(code)} | {keys.recovery(pid) for pid in pids}
+        return sorted(theirs & (await self.topology.contents()).keys())
 
 
 @pytest.fixture(scope="session", params=[_QUICK, *_OTHERS])

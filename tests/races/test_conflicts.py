@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -50,6 +51,7 @@ async def hand_over_by_token(made: Made, heir: str, world: World, *, replica: in
 
 @RACES
 async def test_who_joins_while_the_session_ends_is_turned_away_or_told(world: World, api: Api) -> None:
+    ended_sessions = []
     async with open_sockets(world.urls, JOINERS) as sockets:
         for turn in range(world.repeats):
             made = await api.create()
@@ -70,11 +72,8 @@ async def test_who_joins_while_the_session_ends_is_turned_away_or_told(world: Wo
                 assert (await socket.next("error"))["message"] == "Session not found or has expired"
                 assert socket.counts["session-ended"] == before[socket] + ack["ok"]
             assert (await api.join(made.code)).status_code == 404
-
-            async def nothing_left(code: str = made.code) -> bool:
-                return not await world.keys_of(code, [socket.pid for socket in sockets])
-
-            await until(nothing_left, "no key of the session is left")
+            ended_sessions.append(made.code)
+        await nothing_left(world, ended_sessions, [socket.pid for socket in sockets])
 
 
 async def end(api: Api, made: Made, *, replica: int) -> dict[str, Any]:
@@ -139,6 +138,7 @@ async def test_who_is_kicked_while_the_connection_is_recovered_is_out(world: Wor
 @RACES
 async def test_votes_at_the_moment_of_expiry_all_count_or_all_find_nothing(world: World, api: Api) -> None:
     """The first vote that is in time gives the session its lifetime anew, so the others are in time, too."""
+    sessions = []
     for _ in range(world.repeats):
         made = await api.create(ttlSeconds=0.4, movies=[movie("m1")])
         tokens = await people_who_have_just_left(world, made)
@@ -155,14 +155,20 @@ async def test_votes_at_the_moment_of_expiry_all_count_or_all_find_nothing(world
         assert statuses in ({200}, {404}), [answer.text for answer in answers]
         if statuses == {200}:
             assert (await api.read(made.code))["sessionData"]["movies"][0]["count"] == VOTERS
-
-        async def nothing_left(code: str = made.code) -> bool:
-            return not await world.keys_of(code)
-
-        await until(nothing_left, "no key of the session is left")
+        sessions.append(made.code)
+    await nothing_left(world, sessions)
 
 
 async def people_who_have_just_left(world: World, made: Made) -> list[str]:
     async with open_sockets(world.urls, VOTERS) as sockets:
         acks = await asyncio.gather(*(socket.emit("join-session", made.code) for socket in sockets))
     return [ack["token"] for ack in acks]
+
+
+async def nothing_left(world: World, codes: Sequence[str], pids: Sequence[str] = ()) -> None:
+    """Returns once no key of these sessions and recovery ids is left."""
+
+    async def gone() -> bool:
+        return not await world.keys_of(codes, pids)
+
+    await until(gone, "nothing of the sessions is left in Redis")
