@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import orjson
 
+from app.observability.logging import Throttle
 from app.realtime.forwarding import FORWARDED
 from app.realtime.voucher import CLIENT, SIGNATURE, Voucher
 from app.sessions.errors import SessionError
@@ -18,8 +19,6 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 # Of these only the other replica's word counts.
 _REPLACED: Final = (CLIENT, SIGNATURE, b"x-forwarded-for")
-
-_logger = logging.getLogger(__name__)
 
 
 class ForwardedRequests:
@@ -33,11 +32,12 @@ class ForwardedRequests:
         self._voucher = voucher
         self._application = application
         self._path = path
+        self._log = Throttle(logging.getLogger(__name__))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         client = self._vouched_client(scope)
         if client is None:
-            _logger.warning("a forwarded request was refused: no replica vouches for it")
+            self._log.warning("a forwarded request was refused: no replica vouches for it")
             await _refuse(scope, receive, send)
             return
         original = {

@@ -17,7 +17,7 @@ from httptools import HttpParserError
 from websockets import ConnectionClosed, WebSocketException
 from websockets.asyncio.client import ClientConnection
 
-from app.realtime.engine import abort, flushed
+from app.realtime.engine import abort, end_websocket, flushed
 from app.realtime.hops import Answer, exchange, open_websocket
 from app.realtime.peers import Peers
 from app.realtime.voucher import Voucher
@@ -40,7 +40,6 @@ _SESSION_ID: Final = re.compile(r"([0-9a-f]{12})\.[\w-]{20}", re.ASCII)
 _PASSED_ON: Final = (b"host", b"origin")
 _NOT_PASSED_BACK: Final = (b"connection", b"date", b"keep-alive", b"server", b"transfer-encoding")
 _WRITE_TIMEOUT: Final = 20.0
-_LAST_WORDS: Final = 1.0
 # RFC 6455, section 7.4: "going away", and the IANA registry: "service restart".
 _GOING_AWAY: Final = 1001
 _SERVICE_RESTART: Final = 1012
@@ -169,7 +168,7 @@ class Forwarder:
                 await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             code = far.close_code
             await far.close(_close_code(leaving.result() if _has_result(leaving) else None, _GOING_AWAY))
-            await _end_websocket(send, _close_code(code, _SERVICE_RESTART))
+            await end_websocket(send, _close_code(code, _SERVICE_RESTART))
         return "answered"
 
     def _vouching_headers(self, hop: Hop, scope: Scope, method: str) -> list[tuple[bytes, bytes]]:
@@ -206,17 +205,6 @@ async def _respond(send: Send, answer: Answer) -> None:
             await flushed(send)
     except TimeoutError:
         abort(send)
-
-
-async def _end_websocket(send: Send, code: int) -> None:
-    try:
-        async with asyncio.timeout(_LAST_WORDS):
-            await send({"type": "websocket.close", "code": code})
-    except TimeoutError:
-        abort(send)
-    except Exception:
-        # Whatever an ASGI server raises for a peer that is gone.
-        return
 
 
 async def _body(receive: Receive, limit: int) -> bytes | None:

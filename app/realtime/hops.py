@@ -15,7 +15,7 @@ __all__ = ["Answer", "Headers", "exchange", "open_websocket"]
 Headers = Iterable[tuple[bytes, bytes]]
 
 # Replicas are near each other: one that does not take a connection by then is gone.
-_CONNECT_TIMEOUT: Final = 0.5
+_CONNECT_TIMEOUT: Final = 1.0
 _UPGRADE_TIMEOUT: Final = 10.0
 _CLOSE_TIMEOUT: Final = 1.0
 _READ_SIZE: Final = 65_536

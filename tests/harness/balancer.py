@@ -45,7 +45,8 @@ class Balancer:
             far = await self._next()
             if far is not None:
                 await _join((reader, writer), far)
-        except asyncio.CancelledError:
+                await writer.wait_closed()
+        except (asyncio.CancelledError, OSError):
             return
         finally:
             writer.transport.abort()
@@ -78,8 +79,9 @@ async def _join(
         async with asyncio.TaskGroup() as both:
             both.create_task(_copy(near[0], far[1]))
             both.create_task(_copy(far[0], near[1]))
+        near[1].close()
     except* OSError:
-        pass
+        near[1].transport.abort()
     finally:
         far[1].transport.abort()
 

@@ -241,3 +241,11 @@ async def test_everything_countable_is_counted() -> None:
         ("closed", "websocket", "transport error"),
         ("refused", "unknown session"),
     ]
+
+
+async def test_a_refused_websocket_is_no_error_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async with recorder() as record:
+        record.server.stop_accepting()
+        with pytest.raises(websockets.InvalidStatus, match="503"):
+            await record.client.websocket()
+    assert not [entry for entry in caplog.records if entry.levelname == "ERROR"]

@@ -38,6 +38,7 @@ from .harness import recorder
         (engineio.AsyncServer, "disconnect", ["self", "sid"]),
         (engineio.AsyncServer, "shutdown", ["self"]),
         (engineio.AsyncServer, "generate_id", ["self"]),
+        (WebSocketsSansIOProtocol, "send", ["self", "message"]),
         (WebSocketsSansIOProtocol, "send_receive_event_to_app", ["self"]),
         (WebSocketsSansIOProtocol, "handle_parser_exception", ["self"]),
         (FlowControl, "drain", ["self"]),

@@ -30,6 +30,7 @@ fewer arguments than it takes. `current_event` tells a handler whether one was a
 """
 
 from .admission import peer
+from .asgi import end_websocket
 from .connection import Connection, Options
 from .engine import EngineServer
 from .events import Event, WrongArguments, current_event
@@ -53,6 +54,7 @@ __all__ = [
     "WrongArguments",
     "abort",
     "current_event",
+    "end_websocket",
     "flushed",
     "message",
     "peer",
