@@ -28,7 +28,7 @@ MAY_USE: Final[dict[str, tuple[str, ...]]] = {
     "app.store": ("app.sessions", "app.observability"),
     "app.http": ("app.sessions", "app.observability"),
     "app.realtime": ("app.sessions", "app.store", "app.observability"),
-    "app.realtime.engine": (),
+    "app.realtime.engine": ("app.observability",),
 }
 
 

@@ -8,8 +8,8 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from . import refusals
-from .connection import Scope
 from .refusals import Headers, Refusal
+from .writing import Scope
 
 _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 

@@ -11,10 +11,10 @@ import orjson
 
 from . import refusals
 from .admission import header
-from .connection import Message, Receive, Scope, Send
 from .frames import ProtocolError
 from .libraries import abort
 from .refusals import Refusal
+from .writing import Message, Receive, Scope, Send
 
 # How long the end of a WebSocket waits for what is still queued for it, and for its close frame to be taken.
 LAST_WORDS = 1.0

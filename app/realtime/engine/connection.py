@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Hashable, Iterator, MutableMapping
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from . import frames
 from .frames import Encoded, ProtocolError
 from .queues import Inbox, Outbox, Throttle
-
-Message = MutableMapping[str, Any]
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+from .writing import Receive, Scope, Writer
 
 # Reasons a session ends for, as python-socketio names them to disconnect handlers.
 CLIENT_DISCONNECT = "client disconnect"
@@ -67,33 +63,6 @@ class Owner(Protocol):
     def ended(self, connection: Connection, reason: str) -> None: ...
     def slow(self, connection: Connection) -> None: ...
     def coalesced(self) -> None: ...
-
-
-class Writer(Protocol):
-    """The WebSocket side of a session."""
-
-    def writable(self) -> bool: ...
-    async def ready(self) -> None: ...
-    def write(self, message: Encoded) -> Awaitable[None] | None: ...
-
-
-class AsgiWriter:
-    """Writes through ASGI's `send`, under any server. It can never be written to without waiting."""
-
-    __slots__ = ("_send",)
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-
-    def writable(self) -> bool:
-        return False
-
-    async def ready(self) -> None:
-        return None
-
-    async def write(self, message: Encoded) -> None:
-        for part in message.messages:
-            await self._send(part)
 
 
 class Closed:

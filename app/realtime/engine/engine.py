@@ -17,11 +17,12 @@ from app.observability.logging import Throttle
 
 from . import asgi, connection, frames, refusals
 from .admission import Admission, Origins, peer
-from .connection import AsgiWriter, Closed, Connection, Options, Receive, Scope, Send, Writer
+from .connection import Closed, Connection, Options
 from .frames import Encoded, ProtocolError
 from .libraries import EngineIOServer, abort, flushed, uvicorn_writer
 from .observer import Observer
 from .refusals import Refusal
+from .writing import AsgiWriter, Receive, Scope, Send, Writer
 
 Decode = Callable[[Connection, str | bytes], Any]
 ForeignSession = Callable[[str, Scope, Receive, Send], Awaitable[bool]]

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 
 from . import connection, packets
 from .admission import Admission, Origins, peer
-from .connection import Connection, Options, Receive, Scope, Send
+from .connection import Connection, Options
 from .engine import EngineServer, ForeignSession, new_id
 from .events import WrongArguments
 from .frames import Encoded
@@ -25,6 +25,7 @@ from .receiving import HandlerError, ReceivingServer
 from .refusals import Headers
 from .rooms import RoomManager
 from .sockets import Leave
+from .writing import Receive, Scope, Send
 
 # The IANA registry of WebSocket close codes.
 SERVICE_RESTART: Final = 1012
