@@ -1,14 +1,16 @@
 // Runs the compiled seed flow as the page at an address would, and prints what came of it as one line of JSON.
-//   node seed-run.mjs ADDRESS SESSION_ID [polling|websocket|default] [UPDATES]
+//   node seed-run.mjs ADDRESS[,ADDRESS] SESSION_ID [polling|websocket|default] [UPDATES]
+// The second address is that of the socket, where it is another one, as behind a load balancer.
 // {"resolved": sessionData, "events": [[name, ...args], ...]} after UPDATES (1) session-update events, or {"rejected": message}
 import { Manager } from "socket.io-client";
 
-const [address, sessionID, transport = "default", updates = "1"] = process.argv.slice(2);
+const [addresses, sessionID, transport = "default", updates = "1"] = process.argv.slice(2);
+const [address, socketAddress = address] = addresses.split(",");
 
 // What a page has by its own address: relative URLs, and io() without an argument.
 const bareFetch = globalThis.fetch;
 globalThis.fetch = (path, init) => bareFetch(new URL(path, address), init);
-globalThis.location = new URL(address);
+globalThis.location = new URL(socketAddress);
 // The flow gives io() no options, so what it connects by is narrowed below it.
 const { open } = Manager.prototype;
 Manager.prototype.open = function (callback) {

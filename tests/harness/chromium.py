@@ -1,0 +1,206 @@
+"""A headless Chromium, driven by its DevTools protocol (https://chromedevtools.github.io/devtools-protocol/).
+
+async with chromium() as browser:
+    page = await browser.open(url)
+    value = await page.evaluate("document.title")
+    message = await page.said("Joined session:")
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import re
+import signal
+import tempfile
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from tests.harness.programs import program
+
+__all__ = ["Browser", "Page", "PageError", "chromium"]
+
+_FLAGS: Final = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--remote-debugging-port=0",
+)
+_START_TIMEOUT: Final = 30.0
+_STOP_TIMEOUT: Final = 10.0
+
+
+class PageError(Exception):
+    """What a script in a page threw, or a command that the browser refused."""
+
+
+class Page:
+    """A tab. `console` and `errors` are what it said, `sent` and `received` its WebSockets' frames, all in order."""
+
+    def __init__(self, browser: Browser, session: str) -> None:
+        self._browser = browser
+        self._session = session
+        self._said = 0
+        self._news = asyncio.Event()
+        self.console: list[list[Any]] = []
+        self.errors: list[str] = []
+        self.sent: list[str] = []
+        self.received: list[str] = []
+
+    async def evaluate(self, expression: str) -> Any:
+        """The value of an expression, awaited if it is a promise; raises PageError with what it throws."""
+        answer = await self.command("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        if thrown := answer.get("exceptionDetails"):
+            raise PageError(_first_line(thrown))
+        return answer["result"].get("value")
+
+    async def said(self, first: str, timeout: float = 10.0) -> list[Any]:
+        """The arguments of the next line of the console that begins with `first`; raises TimeoutError."""
+        async with asyncio.timeout(timeout):
+            while True:
+                for arguments in self.console[self._said :]:
+                    self._said += 1
+                    if arguments and arguments[0].get("value") == first:
+                        return [await self._value(argument) for argument in arguments]
+                await self._more()
+
+    async def until(self, condition: Callable[[], bool], timeout: float = 10.0) -> None:
+        """Waits until `condition` holds, looking whenever something happens in the page; raises TimeoutError."""
+        async with asyncio.timeout(timeout):
+            while not condition():
+                await self._more()
+
+    async def command(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """A command of the protocol to this page."""
+        return await self._browser.command(method, self._session, **parameters)
+
+    def see(self, method: str, parameters: dict[str, Any]) -> None:
+        """Takes an event of the protocol."""
+        if method == "Runtime.consoleAPICalled":
+            self.console.append(parameters["args"])
+            if parameters["type"] == "error":
+                self.errors.append(" ".join(str(argument.get("value")) for argument in parameters["args"]))
+        elif method == "Runtime.exceptionThrown":
+            self.errors.append(_first_line(parameters["exceptionDetails"]))
+        elif method == "Log.entryAdded" and parameters["entry"]["level"] == "error":
+            self.errors.append(parameters["entry"]["text"])
+        elif method == "Network.webSocketFrameSent":
+            self.sent.append(parameters["response"]["payloadData"])
+        elif method == "Network.webSocketFrameReceived":
+            self.received.append(parameters["response"]["payloadData"])
+        self._news.set()
+
+    async def _more(self) -> None:
+        self._news.clear()
+        await self._news.wait()
+
+    async def _value(self, argument: dict[str, Any]) -> Any:
+        """What a console line shows; objects come as references to what is in the page."""
+        if "objectId" not in argument:
+            return argument.get("value")
+        itself = {"functionDeclaration": "function () { return this; }", "returnByValue": True}
+        answer = await self.command("Runtime.callFunctionOn", objectId=argument["objectId"], **itself)
+        return answer["result"]["value"]
+
+
+class Browser:
+    """A running browser."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection = connection
+        self._numbers = itertools.count(1)
+        self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._pages: dict[str, Page] = {}
+
+    async def open(self, url: str) -> Page:
+        """A new tab, when its page and the page's scripts have been loaded."""
+        target = (await self.command("Target.createTarget", url="about:blank"))["targetId"]
+        session = (await self.command("Target.attachToTarget", targetId=target, flatten=True))["sessionId"]
+        page = self._pages[session] = Page(self, session)
+        for domain in ("Runtime", "Log", "Network", "Page"):
+            await page.command(f"{domain}.enable")
+        await page.command("Page.navigate", url=url)
+        await page.evaluate("document.readyState == 'complete' || new Promise((done) => (onload = () => done(true)))")
+        return page
+
+    async def command(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:
+        """A command of the protocol; raises PageError when the browser refuses it."""
+        number = next(self._numbers)
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._answers[number] = answer
+        line = {"id": number, "method": method, "params": parameters}
+        await self._connection.send(json.dumps(line if session is None else line | {"sessionId": session}))
+        return await answer
+
+    async def read(self) -> None:
+        """Takes what the browser says until it ends; then whoever waits for an answer gets a PageError."""
+        with suppress(ConnectionClosed):
+            async for line in self._connection:
+                self._take(json.loads(line))
+        for answer in self._answers.values():
+            answer.set_exception(PageError("the browser has ended"))
+
+    def _take(self, line: dict[str, Any]) -> None:
+        if "id" not in line:
+            if page := self._pages.get(line.get("sessionId", "")):
+                page.see(line["method"], line["params"])
+        elif "error" in line:
+            self._answers.pop(line["id"]).set_exception(PageError(line["error"]["message"]))
+        else:
+            self._answers.pop(line["id"]).set_result(line["result"])
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    """A browser with a fresh profile; ended with its pages, and its profile removed."""
+    binary = program("chromium")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        process = await asyncio.create_subprocess_exec(
+            binary, *_FLAGS, f"--user-data-dir={profile}", stderr=PIPE, start_new_session=True
+        )
+        try:
+            address = await asyncio.wait_for(_address(process), _START_TIMEOUT)
+            ended = asyncio.create_task(process.communicate())
+            # Through no proxy, and with states of any size.
+            async with connect(address, proxy=None, max_size=None) as connection:
+                browser = Browser(connection)
+                reader = asyncio.create_task(browser.read())
+                try:
+                    yield browser
+                finally:
+                    with suppress(PageError, ConnectionClosed):
+                        await browser.command("Browser.close")
+                    await reader
+            await asyncio.wait_for(ended, _STOP_TIMEOUT)
+        finally:
+            # The browser is many processes.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+
+
+async def _address(process: Process) -> str:
+    assert process.stderr is not None
+    lines = []
+    async for line in process.stderr:
+        lines.append(line.decode(errors="replace"))
+        if found := re.search(r"DevTools listening on (ws://\S+)", lines[-1]):
+            return found[1]
+    raise AssertionError(f"Chromium did not start:\n{''.join(lines)}")
+
+
+def _first_line(thrown: dict[str, Any]) -> str:
+    described: str = thrown.get("exception", {}).get("description") or thrown["text"]
+    return described.partition("\n")[0]
