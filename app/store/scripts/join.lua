@@ -13,7 +13,8 @@ if call.generation then
   if tonumber(field('generation')) ~= call.generation then
     return reply('unauthorized')
   end
-  participant = field('tokenholder')
+  -- Who is in already becomes the host as the participant that they are.
+  participant = field('tokenholder') or redis.call('HGET', connections, 'c:' .. call.connection)
 end
 participant = participant or call.newcomer
 if field('k:' .. participant) == 'banned' then
@@ -61,6 +62,7 @@ else
 end
 if other and not attached then
   if drop_connection(call.connection) then
+    disconnect(other, nil, call.recovery)
     remove_participant(other)
   end
 end
@@ -69,6 +71,9 @@ if not attached then
   redis.call('HINCRBY', connections, 'n:' .. participant, 1)
 end
 redis.call('HSET', connections, 'r:' .. call.recovery, participant .. ' ' .. call.connection)
+if call.policy == 'newest' and redis.call('HGET', connections, 'n:' .. participant) ~= '1' then
+  disconnect(participant, call.connection, call.recovery)
+end
 if redis.call('HDEL', session, 'd:' .. participant) == 1 then
   changed = true
 end

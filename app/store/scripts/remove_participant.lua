@@ -7,9 +7,15 @@ return change(function()
   if not field('p:' .. target) then
     return {'participant-not-found'}
   end
-  if call.reason ~= 'left' and target == field('host') then
-    return {'forbidden', 'The host cannot be kicked'}
+  local reason = call.reason
+  if reason ~= 'left' and target == field('host') then
+    -- Whoever shows the host token leaves by the request by which the others are kicked.
+    if not call.generation or target ~= caller or reason ~= 'kicked' then
+      return {'forbidden', 'The host cannot be kicked'}
+    end
+    reason = 'left'
   end
-  remove_participant(target, call.reason)
+  disconnect(target)
+  remove_participant(target, reason)
   return {'ok', commit(true)}
 end)
