@@ -1,0 +1,50 @@
+"""Three replicas that share a Redis, with a network between them and around them that can be broken anywhere."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from tests.harness.people import Api
+from tests.harness.proxy import FaultProxy
+from tests.harness.redis import RedisServer
+from tests.harness.service import Replica
+
+__all__ = ["World", "world"]
+
+
+@dataclass
+class World:
+    """`links` are between each replica and Redis; clients come in by `entrances`, each of which prefers one replica."""
+
+    redis: RedisServer
+    links: list[FaultProxy]
+    replicas: list[Replica]
+    entrances: list[FaultProxy]
+    api: Api
+
+    @property
+    def urls(self) -> list[str]:
+        return [f"http://127.0.0.1:{entrance.port}" for entrance in self.entrances]
+
+
+@asynccontextmanager
+async def world(count: int = 3, **settings: Any) -> AsyncIterator[World]:
+    """`count` replicas with `settings` on a Redis that has on disk what it acknowledges."""
+    async with AsyncExitStack() as stack:
+        redis = await stack.enter_async_context(RedisServer(aof=True))
+        links = [await stack.enter_async_context(FaultProxy(redis.port)) for _ in range(count)]
+        replicas = [Replica(f"redis://127.0.0.1:{link.port}", **settings) for link in links]
+        for replica in replicas:
+            stack.callback(replica.close)
+        await asyncio.gather(*(asyncio.to_thread(replica.start) for replica in replicas))
+        ports = [replica.port for replica in replicas]
+        entrances = [
+            await stack.enter_async_context(FaultProxy(*ports[first:], *ports[:first])) for first in range(count)
+        ]
+        api = Api(replicas)
+        stack.push_async_callback(api.close)
+        yield World(redis, links, replicas, entrances, api)
