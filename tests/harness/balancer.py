@@ -14,10 +14,10 @@ __all__ = ["Balancer", "balancer"]
 
 
 class Balancer:
-    """Hands each connection to the next port; ports that refuse are passed over."""
+    """Hands each connection to the next of `ports`; those that refuse are passed over."""
 
     def __init__(self, ports: Sequence[int]) -> None:
-        self._ports = ports
+        self.ports = ports
         self._turns = itertools.count()
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
@@ -33,6 +33,8 @@ class Balancer:
     async def stop(self) -> None:
         assert self._server is not None
         self._server.close()
+        # Connections that are being accepted find nobody.
+        self.ports = []
         for connection in self._connections:
             connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
@@ -53,8 +55,9 @@ class Balancer:
             self._connections.discard(task)
 
     async def _next(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
-        for _ in self._ports:
-            port = self._ports[next(self._turns) % len(self._ports)]
+        ports = self.ports
+        for _ in ports:
+            port = ports[next(self._turns) % len(ports)]
             with contextlib.suppress(OSError):
                 return await asyncio.open_connection(LOOPBACK, port)
         return None

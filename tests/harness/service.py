@@ -101,6 +101,11 @@ class Replica:
         assert self._process is not None
         self._process.terminate()
 
+    def wait(self) -> int:
+        """The exit code, as soon as the process has ended by itself."""
+        assert self._process is not None
+        return self._process.wait(_STOP_TIMEOUT)
+
     def kill(self) -> None:
         assert self._process is not None
         self._process.kill()

@@ -83,6 +83,10 @@ class Socket:
         """Waits for the end of the connection."""
         await asyncio.wait_for(self._connection.wait_closed(), timeout)
 
+    async def read_by_server(self) -> None:
+        """Waits until the server has read all that was sent so far."""
+        await (await self._connection.ping())
+
     async def drop(self) -> None:
         """Loses the connection without a goodbye."""
         self._connection.transport.abort()
