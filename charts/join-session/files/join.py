@@ -1,0 +1,115 @@
+"""Joins over HTTP, polls, upgrades, and hears what another client does. Run by `helm test` with the service's own image.
+
+    python join.py http://join-session
+"""
+
+import json
+import os
+import sys
+import time
+from http.cookiejar import CookieJar
+from pathlib import Path
+from urllib.request import HTTPCookieProcessor, Request, build_opener
+
+from websockets.sync.client import connect
+
+TIMEOUT = 10
+
+
+class Polling:
+    """A client that polls, with its cookies, as a browser begins."""
+
+    def __init__(self, address):
+        self.address = address
+        self.url = f"{address}/socket.io/?EIO=4&transport=polling"
+        self.opener = build_opener(HTTPCookieProcessor(CookieJar()))
+        self.sid = json.loads(self.get()[1:])["sid"]
+        self.url += f"&sid={self.sid}"
+
+    def get(self):
+        with self.opener.open(self.url, timeout=TIMEOUT) as answer:
+            return answer.read().decode()
+
+    def post(self, packet):
+        with self.opener.open(Request(self.url, packet.encode(), method="POST"), timeout=TIMEOUT) as answer:
+            expect(answer.read(), b"ok")
+
+    def cookies(self):
+        request = Request(self.url)
+        (jar,) = [handler.cookiejar for handler in self.opener.handlers if isinstance(handler, HTTPCookieProcessor)]
+        jar.add_cookie_header(request)
+        return {"Cookie": request.get_header("Cookie")} if request.has_header("Cookie") else {}
+
+
+def main(address):
+    code = create(address)
+    answer = call(f"{address}/api/session/join", {"sessionID": code})
+    expect(answer["message"], "Session found. You can now connect via WebSocket.")
+    say(f"joined over HTTP at {address}")
+
+    client = Polling(address)
+    client.post("40")
+    expect(client.get()[:3], "40{")
+    say("connected by polling")
+
+    upgrade = socket_url(address) + f"&sid={client.sid}"
+    with connect(upgrade, additional_headers=client.cookies(), open_timeout=TIMEOUT) as first:
+        first.send("2probe")
+        expect(first.recv(TIMEOUT), "3probe")
+        first.send("5")
+        say("upgraded to WebSocket")
+        join(first, code)
+        with connect(socket_url(address), open_timeout=TIMEOUT) as second:
+            expect(second.recv(TIMEOUT)[:1], "0")
+            second.send("40")
+            expect(second.recv(TIMEOUT)[:3], "40{")
+            join(second, code)
+            wait(first, "session-update", lambda data: len(data["participants"]) == 2)
+    say("heard the other client join")
+
+
+def create(address):
+    key = os.environ.get("CREATE_KEY_FILE")
+    headers = {"Authorization": f"Bearer {Path(key).read_text().strip()}"} if key else {}
+    return call(f"{address}/api/session/create", {"ttlSeconds": 120}, headers)["sessionID"]
+
+
+def join(socket, code):
+    socket.send("42" + json.dumps(["join-session", code]))
+    wait(socket, "joined-session", lambda data: data["sessionID"] == code)
+
+
+def wait(socket, name, holds):
+    deadline = time.monotonic() + TIMEOUT
+    while (left := deadline - time.monotonic()) > 0:
+        packet = socket.recv(left)
+        if packet == "2":
+            socket.send("3")
+        elif packet.startswith("42"):
+            event, *arguments = json.loads(packet[2:])
+            if event == name and holds(arguments[0]):
+                return
+    raise TimeoutError(f"no such {name} within {TIMEOUT} s")
+
+
+def call(url, body, headers=None):
+    request = Request(url, json.dumps(body).encode(), {"Content-Type": "application/json", **(headers or {})})
+    with build_opener().open(request, timeout=TIMEOUT) as answer:
+        return json.load(answer)
+
+
+def socket_url(address):
+    return "ws" + address.removeprefix("http") + "/socket.io/?EIO=4&transport=websocket"
+
+
+def expect(seen, wanted):
+    if seen != wanted:
+        raise AssertionError(f"{seen!r} instead of {wanted!r}")
+
+
+def say(text):
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

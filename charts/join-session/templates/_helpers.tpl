@@ -1,0 +1,169 @@
+{{- define "join-session.fullname" -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
+{{- else if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "join-session.selectorLabels" -}}
+app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "join-session.labels" -}}
+{{ include "join-session.selectorLabels" . }}
+{{ include "join-session.sharedLabels" . }}
+{{- end -}}
+
+{{/* Labels of everything; the test pod has them without those that the Services select. */}}
+{{- define "join-session.sharedLabels" -}}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: join-session
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "join-session.metadata" -}}
+namespace: {{ .Release.Namespace }}
+labels:
+  {{- include "join-session.labels" . | nindent 2 }}
+{{- end -}}
+
+{{/* Annotations of an object: .own before the common ones. */}}
+{{- define "join-session.annotations" -}}
+{{- with merge (dict) (default dict .own) .root.Values.commonAnnotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+{{- end }}
+{{- end -}}
+
+{{- define "join-session.image" -}}
+{{- $registry := default .Values.image.registry .Values.global.imageRegistry -}}
+{{- with $registry }}{{ . }}/{{ end }}{{ .Values.image.repository }}
+{{- if .Values.image.digest }}@{{ .Values.image.digest }}{{ else }}:{{ default .Chart.AppVersion .Values.image.tag }}{{ end }}
+{{- end -}}
+
+{{- define "join-session.pullSecrets" -}}
+{{- with .Values.global.imagePullSecrets -}}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "join-session.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "join-session.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The least number of replicas there will be. */}}
+{{- define "join-session.replicas" -}}
+{{- if .Values.autoscaling.enabled -}}
+{{- .Values.autoscaling.minReplicas -}}
+{{- else if .Values.keda.enabled -}}
+{{- .Values.keda.minReplicas -}}
+{{- else -}}
+{{- .Values.replicaCount -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "join-session.sticky" -}}
+{{- and .Values.ingress.enabled .Values.ingress.stickiness.enabled (not .Values.websocketOnly) (ne .Values.ingress.controller "none") | ternary "true" "" -}}
+{{- end -}}
+
+{{/* The files of secrets: name of the setting, Secret and key, as a list. */}}
+{{- define "join-session.secretFiles" -}}
+{{- $files := list -}}
+{{- $own := include "join-session.fullname" . -}}
+{{- if and .Values.redis.enabled .Values.redis.auth.enabled -}}
+{{- $files = append $files (dict "setting" "redis-url" "secret" (include "redis.secretName" .Subcharts.redis) "key" "redis-url") -}}
+{{- else if and (not .Values.redis.enabled) .Values.externalRedis.existingSecret -}}
+{{- $files = append $files (dict "setting" "redis-url" "secret" .Values.externalRedis.existingSecret "key" .Values.externalRedis.existingSecretKey) -}}
+{{- else -}}
+{{- $files = append $files (dict "setting" "redis-url" "secret" $own "key" "redis-url") -}}
+{{- end -}}
+{{- range $name := list "secret" "createKey" "operatorToken" -}}
+{{- $setting := kebabcase $name -}}
+{{- if and $.Values.secrets.existingSecret (get $.Values.secrets.existingSecretKeys $name) -}}
+{{- $files = append $files (dict "setting" $setting "secret" $.Values.secrets.existingSecret "key" (get $.Values.secrets.existingSecretKeys $name)) -}}
+{{- else if and (not $.Values.secrets.existingSecret) (get $.Values.secrets $name) -}}
+{{- $files = append $files (dict "setting" $setting "secret" $own "key" $setting) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $files -}}
+{{- end -}}
+
+{{/* What one would only find out at run time, or never. */}}
+{{- define "join-session.check" -}}
+{{- $external := or .Values.externalRedis.url .Values.externalRedis.existingSecret -}}
+{{- if and .Values.redis.enabled $external -}}
+{{- fail "redis.enabled and externalRedis are both set: the sessions can be in one Redis only. Set redis.enabled=false for the external one" -}}
+{{- end -}}
+{{- if not (or .Values.redis.enabled $external) -}}
+{{- fail "no Redis: set redis.enabled=true, externalRedis.url or externalRedis.existingSecret" -}}
+{{- end -}}
+{{- if and .Values.externalRedis.url .Values.externalRedis.existingSecret -}}
+{{- fail "externalRedis.url and externalRedis.existingSecret are both set: give one" -}}
+{{- end -}}
+{{- $needed := add .Values.drain.preStopSleepSeconds .Values.drain.seconds 10 | int -}}
+{{- if lt (.Values.terminationGracePeriodSeconds | int) $needed -}}
+{{- fail (printf "terminationGracePeriodSeconds is %d, but drain.preStopSleepSeconds, drain.seconds and 10 seconds to close make %d: clients would be cut off" (.Values.terminationGracePeriodSeconds | int) $needed) -}}
+{{- end -}}
+{{- if and .Values.autoscaling.enabled .Values.keda.enabled -}}
+{{- fail "autoscaling.enabled and keda.enabled are both set: two would scale against each other" -}}
+{{- end -}}
+{{- range $name := list "autoscaling" "keda" -}}
+{{- $scaling := get $.Values $name -}}
+{{- if and $scaling.enabled (gt ($scaling.minReplicas | int) ($scaling.maxReplicas | int)) -}}
+{{- fail (printf "%s.minReplicas is more than %s.maxReplicas" $name $name) -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.keda.enabled (not .Values.keda.prometheusAddress) (not .Values.keda.triggers) -}}
+{{- fail "keda.enabled without anything to scale on: set keda.prometheusAddress or keda.triggers" -}}
+{{- end -}}
+{{- if and .Values.serviceMonitor.enabled .Values.podMonitor.enabled -}}
+{{- fail "serviceMonitor.enabled and podMonitor.enabled are both set: everything would be counted twice" -}}
+{{- end -}}
+{{- if and (not (kindIs "invalid" .Values.podDisruptionBudget.minAvailable)) (not (kindIs "invalid" .Values.podDisruptionBudget.maxUnavailable)) -}}
+{{- fail "podDisruptionBudget.minAvailable and podDisruptionBudget.maxUnavailable are both set: set the other one to null" -}}
+{{- end -}}
+{{- with .Values.podDisruptionBudget.minAvailable -}}
+{{- if and (not (kindIs "string" .)) (ge (int .) (include "join-session.replicas" $ | int)) -}}
+{{- fail (printf "podDisruptionBudget.minAvailable is %d of %s replicas: no node could be drained" (int .) (include "join-session.replicas" $)) -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.ingress.enabled (le (.Values.ingress.timeoutSeconds | float64) (addf (.Values.config.pingInterval | default 25) (.Values.config.pingTimeout | default 20))) -}}
+{{- fail "ingress.timeoutSeconds is not more than config.pingInterval and config.pingTimeout together: the ingress would cut healthy connections" -}}
+{{- end -}}
+{{- if include "join-session.sticky" . -}}
+{{- $sticky := .Values.ingress.stickiness -}}
+{{- if and (eq $sticky.sameSite "none") (not $sticky.secure) -}}
+{{- fail "ingress.stickiness.sameSite=none without ingress.stickiness.secure=true: browsers drop such a cookie" -}}
+{{- end -}}
+{{- $annotations := merge (dict) .Values.ingress.annotations .Values.service.annotations -}}
+{{- range $name := list "traefik.ingress.kubernetes.io/service.nativelb" "nginx.ingress.kubernetes.io/service-upstream" "haproxy-ingress.github.io/service-upstream" -}}
+{{- if eq (get $annotations $name | toString) "true" -}}
+{{- fail (printf "the annotation %s=true lets kube-proxy choose the replica, so that there is no stickiness: remove it, or set ingress.stickiness.enabled=false" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- range $name, $value := merge (dict) (include "join-session.stickyAnnotations" . | fromJson).ingress (include "join-session.stickyAnnotations" . | fromJson).service -}}
+{{- if hasKey $annotations $name -}}
+{{- fail (printf "the annotation %s is set by ingress.controller=%s: remove it, or set ingress.controller=none to write all of them" $name $.Values.ingress.controller) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.secrets.existingSecret (or .Values.secrets.secret .Values.secrets.createKey .Values.secrets.operatorToken) -}}
+{{- fail "secrets.existingSecret and a value under secrets are both set: the value would be ignored" -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,79 @@
+{{- define "redis.fullname" -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
+{{- else if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "redis.selectorLabels" -}}
+app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "redis.labels" -}}
+{{ include "redis.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/component: store
+app.kubernetes.io/part-of: join-session
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "redis.metadata" -}}
+namespace: {{ .Release.Namespace }}
+labels:
+  {{- include "redis.labels" . | nindent 2 }}
+{{- end -}}
+
+{{/* Annotations of an object: .own before the common ones. */}}
+{{- define "redis.annotations" -}}
+{{- with merge (dict) (default dict .own) .root.Values.commonAnnotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+{{- end }}
+{{- end -}}
+
+{{- define "redis.image" -}}
+{{- $registry := default .Values.image.registry .Values.global.imageRegistry -}}
+{{- with $registry }}{{ . }}/{{ end }}{{ .Values.image.repository }}
+{{- if .Values.image.digest }}@{{ .Values.image.digest }}{{ else }}:{{ .Values.image.tag }}{{ end }}
+{{- end -}}
+
+{{- define "redis.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "redis.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The Secret with the keys redis-password and redis-url. */}}
+{{- define "redis.secretName" -}}
+{{- default (include "redis.fullname" .) .Values.auth.existingSecret -}}
+{{- end -}}
+
+{{/* The label by which the network policy knows clients. */}}
+{{- define "redis.clientLabel" -}}
+{{- include "redis.fullname" . }}-client
+{{- end -}}
+
+{{/* 60 % of the memory limit in MiB, unless said otherwise. */}}
+{{- define "redis.maxmemory" -}}
+{{- $limit := dig "limits" "memory" "" .Values.resources | toString -}}
+{{- if .Values.maxmemory -}}
+{{- .Values.maxmemory -}}
+{{- else if regexMatch "^[0-9]+Mi$" $limit -}}
+{{- div (mul (trimSuffix "Mi" $limit | int64) 60) 100 }}mb
+{{- else if regexMatch "^[0-9]+Gi$" $limit -}}
+{{- div (mul (trimSuffix "Gi" $limit | int64) 61440) 100 }}mb
+{{- else -}}
+{{- fail "redis: maxmemory cannot be derived: set redis.maxmemory, or redis.resources.limits.memory in Mi or Gi" -}}
+{{- end -}}
+{{- end -}}

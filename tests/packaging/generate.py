@@ -1,0 +1,98 @@
+"""What is made of something else: parameter tables and the schema of settings in the charts, plain manifests.
+
+`python -m tests.packaging.generate` writes them; a test compares.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from app.settings import SECRETS, Settings
+from tests.packaging.tools import ROOT, helm, readme_generator, run
+
+__all__ = ["copy_charts", "generated"]
+
+CHARTS: Final = ROOT / "charts"
+BASE: Final = ROOT / "k8s" / "base"
+
+# What the chart sets itself.
+_OWN: Final = {
+    "host", "port", "internal_host", "internal_port", "replica_address", "affinity_cookie", "drain_timeout",
+    *SECRETS, *(f"{name}_file" for name in SECRETS),
+}  # fmt: skip
+_KEPT: Final = ("type", "enum", "minimum", "maximum", "exclusiveMinimum", "minLength")
+
+
+def generated() -> dict[Path, str]:
+    """The content of every generated file."""
+    with tempfile.TemporaryDirectory() as folder:
+        charts = copy_charts(Path(folder))
+        schema = _schema()
+        (charts / "join-session" / "values.schema.json").write_text(schema)
+        return {
+            CHARTS / "join-session" / "values.schema.json": schema,
+            **{CHARTS / name / "README.md": _readme(charts / name) for name in ("join-session", "redis")},
+            BASE / "join-session.yaml": _manifests(charts / "join-session"),
+        }
+
+
+def copy_charts(folder: Path, program: Path | None = None) -> Path:
+    """Copies the charts and puts the subchart into its place there; returns the folder that holds them."""
+    charts = folder / "charts"
+    shutil.copytree(CHARTS, charts, ignore=shutil.ignore_patterns("*.tgz"))
+    run(program or helm(), "dependency", "build", charts / "join-session")
+    return charts
+
+
+def _schema() -> str:
+    path = CHARTS / "join-session" / "values.schema.json"
+    schema = json.loads(path.read_text())
+    fields = Settings.model_json_schema()["properties"]
+    schema["properties"]["config"]["properties"] = {
+        _camel_case(name): _property(field) for name, field in fields.items() if name not in _OWN
+    }
+    return json.dumps(schema, indent=2) + "\n"
+
+
+def _camel_case(name: str) -> str:
+    return re.sub("_(.)", lambda match: match[1].upper(), name)
+
+
+def _property(field: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a setting what Helm can check; the service checks the rest when it starts."""
+    kind = next((kind for kind in field.get("anyOf", ()) if kind.get("type") != "null"), field)
+    described = {"description": field["description"]}
+    if kind["type"] == "array":
+        return {"type": "array", "items": {"type": "string", "minLength": 1}, **described}
+    if kind["type"] == "object":
+        return {"type": "object", "additionalProperties": {"type": "string"}, **described}
+    return {key: kind[key] for key in _KEPT if key in kind} | described
+
+
+def _readme(chart: Path) -> str:
+    readme_generator("--values", chart / "values.yaml", "--readme", chart / "README.md")
+    return (chart / "README.md").read_text()
+
+
+def _manifests(chart: Path) -> str:
+    """The chart's objects as a kustomize base, without what only means something to Helm."""
+    values = BASE / "values.yaml"
+    text = run(helm(), "template", "join-session", chart, "--namespace", "join-session", "--skip-tests", "-f", values)
+    text = re.sub(r"^ *(helm\.sh/chart|app\.kubernetes\.io/managed-by): .*\n", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^---\n# Source: [^\n]*\n", "---\n", text, flags=re.MULTILINE)
+    return "# Made of charts/join-session by `python -m tests.packaging.generate`.\n" + text
+
+
+def main() -> None:
+    for path, text in generated().items():
+        path.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""Values that the charts refuse, by their schemas or their templates, with a sentence that names the key."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.packaging.conftest import Charts
+
+pytestmark = pytest.mark.timeout(300)
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"replicas": 3}, "replicas"),
+    ({"replicaCount": "three"}, "replicaCount"),
+    ({"replicaCount": -1}, "replicaCount"),
+    ({"image": {"digest": "sha256:12"}}, "digest"),
+    ({"image": {"tag": "a b"}}, "tag"),
+    ({"image": {"pullPolicy": "Sometimes"}}, "pullPolicy"),
+    ({"config": {"capasity": 5}}, "capasity"),
+    ({"config": {"capacity": 0}}, "capacity"),
+    ({"config": {"capacity": "many"}}, "capacity"),
+    ({"config": {"logLevel": 7}}, "logLevel"),
+    ({"config": {"secondConnection": "maybe"}}, "secondConnection"),
+    ({"config": {"trustedProxies": "10.0.0.0/8"}}, "trustedProxies"),
+    ({"externalRedis": {"url": "http://redis"}}, "externalRedis"),
+    ({"service": {"type": "ExternalName"}}, "service"),
+    ({"service": {"port": 70000}}, "port"),
+    ({"ingress": {"controller": "apache"}}, "controller"),
+    ({"ingress": {"hosts": ["Movies.Example"]}}, "hosts"),
+    ({"ingress": {"paths": [{"path": "api", "pathType": "Prefix"}]}}, "paths"),
+    ({"ingress": {"paths": [{"path": "/"}]}}, "pathType"),
+    ({"ingress": {"stickiness": {"sameSite": "Lax"}}}, "sameSite"),
+    ({"ingress": {"stickiness": {"cookieName": "a=b"}}}, "cookieName"),
+    ({"httpRoute": {"enabled": True}}, "parentRefs"),
+    ({"autoscaling": {"minReplicas": 0}}, "minReplicas"),
+    ({"drain": {"seconds": -1}}, "seconds"),
+    ({"podDisruptionBudget": {"maxUnavailable": "half"}}, "maxUnavailable"),
+    ({"podDisruptionBudget": {"unhealthyPodEvictionPolicy": "Never"}}, "unhealthyPodEvictionPolicy"),
+    ({"resources": {"limits": {"memory": "plenty"}}}, "memory"),
+    ({"probes": {"liveness": {"httpGet": {}}}}, "httpGet"),
+    ({"serviceMonitor": {"interval": "often"}}, "interval"),
+    ({"otel": {"endpoint": "collector:4318"}}, "endpoint"),
+    ({"redis": {"appendfsync": "sometimes"}}, "appendfsync"),
+    ({"redis": {"replicas": 3}}, "replicas"),
+    ({"redis": {"persistence": {"whenDeleted": "Maybe"}}}, "whenDeleted"),
+    # What no schema can say, the templates refuse.
+    ({"redis": {"enabled": False}}, "externalRedis.url"),
+    ({"externalRedis": {"url": "redis://elsewhere"}}, "redis.enabled=false"),
+    ({"redis": {"enabled": False}, "externalRedis": {"url": "redis://a", "existingSecret": "b"}}, "externalRedis.url"),
+    ({"terminationGracePeriodSeconds": 39}, "terminationGracePeriodSeconds"),
+    ({"drain": {"seconds": 50}}, "drain.seconds"),
+    ({"autoscaling": {"enabled": True}, "keda": {"enabled": True}}, "keda.enabled"),
+    ({"autoscaling": {"enabled": True, "minReplicas": 11}}, "autoscaling.minReplicas"),
+    ({"keda": {"enabled": True}}, "keda.prometheusAddress"),
+    ({"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}}, "podMonitor.enabled"),
+    ({"podDisruptionBudget": {"minAvailable": 1}}, "podDisruptionBudget.maxUnavailable"),
+    ({"podDisruptionBudget": {"minAvailable": 2, "maxUnavailable": None}}, "podDisruptionBudget.minAvailable"),
+    ({"ingress": {"enabled": True, "timeoutSeconds": 45}}, "ingress.timeoutSeconds"),
+    ({"ingress": {"enabled": True, "timeoutSeconds": 60}, "config": {"pingInterval": 40}}, "config.pingInterval"),
+    ({"secrets": {"existingSecret": "a", "secret": "b"}}, "secrets.existingSecret"),
+    ({"redis": {"resources": {"limits": {"memory": "1e9"}}}}, "memory"),
+    ({"redis": {"resources": {"limits": {"memory": "1G"}}}}, "redis.maxmemory"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("values", "key"), WRONG, ids=[json.dumps(values) for values, _ in WRONG])
+def test_wrong_values_are_refused_with_the_name_of_the_key(charts: Charts, values: dict[str, Any], key: str) -> None:
+    with pytest.raises(AssertionError) as refusal:
+        charts.render("wrong", values)
+    assert key in str(refusal.value)
+
+
+SILENTLY_NOT_STICKY: list[tuple[dict[str, Any], str]] = [
+    ({"ingress": {"stickiness": {"sameSite": "none"}}}, "ingress.stickiness.secure"),
+    ({"service": {"annotations": {"traefik.ingress.kubernetes.io/service.nativelb": "true"}}}, "nativelb"),
+    ({"service": {"annotations": {"traefik.ingress.kubernetes.io/service.sticky.cookie": "false"}}}, "sticky.cookie"),
+    (
+        {"ingress": {"controller": "nginx", "annotations": {"nginx.ingress.kubernetes.io/service-upstream": "true"}}},
+        "service-upstream",
+    ),
+    (
+        {"ingress": {"controller": "nginx", "annotations": {"nginx.ingress.kubernetes.io/affinity": "ip"}}},
+        "ingress.controller=none",
+    ),
+    (
+        {
+            "ingress": {
+                "controller": "haproxy-ingress",
+                "annotations": {"haproxy-ingress.github.io/service-upstream": "true"},
+            }
+        },
+        "service-upstream",
+    ),
+]
+
+
+@pytest.mark.parametrize(("values", "said"), SILENTLY_NOT_STICKY)
+def test_what_would_silently_switch_stickiness_off_is_refused(
+    charts: Charts, values: dict[str, Any], said: str
+) -> None:
+    ingress = {"enabled": True, **values.get("ingress", {})}
+    with pytest.raises(AssertionError) as refusal:
+        charts.render("not-sticky", {**values, "ingress": ingress})
+    assert said in str(refusal.value)
