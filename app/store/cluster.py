@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import binascii
 import contextvars
 import functools
 from collections.abc import Iterable
 from typing import Any, Final
+
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from app.store.errors import Redirected, StoreUnavailable
 from app.store.link import Link, Pushed, open_link
 from app.store.topology import SHARE_OF_TIMEOUT, Node, ask, end
 from app.store.url import Address, RedisURL
 
-SLOTS: Final = 16384
 _CLUSTER_SLOTS: Final = ("CLUSTER", "SLOTS")
-
-
-def slot_of(key: bytes) -> int:
-    """The slot of a key or channel: of its hash tag if it has one (Redis Cluster specification, "Hash tags")."""
-    start = key.find(b"{")
-    if start >= 0:
-        end = key.find(b"}", start + 1)
-        if end > start + 1:
-            key = key[start + 1 : end]
-    return binascii.crc_hqx(key, 0) % SLOTS
 
 
 class Cluster:
@@ -36,13 +26,13 @@ class Cluster:
         self._login = url.login
         self._timeout = timeout
         self._batching = batching
-        self._owners: list[Address | None] = [None] * SLOTS
+        self._owners: list[Address | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
         self._nodes: dict[Address, Node] = {}
         self._former: list[Node] = []
         self._refreshing: asyncio.Task[None] | None = None
 
     def ready(self, key: bytes) -> Link | None:
-        owner = self._owners[slot_of(key)]
+        owner = self._owners[key_slot(key)]
         return self._nodes[owner].ready if owner in self._nodes else None
 
     async def link(self, key: bytes, redirect: Redirected | None = None) -> Link:
@@ -62,7 +52,7 @@ class Cluster:
             self._refresh_soon()
 
     async def home(self, channel: bytes, *, fresh: bool) -> Address:
-        slot = slot_of(channel)
+        slot = key_slot(channel)
         if fresh or self._owners[slot] is None:
             refreshing = self._refresh_soon()
             await asyncio.wait((refreshing,))
@@ -133,7 +123,7 @@ class Cluster:
 
 
 def _parse_slots(reply: Any, asked: Address) -> list[Address | None]:
-    owners: list[Address | None] = [None] * SLOTS
+    owners: list[Address | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
     try:
         for first, last, (host, port, *_), *_ in reply:
             # A node that does not know its own name leaves it out.

@@ -7,7 +7,8 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Final, Self
 
-from app.store.cluster import SLOTS, slot_of
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
+
 from app.store.errors import StoreUnavailable
 from tests.harness.redis import LOOPBACK, RedisServer, free_port, until
 
@@ -50,7 +51,7 @@ class ClusterSet:
 
     async def owner(self, key: str) -> ClusterNode:
         """The node that serves the slot of a key, as the others see it."""
-        slot = slot_of(key.encode())
+        slot = key_slot(key.encode())
         for first, last, (_, port, *_), *_ in await self._ask_anyone("CLUSTER", "SLOTS"):
             if first <= slot <= last:
                 return next(node for node in self.nodes if node.port == port)
@@ -58,7 +59,7 @@ class ClusterSet:
 
     async def move_slot(self, key: str) -> ClusterNode:
         """Move the slot of a key, with all its keys, to another primary, and return that one."""
-        slot = slot_of(key.encode())
+        slot = key_slot(key.encode())
         source = await self.owner(key)
         primaries = [node for node in self.nodes if node is not source and await self._is_primary(node)]
         target = primaries[0]
@@ -93,7 +94,7 @@ class ClusterSet:
     async def _start(self) -> None:
         await asyncio.gather(*map(self._stack.enter_async_context, self.nodes))
         primaries, replicas = self.nodes[:PRIMARIES], self.nodes[PRIMARIES:]
-        bounds = [SLOTS * index // PRIMARIES for index in range(PRIMARIES + 1)]
+        bounds = [REDIS_CLUSTER_HASH_SLOTS * index // PRIMARIES for index in range(PRIMARIES + 1)]
         for index, primary in enumerate(primaries):
             await primary.call("CLUSTER", "SET-CONFIG-EPOCH", index + 1)
             await primary.call("CLUSTER", "ADDSLOTSRANGE", bounds[index], bounds[index + 1] - 1)

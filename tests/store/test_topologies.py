@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from redis.crc import key_slot
 
-from app.store.cluster import slot_of
 from app.store.connection import Connection, Script
 from app.store.errors import CommandFailed, StoreUnavailable
 from tests.harness.cluster import ClusterSet
@@ -101,14 +101,6 @@ async def cluster() -> AsyncIterator[ClusterSet]:
         yield cluster
 
 
-def test_slots_are_those_of_the_cluster_specification() -> None:
-    assert slot_of(b"123456789") == 0x31C3
-    assert slot_of(b"foo{hash_tag}") == slot_of(b"{hash_tag}bar") == slot_of(b"hash_tag")
-    assert slot_of(b"foo{}{bar}") == 8363
-    assert slot_of(b"foo{{bar}}zap") == slot_of(b"{bar")
-    assert slot_of(b"foo{bar}{zap}") == slot_of(b"bar")
-
-
 @pytest.mark.parametrize("batching", [True, False])
 async def test_a_cluster_takes_each_command_on_the_node_of_its_key(cluster: ClusterSet, batching: bool) -> None:
     connection = Connection.connect(cluster.url(), timeout=TIMEOUT, batching=batching)
@@ -148,7 +140,7 @@ async def test_a_slot_half_moved_is_served_where_the_key_is() -> None:
         await connection.execute("SET", "{moving}here", "x")
         source = await cluster.owner("{moving}")
         target = next(node for node in cluster.nodes[:3] if node is not source)
-        slot = slot_of(b"moving")
+        slot = key_slot(b"moving")
         await target.call("CLUSTER", "SETSLOT", slot, "IMPORTING", source.id)
         await source.call("CLUSTER", "SETSLOT", slot, "MIGRATING", target.id)
         assert await connection.execute("GET", "{moving}here") == b"x"
