@@ -66,6 +66,7 @@ class Room:
         self._stale = False
         self._newcomers: set[Member] = set()
         self._next_update = 0.0
+        self._pause = _FIRST_PAUSE
         self._woken = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
         self._reattaching: set[asyncio.Task[None]] = set()
@@ -127,25 +128,26 @@ class Room:
         self._woken.set()
         if self._running is None:
             self._running = self._loop.create_task(self._run())
-            self._running.add_done_callback(self._stopped)
-
-    def _stopped(self, task: asyncio.Task[None]) -> None:
-        self._running = None
-        if not task.cancelled() and (error := task.exception()):
-            _logger.error("a room stopped", exc_info=error)
 
     async def _run(self) -> None:
-        pause = _FIRST_PAUSE
-        while self.members and (self._stale or self._newcomers):
-            if not self._newcomers and await self._waited_for_interval():
-                continue
-            try:
-                await self._catch_up()
-                pause = _FIRST_PAUSE
-            except SessionError:
-                self._stale = True
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
+        try:
+            while self.members and (self._stale or self._newcomers):
+                if self._newcomers or not await self._waited_for_interval():
+                    await self._catch_up()
+        except Exception as error:
+            _logger.error("a room stopped", exc_info=error)
+        finally:
+            # In the same turn as the last look at what there is to do, so that nothing that comes later is missed.
+            self._running = None
+
+    async def _catch_up(self) -> None:
+        try:
+            await self._read()
+            self._pause = _FIRST_PAUSE
+        except SessionError:
+            self._stale = True
+            await asyncio.sleep(self._pause)
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
 
     async def _waited_for_interval(self) -> bool:
         remaining = self._next_update - self._loop.time()
@@ -159,7 +161,7 @@ class Room:
             pass
         return True
 
-    async def _catch_up(self) -> None:
+    async def _read(self) -> None:
         newcomers = set(self._newcomers)
         everybody = self._loop.time() >= self._next_update
         if everybody:

@@ -1,0 +1,95 @@
+"""How members come to see the newest state, turn by turn of the event loop: what is rare in a running service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any
+
+from app.realtime.member import Member
+from app.realtime.room import Room
+from app.sessions.model import Head, Session
+from app.sessions.model import Member as Participant
+from app.sessions.service import Access
+from app.sessions.tokens import Credential
+
+
+def session_at(head: Head) -> Session:
+    return Session(
+        code="123456",
+        instance="i",
+        head=head,
+        created_at=0,
+        expires_at=1000,
+        deadline=2000,
+        title=None,
+        locked=False,
+        capacity=10,
+        host="p",
+        members={"p": Participant("p", 1, 0, "Guest 1", connected=True)},
+        movies={},
+        removed={},
+    )
+
+
+class Store:
+    """A session that stands at `head`."""
+
+    def __init__(self) -> None:
+        self.head = Head("e", 1)
+
+    async def read(self, code: str) -> Session | None:
+        return session_at(self.head)
+
+    async def fate(self, code: str, instance: str) -> str:
+        raise AssertionError("the session is there")
+
+    async def change(self, script: str, code: str, call: dict[str, Any]) -> list[Any]:
+        raise AssertionError("nothing was lost")
+
+
+class Outbox:
+    """Keeps the heads that were shown and calls `on_deliver`."""
+
+    def __init__(self, on_deliver: Callable[[], None]) -> None:
+        self.shown: list[str] = []
+        self.news = asyncio.Event()
+        self._on_deliver = on_deliver
+
+    def encode(self, event: str, *args: Any) -> Any:
+        return Encoded(args[-1])
+
+    def deliver(self, sids: Iterable[str], encoded: Any, *, latest: Hashable | None = None) -> None:
+        self.shown.append(encoded.head)
+        self.news.set()
+        self._on_deliver()
+
+
+class Encoded:
+    size = 100
+
+    def __init__(self, head: str) -> None:
+        self.head = head
+
+
+async def test_a_hint_in_the_turn_in_which_a_room_falls_idle_is_not_missed() -> None:
+    store = Store()
+    loop = asyncio.get_running_loop()
+
+    def commit() -> None:
+        if store.head.version == 1:
+            store.head = Head("e", 2)
+            loop.call_soon(room.hint, store.head)
+
+    async def reattach(member: Member, name: str | None) -> None:
+        raise AssertionError("nobody is lost")
+
+    outbox = Outbox(commit)
+    room = Room("123456", store, outbox, reattach=reattach, removed=lambda _: None, new_epoch=lambda: "f")
+    access = Access("123456", Credential("participant", "i", "p"))
+    room.admit(Member("s", access, stay=1, since=Head("e", 1), connection="c", recovery="r"))
+    async with asyncio.timeout(1):
+        while outbox.shown != ["e-1", "e-2"]:
+            outbox.news.clear()
+            await outbox.news.wait()
+    await room.close()
