@@ -42,12 +42,12 @@ async def read_payload(model: type[P], limit: int, **fields: Any) -> P:
 
 
 def bearer_token() -> str | None:
-    """The token of the ``Authorization`` header, None without one; a malformed one is a bad token."""
+    """The token of the ``Authorization`` header, None without one, "" for one of another kind."""
     header = request.headers.get("Authorization")
     if header is None:
         return None
     scheme, _, token = header.strip().partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else header
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def idempotency_key() -> str | None:

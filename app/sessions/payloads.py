@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -27,9 +28,18 @@ __all__ = [
 
 MAX_ID: Final = 64
 
+# A host, and nothing that could end the attribute or the style that a page puts the URL into.
+_HTTPS: Final = re.compile(r"https://[^\s/?#\"'<>\\`\x00-\x20]+([/?#][^\s\"'<>\\`\x00-\x20]*)?")
 
-def _text(longest: int) -> AfterValidator:
-    return AfterValidator(lambda text: clean_text(text, longest))
+
+def _text(longest: int, *, shortest: int = 0) -> AfterValidator:
+    def cleaned(text: str) -> str:
+        text = clean_text(text, longest)
+        if len(text) < shortest:
+            raise ValueError("must not be empty")
+        return text
+
+    return AfterValidator(cleaned)
 
 
 def _id(text: str) -> str:
@@ -40,7 +50,7 @@ def _id(text: str) -> str:
 
 
 def _https(url: str) -> str:
-    if not url.startswith("https://") or any(character <= " " or character in "\"'<>\\`" for character in url):
+    if not _HTTPS.fullmatch(url):
         raise ValueError("must be an https URL")
     return clean_text(url, 2048)
 
@@ -76,11 +86,11 @@ class MovieDetails(Payload):
     """A movie as its adder describes it. ``id`` is the client's own, unique in the session."""
 
     id: Id
-    title: Annotated[str, Field(min_length=1), _text(200)]
+    title: Annotated[str, _text(200, shortest=1)]
     year: Annotated[int, Field(ge=1850, le=2200)] | None = None
     poster_url: Annotated[str, Field(max_length=2048), AfterValidator(_https)] | None = None
     overview: Annotated[str, _text(1000)] | None = None
-    genres: Annotated[list[Annotated[str, Field(min_length=1), _text(40)]], Field(max_length=20)] | None = None
+    genres: Annotated[list[Annotated[str, _text(40, shortest=1)]], Field(max_length=20)] | None = None
 
 
 class CreateSession(Payload):
