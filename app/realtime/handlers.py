@@ -19,8 +19,8 @@ from app.sessions.payloads import (
     JoinOptions,
     KickParticipant,
     MovieReference,
+    Mutation,
     NoArguments,
-    Payload,
     TransferHost,
     UpdateSession,
     Vote,
@@ -56,6 +56,7 @@ class SocketHandlers:
         join_deadline: float | None,
     ) -> None:
         self._server = server
+        self._service = service
         self._rooms = rooms
         self._entry = entry
         self._clients = clients
@@ -63,7 +64,8 @@ class SocketHandlers:
         self._join_deadline = join_deadline
         self._peers: dict[str, Peer] = {}
         self._deadlines: dict[str, asyncio.TimerHandle] = {}
-        self._changes: dict[str, tuple[type[Payload], Callable[[Access, Any], Awaitable[Ack]]]] = {
+        self._tried: dict[str, tuple[str, Access]] = {}
+        self._changes: dict[str, tuple[type[Mutation], Callable[[Access, Any], Awaitable[Ack]]]] = {
             "add-movie": (AddMovies, service.add_movies),
             "remove-movie": (MovieReference, service.remove_movie),
             "vote": (Vote, service.vote),
@@ -99,6 +101,7 @@ class SocketHandlers:
     async def _disconnect(self, sid: str, reason: str) -> None:
         if deadline := self._deadlines.pop(sid, None):
             deadline.cancel()
+        self._tried.pop(sid, None)
         if peer := self._peers.pop(sid, None):
             self._entry.vanish(peer)
 
@@ -121,15 +124,30 @@ class SocketHandlers:
         if event == "join-session":
             return await self._join(peer, args)
         if event == "leave-session":
-            return await self._entry.leave(peer, parse(NoArguments, _payload(args)).mid)
+            return await self._leave(peer, parse(NoArguments, _payload(args)).mid)
         if event not in self._changes:
             raise SessionError("unknown-event")
         model, change = self._changes[event]
         payload = parse(model, _payload(args))
+        return await change(self._access(peer, payload.mid), payload)
+
+    async def _leave(self, peer: Peer, mid: str | None) -> Ack:
+        access = self._access(peer, mid)
+        if self._rooms.member(peer.sid) is None:
+            return await self._service.leave(access, peer.connection, peer.recovery, mid)
+        return await self._entry.leave(peer, mid)
+
+    def _access(self, peer: Peer, mid: str | None) -> Access:
+        """Who the socket is in its session, or was when it first tried the change that it repeats: it may have left."""
         member = self._rooms.member(peer.sid)
-        if member is None:
+        if member is not None:
+            if mid is not None:
+                self._tried[peer.sid] = mid, member.access
+            return member.access
+        tried, access = self._tried.get(peer.sid, (None, None))
+        if access is None or tried != mid:
             raise SessionError("not-joined")
-        return await change(member.access, payload)
+        return access
 
     async def _join(self, peer: Peer, args: tuple[Any, ...]) -> Ack:
         first = args[0] if args else None

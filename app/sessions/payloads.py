@@ -18,6 +18,7 @@ __all__ = [
     "KickParticipant",
     "MovieDetails",
     "MovieReference",
+    "Mutation",
     "NoArguments",
     "Payload",
     "TransferHost",
