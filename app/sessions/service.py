@@ -128,7 +128,7 @@ class SessionService:
         if credential is not None:
             return Access(code, credential, client)
         found = await self._store.read(code) is not None
-        if token or not found:
+        if token is not None or not found:
             await self._admission.miss(client)
         raise SessionError("unauthorized" if found else "session-not-found")
 
