@@ -1,0 +1,179 @@
+"""What the README shows is so: its code, its commands, their output, its links."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+import pytest
+
+from app.settings import PREFIX, Settings
+from tests.harness.node import JS, compile_typescript
+from tests.harness.service import Replica
+
+ROOT: Final = Path(__file__).parent.parent
+README: Final = (ROOT / "README.md").read_text()
+
+TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+STOP_TIMEOUT: Final = 30
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def test_the_readme_goes_from_what_to_how_to_where() -> None:
+    assert re.findall(r"^#+ (.+)$", re.sub(r"(?s)```.*?```", "", README), re.MULTILINE) == [
+        "join-session",
+        "Run it, test it",
+        "Join a session",
+        "Settings that matter",
+        "Where things are",
+    ]
+
+
+def test_the_typescript_is_the_flow_that_is_compiled_strictly_and_tested() -> None:
+    assert blocks("ts") == [(JS / "seed-flow.ts").read_text()]
+    compile_typescript()
+
+
+def test_the_commands_answer_as_shown(service: list[Replica]) -> None:
+    text = "".join(blocks("sh"))
+    commands = re.findall(r"^(curl .+)\n# (.+)$", text, re.MULTILINE)
+    assert len(commands) == text.count("curl") > 0
+    shown_code = re.search(r'"sessionID":"(\d+)"', text)
+    assert shown_code is not None
+    code = None
+    for command, output in commands:
+        if code is not None:
+            command, output = (part.replace(shown_code[1], code) for part in (command, output))
+        done = run(command.replace("localhost:8080", f"127.0.0.1:{service[0].port}"))
+        shown, got = json.loads(output.replace("{…}", '"{…}"')), json.loads(done)
+        code = code or got["sessionID"]
+        assert is_alike(shown, got, allowed={shown_code[1]: code}), f"{command}\n{done}"
+
+
+def is_alike(shown: Any, got: Any, allowed: dict[str, str]) -> bool:
+    """Whether an answer is as shown, with anything for what is left out, times for times and `allowed` for others."""
+    match shown:
+        case "{…}":
+            return isinstance(got, dict)
+        case "…":
+            return isinstance(got, str) and got != ""
+        case dict():
+            return list(shown) == list(got) and all(is_alike(shown[name], got[name], allowed) for name in shown)
+        case str() if TIME.fullmatch(shown):
+            return isinstance(got, str) and TIME.fullmatch(got) is not None
+        case str():
+            return bool(got == allowed.get(shown, shown))
+    return bool(shown == got)
+
+
+def test_each_relative_link_leads_somewhere() -> None:
+    links = re.findall(r"\]\(([^)#]+)", README)
+    local = [link for link in links if "://" not in link]
+    assert local
+    assert [link for link in local if not (ROOT / link).exists()] == []
+
+
+def test_each_setting_is_one_and_has_the_default_shown() -> None:
+    rows = re.findall(rf"^\| `{PREFIX}(\w+)` \| (?:`(.+)`|.+?) \|", README, re.MULTILINE)
+    assert rows
+    fields = {name.upper(): field.default for name, field in Settings.model_fields.items()}
+    assert [name for name, _ in rows if name not in fields] == []
+    assert {name: float(shown) for name, shown in rows if shown} == {
+        name: fields[name] for name, shown in rows if shown
+    }
+
+
+@pytest.fixture(scope="module")
+def bare_clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What whoever clones the repository gets: the last commit, nothing installed."""
+    directory = tmp_path_factory.mktemp("bare") / "clone"
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(directory)], check=True)
+    return directory
+
+
+def terminate(service: psutil.Process, make: psutil.Process) -> int:
+    service.terminate()
+    return 0
+
+
+def interrupt(service: psutil.Process, make: psutil.Process) -> int:
+    service.send_signal(signal.SIGINT)
+    return 0
+
+
+def press_control_c(service: psutil.Process, make: psutil.Process) -> int:
+    # A terminal sends it to both, and make, once the service has ended, ends by it as well.
+    os.killpg(make.pid, signal.SIGINT)
+    return -signal.SIGINT
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("stop", [terminate, interrupt, press_control_c])
+def test_make_run_serves_from_a_bare_clone_and_leaves_nothing_behind(
+    bare_clone: Path, stop: Callable[[psutil.Process, psutil.Process], int]
+) -> None:
+    with tempfile.TemporaryDirectory() as directory, make_run(bare_clone, directory) as (make, printed):
+        address, code, command = printed
+        answer = json.loads(run(command))
+        assert (answer["sessionID"], answer["message"][:13]) == (code, "Session found")
+        assert command.split()[3] == f"{address}/api/session/join"
+
+        started = psutil.Process(make.pid).children(recursive=True)
+        assert [process.name() for process in started] == ["join-session", "valkey-server"]
+        expected = stop(started[0], psutil.Process(make.pid))
+        output, _ = make.communicate(timeout=STOP_TIMEOUT)
+        assert make.returncode == expected
+        assert '"message": "stopped"' in output.splitlines()[-1]
+        assert psutil.wait_procs(started, timeout=STOP_TIMEOUT)[1] == []
+        assert list(Path(directory).iterdir()) == []
+
+
+@contextmanager
+def make_run(clone: Path, temporary: str) -> Iterator[tuple[subprocess.Popen[str], tuple[str, str, str]]]:
+    """`make run` on free ports, and what it printed: its address, a session's code, and a command that joins it."""
+    # As from a shell, also where another make runs the tests.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", PREFIX))}
+    environment |= {f"{PREFIX}PORT": "0", f"{PREFIX}INTERNAL_PORT": "0", "TMPDIR": temporary}
+    make = subprocess.Popen(
+        ["make", "run"],
+        cwd=clone,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield make, until_ready(make)
+    finally:
+        if make.poll() is None:
+            os.killpg(make.pid, signal.SIGKILL)
+        make.communicate()
+
+
+def until_ready(make: subprocess.Popen[str]) -> tuple[str, str, str]:
+    assert make.stdout is not None
+    text = ""
+    for line in make.stdout:
+        text += line
+        if found := re.search(r"^Ready: (\S+)\nSession (\d+) .*\n\n +(curl .+)\n", text, re.MULTILINE):
+            return found[1], found[2], found[3]
+    raise AssertionError(f"make run has ended:\n{text}")
+
+
+def run(command: str) -> str:
+    return subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True, timeout=30).stdout
