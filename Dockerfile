@@ -30,7 +30,7 @@ FROM base AS development
 COPY --from=development-dependencies /opt/venv /opt/venv
 COPY --chown=10001:10001 app /srv/app
 USER 10001:10001
-CMD ["watchfiles", "--filter", "python", "--sigint-timeout", "5", "python -m app serve", "/srv/app"]
+CMD ["watchfiles", "--filter", "default", "--sigint-timeout", "5", "python -m app serve", "/srv/app"]
 
 FROM base AS production
 COPY --from=dependencies /opt/venv /opt/venv

@@ -1,0 +1,37 @@
+"""Plain manifests, and the YAML files that are written by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.packaging.tools import ROOT, documents, kubectl, run, tool
+
+pytestmark = pytest.mark.timeout(300)
+
+KUSTOMIZATIONS = sorted(path.parent for path in (ROOT / "k8s").rglob("kustomization.yaml"))
+
+
+@pytest.mark.parametrize("folder", KUSTOMIZATIONS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_kustomize_builds_what_kubernetes_knows(folder: Path, tmp_path: Path) -> None:
+    built = tmp_path / "built.yaml"
+    built.write_text(run(kubectl(), "kustomize", folder))
+    for version in ("1.29.1", "1.37.0"):
+        run(tool("kubernetes-validate"), "--strict", "-k", version, built)
+
+
+def test_the_example_overlay_replaces_image_and_replicas() -> None:
+    items = documents(run(kubectl(), "kustomize", ROOT / "k8s" / "overlays" / "production"))
+    (deployment,) = [item for item in items if item["kind"] == "Deployment"]
+    assert deployment["spec"]["replicas"] == 3
+    pod = deployment["spec"]["template"]["spec"]
+    assert pod["containers"][0]["image"] == "registry.example/join-session:0.1.0"
+    (secret,) = [item for item in items if item["kind"] == "Secret"]
+    mounted = [volume for volume in pod["volumes"] if volume["name"] == "secrets"]
+    assert mounted[0]["projected"]["sources"][0]["secret"]["name"] == secret["metadata"]["name"]
+
+
+def test_yamllint_has_nothing_to_say() -> None:
+    config = Path(__file__).parent / "yamllint.yaml"
+    run(tool("yamllint"), "--strict", "--config-file", config, ".github", "charts", "k8s", "skaffold.yaml", cwd=ROOT)
