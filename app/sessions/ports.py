@@ -34,9 +34,6 @@ class SessionStore(Protocol):
     async def remember_creation(self, digest: str, plan: str) -> None:
         """Replaces the plan that was claimed."""
 
-    async def forget_recoveries(self, recovery_ids: Sequence[str]) -> None:
-        """Makes recovery ids unknown."""
-
 
 class Usage(NamedTuple):
     """How often an address, and the whole deployment, did something within a minute, and what is left of the minute."""

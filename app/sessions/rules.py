@@ -44,12 +44,14 @@ class Rules:
 
     def allowed_movies(self, movies: list[MovieDetails]) -> list[dict[str, str]]:
         """The movies as the store takes them, each id once: ``{id, details}``, the details as JSON."""
-        unique = {movie.id: movie for movie in reversed(movies)}
+        unique: dict[str, MovieDetails] = {}
+        for movie in movies:
+            unique.setdefault(movie.id, movie)
         if len(unique) > self.max_movies:
             raise SessionError("limit-reached", f"A session holds at most {self.max_movies} movies")
         details = [
             {"id": movie.id, "details": movie.model_dump_json(by_alias=True, exclude_none=True)}
-            for movie in reversed(unique.values())
+            for movie in unique.values()
         ]
         if sum(len(movie["details"].encode()) for movie in details) > self.max_movies_bytes:
             raise SessionError("limit-reached", "The movies are too large together")

@@ -261,10 +261,7 @@ class SessionService:
         return await self._change(access, Action.TRANSFER_HOST, "transfer-host", arguments, payload.mid)
 
     async def end_session(self, access: Access, mid: str | None = None) -> dict[str, Any]:
-        version, *recoveries = await self._run(access, Action.END_SESSION, "end-session", {}, mid)
-        if recoveries:
-            await self._store.forget_recoveries(_texts(recoveries[0]))
-        return {"ok": True, "version": version}
+        return await self._change(access, Action.END_SESSION, "end-session", {}, mid)
 
     async def _vote(self, access: Access, action: Action, movie: str, rating: int, mid: str | None) -> dict[str, Any]:
         arguments = {"movie": movie, "rating": rating, "max_movies": self._rules.max_movies}

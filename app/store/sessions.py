@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import orjson
@@ -28,7 +28,7 @@ from app.sessions.rating import Tally
 from app.store import keys
 from app.store.connection import Connection
 from app.store.errors import StoreError, StoreUnavailable
-from app.store.scripts import load_session_script
+from app.store.scripts import load_script, load_session_script
 
 __all__ = ["RedisSessions", "answering"]
 
@@ -61,6 +61,7 @@ class RedisSessions:
         self._connection = connection
         self._creation_memory = round(creation_memory * 1000)
         self._scripts = {name: load_session_script(name) for name in _SCRIPTS}
+        self._forget_recovery = load_script("forget-recovery")
         self._background: set[asyncio.Task[None]] = set()
 
     async def read(self, code: str) -> Session | None:
@@ -127,10 +128,6 @@ class RedisSessions:
         with answering(changing=True):
             await self._connection.execute("SET", keys.created(digest), plan, "XX", "KEEPTTL")
 
-    async def forget_recoveries(self, recovery_ids: Sequence[str]) -> None:
-        with answering(changing=True):
-            await self._connection.batch([("UNLINK", keys.recovery(recovery)) for recovery in recovery_ids])
-
     async def forget_expired(self) -> None:
         """Takes sessions that have expired out of the list of live ones."""
         with answering(changing=True):
@@ -143,12 +140,14 @@ class RedisSessions:
 
     async def _run(self, script: str, code: str, call: Mapping[str, Any]) -> tuple[str, list[Any]]:
         with answering(changing=True):
-            relist, status, *reply = await self._connection.run(
+            relist, voided, status, *reply = await self._connection.run(
                 self._scripts[script], keys.session_keys(code), [orjson.dumps(call)]
             )
             status = status.decode()
         if relist:
             self._in_background(self._list(code, relist))
+        if voided:
+            self._in_background(self._forget(code, voided))
         if script == "end-session" and status == "ok":
             self._in_background(self._unlist(code))
         return status, reply
@@ -164,6 +163,11 @@ class RedisSessions:
         for name in recoveries or ():
             if name.startswith(b"r:"):
                 await self._best_effort(("PEXPIREAT", keys.recovery(name[2:].decode()), expires_at))
+
+    async def _forget(self, code: str, recovery_ids: Sequence[bytes]) -> None:
+        for recovery in recovery_ids:
+            with suppress(StoreError):
+                await self._connection.run(self._forget_recovery, [keys.recovery(recovery.decode())], [code])
 
     async def _unlist(self, code: str) -> None:
         await self._best_effort(("ZREM", keys.SESSIONS, code))

@@ -8,13 +8,13 @@
 --   replies      hash: "<caller> <idempotency key>" -> fingerprint and the reply given
 --   reservation  string that keeps the code taken while the session lives, and while the code rests after it
 -- ARGV[1]: the call, a JSON object.
--- Every script returns {relist, status, ...}: relist is the new time of expiry when the list of sessions should hear
--- of it, else 0; status is "ok" or the code of an error.
+-- Every script returns {relist, voided, status, ...}: relist is the new time of expiry when the list of sessions should
+-- hear of it, else 0; voided are recovery ids to forget; status is "ok" or the code of an error.
 local session, votes, connections, replies, reservation = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local call = cjson.decode(ARGV[1])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local relist = 0
+local relist, voided = 0, {}
 
 local function field(name)
   return redis.call('HGET', session, name)
@@ -25,7 +25,7 @@ local function put(...)
 end
 
 local function reply(...)
-  return {relist, ...}
+  return {relist, voided, ...}
 end
 
 -- The session lives on for its lifetime, at the most until its deadline. New keys get their lifetime here, too.
@@ -98,21 +98,36 @@ local function promote()
   end
 end
 
+local function void_recovery(recovery)
+  if redis.call('HDEL', connections, 'r:' .. recovery) == 1 then
+    voided[#voided + 1] = recovery
+  end
+end
+
+-- Nothing is left by which a participant could act or come back without a token, but what the caller names.
+local function disconnect(participant, connection, recovery)
+  local fields = redis.call('HGETALL', connections)
+  for index = 1, #fields, 2 do
+    local kind, name = fields[index]:sub(1, 2), fields[index]:sub(3)
+    if kind ~= 'n:' and fields[index + 1]:match('^%S+') == participant then
+      if kind == 'r:' and name ~= recovery then
+        void_recovery(name)
+      elseif kind == 'c:' and name ~= connection then
+        redis.call('HDEL', connections, fields[index])
+        redis.call('HINCRBY', connections, 'n:' .. participant, -1)
+      end
+    end
+  end
+  if redis.call('HGET', connections, 'n:' .. participant) == '0' then
+    redis.call('HDEL', connections, 'n:' .. participant)
+  end
+end
+
 local function remove_participant(participant, reason)
   redis.call('HDEL', session, 'p:' .. participant, 'd:' .. participant, 'o:' .. participant)
   redis.call('HINCRBY', session, 'people', -1)
   if reason then
     put('k:' .. participant, reason)
-  end
-  if reason or redis.call('HEXISTS', connections, 'n:' .. participant) == 1 then
-    redis.call('HDEL', connections, 'n:' .. participant)
-    local fields = redis.call('HGETALL', connections)
-    for index = 1, #fields, 2 do
-      local kind, owner = fields[index]:sub(1, 2), fields[index + 1]:match('^%S+')
-      if owner == participant and (kind == 'c:' or kind == 'r:') then
-        redis.call('HDEL', connections, fields[index])
-      end
-    end
   end
   if field('leavers') == 'drop' then
     local cast = redis.call('HGET', votes, participant)

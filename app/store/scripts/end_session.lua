@@ -1,18 +1,16 @@
 -- Ends the session: nothing stays of it but the code's rest, and there the reply for whoever repeats the call.
--- Replies: ok, version, recovery ids to forget.
+-- Replies: ok, version.
 local function finish(key)
   local ended = {'ok', version() + 1}
-  local recoveries = {}
   for _, name in ipairs(redis.call('HKEYS', connections)) do
     if name:sub(1, 2) == 'r:' then
-      recoveries[#recoveries + 1] = name:sub(3)
+      void_recovery(name:sub(3))
     end
   end
   local told = key and (' ' .. key .. ' ' .. call.fingerprint .. ' ' .. cjson.encode(ended)) or ''
   redis.call('SET', reservation, 'ended ' .. field('instance') .. told, 'PX', math.max(1, tonumber(field('rest'))))
   redis.call('SPUBLISH', session, 'ended ' .. (call.trace or ''))
   redis.call('DEL', session, votes, connections, replies)
-  ended[3] = recoveries
   return ended
 end
 

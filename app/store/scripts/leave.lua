@@ -5,6 +5,7 @@ return change(function()
   if redis.call('HEXISTS', connections, 'n:' .. caller) == 1 then
     return {'ok', version()}
   end
+  disconnect(caller)
   remove_participant(caller)
   return {'ok', commit(true)}
 end)
