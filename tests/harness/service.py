@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from app.settings import PREFIX
+from app.store.embedded import tied_to_us
 
 __all__ = ["Replica", "replicas", "running_replicas"]
 
@@ -67,7 +68,7 @@ class Replica:
 
     def start(self) -> None:
         """Returns when the process serves; raises AssertionError with its log when it does not get there."""
-        command = [sys.executable, "-m", "app", "serve"]
+        command = tied_to_us([sys.executable, "-m", "app", "serve"])
         environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         self._process = subprocess.Popen(
             command, env=environment | self._settings, stdout=self._log, stderr=self._log, start_new_session=True
