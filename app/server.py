@@ -108,7 +108,7 @@ class Replica:
         self._details: dict[str, str] = {}
         self._connection = connection = Connection.connect(redis_url, timeout=settings.redis_timeout)
         self._secret = DeploymentSecret(connection, _bytes(settings.secret))
-        self._store = store = RedisSessions(connection, creation_memory=settings.lifetime)
+        self._store = store = RedisSessions(connection, creation_memory=settings.max_lifetime)
         self.service = service = SessionService(
             store,
             RedisBudgets(connection, self._secret),

@@ -169,6 +169,16 @@ async def test_the_same_key_with_another_body_is_422(api: Api) -> None:
     assert (other.status_code, other.json()["code"]) == (422, "idempotency-mismatch")
 
 
+async def test_a_key_of_create_is_known_as_long_as_a_session_can_live() -> None:
+    async with RedisServer() as redis, served_here(redis.url(), lifetime=60, max_lifetime=3600) as started:
+        api = Api(started)
+        made = await api.call("POST", PATH, key="once")
+        assert made.status_code == 201
+        (key,) = await redis.call("KEYS", "js:created:*")
+        assert 3500 < await redis.call("TTL", key.decode()) <= 3600
+        await api.close()
+
+
 @pytest.mark.parametrize("key", ["", "a b", "x" * 129, "é"])
 async def test_a_malformed_idempotency_key_is_400(api: Api, key: str) -> None:
     headers: Any = [(b"Idempotency-Key", key.encode())]

@@ -224,10 +224,11 @@ async def test_every_error_is_json_with_message_and_code(
     assert ("allow" in headers) == (status == 405)
 
 
-async def test_a_websocket_elsewhere_is_refused(service: list[Replica]) -> None:
+@pytest.mark.parametrize("path", ["/", "/api/session/join", "/socket.io/?EIO=3&transport=websocket"])
+async def test_a_websocket_that_is_not_for_us_is_refused_as_json(service: list[Replica], path: str) -> None:
     async with wire(service[0]) as connection:
         await connection.write(
-            "GET /api/session/join HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
             "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
         )
         status, headers, body = await connection.answer()

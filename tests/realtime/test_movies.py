@@ -260,6 +260,7 @@ async def test_nothing_that_another_sees_tells_a_token_a_socket_or_who_voted_wha
         await voter.do("vote", movieID="a", rating=rating)
         await voter.do("vote", movieID="b", rating=6 - rating)
     await voters[0].do("withdraw-vote", movieID="b")
+    await watcher.at(voters[-1].ack["version"])
     sockets = [str(person.client.id) for person in (owner, *voters)]
     await voters[1].client.drop()
     ack = await owner.do("kick-participant", participantID=voters[2].id)

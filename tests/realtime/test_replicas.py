@@ -7,9 +7,7 @@ import time
 
 import pytest
 
-from tests.harness.node import JS, compile_typescript, run_js
 from tests.harness.people import TRANSPORTS, Api, People, movie
-from tests.harness.service import Replica
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -78,19 +76,6 @@ async def test_sessions_do_not_hear_of_each_other(api: Api, people: People) -> N
         for event in member.client.named("session-update"):
             assert event.args[1]["sessionID"] == member.code
             assert all(each["id"].startswith(f"of-{member.code}-") for each in event.data["movies"])
-
-
-@pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_the_flow_of_the_document_resolves_for_a_code_and_rejects_an_unknown_one(
-    api: Api, service: list[Replica], transport: str
-) -> None:
-    await asyncio.to_thread(compile_typescript)
-    made = await api.create()
-    found = await run_js(JS / "seed-run.mjs", service[1].url, made.code, transport, "1")
-    assert found.returncode == 0, found.stderr
-    assert f'"resolved":{{"createdAt":"{made.data["createdAt"]}","movies":[],"participants":[]}}' in found.stdout
-    missing = await run_js(JS / "seed-run.mjs", service[2].url, "000000", transport, "1")
-    assert missing.stdout.strip() == '{"rejected":"Session not found or has expired"}'
 
 
 async def test_200_sockets_join_one_replica_at_once(api: Api, people: People) -> None:
