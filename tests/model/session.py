@@ -1,0 +1,354 @@
+"""A session as the contract describes it, in plain Python: what a command answers and what everybody sees after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from app.sessions.permissions import PERMISSIONS, Action
+from tests.harness.reckoning import figures, ranks
+
+__all__ = ["Answer", "Caller", "ModelSession", "Person", "Refused"]
+
+Caller = tuple[Literal["person", "host-token"], Any]
+"""Who asks: the id of a participant, or the generation of a host token."""
+
+Answer = dict[str, Any]
+
+
+class Refused(Exception):
+    """The command is refused; `code` is that of the contract."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass
+class Person:
+    order: int
+    name: str
+    away: Literal["no", "briefly", "long"] = "no"
+    owner: str | None = None
+
+
+@dataclass
+class Film:
+    adder: str | None
+    ratings: dict[str, int] = field(default_factory=dict)
+
+
+class Asker(NamedTuple):
+    """Who asks for a change: the participant, if any, and what is allowed."""
+
+    id: str | None
+    grant: str
+    by_token: bool
+
+
+@dataclass
+class ModelSession:
+    capacity: int
+    leavers: Literal["keep", "drop"]
+    policy: Literal["allow", "newest", "reject"]
+    max_movies: int
+    title: str | None = None
+    locked: bool = False
+    version: int = 1
+    generation: int = 1
+    host: str | None = None
+    token_holder: str | None = None
+    ended: bool = False
+    guests: int = 0
+    stays: int = 0
+    people: dict[str, Person] = field(default_factory=dict)
+    films: dict[str, Film] = field(default_factory=dict)
+    banned: set[str] = field(default_factory=set)
+    connections: dict[str, str] = field(default_factory=dict)
+    recoveries: dict[str, tuple[str, str]] = field(default_factory=dict)
+    lost_names: dict[str, str] = field(default_factory=dict)
+    replies: dict[tuple[Caller, str], tuple[Any, Answer | str]] = field(default_factory=dict)
+
+    # What is seen
+
+    def seen(self) -> dict[str, Any]:
+        shown = {name: figures(film.ratings.values()) for name, film in self.films.items()}
+        rank = ranks(shown)
+        return {
+            "version": self.version,
+            "title": self.title,
+            "locked": self.locked,
+            "capacity": self.capacity,
+            "participants": [
+                (id_, person.name, "host" if id_ == self.host else "member", person.away == "no")
+                for id_, person in sorted(self.people.items(), key=lambda entry: entry[1].order)
+            ],
+            "movies": [
+                {"id": name, "addedBy": film.adder, **shown[name], "rank": rank[name]}
+                for name, film in self.films.items()
+            ],
+        }
+
+    def votes_of(self, person: str) -> dict[str, int]:
+        return {name: film.ratings[person] for name, film in self.films.items() if person in film.ratings}
+
+    # Connections
+
+    def join(
+        self,
+        caller: Caller | None,
+        name: str | None,
+        connection: str,
+        recovery: str,
+        newcomer: str,
+        *,
+        recovering: bool,
+    ) -> str:
+        """The participant that the connection is attached to; `newcomer` is the id for one who is new."""
+        self._must_live()
+        id_ = self._known(caller, connection) or newcomer
+        if id_ in self.banned:
+            raise Refused("forbidden")
+        if recovering and recovery not in self.recoveries:
+            raise Refused("not-joined")
+        continued = self.recoveries.get(recovery, ("", ""))[1]
+        if continued != connection:
+            self.connections.pop(continued, None)
+        by_token = caller is not None and caller[0] == "host-token"
+        before = self.connections.get(connection)
+        attached = before == id_
+        changed = self._enter(id_, name, by_token=by_token, attached=attached)
+        if before is not None and not attached:
+            del self.connections[connection]
+            if before not in self.connections.values():
+                self._disconnect(before, None, recovery)
+                self._remove(before)
+        self.connections[connection] = id_
+        self.recoveries[recovery] = (id_, connection)
+        person = self.people[id_]
+        if person.away != "no":
+            person.away = "no"
+            changed = True
+        if self.policy == "newest":
+            changed |= self._replace(id_, connection, recovery)
+        if by_token:
+            self.token_holder = id_
+        if (by_token or self.host is None) and self.host != id_:
+            self.host = id_
+            changed = True
+        self.version += changed
+        return id_
+
+    def detach(self, connection: str, away: Literal["briefly", "long"]) -> None:
+        self._must_live()
+        id_ = self.connections.pop(connection, None)
+        if id_ is not None and id_ not in self.connections.values():
+            self.people[id_].away = away
+            self.version += 1
+
+    def reap(self, replica: str, away: Literal["briefly", "long"]) -> None:
+        self._must_live()
+        dead = [connection for connection in self.connections if connection.startswith(f"{replica}.")]
+        alone = {self.connections.pop(connection) for connection in dead} - set(self.connections.values())
+        for id_ in alone:
+            self.people[id_].away = away
+        self.version += bool(alone)
+
+    def sweep(self) -> None:
+        self._must_live()
+        over = [id_ for id_, person in self.people.items() if person.away == "briefly"]
+        for id_ in over:
+            self.lost_names[id_] = self.people[id_].name
+        # All are away, so who is promoted in between does not matter.
+        for id_ in over:
+            self._remove(id_)
+        self.version += bool(over)
+
+    # Changes
+
+    def change(self, caller: Caller, action: Action, arguments: dict[str, Any], mid: str | None) -> Answer:
+        """A change that somebody asks for, with an idempotency key or None."""
+        request = (action, arguments)
+        known = self.replies.get((caller, mid)) if mid is not None else None
+        # Of a session that has ended only the reply to the one who ended it is left.
+        if self.ended and (known is None or known[0][0] != Action.END_SESSION):
+            raise Refused("session-not-found")
+        if known is not None:
+            if known[0] != request:
+                raise Refused("idempotency-mismatch")
+            if isinstance(known[1], str):
+                raise Refused(known[1])
+            return known[1]
+        asker = self._authorized(caller, action)
+        answer: Answer | str
+        try:
+            answer = {"ok": True, **getattr(self, "_" + action.replace("-", "_"))(asker, **arguments)}
+            answer["version"] = self.version
+        except Refused as refused:
+            answer = refused.code
+        if mid is not None:
+            self.replies[caller, mid] = (request, answer)
+        if isinstance(answer, str):
+            raise Refused(answer)
+        return answer
+
+    def _authorized(self, caller: Caller, action: Action) -> Asker:
+        kind, subject = caller
+        permission = PERMISSIONS[action]
+        if kind == "host-token":
+            if subject != self.generation:
+                raise Refused("unauthorized")
+            id_ = self.token_holder if self.token_holder in self.people else None
+            grant = permission.host
+        else:
+            if subject not in self.people:
+                raise Refused("forbidden" if subject in self.banned else "not-joined")
+            id_ = subject
+            grant = permission.host if subject == self.host else permission.member
+        if grant == "none":
+            raise Refused("forbidden")
+        return Asker(id_, grant, kind == "host-token")
+
+    def _add_movies(self, asker: Asker, movies: list[str]) -> Answer:
+        unique = list(dict.fromkeys(movies))
+        added = [name for name in unique if name not in self.films]
+        if len(self.films) + len(added) > self.max_movies:
+            raise Refused("limit-reached")
+        for name in added:
+            self.films[name] = Film(asker.id)
+        self.version += bool(added)
+        return {"added": added, "present": [name for name in unique if name not in added]}
+
+    def _remove_movie(self, asker: Asker, movie: str) -> Answer:
+        if movie not in self.films:
+            raise Refused("movie-not-found")
+        if asker.grant == "own" and self.films[movie].adder != asker.id:
+            raise Refused("forbidden")
+        del self.films[movie]
+        self.version += 1
+        return {}
+
+    def _vote(self, asker: Asker, movie: str, rating: int) -> Answer:
+        if asker.id is None:
+            raise Refused("not-joined")
+        if movie not in self.films:
+            raise Refused("movie-not-found")
+        ratings = self.films[movie].ratings
+        if ratings.get(asker.id, 0) != rating:
+            ratings.pop(asker.id, None)
+            if rating:
+                ratings[asker.id] = rating
+            self.version += 1
+        return {}
+
+    _withdraw_vote = _vote
+
+    def _update_session(self, asker: Asker, **fields: Any) -> Answer:
+        for name, value in fields.items():
+            setattr(self, name, value)
+        self.version += 1
+        return {}
+
+    def _kick(self, asker: Asker, target: str, *, ban: bool) -> Answer:
+        if target not in self.people:
+            raise Refused("participant-not-found")
+        if target == self.host and (asker.id != target or ban or not asker.by_token):
+            raise Refused("forbidden")
+        self._disconnect(target)
+        self._remove(target)
+        if ban:
+            self.banned.add(target)
+        self.version += 1
+        return {}
+
+    def _transfer_host(self, asker: Asker, target: str) -> Answer:
+        if target not in self.people:
+            raise Refused("participant-not-found")
+        if target != self.host:
+            self.host = target
+            self.generation += 1
+            self.token_holder = None
+            self.version += 1
+        return {}
+
+    def _leave(self, asker: Asker, connection: str | None = None, recovery: str = "") -> Answer:
+        """Without a connection with all of them."""
+        if connection is not None:
+            self.recoveries.pop(recovery, None)
+            self.connections.pop(connection, None)
+            if asker.id in self.connections.values():
+                return {}
+        # Nobody leaves by the host token alone.
+        assert asker.id is not None
+        self._disconnect(asker.id)
+        self._remove(asker.id)
+        self.version += 1
+        return {}
+
+    def _end_session(self, asker: Asker) -> Answer:
+        self.ended = True
+        self.version += 1
+        return {}
+
+    # Parts of them
+
+    def _must_live(self) -> None:
+        if self.ended:
+            raise Refused("session-not-found")
+
+    def _known(self, caller: Caller | None, connection: str) -> str | None:
+        if caller is None:
+            return None
+        kind, subject = caller
+        if kind == "person":
+            return str(subject)
+        if subject != self.generation:
+            raise Refused("unauthorized")
+        return self.token_holder or self.connections.get(connection)
+
+    def _enter(self, id_: str, name: str | None, *, by_token: bool, attached: bool) -> bool:
+        if (person := self.people.get(id_)) is not None:
+            if self.policy == "reject" and not attached and id_ in self.connections.values():
+                raise Refused("limit-reached")
+            changed = name is not None and name != person.name
+            person.name = name or person.name
+            return changed
+        if self.locked and not by_token:
+            raise Refused("session-locked")
+        if len(self.people) >= self.capacity:
+            raise Refused("session-full")
+        name = name or self.lost_names.get(id_)
+        if name is None:
+            self.guests += 1
+            name = f"Guest {self.guests}"
+        self.lost_names.pop(id_, None)
+        self.stays += 1
+        self.people[id_] = Person(self.stays, name)
+        return True
+
+    def _replace(self, id_: str, connection: str, recovery: str) -> bool:
+        """Only the newest connection of a participant stays."""
+        if list(self.connections.values()).count(id_) > 1:
+            self._disconnect(id_, connection, recovery)
+        person = self.people[id_]
+        replaced = person.owner != connection
+        person.owner = connection
+        return replaced
+
+    def _disconnect(self, id_: str, connection: str | None = None, recovery: str | None = None) -> None:
+        """No connection and no recovery id acts for the participant any more, but these."""
+        self.connections = {
+            name: whose for name, whose in self.connections.items() if whose != id_ or name == connection
+        }
+        self.recoveries = {
+            name: entry for name, entry in self.recoveries.items() if entry[0] != id_ or name == recovery
+        }
+
+    def _remove(self, id_: str) -> None:
+        del self.people[id_]
+        if self.leavers == "drop":
+            for film in self.films.values():
+                film.ratings.pop(id_, None)
+        if self.host == id_:
+            waiting = sorted(self.people.items(), key=lambda entry: (entry[1].away != "no", entry[1].order))
+            self.host = waiting[0][0] if waiting else None

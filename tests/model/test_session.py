@@ -1,0 +1,373 @@
+"""The session in Redis against the model, over any sequence of commands: service and store, without a transport."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, ClassVar, Final, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
+
+from app.sessions.admission import Client
+from app.sessions.codes import CodeSpace
+from app.sessions.errors import SessionError
+from app.sessions.payloads import (
+    AddMovies,
+    CreateSession,
+    KickParticipant,
+    MovieReference,
+    TransferHost,
+    UpdateSession,
+    Vote,
+    parse,
+)
+from app.sessions.permissions import Action
+from app.sessions.rules import Rules
+from app.sessions.service import Access, SessionService
+from app.sessions.tokens import Credential, TokenSigner
+from app.store import keys
+from app.store.budgets import RedisBudgets
+from app.store.connection import Connection
+from app.store.sessions import RedisSessions
+from tests.harness.redis import RedisServer
+from tests.model.session import Caller, ModelSession, Refused
+
+T = TypeVar("T")
+
+MAX_MOVIES: Final = 5
+MOVIES: Final = ("m1", "m2", "m3", "a:b", "ü", "0")
+CONNECTIONS: Final = ("a.1", "a.2", "b.1", "b.2", "b.3")
+BRIEF: Final = 0.001
+LONG: Final = 3600.0
+CLIENT: Final = Client("model", unlimited=True)
+
+
+def rules(policy: str, grace: float) -> Rules:
+    return Rules(
+        lifetime=600,
+        max_lifetime=3600,
+        code_rest=600,
+        capacity=3,
+        max_capacity=10,
+        max_movies=MAX_MOVIES,
+        max_movies_bytes=100_000,
+        grace=grace,
+        leaver_ratings="keep",
+        second_connection=policy,
+        miss_budget=20,
+        miss_budget_total=6000,
+        create_budget=60,
+        max_sessions=1000,
+    )
+
+
+class Store:
+    """The real thing, driven from code that knows no event loop."""
+
+    def __init__(self, runner: asyncio.Runner, server: RedisServer) -> None:
+        self._runner = runner
+        self.connection = runner.run(self._connect(server.url()))
+        self.sessions = RedisSessions(self.connection, creation_memory=60)
+        self._numbers = itertools.count()
+        self.last_id = ""
+
+    def service(self, policy: str, grace: float) -> SessionService:
+        def secret() -> bytes:
+            return b"secret"
+
+        budgets = RedisBudgets(self.connection, secret)
+        codes = CodeSpace("0123456789", 6)
+        return SessionService(
+            self.sessions, budgets, codes, TokenSigner(secret), rules(policy, grace), new_id=self.new_id
+        )
+
+    def new_id(self) -> str:
+        self.last_id = f"id{next(self._numbers)}"
+        return self.last_id
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self._runner.run(work)
+
+    def close(self) -> None:
+        self.run(self.sessions.close())
+        self.run(self.connection.close())
+
+    async def _connect(self, url: str) -> Connection:
+        return Connection.connect(url)
+
+
+class SessionMachine(RuleBasedStateMachine):
+    """Does each command to the store and to the model; they must answer alike and look alike."""
+
+    store: ClassVar[Store]
+
+    people = Bundle("people")
+    host_tokens = Bundle("host_tokens")
+    callers = people | host_tokens
+    mids = st.none() | st.sampled_from(["k1", "k2"])
+
+    @initialize(
+        target=host_tokens,
+        capacity=st.integers(1, 4),
+        leavers=st.sampled_from(["keep", "drop"]),
+        policy=st.sampled_from(["allow", "newest", "reject"]),
+        title=st.none() | st.just("Friday"),
+    )
+    def create(self, capacity: int, leavers: Any, policy: Any, title: str | None) -> Caller:
+        self.brief = self.store.service(policy, BRIEF)
+        self.long = self.store.service(policy, LONG)
+        payload = CreateSession(capacity=capacity, leaver_ratings=leavers, title=title)
+        created = self.store.run(self.brief.create(payload, CLIENT))
+        self.code, self.instance = created.session.code, created.session.instance
+        self.model = ModelSession(capacity, leavers, policy, MAX_MOVIES, title=title)
+        return ("host-token", 1)
+
+    @rule(
+        target=people,
+        caller=st.none() | callers,
+        name=st.sampled_from([None, None, "Ann", "Žofie"]),
+        connection=st.sampled_from(CONNECTIONS),
+        recovery=st.none() | st.sampled_from(CONNECTIONS),
+    )
+    def join(self, caller: Caller | None, name: str | None, connection: str, recovery: str | None) -> Any:
+        """With another connection's recovery id as a recovered one."""
+        used = recovery or connection
+        recovering = recovery is not None
+        real = self._do(
+            self.brief.attach(
+                self.code,
+                None if caller is None else self._credential(caller),
+                name,
+                connection=connection,
+                recovery=used,
+                recovering=recovering,
+            )
+        )
+        newcomer = self.store.last_id
+        expected = _outcome(lambda: self.model.join(caller, name, connection, used, newcomer, recovering=recovering))
+        if isinstance(real, str):
+            assert real == expected
+            return multiple()
+        assert real.participant == expected
+        assert real.head.version == self.model.version
+        assert real.votes == self.model.votes_of(real.participant)
+        return ("person", real.participant)
+
+    @rule(connection=st.sampled_from(CONNECTIONS), away=st.sampled_from(["briefly", "long"]))
+    def detach(self, connection: str, away: Any) -> None:
+        service = self.brief if away == "briefly" else self.long
+        real = self._do(service.detach(self.code, connection))
+        self._same(None if isinstance(real, int) else real, lambda: self.model.detach(connection, away))
+
+    @rule(replica=st.sampled_from("ab"), away=st.sampled_from(["briefly", "long"]))
+    def reap(self, replica: str, away: Any) -> None:
+        grace = BRIEF if away == "briefly" else LONG
+        call = {"replica": replica, "grace": round(1000 * grace)}
+        real = self._do(self.store.sessions.change("reap", self.code, call))
+        self._same(None if isinstance(real, list) else real, lambda: self.model.reap(replica, away))
+
+    @rule()
+    def sweep(self) -> None:
+        self.store.run(asyncio.sleep(2 * BRIEF))
+        real = self._do(self.store.sessions.change("sweep", self.code, {}))
+        self._same(None if isinstance(real, list) else real, self.model.sweep)
+
+    @rule()
+    def touch(self) -> None:
+        real = self._do(self.store.sessions.change("touch", self.code, {}))
+        assert real == "session-not-found" if self.model.ended else isinstance(real, list)
+
+    @rule(caller=callers, movies=st.lists(st.sampled_from(MOVIES), min_size=1, max_size=4), mid=mids)
+    def add_movies(self, caller: Caller, movies: list[str], mid: str | None) -> None:
+        payload = parse(AddMovies, {"movies": [{"id": name, "title": name} for name in movies], "mid": mid})
+        unique = list(dict.fromkeys(movies))
+        self._change(caller, Action.ADD_MOVIES, {"movies": unique}, mid, self.brief.add_movies, payload)
+
+    @rule(caller=callers, movie=st.sampled_from(MOVIES), mid=mids)
+    def remove_movie(self, caller: Caller, movie: str, mid: str | None) -> None:
+        payload = MovieReference(movie_id=movie, mid=mid)
+        self._change(caller, Action.REMOVE_MOVIE, {"movie": movie}, mid, self.brief.remove_movie, payload)
+
+    @rule(caller=callers, movie=st.sampled_from(MOVIES), rating=st.integers(1, 5), mid=mids)
+    def vote(self, caller: Caller, movie: str, rating: int, mid: str | None) -> None:
+        payload = Vote(movie_id=movie, rating=rating, mid=mid)
+        self._change(caller, Action.VOTE, {"movie": movie, "rating": rating}, mid, self.brief.vote, payload)
+
+    @rule(caller=callers, movie=st.sampled_from(MOVIES), mid=mids)
+    def withdraw_vote(self, caller: Caller, movie: str, mid: str | None) -> None:
+        payload = MovieReference(movie_id=movie, mid=mid)
+        arguments = {"movie": movie, "rating": 0}
+        self._change(caller, Action.WITHDRAW_VOTE, arguments, mid, self.brief.withdraw_vote, payload)
+
+    @rule(
+        caller=callers,
+        fields=st.fixed_dictionaries(
+            {},
+            optional={
+                "title": st.sampled_from([None, "Film night"]),
+                "capacity": st.integers(1, 5),
+                "locked": st.booleans(),
+            },
+        ).filter(bool),
+        mid=mids,
+    )
+    def update_session(self, caller: Caller, fields: dict[str, Any], mid: str | None) -> None:
+        payload = UpdateSession(**fields, mid=mid)
+        self._change(caller, Action.UPDATE_SESSION, fields, mid, self.brief.update_session, payload)
+
+    @rule(caller=callers, whom=people, ban=st.booleans(), mid=mids)
+    def kick(self, caller: Caller, whom: Caller, ban: bool, mid: str | None) -> None:
+        payload = KickParticipant(participant_id=whom[1], ban=ban, mid=mid)
+        arguments = {"target": whom[1], "ban": ban}
+        self._change(caller, Action.KICK, arguments, mid, self.brief.kick, payload)
+
+    @rule(caller=callers, whom=people, mid=mids)
+    def transfer_host(self, caller: Caller, whom: Caller, mid: str | None) -> None:
+        payload = TransferHost(participant_id=whom[1], mid=mid)
+        self._change(caller, Action.TRANSFER_HOST, {"target": whom[1]}, mid, self.brief.transfer_host, payload)
+
+    @rule(connection=st.sampled_from(CONNECTIONS), mid=mids)
+    def leave(self, connection: str, mid: str | None) -> None:
+        """As sockets do it, in the name of the participant whose connection it is."""
+        caller: Caller = ("person", self.model.connections.get(connection, "nobody"))
+        arguments = {"connection": connection, "recovery": connection}
+        access = Access(self.code, self._credential(caller))
+        real = self._do(self.brief.leave(access, connection, connection, mid))
+        self._same(real, lambda: self.model.change(caller, Action.LEAVE, arguments, mid))
+
+    @rule(person=people, mid=mids)
+    def remove_self(self, person: Caller, mid: str | None) -> None:
+        access = Access(self.code, self._credential(person))
+        real = self._do(self.brief.remove_self(access, person[1], mid))
+        self._same(real, lambda: self.model.change(person, Action.LEAVE, {}, mid))
+
+    @rule(caller=callers, mid=mids, rarely=st.integers(0, 9))
+    def end_session(self, caller: Caller, mid: str | None, rarely: int) -> None:
+        if rarely == 0 or self.model.ended:
+            access = Access(self.code, self._credential(caller))
+            real = self._do(self.brief.end_session(access, mid))
+            self._same(real, lambda: self.model.change(caller, Action.END_SESSION, {}, mid))
+
+    @rule(target=host_tokens)
+    def newer_host_token(self) -> Caller:
+        return ("host-token", self.model.generation)
+
+    @rule(ahead=st.integers(0, 3))
+    def lose(self, ahead: int) -> None:
+        """A replica claims to have seen a version ahead of Redis: a new epoch where that is so."""
+        session = self.store.run(self.store.sessions.read(self.code))
+        if session is None:
+            return
+        seen = self.model.version + ahead
+        call = {"seen_epoch": session.head.epoch, "seen_version": seen, "epoch": self.store.new_id()}
+        self.store.run(self.store.sessions.change("new-epoch", self.code, call))
+        self.model.version += ahead > 0
+
+    @invariant()
+    def looks_alike(self) -> None:
+        if not hasattr(self, "model"):
+            return
+        session = self.store.run(self.store.sessions.read(self.code))
+        assert (session is None) == self.model.ended
+        if session is None:
+            return
+        data = session.data
+        shown = ("id", "name", "role", "connected")
+        figures = ("id", "addedBy", "count", "vetoes", "score", "compatibility", "rank")
+        assert {
+            "version": session.head.version,
+            "title": session.title,
+            "locked": session.locked,
+            "capacity": session.capacity,
+            "participants": [tuple(person[key] for key in shown) for person in data["participants"]],
+            "movies": [{key: entry[key] for key in figures} for entry in data["movies"]],
+        } == self.model.seen()
+        assert [person["role"] for person in data["participants"]].count("host") == bool(data["participants"])
+
+    @invariant()
+    def has_a_lifetime(self) -> None:
+        if not hasattr(self, "model"):
+            return
+        commands = [("PTTL", key) for key in keys.session_keys(self.code)]
+        left = self.store.run(self.store.connection.batch(commands))
+        assert all(milliseconds > 0 or milliseconds == -2 for milliseconds in left), left
+        if self.model.ended:
+            assert [milliseconds == -2 for milliseconds in left] == [True, True, True, True, False]
+
+    def _credential(self, caller: Caller) -> Credential:
+        kind, subject = caller
+        if kind == "host-token":
+            return Credential("host", self.instance, str(subject))
+        return Credential("participant", self.instance, subject)
+
+    def _change(
+        self,
+        caller: Caller,
+        action: Action,
+        arguments: dict[str, Any],
+        mid: str | None,
+        method: Callable[[Access, Any], Coroutine[Any, Any, dict[str, Any]]],
+        payload: Any,
+    ) -> None:
+        real = self._do(method(Access(self.code, self._credential(caller)), payload))
+        self._same(real, lambda: self.model.change(caller, action, arguments, mid))
+
+    def _do(self, work: Coroutine[Any, Any, T]) -> T | str:
+        """The result, or the code of the error."""
+        try:
+            return self.store.run(work)
+        except SessionError as error:
+            return error.code
+
+    def _same(self, real: Any, expected: Callable[[], Any]) -> None:
+        assert real == _outcome(expected)
+
+
+def _outcome(work: Callable[[], Any]) -> Any:
+    try:
+        return work()
+    except Refused as refused:
+        return refused.code
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[Store]:
+    with asyncio.Runner() as runner:
+        server = RedisServer(unix=True)
+        runner.run(server.start())
+        store = Store(runner, server)
+        yield store
+        store.close()
+        runner.run(server.stop())
+
+
+@pytest.mark.parametrize(
+    ("examples", "steps"),
+    [
+        pytest.param(25, 40, id="short"),
+        pytest.param(1000, 60, id="long", marks=[pytest.mark.slow, pytest.mark.timeout(600)]),
+    ],
+)
+def test_after_any_commands_the_store_and_the_model_agree(store: Store, examples: int, steps: int) -> None:
+    SessionMachine.store = store
+    run_state_machine_as_test(
+        SessionMachine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            suppress_health_check=list(HealthCheck),
+            print_blob=True,
+        ),
+    )

@@ -1,0 +1,111 @@
+"""Names, codes and tokens: what holds of all of them."""
+
+from __future__ import annotations
+
+import string
+import unicodedata
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from app.sessions.codes import CodeSpace
+from app.sessions.names import MAX_NAME, clean_text
+from app.sessions.tokens import Credential, TokenSigner
+
+texts = st.text(st.characters(), max_size=200)
+ids = st.text("0123456789abcdefghjkmnpqrstvwxyz", min_size=1, max_size=32)
+alphabets = st.sampled_from([string.digits, "BCDFGHJKLMNPQRSTVWXZ", "abc", "Ab9"])
+spaces = st.builds(CodeSpace, alphabets, st.integers(1, 8))
+DIGITS = CodeSpace(string.digits, 6)
+
+
+@given(texts)
+def test_a_name_is_taken_in_one_form_or_refused(text: str) -> None:
+    try:
+        cleaned = clean_text(text, MAX_NAME)
+    except ValueError:
+        return
+    assert len(cleaned) <= MAX_NAME
+    assert cleaned == unicodedata.normalize("NFC", text).strip()
+    assert clean_text(cleaned, MAX_NAME) == cleaned
+    assert not any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in cleaned)
+    assert not set(cleaned) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+@given(st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=MAX_NAME // 4))
+def test_a_name_of_visible_characters_of_any_script_is_taken(text: str) -> None:
+    assert clean_text(f"  {text}\u3000", MAX_NAME) == unicodedata.normalize("NFC", text)
+
+
+@given(spaces, st.integers(0))
+def test_a_code_is_recognised_in_small_and_capital_letters_and_among_white_space(space: CodeSpace, seed: int) -> None:
+    for code in next(space.candidates(str(seed))):
+        assert space.parse(code) == code
+        assert space.parse(f" {code.lower()}\n") == code
+        assert space.parse(f"\t{code.upper()} ") == code
+
+
+@given(texts)
+def test_only_six_ascii_digits_are_a_code_of_digits(text: str) -> None:
+    trimmed = text.strip()
+    is_code = len(trimmed) == 6 and all(character in string.digits for character in trimmed)
+    assert DIGITS.parse(text) == (trimmed if is_code else None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "12345",
+        "1234567",
+        "12 456",
+        "\uff11\uff12\uff13\uff14\uff15\uff16",
+        "\u0661\u0662\u0663\u0664\u0665\u0666",
+        "-12345",
+        "12345.",
+        "0x1234",
+        "",
+    ],
+)
+def test_what_only_looks_like_a_code_is_none(text: str) -> None:
+    assert DIGITS.parse(text) is None
+
+
+@given(spaces, st.text("0123456789abcdef", min_size=1))
+def test_the_codes_to_try_are_codes_and_follow_from_the_seed(space: CodeSpace, seed: str) -> None:
+    batches = list(space.candidates(seed))
+    assert batches == list(space.candidates(seed))
+    assert [len(batch) for batch in batches] == [min(size, space.size) for size in (1, 64, 1024)]
+    for batch in batches:
+        assert len(set(batch)) == len(batch)
+        assert all(space.parse(code) == code for code in batch)
+
+
+@given(st.binary(min_size=1), ids, ids, st.integers(1, 10**6))
+def test_a_token_says_what_it_was_made_for(secret: bytes, instance: str, participant: str, generation: int) -> None:
+    signer = TokenSigner(lambda: secret)
+    assert signer.verify(signer.participant(instance, participant)) == Credential("participant", instance, participant)
+    assert signer.verify(signer.host(instance, generation)) == Credential("host", instance, str(generation))
+
+
+@given(st.binary(min_size=1), st.binary(min_size=1), ids, ids)
+def test_a_token_under_another_secret_is_none(secret: bytes, other: bytes, instance: str, participant: str) -> None:
+    # HMAC pads keys with zeros, so these would be the same one.
+    assume(secret.rstrip(b"\0") != other.rstrip(b"\0"))
+    token = TokenSigner(lambda: other).participant(instance, participant)
+    assert TokenSigner(lambda: secret).verify(token) is None
+
+
+@given(ids, ids, st.data())
+def test_a_token_changed_in_any_character_is_none(instance: str, participant: str, data: st.DataObject) -> None:
+    signer = TokenSigner(lambda: b"secret")
+    token = signer.participant(instance, participant)
+    at = data.draw(st.integers(0, len(token) - 1))
+    character = data.draw(st.sampled_from(string.ascii_letters + string.digits + ".-_ \n\0é"))
+    changed = token[:at] + character + token[at + 1 :]
+    assert (signer.verify(changed) is None) == (changed != token)
+
+
+@given(texts)
+def test_any_other_text_is_no_token(text: str) -> None:
+    assert TokenSigner(lambda: b"secret").verify(text) is None
