@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from app.realtime.member import Member, Outbox, error_body
@@ -18,15 +21,21 @@ from app.sessions.tokens import Credential
 
 __all__ = ["Entry", "Peer", "new_recovery_id"]
 
+_logger = logging.getLogger(__name__)
+
 
 @dataclass(slots=True)
 class Peer:
-    """A socket. ``connection`` is its name in Redis; ``recovery`` the id that continues it, secret to its client."""
+    """A socket. ``connection`` is its name in Redis; ``recovery`` the id that continues it, secret to its client.
+
+    ``attached`` are sessions in which Redis may have the connection although its socket is not a member.
+    """
 
     sid: str
     client: Client
     connection: str
     recovery: str
+    attached: set[str] = field(default_factory=set)
 
 
 class RecoveryStore(Protocol):
@@ -68,7 +77,7 @@ class Entry:
         code = await self._service.admit(text, peer.client)
         member = self._rooms.member(peer.sid)
         known_as = member.access.credential if member is not None and member.code == code else None
-        async with self._rooms.listening(code):
+        async with self._rooms.listening(code), _attaching(peer, code):
             joined = await self._service.join(
                 code, options, peer.client, connection=peer.connection, recovery=peer.recovery, known_as=known_as
             )
@@ -89,7 +98,7 @@ class Entry:
             return False
         credential = Credential("participant", known.instance, known.participant)
         try:
-            async with self._rooms.listening(known.code):
+            async with self._rooms.listening(known.code), _attaching(peer, known.code):
                 joined = await self._service.attach(
                     known.code, credential, connection=peer.connection, recovery=recovery, recovering=True
                 )
@@ -100,14 +109,14 @@ class Entry:
                     joined = await self._service.attach(
                         known.code, credential, connection=peer.connection, recovery=peer.recovery
                     )
-                    await self._recoveries.forget(recovery)
+                    await self._forget(recovery)
                 await self._admit(peer, joined)
             return recovered
         except SessionError as error:
             if error.retryable:
                 raise
             await self._tell_why(peer, known.code, known.instance, error)
-            await self._recoveries.forget(recovery)
+            await self._forget(recovery)
             return False
 
     async def leave(self, peer: Peer, mid: str | None) -> dict[str, Any]:
@@ -118,17 +127,30 @@ class Entry:
         member.leaving = True
         try:
             ack = await self._service.leave(member.access, member.connection, member.recovery, mid)
-        finally:
-            member.leaving = False
+        except SessionError as error:
+            # Who may have left is not brought back.
+            member.leaving = error.code == "outcome-unknown"
+            if error.code == "not-joined":
+                self._rooms.release(peer.sid)
+            raise
         self._rooms.release(peer.sid)
-        await self._recoveries.forget(member.recovery)
+        await self._forget(member.recovery)
         return ack
 
     def vanish(self, peer: Peer) -> None:
         """The socket is gone; its participant has the grace time to come back."""
         member = self._rooms.release(peer.sid)
         if member is not None:
-            self._presence.gone(member)
+            peer.attached.add(member.code)
+        for code in peer.attached:
+            self._presence.gone(code, peer.connection)
+
+    async def _forget(self, recovery: str) -> None:
+        """Tidies up: whether a recovery id is void is known to its session, so no harm is done where this fails."""
+        try:
+            await self._recoveries.forget(recovery)
+        except SessionError:
+            _logger.debug("a recovery id was not forgotten")
 
     async def _admit(self, peer: Peer, joined: Joined) -> Member | None:
         await self._recoveries.put(
@@ -141,7 +163,7 @@ class Entry:
         try:
             await self._service.leave(former.access, former.connection, former.recovery)
         except SessionError:
-            self._presence.gone(former)
+            self._presence.gone(former.code, former.connection)
 
     async def _tell_why(self, peer: Peer, code: str, instance: str, error: SessionError) -> None:
         if error.code == "not-joined":
@@ -151,6 +173,18 @@ class Entry:
             body = {"sessionID": code, "reason": await self._store.fate(code, instance)}
             self._outbox.deliver([peer.sid], self._outbox.encode("session-ended", body))
         self._outbox.deliver([peer.sid], self._outbox.encode("error", error_body(error)))
+
+
+@asynccontextmanager
+async def _attaching(peer: Peer, code: str) -> AsyncIterator[None]:
+    """Remembers where a connection was perhaps attached when that is not known for certain."""
+    try:
+        yield
+    except SessionError as error:
+        if error.retryable:
+            peer.attached.add(code)
+        raise
+    peer.attached.discard(code)
 
 
 def new_recovery_id() -> str:

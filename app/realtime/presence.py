@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, Final, Protocol
 
-from app.realtime.member import Member
 from app.realtime.rooms import Rooms
 from app.sessions.errors import SessionError
 from app.sessions.service import SessionService
@@ -76,9 +75,9 @@ class Presence:
         """Removes, for ever, participants whose grace time is over, whichever replica they were at."""
         await _for_ever(self._sweep_due, min(1.0, max(0.02, self._grace / 4)))
 
-    def gone(self, member: Member) -> None:
-        """A member's socket is gone; Redis is told as soon as it can be."""
-        task = asyncio.get_running_loop().create_task(self._detach(member))
+    def gone(self, code: str, connection: str) -> None:
+        """A connection is gone from a session; Redis is told as soon as it can be."""
+        task = asyncio.get_running_loop().create_task(self._detach(code, connection))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
 
@@ -96,11 +95,11 @@ class Presence:
         except SessionError:
             _logger.warning("the lease runs out by itself: Redis is away")
 
-    async def _detach(self, member: Member) -> None:
+    async def _detach(self, code: str, connection: str) -> None:
         pause = _FIRST_PAUSE
         while True:
             try:
-                await self._take_away(member.code, lambda: self._service.detach(member.code, member.connection))
+                await self._take_away(code, lambda: self._service.detach(code, connection))
                 return
             except SessionError as error:
                 if not error.retryable:

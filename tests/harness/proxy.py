@@ -23,8 +23,10 @@ class FaultProxy:
         self._ports = deque(ports)
         self._server: asyncio.Server | None = None
         self._pipes: set[_Pipe] = set()
-        self._flowing = asyncio.Event()
-        self._flowing.set()
+        self._serving: set[asyncio.Task[None]] = set()
+        self._asking = asyncio.Event()
+        self._answering = asyncio.Event()
+        self.thaw()
 
     @property
     def connections(self) -> int:
@@ -33,7 +35,7 @@ class FaultProxy:
 
     async def accept(self) -> None:
         """Listen, again on the same port after `refuse`."""
-        self._server = await asyncio.start_server(self._serve, LOOPBACK, self.port)
+        self._server = await asyncio.start_server(self._accepted, LOOPBACK, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def refuse(self) -> None:
@@ -52,12 +54,15 @@ class FaultProxy:
         for pipe in self._pipes:
             pipe.silent = True
 
-    def freeze(self) -> None:
-        """Hold back everything, also of new connections, until `thaw`."""
-        self._flowing.clear()
+    def freeze(self, *, answers_only: bool = False) -> None:
+        """Hold back everything, or all that comes back from the target, also of new connections, until `thaw`."""
+        self._answering.clear()
+        if not answers_only:
+            self._asking.clear()
 
     def thaw(self) -> None:
-        self._flowing.set()
+        self._asking.set()
+        self._answering.set()
 
     async def __aenter__(self) -> Self:
         await self.accept()
@@ -67,11 +72,16 @@ class FaultProxy:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.refuse()
-        tasks = [task for pipe in self._pipes for task in pipe.tasks]
         self.cut()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for pipe in self._pipes:
+            for task in pipe.tasks:
+                task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+
+    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for port in tuple(self._ports):
@@ -87,20 +97,22 @@ class FaultProxy:
         pipe = _Pipe((writer, far_writer))
         self._pipes.add(pipe)
         pipe.tasks = [
-            asyncio.create_task(self._forward(pipe, reader, far_writer)),
-            asyncio.create_task(self._forward(pipe, far_reader, writer)),
+            asyncio.create_task(self._forward(pipe, reader, far_writer, self._asking)),
+            asyncio.create_task(self._forward(pipe, far_reader, writer, self._answering)),
         ]
         await asyncio.wait(pipe.tasks, return_when=asyncio.FIRST_COMPLETED)
         pipe.abort()
         await asyncio.wait(pipe.tasks)
         self._pipes.discard(pipe)
 
-    async def _forward(self, pipe: _Pipe, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _forward(
+        self, pipe: _Pipe, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flowing: asyncio.Event
+    ) -> None:
         try:
             while data := await reader.read(65536):
                 if self.delay:
                     await asyncio.sleep(self.delay)
-                await self._flowing.wait()
+                await flowing.wait()
                 if pipe.silent:
                     await pipe.aborted.wait()
                 writer.write(data)

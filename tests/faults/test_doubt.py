@@ -1,0 +1,94 @@
+"""Where Redis did something and its answer was lost: nobody is left behind, and nobody comes back who has left."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.faults.world import World, world
+from tests.harness.node import Client, Event, NodeClients, node_clients
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shaky() -> AsyncIterator[World]:
+    async with world(1, grace=1) as started:
+        yield started
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def node() -> AsyncIterator[NodeClients]:
+    async with node_clients() as started:
+        yield started
+
+
+async def in_doubt(shaky: World, client: Client, event: str, *args: Any) -> dict[str, Any]:
+    """The ack of an event that Redis has executed while its answer does not come."""
+    shaky.links[0].freeze(answers_only=True)
+    try:
+        ack: dict[str, Any] = await client.emit(event, *args, ack=True)
+    finally:
+        shaky.links[0].thaw()
+    assert not ack["ok"]
+    return ack
+
+
+async def names(client: Client, expected: dict[str, bool]) -> None:
+    """Waits until just these take part, by name: connected or not."""
+
+    def shown(_event: Event) -> bool:
+        updates = client.named("session-update")
+        people = updates[-1].data["participants"] if updates else []
+        return {person["name"]: person["connected"] for person in people} == expected
+
+    await client.until(shown)
+
+
+async def test_who_goes_after_joining_in_doubt_leaves_no_ghost(shaky: World, node: NodeClients) -> None:
+    made = await shaky.api.create()
+    ann, bob = [await node.connect(shaky.urls[0], transports=["websocket"]) for _ in range(2)]
+    await ann.emit("join-session", made.code, {"name": "Ann"}, ack=True)
+    ack = await in_doubt(shaky, bob, "join-session", made.code, {"name": "Bob"})
+    assert ack["code"] == "join-failed"
+    await names(ann, {"Ann": True, "Bob": True})
+    await bob.disconnect()
+    await names(ann, {"Ann": True, "Bob": False})
+    await names(ann, {"Ann": True})
+
+
+async def test_who_joins_again_after_joining_in_doubt_is_there_once(shaky: World, node: NodeClients) -> None:
+    made = await shaky.api.create()
+    ann, bob = [await node.connect(shaky.urls[0], transports=["websocket"]) for _ in range(2)]
+    await ann.emit("join-session", made.code, {"name": "Ann"}, ack=True)
+    await in_doubt(shaky, bob, "join-session", made.code, {"name": "Bob"})
+    await names(ann, {"Ann": True, "Bob": True})
+    again = await bob.emit("join-session", made.code, {"name": "Bob"}, ack=True)
+    read = await shaky.api.read(made.code)
+    assert [person["name"] for person in read["sessionData"]["participants"]] == ["Ann", "Bob"]
+    assert read["sessionData"]["participants"][1]["id"] == again["participantID"]
+
+
+async def test_who_leaves_in_doubt_does_not_come_back(shaky: World, node: NodeClients) -> None:
+    made = await shaky.api.create()
+    ann, bob = [await node.connect(shaky.urls[0], transports=["websocket"]) for _ in range(2)]
+    await ann.emit("join-session", made.code, {"name": "Ann"}, ack=True)
+    # Once for certain first: a script that Redis does not know yet is not executed at the first attempt.
+    await bob.emit("join-session", made.code, ack=True)
+    await bob.emit("leave-session", ack=True)
+    await bob.emit("join-session", made.code, {"name": "Bob"}, ack=True)
+    await names(ann, {"Ann": True, "Bob": True})
+    ack = await in_doubt(shaky, bob, "leave-session", {"mid": "once"})
+    assert ack["code"] == "outcome-unknown"
+    await names(ann, {"Ann": True})
+    before = (await shaky.api.read(made.code))["meta"]["version"]
+    again = await bob.emit("leave-session", {"mid": "once"}, ack=True)
+    assert (again["ok"], again["version"]) == (True, before)
+    # Nothing has happened meanwhile: what happens next is the next version.
+    done = await ann.emit("add-movie", {"id": "m1", "title": "M"}, ack=True)
+    assert done["version"] == before + 1
+    read = await shaky.api.read(made.code)
+    assert [person["name"] for person in read["sessionData"]["participants"]] == ["Ann"]
