@@ -7,7 +7,7 @@ import logging
 import secrets
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Final
 
 from pydantic import SecretStr
@@ -197,6 +197,7 @@ class Replica:
         ):
             stack.push_async_callback(_cancel, asyncio.create_task(_logged(work)))
         await self.sockets.start()
+        await self._first_contact()
         await self.public.start()
         stack.push_async_callback(self.public.stop)
         stack.push_async_callback(self.sockets.close)
@@ -229,6 +230,12 @@ class Replica:
         settings = self._settings
         redis = [address for address in parse_url(self._redis_url).addresses if address.port]
         return await own_address(settings.replica_address, settings.internal_host, self.internal.port, redis)
+
+    async def _first_contact(self) -> None:
+        """Waits a moment for Redis, so that nobody is refused only because we have just started."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.redis_timeout):
+                await self._contacted.wait()
 
     async def _keep_contact(self) -> None:
         """Learns what only Redis knows, as soon as it answers, and keeps asking whether it does."""

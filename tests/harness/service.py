@@ -11,7 +11,6 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -67,12 +66,21 @@ class Replica:
         return self._process.pid
 
     def start(self) -> None:
-        """Returns when the process serves; raises AssertionError with its log when it does not get there."""
+        """Starts the process and waits until it serves."""
+        self.launch()
+        self.wait_until_serving()
+
+    def launch(self) -> None:
+        """Starts the process; it ends with the thread that starts it, so that nothing is left behind."""
         command = tied_to_us([sys.executable, "-m", "app", "serve"])
         environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         self._process = subprocess.Popen(
             command, env=environment | self._settings, stdout=self._log, stderr=self._log, start_new_session=True
         )
+
+    def wait_until_serving(self) -> None:
+        """Returns when the process serves; raises AssertionError with its log when it does not get there."""
+        assert self._process is not None
         deadline = time.monotonic() + _START_TIMEOUT
         while time.monotonic() < deadline and self._process.poll() is None:
             for line in self.logs():
@@ -144,8 +152,10 @@ def running_replicas(redis_url: str | None, count: int = 1, **settings: Any) -> 
     """Replicas that share a Redis, started side by side."""
     started = [Replica(redis_url, **settings) for _ in range(count)]
     try:
-        with ThreadPoolExecutor() as pool:
-            list(pool.map(Replica.start, started))
+        for replica in started:
+            replica.launch()
+        for replica in started:
+            replica.wait_until_serving()
         yield started
     finally:
         for replica in started:
@@ -157,7 +167,9 @@ async def replicas(redis_url: str | None, count: int = 1, **settings: Any) -> As
     """As `running_replicas`, for tests whose own event loop must go on meanwhile."""
     started = [Replica(redis_url, **settings) for _ in range(count)]
     try:
-        await asyncio.gather(*(asyncio.to_thread(replica.start) for replica in started))
+        for replica in started:
+            replica.launch()
+        await asyncio.gather(*(asyncio.to_thread(replica.wait_until_serving) for replica in started))
         yield started
     finally:
         for replica in started:
