@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import json
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Self
 
@@ -30,6 +30,7 @@ class Socket:
         """`sessionData` as last seen."""
         self.meta: dict[str, Any] = {}
         self.offset: str = ""
+        self.on_update: Callable[[dict[str, Any], dict[str, Any]], None] = lambda data, meta: None
         self._connection = connection
         self._events: defaultdict[str, deque[Any]] = defaultdict(deque)
         self._acks: dict[int, asyncio.Future[Any]] = {}
@@ -127,6 +128,7 @@ class Socket:
         self.counts[event] += 1
         if event == "session-update":
             self.update, self.meta, self.offset = args
+            self.on_update(self.update, self.meta)
         else:
             self._events[event].append(args[0])
         self._news.set()

@@ -18,7 +18,7 @@ from tests.harness.people import Api
 from tests.harness.service import Replica, running_replicas
 from tests.harness.topologies import TOPOLOGIES, Topology
 
-__all__ = ["CODE_REST", "GRACE", "LEASE", "RACES", "World", "api", "hosts", "world"]
+__all__ = ["CODE_REST", "GRACE", "LEASE", "RACES", "World", "api", "fresh_topology", "hosts", "world"]
 
 GRACE: Final = 1.0
 CODE_REST: Final = 1.0
@@ -57,6 +57,17 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
     try:
         with running_replicas(topology.url, 3, grace=GRACE, code_rest=CODE_REST, lease=LEASE) as replicas:
             yield World(topology, replicas, repeats)
+    finally:
+        asyncio.run(topology.stop())
+
+
+@pytest.fixture(scope="module", params=[_QUICK, *_OTHERS])
+def fresh_topology(request: pytest.FixtureRequest) -> Iterator[Topology]:
+    """A Redis for tests that bring replicas of their own, to kill them."""
+    name, _ = request.param
+    topology: Topology = asyncio.run(TOPOLOGIES[name]().start())
+    try:
+        yield topology
     finally:
         asyncio.run(topology.stop())
 

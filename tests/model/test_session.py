@@ -79,7 +79,7 @@ class Store:
     def __init__(self, runner: asyncio.Runner, server: RedisServer) -> None:
         self._runner = runner
         self.connection = runner.run(self._connect(server.url()))
-        self.sessions = RedisSessions(self.connection, creation_memory=60)
+        self.sessions = RedisSessions(self.connection, creation_memory=60, rest=60)
         self._numbers = itertools.count()
         self.last_id = ""
 
