@@ -21,8 +21,9 @@ class ClientAddresses:
         self._unlimited = unlimited
 
     def client(self, scope: Mapping[str, Any]) -> Client:
+        """Whose budgets a request is counted on: those of an IPv4 address, or of an IPv6 network of one subscriber."""
         address = self.address(scope)
-        return Client(address, unlimited=self.is_unlimited(address))
+        return Client(_subscriber(address), unlimited=self.is_unlimited(address))
 
     def is_unlimited(self, address: str) -> bool:
         """Whether an address is free of all budgets and caps."""
@@ -42,6 +43,16 @@ class ClientAddresses:
                 break
             address = hop.strip()
         return address
+
+
+def _subscriber(address: str) -> str:
+    """RFC 6177: a subscriber has at least a /64, so single IPv6 addresses cost nothing."""
+    if not _is_address(address):
+        return address
+    parsed = ip_address(address)
+    if parsed.version == 4:
+        return address
+    return str(parsed.ipv4_mapped or IPv6Network((parsed, 64), strict=False))
 
 
 def _is_address(text: str) -> bool:

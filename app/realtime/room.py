@@ -53,7 +53,6 @@ class Room:
         self.code = code
         self.instance: str | None = None
         self.members: dict[str, Member] = {}
-        self.shown_at = 0.0
         self._store = store
         self._outbox = outbox
         self._reattach = reattach
@@ -185,8 +184,6 @@ class Room:
             if member.seen != session.head and member.sid in self.members
         ]
         self._highest = session.head
-        if everybody:
-            self.shown_at = self._loop.time()
         if not behind:
             return
         if self._encoded is None or self._encoded[0] != session.head:

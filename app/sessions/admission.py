@@ -36,6 +36,9 @@ class Admission:
         if client.unlimited:
             return
         used = await self._budgets.misses(client.address)
+        if client.socket_misses is not None:
+            # The address has the misses of all its sockets: with its minute theirs begins anew.
+            client.socket_misses = min(client.socket_misses, used.address)
         if used.address >= self._budget(used) or (client.socket_misses or 0) >= self._rules.miss_budget:
             raise SessionError("too-many-requests", retry_after=used.seconds_left)
 
