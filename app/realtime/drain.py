@@ -13,8 +13,9 @@ __all__ = ["drain"]
 _CLIENTS_PER_SECOND: Final = 50
 # Clients need the rest to come back elsewhere, where they may have to try more than once.
 _SHARE: Final = 0.5
-# How often, and how many seconds apart, a connection is looked at for a moment in which nothing is under way.
-_LOOKS: Final = 100
+# Seconds that a connection has for what is under way on it, at the most a part of the window, and between two looks.
+_PATIENCE: Final = 5.0
+_PATIENCE_SHARE: Final = 0.25
 _PAUSE: Final = 0.02
 # The IANA registry of WebSocket close codes: "service restart".
 _CLOSE_CODE: Final = 1012
@@ -23,8 +24,9 @@ _CLOSE_CODE: Final = 1012
 async def drain(server: SocketServer, forwarder: Forwarder, window: float, *, affinity_cookie: str | None) -> None:
     """Refuses new connections and ends the others one by one, in the first half of ``window`` seconds at the most.
 
-    Clients come back at once, to another replica; spread out they do not all come in the same instant. Each connection
-    is ended when its events have been handled and acknowledged. What is passed on to other replicas ends with it.
+    Clients come back at once, to another replica; spread out they do not all come in the same instant. A connection
+    ends when its events have been handled and acknowledged, for which it has a few seconds; then it is the turn of the
+    requests that are being passed on to other replicas.
 
     ``affinity_cookie``: the cookie by which a load balancer would send a client back to this replica; it is taken from
     those that are refused.
@@ -34,17 +36,17 @@ async def drain(server: SocketServer, forwarder: Forwarder, window: float, *, af
     pause = min(window * _SHARE / max(1, len(connections) + len(hops)), 1 / _CLIENTS_PER_SECOND)
     async with asyncio.TaskGroup() as leaving:
         for connection in connections:
-            leaving.create_task(_send_away(connection))
+            leaving.create_task(_send_away(connection, min(_PATIENCE, window * _PATIENCE_SHARE)))
             await asyncio.sleep(pause)
         for hop in hops:
             hop.end()
             await asyncio.sleep(pause)
 
 
-async def _send_away(connection: Connection) -> None:
-    for _ in range(_LOOKS):
-        if connection.idle or connection.closed:
-            break
+async def _send_away(connection: Connection, patience: float) -> None:
+    for _ in range(round(patience / _PAUSE)):
+        if connection.leave("drained", code=_CLOSE_CODE):
+            return
         await asyncio.sleep(_PAUSE)
     connection.close("drained", code=_CLOSE_CODE)
 

@@ -249,3 +249,29 @@ async def test_a_refused_websocket_is_no_error_in_the_log(caplog: pytest.LogCapt
         with pytest.raises(websockets.InvalidStatus, match="503"):
             await record.client.websocket()
     assert not [entry for entry in caplog.records if entry.levelname == "ERROR"]
+
+
+async def test_a_session_that_is_to_leave_takes_its_messages_along_with_the_next_poll() -> None:
+    async with recorder() as record:
+        polling = await record.client.connect()
+        [session] = record.server.connections()
+        await record.server.emit("news")
+        assert not session.leave("drained")
+        assert (await record.client.poll(polling)).text == '42["news"]\x1e1'
+        assert (await record.client.poll(polling)).status_code == 400
+
+
+async def test_a_session_leaves_once_its_events_are_acknowledged() -> None:
+    async with recorder() as record:
+        go_on = asyncio.Event()
+        record.server.on("slow", lambda _sid: go_on.wait())
+        async with record.client.joined() as websocket:
+            [session] = record.server.connections()
+            await websocket.send('421["slow"]')
+            await until(lambda: session.worker is not None)
+            assert not session.leave("drained", code=1012)
+            go_on.set()
+            assert await receive(websocket) == "431[true]"
+            assert session.leave("drained", code=1012)
+            await closed(websocket)
+            assert websocket.close_code == 1012

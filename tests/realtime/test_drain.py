@@ -23,6 +23,8 @@ from tests.harness.sockets import Socket, open_sockets
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 WINDOW = 20
+# Redis is not what is tried here, and a machine that is busy with hundreds of clients may be slow.
+BUSY = 10
 PEOPLE_PER_SESSION = 10
 
 
@@ -30,7 +32,7 @@ PEOPLE_PER_SESSION = 10
 async def test_everybody_is_elsewhere_within_the_window_and_has_lost_nothing(node: NodeClients, each: int) -> None:
     async with (
         RedisServer() as redis,
-        replicas(redis.url(), 3, drain_timeout=WINDOW) as trio,
+        replicas(redis.url(), 3, drain_timeout=WINDOW, redis_timeout=BUSY) as trio,
         balancer([trio[0].port]) as entrance,
         changing_sessions(trio[1:], 3 * each // PEOPLE_PER_SESSION) as (codes, versions),
     ):
@@ -124,10 +126,12 @@ async def changing_sessions(staying: Sequence[Replica], count: int) -> AsyncIter
         codes = [await create(staying[0]) for _ in hosts]
         versions: dict[str, int] = {}
         changing = [asyncio.create_task(change(host, code, versions)) for host, code in zip(hosts, codes, strict=True)]
-        yield codes, versions
-        for task in changing:
-            task.cancel()
-        results = await asyncio.gather(*changing, return_exceptions=True)
+        try:
+            yield codes, versions
+        finally:
+            for task in changing:
+                task.cancel()
+            results = await asyncio.gather(*changing, return_exceptions=True)
         assert all(isinstance(result, asyncio.CancelledError) for result in results), results
 
 

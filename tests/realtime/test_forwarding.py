@@ -42,9 +42,9 @@ async def redis() -> AsyncIterator[RedisServer]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def trio(redis: RedisServer) -> AsyncIterator[list[Replica]]:
-    """Three replicas whose heartbeats are fast."""
-    settings: dict[str, Any] = {"ping_interval": 1, "ping_timeout": 5, "allowed_origins": ORIGIN, "secret": SECRET}
-    async with replicas(redis.url(), 3, grace=20, **settings) as started:
+    """Three replicas whose heartbeats are fast, and that bear with a Redis on a busy machine."""
+    settings = {"ping_interval": 1, "ping_timeout": 10, "redis_timeout": 4, "allowed_origins": ORIGIN, "secret": SECRET}
+    async with replicas(redis.url(), 3, **settings) as started:
         yield started
 
 

@@ -31,12 +31,13 @@ fewer arguments than it takes. `current_event` tells a handler whether one was a
 
 from .admission import peer
 from .asgi import end_websocket
-from .connection import Connection, Options
+from .connection import Connection
 from .engine import EngineServer
 from .events import Event, WrongArguments, current_event
 from .frames import Encoded, ProtocolError, message
 from .libraries import WebSocketProtocol, abort, flushed
 from .observer import Observer
+from .options import Options
 from .rooms import RoomManager
 from .server import SocketServer
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from . import frames
 from .frames import Encoded, ProtocolError
+from .options import Options
 from .queues import Inbox, Outbox, Throttle
 from .writing import Receive, Scope, Writer
 
@@ -28,29 +28,6 @@ TRY_AGAIN = 1013
 
 # How late a timer of ours may be without the client getting more time for it.
 _DELAY = 0.01
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What every session of a server has in common. Times in seconds, sizes in bytes.
-
-    max_payload: largest message, and largest polling payload, taken from a client
-    write_timeout: how long one write to a peer that does not read may take
-    max_backlog: how much may wait for a socket before it is closed
-    max_queued: how many received messages may wait for their turn before reading stops
-    """
-
-    ping_interval: float = 25
-    ping_timeout: float = 20
-    max_payload: int = 1_000_000
-    upgrade_timeout: float = 10
-    write_timeout: float = 20
-    max_backlog: int = 1 << 20
-    max_queued: int = 100
-    events_per_second: float | None = None
-    burst: int = 2000
-    binary: bool = False
-    direct_write: bool = True
 
 
 class Owner(Protocol):
@@ -105,6 +82,7 @@ class Connection:
         self._poll: asyncio.Future[None] | None = None
         self._upgrade: asyncio.Future[None] | None = None
         self._probed = False
+        self._leaving: tuple[str, int] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._held_until = 0.0
         self._pinged = False
@@ -120,17 +98,6 @@ class Connection:
     def worker(self) -> asyncio.Task[None] | None:
         """The task that handles this session's messages at the moment, if any."""
         return self._inbox.worker
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing is lost by ending the session now: all that was received is handled, all answers are sent."""
-        waiting = self.polling if self._writer is None else self._drainer is None
-        return waiting and self._upgrade is None and not self.posting and self._inbox.worker is None
-
-    @property
-    def unhandled(self) -> int:
-        """The number of received messages that wait for their turn."""
-        return len(self._inbox)
 
     @property
     def unsent(self) -> int:
@@ -218,6 +185,8 @@ class Connection:
             if gone:
                 self.close(TRANSPORT_ERROR)
                 return None
+        if self._leaving and not self.upgraded:
+            self._leave(*self._leaving)
         if self.closed:
             return [*self._outbox.take(), self.farewell]
         if self.upgraded:
@@ -368,6 +337,20 @@ class Connection:
                 task.cancel()
         self._owner.ended(self, reason)
         self._inbox.put(Closed(reason))
+
+    def leave(self, reason: str, *, code: int = NORMAL) -> bool:
+        """End the session if nothing is lost by it, or else with a poll that finds it so; return whether it has ended.
+
+        Nothing is lost where all that was received is handled, and the answers are sent or go with the poll.
+        """
+        self._leaving = (reason, code)
+        if self.polling if self._writer is None else self._drainer is None:
+            self._leave(reason, code)
+        return self.closed
+
+    def _leave(self, reason: str, code: int) -> None:
+        if self._upgrade is None and not self.posting and self._inbox.worker is None:
+            self.close(reason, code=code)
 
     @contextlib.contextmanager
     def serving(self) -> Iterator[None]:

@@ -17,10 +17,11 @@ from app.observability.logging import Throttle
 
 from . import asgi, connection, frames, refusals
 from .admission import Admission, Origins, peer
-from .connection import Closed, Connection, Options
+from .connection import Closed, Connection
 from .frames import Encoded, ProtocolError
 from .libraries import EngineIOServer, abort, flushed, uvicorn_writer
 from .observer import Observer
+from .options import Options
 from .refusals import Refusal
 from .writing import AsgiWriter, Receive, Scope, Send, Writer
 

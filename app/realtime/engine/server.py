@@ -14,12 +14,13 @@ from typing import Any, Final, Literal
 
 from . import connection, packets
 from .admission import Admission, Origins, peer
-from .connection import Connection, Options
+from .connection import Connection
 from .engine import EngineServer, ForeignSession, new_id
 from .events import WrongArguments
 from .frames import Encoded
 from .libraries import SocketIOManager
 from .observer import Observer
+from .options import Options
 from .packets import BinaryPacket, Packet
 from .receiving import HandlerError, ReceivingServer
 from .refusals import Headers

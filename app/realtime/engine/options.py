@@ -1,0 +1,28 @@
+"""What a server's sessions have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What every session of a server has in common. Times in seconds, sizes in bytes.
+
+    max_payload: largest message, and largest polling payload, taken from a client
+    write_timeout: how long one write to a peer that does not read may take
+    max_backlog: how much may wait for a socket before it is closed
+    max_queued: how many received messages may wait for their turn before reading stops
+    """
+
+    ping_interval: float = 25
+    ping_timeout: float = 20
+    max_payload: int = 1_000_000
+    upgrade_timeout: float = 10
+    write_timeout: float = 20
+    max_backlog: int = 1 << 20
+    max_queued: int = 100
+    events_per_second: float | None = None
+    burst: int = 2000
+    binary: bool = False
+    direct_write: bool = True
