@@ -108,7 +108,7 @@ class Replica:
         self._details: dict[str, str] = {}
         self._connection = connection = Connection.connect(redis_url, timeout=settings.redis_timeout)
         self._secret = DeploymentSecret(connection, _bytes(settings.secret))
-        self._store = store = RedisSessions(connection, creation_memory=settings.max_lifetime)
+        self._store = store = RedisSessions(connection, creation_memory=settings.max_lifetime, rest=settings.code_rest)
         self.service = service = SessionService(
             store,
             RedisBudgets(connection, self._secret),
@@ -137,11 +137,13 @@ class Replica:
             on_gap=lambda codes: self._rooms.refresh(codes),
             timeout=settings.redis_timeout,
         )
+        recoveries = RedisRecoveries(connection, rest=settings.code_rest)
         self._rooms = rooms = Rooms(
             service,
             store,
             self._announcements,
             replicas,
+            recoveries,
             self.sockets,
             new_epoch=random_id,
             expiry_warning=settings.expiry_warning,
@@ -149,7 +151,7 @@ class Replica:
         self._presence = presence = Presence(
             replicas, store, service, rooms, lease=settings.lease, grace=settings.grace, details=self._details
         )
-        entry = Entry(service, store, rooms, presence, RedisRecoveries(connection), self.sockets)
+        entry = Entry(service, store, rooms, presence, recoveries, self.sockets)
         SocketHandlers(
             self.sockets,
             service,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import secrets
 from collections.abc import AsyncIterator
@@ -14,7 +15,7 @@ from app.realtime.presence import Presence
 from app.realtime.rooms import Rooms
 from app.sessions.admission import Client
 from app.sessions.errors import SessionError
-from app.sessions.model import Head
+from app.sessions.model import Head, Session
 from app.sessions.payloads import JoinOptions
 from app.sessions.service import Joined, SessionService
 from app.sessions.tokens import Credential
@@ -42,11 +43,12 @@ class RecoveryStore(Protocol):
     """See ``app.store.recoveries``."""
 
     async def get(self, recovery_id: str) -> Any: ...
-    async def put(self, recovery_id: str, code: str, credential: Credential, stay: int, expires_at: int) -> None: ...
-    async def forget(self, recovery_id: str) -> None: ...
+    async def put(self, recovery_id: str, code: str, credential: Credential, stay: int, free_at: int) -> None: ...
+    async def void(self, recovery_id: str) -> None: ...
 
 
 class FateStore(Protocol):
+    async def read(self, code: str) -> Session | None: ...
     async def fate(self, code: str, instance: str) -> str: ...
 
 
@@ -95,6 +97,10 @@ class Entry:
         """
         known = await self._recoveries.get(recovery)
         if known is None:
+            if offset and not recovery.endswith(_mark(offset)):
+                self._tell(peer, "error", error_body(SessionError("session-not-found")))
+            return False
+        if not known.code:
             return False
         credential = Credential("participant", known.instance, known.participant)
         try:
@@ -109,14 +115,14 @@ class Entry:
                     joined = await self._service.attach(
                         known.code, credential, connection=peer.connection, recovery=peer.recovery
                     )
-                    await self._forget(recovery)
+                    await self._void(recovery)
                 await self._admit(peer, joined)
             return recovered
         except SessionError as error:
             if error.retryable:
                 raise
-            await self._tell_why(peer, known.code, known.instance, error)
-            await self._forget(recovery)
+            await self._tell_why(peer, known, error)
+            await self._void(recovery)
             return False
 
     async def leave(self, peer: Peer, mid: str | None) -> dict[str, Any]:
@@ -134,7 +140,6 @@ class Entry:
                 self._rooms.release(peer.sid)
             raise
         self._rooms.release(peer.sid)
-        await self._forget(member.recovery)
         return ack
 
     def vanish(self, peer: Peer) -> None:
@@ -145,16 +150,16 @@ class Entry:
         for code in peer.attached:
             self._presence.gone(code, peer.connection)
 
-    async def _forget(self, recovery: str) -> None:
-        """Tidies up: whether a recovery id is void is known to its session, so no harm is done where this fails."""
+    async def _void(self, recovery: str) -> None:
+        """That the id continues nobody is known to its session: where this fails a client may be told twice."""
         try:
-            await self._recoveries.forget(recovery)
-        except SessionError:
-            _logger.debug("a recovery id was not forgotten")
+            await self._recoveries.void(recovery)
+        except SessionError as error:
+            _logger.debug("a recovery id was not voided", extra={"code": error.code})
 
     async def _admit(self, peer: Peer, joined: Joined) -> Member | None:
         await self._recoveries.put(
-            peer.recovery, joined.access.code, joined.access.credential, joined.stay, joined.expires_at
+            peer.recovery, joined.access.code, joined.access.credential, joined.stay, joined.free_at
         )
         member = Member(peer.sid, joined.access, joined.stay, joined.head, peer.connection, peer.recovery)
         return self._rooms.admit(member)
@@ -165,14 +170,26 @@ class Entry:
         except SessionError:
             self._presence.gone(former.code, former.connection)
 
-    async def _tell_why(self, peer: Peer, code: str, instance: str, error: SessionError) -> None:
-        if error.code == "not-joined":
-            return
-        if error.code in ("session-not-found", "unauthorized"):
+    async def _tell_why(self, peer: Peer, known: Any, error: SessionError) -> None:
+        """Tells a client why it is not in its session any more, unless it has left by itself."""
+        reason = await self._reason(known, error)
+        if reason is not None:
             error = SessionError("session-not-found")
-            body = {"sessionID": code, "reason": await self._store.fate(code, instance)}
-            self._outbox.deliver([peer.sid], self._outbox.encode("session-ended", body))
-        self._outbox.deliver([peer.sid], self._outbox.encode("error", error_body(error)))
+            self._tell(peer, "session-ended", {"sessionID": known.code, "reason": reason})
+        if error.code != "not-joined":
+            self._tell(peer, "error", error_body(error))
+
+    async def _reason(self, known: Any, error: SessionError) -> str | None:
+        if error.code in ("session-not-found", "unauthorized"):
+            return await self._store.fate(known.code, known.instance)
+        if error.code not in ("not-joined", "forbidden"):
+            return None
+        session = await self._store.read(known.code)
+        told_to_go = session is not None and session.removed.get(known.participant) in ("kicked", "banned")
+        return "kicked" if told_to_go else None
+
+    def _tell(self, peer: Peer, event: str, body: dict[str, Any]) -> None:
+        self._outbox.deliver([peer.sid], self._outbox.encode(event, body))
 
 
 @asynccontextmanager
@@ -187,9 +204,16 @@ async def _attaching(peer: Peer, code: str) -> AsyncIterator[None]:
     peer.attached.discard(code)
 
 
-def new_recovery_id() -> str:
-    """An id that nobody can guess: who has it is taken for the participant."""
-    return secrets.token_urlsafe(18)
+def new_recovery_id(offset: str | None) -> str:
+    """An id that nobody can guess: who has it is taken for the participant.
+
+    It also marks the offset that its client had before: one that comes back with another has been in a session since.
+    """
+    return f"{secrets.token_urlsafe(18)}.{_mark(offset or '')}"
+
+
+def _mark(offset: str) -> str:
+    return hashlib.sha256(offset.encode()).hexdigest()[:8]
 
 
 def _continues(offset: str | None, head: Head) -> bool:

@@ -85,14 +85,14 @@ class SocketHandlers:
     async def _connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> dict[str, Any]:
         client = self._clients(environ["asgi.scope"])
         client.socket_misses = 0
-        peer = self._peers[sid] = Peer(sid, client, f"{self._replica}.{sid}", new_recovery_id())
+        recovery, offset = _recovery(auth)
+        peer = self._peers[sid] = Peer(sid, client, f"{self._replica}.{sid}", new_recovery_id(offset))
         if self._join_deadline is not None:
             loop = asyncio.get_running_loop()
             self._deadlines[sid] = loop.call_later(self._join_deadline, self._close_idle, sid)
-        recovery, offset = (auth.get("pid"), auth.get("offset")) if isinstance(auth, dict) else (None, None)
-        if isinstance(recovery, str) and 0 < len(recovery) <= 64 and recovery.isascii():
+        if recovery is not None:
             try:
-                await self._entry.resume(peer, recovery, offset if isinstance(offset, str) else None)
+                await self._entry.resume(peer, recovery, offset)
             except SessionError:
                 # The client comes back by itself; connected without its membership it would wait for ever.
                 self._server.close_socket(sid)
@@ -167,6 +167,16 @@ class SocketHandlers:
         del self._deadlines[sid]
         if self._rooms.member(sid) is None:
             self._server.close_socket(sid)
+
+
+def _recovery(auth: Any) -> tuple[str | None, str | None]:
+    """The recovery id and the offset that a client comes back with."""
+    given = auth if isinstance(auth, dict) else {}
+    return _short_text(given.get("pid")), _short_text(given.get("offset"))
+
+
+def _short_text(value: Any) -> str | None:
+    return value if isinstance(value, str) and 0 < len(value) <= 64 and value.isascii() else None
 
 
 def _payload(args: tuple[Any, ...]) -> Any:

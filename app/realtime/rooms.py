@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from app.realtime.lifetime import Lifetime
 from app.realtime.member import Member, Outbox
@@ -39,6 +39,12 @@ class Registry(Protocol):
     async def exit(self, code: str) -> None: ...
 
 
+class Recoveries(Protocol):
+    """See ``app.store.recoveries``."""
+
+    async def void(self, recovery_id: str) -> None: ...
+
+
 class HeadStore(RoomStore, Protocol):
     async def heads(self, codes: list[str]) -> list[Head | None]: ...
 
@@ -52,6 +58,7 @@ class Rooms:
         store: HeadStore,
         channels: RoomChannels,
         registry: Registry,
+        recoveries: Recoveries,
         outbox: Outbox,
         *,
         new_epoch: Callable[[], str],
@@ -62,6 +69,7 @@ class Rooms:
         self._store = store
         self._channels = channels
         self._registry = registry
+        self._recoveries = recoveries
         self._outbox = outbox
         self._new_epoch = new_epoch
         self._rooms: dict[str, Room] = {}
@@ -69,7 +77,7 @@ class Rooms:
         self._pins: dict[str, int] = {}
         self._opening: dict[str, asyncio.Task[None]] = {}
         self._members: dict[str, Member] = {}
-        self._closing: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[None]] = set()
 
     def member(self, sid: str) -> Member | None:
         return self._members.get(sid)
@@ -154,7 +162,7 @@ class Rooms:
         for lifetime in self._lifetimes.values():
             lifetime.close()
         await asyncio.gather(*(room.close() for room in self._rooms.values()))
-        await asyncio.gather(*self._closing, *self._opening.values(), return_exceptions=True)
+        await asyncio.gather(*self._background, *self._opening.values(), return_exceptions=True)
 
     def _new_room(self, code: str) -> Room:
         return Room(
@@ -193,6 +201,19 @@ class Rooms:
     def _removed(self, member: Member) -> None:
         self._members.pop(member.sid, None)
         self._release_empty(member.code)
+        self._in_background(self._void(member.recovery))
+
+    async def _void(self, recovery: str) -> None:
+        """Its client was told why it is out, and does not have to be told again when it comes back."""
+        try:
+            await self._recoveries.void(recovery)
+        except SessionError as error:
+            _logger.debug("a recovery id was not voided", extra={"code": error.code})
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
     def _release_empty(self, code: str) -> None:
         room = self._rooms.get(code)
@@ -201,9 +222,7 @@ class Rooms:
         self._rooms.pop(code, None)
         if lifetime := self._lifetimes.pop(code, None):
             lifetime.close()
-        task = asyncio.get_running_loop().create_task(self._leave_channel(code))
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        self._in_background(self._leave_channel(code))
 
     async def _leave_channel(self, code: str) -> None:
         """The channel is left only if nobody has come back to the session in the meantime."""

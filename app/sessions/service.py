@@ -60,13 +60,14 @@ class Created:
 class Joined:
     """``stay`` names the time since the participant joined; after a removal and a return it is another one.
 
-    ``expires_at`` is in Unix milliseconds; ``votes`` are the participant's own, by movie.
+    ``free_at``: when the session's code is free again, in Unix milliseconds; ``votes`` are the participant's own, by
+    movie.
     """
 
     access: Access
     participant: str
     stay: int
-    expires_at: int
+    free_at: int
     head: Head
     token: str
     votes: dict[str, int]
@@ -190,13 +191,13 @@ class SessionService:
             "policy": self._rules.second_connection,
             **_who(credential),
         }
-        version, *texts, stay, expires_at, cast = await self._store.change("join", code, _present(call))
+        version, *texts, stay, free_at, cast = await self._store.change("join", code, _present(call))
         epoch, instance, participant = _texts(texts)
         return Joined(
             access=Access(code, Credential("participant", instance, participant)),
             participant=participant,
             stay=stay,
-            expires_at=expires_at,
+            free_at=free_at,
             head=Head(epoch, version),
             token=self._signer.participant(instance, participant),
             votes={movie.decode(): rating for movie, rating in zip(cast[::2], cast[1::2], strict=True)},

@@ -9,7 +9,7 @@ first key. Everything begins with ``js:``, for access control lists.
 ``js:{C}:connections`` hash     whose connection is whose; as long
 ``js:{C}:replies``     hash     replies to repeat, by idempotency key; as long
 ``js:{C}:code``        string   keeps the code taken; as long, and while the code rests
-``js:recovery:P``      string   which participant the recovery id P continues; about as long as the session
+``js:recovery:P``      string   which participant the recovery id P continues; as long as the code is taken
 ``js:created:H``       string   which session an idempotency key has created; ``lifetime``
 ``js:sessions``        zset     code -> time of expiry of all live sessions, for counting and listing
 ``js:due``             zset     code -> when to look for participants whose grace time is over

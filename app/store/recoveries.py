@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from app.sessions.tokens import Credential
 from app.store import keys
@@ -11,10 +12,12 @@ from app.store.sessions import answering
 
 __all__ = ["Recovery", "RedisRecoveries"]
 
+_VOID: Final = b"void"
+
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """``stay``: since which joining of the participant the id is good."""
+    """``stay``: since which joining of the participant the id is good. ``code`` is empty once the id is void."""
 
     code: str
     instance: str
@@ -23,25 +26,32 @@ class Recovery:
 
 
 class RedisRecoveries:
-    """A pointer from recovery ids to sessions; whether an id is void is known to the session alone."""
+    """A pointer from recovery ids to sessions; whether an id is void is known to the session alone.
 
-    def __init__(self, connection: Connection) -> None:
+    ``rest``: seconds for which it is known that a client need not be told why it does not come back.
+    """
+
+    def __init__(self, connection: Connection, *, rest: float) -> None:
         self._connection = connection
+        self._rest = max(1, round(rest * 1000))
 
     async def get(self, recovery_id: str) -> Recovery | None:
         with answering(changing=False):
             entry = await self._connection.execute("GET", keys.recovery(recovery_id))
             if entry is None:
                 return None
+            if entry == _VOID:
+                return Recovery("", "", "", 0)
             code, instance, participant, stay = entry.decode().split(" ")
             return Recovery(code, instance, participant, int(stay))
 
-    async def put(self, recovery_id: str, code: str, credential: Credential, stay: int, expires_at: int) -> None:
-        """``expires_at``: Unix milliseconds."""
+    async def put(self, recovery_id: str, code: str, credential: Credential, stay: int, free_at: int) -> None:
+        """``free_at``: when the code of the session is free again, Unix milliseconds."""
         entry = f"{code} {credential.instance} {credential.subject} {stay}"
         with answering(changing=True):
-            await self._connection.execute("SET", keys.recovery(recovery_id), entry, "PXAT", expires_at)
+            await self._connection.execute("SET", keys.recovery(recovery_id), entry, "PXAT", free_at)
 
-    async def forget(self, recovery_id: str) -> None:
+    async def void(self, recovery_id: str) -> None:
+        """The id continues nobody any more, and its client knows why."""
         with answering(changing=True):
-            await self._connection.execute("UNLINK", keys.recovery(recovery_id))
+            await self._connection.execute("SET", keys.recovery(recovery_id), _VOID, "XX", "PX", self._rest)

@@ -54,11 +54,13 @@ _SCRIPTS: Final = (
 class RedisSessions:
     """The truth about sessions; see ``app.sessions.ports.SessionStore``.
 
-    ``creation_memory``: seconds for which the idempotency key of a ``create`` is known.
+    ``creation_memory``: seconds for which the idempotency key of a ``create`` is known; ``rest``: seconds for which it
+    is known why somebody does not come back, as long as codes rest.
     """
 
-    def __init__(self, connection: Connection, *, creation_memory: float) -> None:
+    def __init__(self, connection: Connection, *, creation_memory: float, rest: float) -> None:
         self._connection = connection
+        self._rest = max(1, round(rest * 1000))
         self._creation_memory = round(creation_memory * 1000)
         self._scripts = {name: load_session_script(name) for name in _SCRIPTS}
         self._forget_recovery = load_script("forget-recovery")
@@ -160,14 +162,17 @@ class RedisSessions:
     async def _list(self, code: str, expires_at: int) -> None:
         await self._best_effort(("ZADD", keys.SESSIONS, expires_at, code))
         recoveries = await self._best_effort(("HKEYS", f"{keys.session(code)}:connections"))
+        free_at = await self._best_effort(("PEXPIRETIME", keys.reservation(code)))
         for name in recoveries or ():
-            if name.startswith(b"r:"):
-                await self._best_effort(("PEXPIREAT", keys.recovery(name[2:].decode()), expires_at))
+            if name.startswith(b"r:") and free_at:
+                await self._best_effort(("PEXPIREAT", keys.recovery(name[2:].decode()), free_at))
 
     async def _forget(self, code: str, recovery_ids: Sequence[bytes]) -> None:
         for recovery in recovery_ids:
             with suppress(StoreError):
-                await self._connection.run(self._forget_recovery, [keys.recovery(recovery.decode())], [code])
+                await self._connection.run(
+                    self._forget_recovery, [keys.recovery(recovery.decode())], [code, self._rest]
+                )
 
     async def _unlist(self, code: str) -> None:
         await self._best_effort(("ZREM", keys.SESSIONS, code))

@@ -177,11 +177,12 @@ class _Member:
 
     async def ask(self, event: str, payload: dict[str, Any]) -> dict[str, Any] | None:
         """The ack of an event, None when the connection ended before it came."""
+        socket = self.client.id
         try:
             ack: dict[str, Any] = await self.client.emit(event, payload, ack=True, timeout=_PATIENCE)
         except ClientError as error:
-            # What the client says when its connection ends; an ack that never comes is another matter.
-            if "disconnected" in str(error):
+            # An ack that never comes by a connection that stands is another matter.
+            if "disconnected" in str(error) or socket != self.client.id:
                 return None
             raise
         return ack

@@ -9,7 +9,7 @@
 --   reservation  string that keeps the code taken while the session lives, and while the code rests after it
 -- ARGV[1]: the call, a JSON object.
 -- Every script returns {relist, voided, status, ...}: relist is the new time of expiry when the list of sessions should
--- hear of it, else 0; voided are recovery ids to forget; status is "ok" or the code of an error.
+-- hear of it, else 0; voided are recovery ids that continue nobody any more; status is "ok" or the code of an error.
 local session, votes, connections, replies, reservation = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local call = cjson.decode(ARGV[1])
 local time = redis.call('TIME')

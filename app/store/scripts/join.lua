@@ -1,6 +1,7 @@
 -- Attaches a connection to a participant, who joins, comes back or is there already; whoever the connection was
 -- before leaves.
--- Replies: ok, version, epoch, instance, participant, stay, time of expiry, {movie, rating, ...} that were cast.
+-- Replies: ok, version, epoch, instance, participant, stay, when the code is free again, {movie, rating, ...} that were
+-- cast.
 local instance = field('instance')
 if not instance then
   return reply('session-not-found')
@@ -110,4 +111,4 @@ if cast then
   end
 end
 local stay = tonumber(entry:match('^(%d+)|'))
-return reply('ok', at, field('epoch'), instance, participant, stay, redis.call('PEXPIRETIME', session), ratings)
+return reply('ok', at, field('epoch'), instance, participant, stay, redis.call('PEXPIRETIME', reservation), ratings)

@@ -1,6 +1,6 @@
 -- A connection leaves: its participant is removed at once, unless it has other connections.
 return change(function()
-  redis.call('HDEL', connections, 'r:' .. call.recovery)
+  void_recovery(call.recovery)
   drop_connection(call.connection)
   if redis.call('HEXISTS', connections, 'n:' .. caller) == 1 then
     return {'ok', version()}
