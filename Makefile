@@ -14,13 +14,12 @@ test: .venv/ready ## Run the tests; ARGS="-k name" goes to pytest
 	@$(BIN)/python -m tests.harness.node
 	$(BIN)/pytest -m "not slow" $(ARGS)
 
-e2e: .venv/ready ## Run the slow suites, and with Docker and kind the drills on a cluster
+e2e: .venv/ready ## Run the slow suites
 	@$(BIN)/python -m tests.harness.node
 	$(BIN)/pytest -m "slow and not cluster" $(ARGS)
-	@$(MAKE) --no-print-directory cluster
 
 # Where nothing can be pulled, a folder beside this one makes what Docker and kind need.
-cluster: .venv/ready ## Run the drills on a cluster only; it is made and deleted
+cluster: .venv/ready ## With Docker and kind: run the drills on a cluster, which is made and deleted
 	@if [ -x ../shared/cluster/up ]; then \
 		../shared/cluster/up && . ../shared/cluster/env && export CLUSTER_INGRESS=../shared/cluster/ingress; \
 	elif ! command -v docker >/dev/null || ! command -v kind >/dev/null; then \

@@ -100,6 +100,11 @@ class Connection:
         return self._inbox.worker
 
     @property
+    def unhandled(self) -> int:
+        """The number of received messages that wait for their turn."""
+        return len(self._inbox)
+
+    @property
     def unsent(self) -> int:
         """The bytes that wait for the client to take them, those in the transport's own buffer not counted."""
         return self._outbox.size

@@ -1,6 +1,6 @@
-"""Joins over HTTP, polls, upgrades, and hears what another client does. Run by `helm test` with the service's own image.
+"""Joins over HTTP, polls, upgrades, and hears what another client does; `helm test` runs it in the service's image.
 
-    python join.py http://join-session
+python join.py http://join-session
 """
 
 import json
