@@ -13,6 +13,7 @@ from app.sessions.model import timestamp
 __all__ = ["Lifetime"]
 
 _RETRY: Final = 1.0
+_LOOK_UP: Final = 0.5
 _SHORTEST: Final = 0.02
 
 
@@ -29,6 +30,7 @@ class Lifetime:
         self._outbox = outbox
         self._room = room
         self._warning = warning
+        self._ending: int | None = None
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     def close(self) -> None:
@@ -37,17 +39,27 @@ class Lifetime:
     async def _run(self) -> None:
         while True:
             try:
-                await asyncio.sleep(await self._tend())
+                await self._wait(await self._tend())
             except SessionError as error:
                 if error.code == "session-not-found":
                     self._room.refresh()
                 await asyncio.sleep(_RETRY)
+
+    async def _wait(self, seconds: float) -> None:
+        """Near the end it looks up now and then, for members who have come in the meantime."""
+        now = asyncio.get_running_loop().time
+        end = now() + seconds
+        while (left := end - now()) > 0:
+            await asyncio.sleep(left if self._ending is None else min(left, _LOOK_UP))
+            if self._ending is not None:
+                self._warn(self._ending)
 
     async def _tend(self) -> float:
         """Extends the session and warns its members; the seconds until that has to be done again."""
         now, expires_at, deadline, lifetime = await self._store.change("touch", self._code, {})
         left = (deadline - now) / 1000
         if left <= self._warning:
+            self._ending = deadline
             self._warn(deadline)
         pauses = [lifetime / 3000, (expires_at - now) / 1000]
         if left > self._warning:

@@ -108,7 +108,7 @@ async def come_back(made: Made, sockets: list[Socket], tokens: list[str]) -> lis
 async def test_a_session_whose_creator_was_killed_expires_on_time_and_each_client_hears_it_once(
     fresh_topology: Topology,
 ) -> None:
-    async with service(fresh_topology, lifetime=9, max_lifetime=9, expiry_warning=4, code_rest=1) as (started, api):
+    async with service(fresh_topology, lifetime=9, max_lifetime=9, expiry_warning=4, code_rest=10) as (started, api):
         made = await api.create()
         expires = datetime.fromisoformat(made.meta["expiresAt"]).timestamp()
         urls = [replica.url for replica in started]
@@ -120,6 +120,10 @@ async def test_a_session_whose_creator_was_killed_expires_on_time_and_each_clien
                 sockets = [*back, *others]
                 for warning in await asyncio.gather(*(socket.next("session-expiring") for socket in sockets)):
                     assert warning == {"sessionID": made.code, "expiresAt": made.meta["expiresAt"]}
+                late = await Socket.open(urls[1])
+                await late.emit("join-session", made.code)
+                assert (await late.next("session-expiring"))["expiresAt"] == made.meta["expiresAt"]
+                sockets.append(late)
                 assert time.time() < expires
                 for ended in await asyncio.gather(*(socket.next("session-ended") for socket in sockets)):
                     assert ended == {"sessionID": made.code, "reason": "expired"}
@@ -129,6 +133,7 @@ async def test_a_session_whose_creator_was_killed_expires_on_time_and_each_clien
                 for socket in (*sockets, *first):
                     assert socket.counts["session-expiring"] == socket.counts["session-ended"] == (socket in sockets)
                 assert (await api.call("GET", made.path, replica=1)).status_code == 404
+                await late.close()
 
 
 @pytest.mark.slow

@@ -1,0 +1,96 @@
+"""What replicas tell each other: leases, and sessions to look at, whatever happens in between."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from app.store import keys
+from app.store.connection import Connection
+from app.store.replicas import RedisReplicas
+from tests.harness.redis import RedisServer, until
+
+CODE = "123456"
+
+
+@pytest.fixture
+async def connection(redis_server: RedisServer) -> AsyncIterator[Connection]:
+    connection = Connection.connect(redis_server.url())
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+def replica(connection: Connection) -> RedisReplicas:
+    return RedisReplicas(connection, "one", lease=10)
+
+
+async def test_a_session_is_due_at_the_earliest_time_it_was_scheduled_for(
+    replica: RedisReplicas, connection: Connection
+) -> None:
+    now = replica.now()
+    for due in (now + 5000, now + 3000, now + 9000):
+        await replica.schedule(CODE, due)
+    score = await connection.execute("ZSCORE", keys.DUE, CODE)
+    assert now + 2990 <= score <= now + 3000
+    assert (await replica.claim_due(10)).codes == []
+
+
+async def test_a_session_is_claimed_by_one_replica_only(connection: Connection, replica: RedisReplicas) -> None:
+    await replica.schedule(CODE, replica.now() - 1)
+    assert (await replica.claim_due(10)).codes == [CODE]
+    assert (await RedisReplicas(connection, "two", lease=10).claim_due(10)).codes == []
+
+
+async def test_a_claim_that_is_not_settled_is_due_again(replica: RedisReplicas) -> None:
+    """As when its replica has died."""
+    await replica.schedule(CODE, replica.now() - 1)
+    assert (await replica.claim_due(0.05)).codes == [CODE]
+
+    async def claimed_again() -> bool:
+        return (await replica.claim_due(10)).codes == [CODE]
+
+    await until(claimed_again, "the claim has run out")
+
+
+@pytest.mark.parametrize("grace", [1, 60_000])
+async def test_what_is_scheduled_while_a_session_is_swept_is_not_forgotten(
+    replica: RedisReplicas, connection: Connection, grace: int
+) -> None:
+    """Also when it is due later than the claim runs out: the sweep may have looked before it."""
+    await replica.schedule(CODE, replica.now() - 1)
+    due = await replica.claim_due(10)
+    await replica.schedule(CODE, replica.now() + grace)
+    await replica.settle(CODE, due.claim, 0)
+    score = await connection.execute("ZSCORE", keys.DUE, CODE)
+    assert score is not None
+    assert score <= replica.now() + grace
+
+
+async def test_a_settled_session_is_looked_at_again_when_somebody_is_still_away(
+    replica: RedisReplicas, connection: Connection
+) -> None:
+    await replica.schedule(CODE, replica.now() - 1)
+    due = await replica.claim_due(10)
+    await replica.settle(CODE, due.claim, replica.now() + 5000)
+    assert await connection.execute("ZSCORE", keys.DUE, CODE) > replica.now()
+    await replica.schedule(CODE, replica.now() - 1)
+    due = await replica.claim_due(10)
+    await replica.settle(CODE, due.claim, 0)
+    assert await connection.execute("ZSCORE", keys.DUE, CODE) is None
+
+
+async def test_a_replica_whose_lease_has_run_out_is_dead_and_learns_of_it(
+    replica: RedisReplicas, connection: Connection
+) -> None:
+    other = RedisReplicas(connection, "two", lease=0.05)
+    assert (await other.renew({})).lapsed, "unknown until now"
+    await replica.renew({})
+
+    async def dead() -> bool:
+        return (await replica.renew({})).dead == ["two"]
+
+    await until(dead, "the lease has run out")
+    assert (await other.renew({})).lapsed
+    assert (await replica.renew({})).lapsed is False
