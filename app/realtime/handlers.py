@@ -12,7 +12,7 @@ from app.realtime.engine import SocketServer, current_event
 from app.realtime.entry import Entry, Peer, new_recovery_id
 from app.realtime.member import error_body
 from app.realtime.rooms import Rooms
-from app.sessions.admission import Client
+from app.sessions.admission import Client, SocketMisses
 from app.sessions.errors import SessionError
 from app.sessions.payloads import (
     AddMovies,
@@ -84,7 +84,7 @@ class SocketHandlers:
 
     async def _connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> dict[str, Any]:
         client = self._clients(environ["asgi.scope"])
-        client.socket_misses = 0
+        client.socket_misses = SocketMisses()
         recovery, offset = _recovery(auth)
         peer = self._peers[sid] = Peer(sid, client, f"{self._replica}.{sid}", new_recovery_id(offset))
         if self._join_deadline is not None:
