@@ -145,7 +145,6 @@ class Replica:
             replicas,
             recoveries,
             self.sockets,
-            new_epoch=random_id,
             expiry_warning=settings.expiry_warning,
         )
         self._presence = presence = Presence(

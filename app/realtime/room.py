@@ -48,7 +48,6 @@ class Room:
         *,
         reattach: Callable[[Member, str | None], Coroutine[Any, Any, None]],
         removed: Callable[[Member], None],
-        new_epoch: Callable[[], str],
     ) -> None:
         self.code = code
         self.instance: str | None = None
@@ -57,7 +56,6 @@ class Room:
         self._outbox = outbox
         self._reattach = reattach
         self._removed = removed
-        self._new_epoch = new_epoch
         self._loop = asyncio.get_running_loop()
         self._session: Session | None = None
         self._encoded: tuple[Head, Any] | None = None
@@ -169,9 +167,6 @@ class Room:
         if session is None or session.instance != self.instance:
             await self._end(self.instance or "")
             return
-        if self._highest and self._highest.epoch == session.head.epoch and self._highest.version > session.head.version:
-            await self._declare_loss(self._highest)
-            return
         self._newcomers -= newcomers
         self._session = session
         self._check_members(session)
@@ -202,7 +197,9 @@ class Room:
             if member.since.epoch == session.head.epoch and member.since.version > session.head.version:
                 continue
             entry = session.members.get(member.participant)
-            if entry is not None and entry.order == member.stay and entry.connected:
+            # Whether Redis knows a connection that was made in another epoch is not to be seen in the session.
+            known = entry is not None and entry.connected and member.since.epoch == session.head.epoch
+            if entry is not None and entry.order == member.stay and known:
                 if entry.owner not in (None, member.connection):
                     self.dismiss(member, "replaced")
             elif entry is None and member.participant in session.removed:
@@ -212,11 +209,6 @@ class Room:
                 task = self._loop.create_task(self._reattach(member, entry.name if entry else None))
                 self._reattaching.add(task)
                 task.add_done_callback(self._reattaching.discard)
-
-    async def _declare_loss(self, highest: Head) -> None:
-        call = {"seen_epoch": highest.epoch, "seen_version": highest.version, "epoch": self._new_epoch()}
-        await self._store.change("new-epoch", self.code, call)
-        self._stale = True
 
     async def _end(self, instance: str) -> None:
         reason = await self._store.fate(self.code, instance)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol
 
@@ -46,6 +46,10 @@ class Recoveries(Protocol):
 
 
 class HeadStore(RoomStore, Protocol):
+    def watch(self, code: str) -> None: ...
+
+    def unwatch(self, code: str) -> None: ...
+
     async def heads(self, codes: list[str]) -> list[Head | None]: ...
 
 
@@ -61,7 +65,6 @@ class Rooms:
         recoveries: Recoveries,
         outbox: Outbox,
         *,
-        new_epoch: Callable[[], str],
         expiry_warning: float,
     ) -> None:
         self._expiry_warning = expiry_warning
@@ -71,7 +74,6 @@ class Rooms:
         self._registry = registry
         self._recoveries = recoveries
         self._outbox = outbox
-        self._new_epoch = new_epoch
         self._rooms: dict[str, Room] = {}
         self._lifetimes: dict[str, Lifetime] = {}
         self._pins: dict[str, int] = {}
@@ -89,6 +91,7 @@ class Rooms:
     async def listening(self, code: str) -> AsyncIterator[None]:
         """While in it, this replica hears of every change of the session; afterwards as long as it has members."""
         self._pins[code] = self._pins.get(code, 0) + 1
+        self._store.watch(code)
         try:
             await self._open(code)
             yield
@@ -171,7 +174,6 @@ class Rooms:
             self._outbox,
             reattach=self._reattach,
             removed=self._removed,
-            new_epoch=self._new_epoch,
         )
 
     async def _open(self, code: str) -> None:
@@ -220,6 +222,7 @@ class Rooms:
         if code in self._pins or (room is not None and room.members):
             return
         self._rooms.pop(code, None)
+        self._store.unwatch(code)
         if lifetime := self._lifetimes.pop(code, None):
             lifetime.close()
         self._in_background(self._leave_channel(code))

@@ -29,6 +29,7 @@ from app.store import keys
 from app.store.connection import Connection
 from app.store.errors import StoreError, StoreUnavailable
 from app.store.scripts import load_script, load_session_script
+from app.store.watermarks import Watermarks
 
 __all__ = ["RedisSessions", "answering"]
 
@@ -64,9 +65,26 @@ class RedisSessions:
         self._creation_memory = round(creation_memory * 1000)
         self._scripts = {name: load_session_script(name) for name in _SCRIPTS}
         self._forget_recovery = load_script("forget-recovery")
+        self._seen = Watermarks()
         self._background: set[asyncio.Task[None]] = set()
 
+    def watch(self, code: str) -> None:
+        """From now on it is noticed if Redis loses changes of a session that this replica has seen."""
+        self._seen.watch(code)
+
+    def unwatch(self, code: str) -> None:
+        self._seen.unwatch(code)
+
     async def read(self, code: str) -> Session | None:
+        session = await self._read(code)
+        if session is not None and self._seen.is_below(code, session.head):
+            await self._run("new-epoch", code, {})
+            session = await self._read(code)
+        if session is not None:
+            self._seen.note(code, session.head)
+        return session
+
+    async def _read(self, code: str) -> Session | None:
         with answering(changing=False):
             fields, expires_at = await asyncio.gather(
                 self._connection.execute("HGETALL", keys.session(code)),
@@ -142,10 +160,14 @@ class RedisSessions:
 
     async def _run(self, script: str, code: str, call: Mapping[str, Any]) -> tuple[str, list[Any]]:
         with answering(changing=True):
-            relist, voided, status, *reply = await self._connection.run(
-                self._scripts[script], keys.session_keys(code), [orjson.dumps(call)]
+            relist, voided, head, status, *reply = await self._connection.run(
+                self._scripts[script],
+                keys.session_keys(code),
+                [orjson.dumps({"seen": self._seen.lowest(code), **call})],
             )
             status = status.decode()
+            if head:
+                self._seen.note(code, Head.parse(head.decode()))
         if relist:
             self._in_background(self._list(code, relist))
         if voided:

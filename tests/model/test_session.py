@@ -271,7 +271,7 @@ class SessionMachine(RuleBasedStateMachine):
         if session is None:
             return
         seen = self.model.version + ahead
-        call = {"seen_epoch": session.head.epoch, "seen_version": seen, "epoch": self.store.new_id()}
+        call = {"seen": {session.head.epoch: seen}}
         self.store.run(self.store.sessions.change("new-epoch", self.code, call))
         self.model.version += ahead > 0
 

@@ -7,9 +7,11 @@
 --                r:<recovery id> -> "<participant> <connection>"
 --   replies      hash: "<caller> <idempotency key>" -> fingerprint and the reply given
 --   reservation  string that keeps the code taken while the session lives, and while the code rests after it
--- ARGV[1]: the call, a JSON object.
--- Every script returns {relist, voided, status, ...}: relist is the new time of expiry when the list of sessions should
--- hear of it, else 0; voided are recovery ids that continue nobody any more; status is "ok" or the code of an error.
+-- ARGV[1]: the call, a JSON object; call.seen: epoch -> the lowest version at which the session can be, as far as the
+-- caller has seen.
+-- Every script returns {relist, voided, head, status, ...}: relist is the new time of expiry when the list of sessions
+-- should hear of it, else 0; voided are recovery ids that continue nobody any more; head is where the session stands
+-- now, as "<epoch>-<version>"; status is "ok" or the code of an error.
 local session, votes, connections, replies, reservation = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local call = cjson.decode(ARGV[1])
 local time = redis.call('TIME')
@@ -25,7 +27,8 @@ local function put(...)
 end
 
 local function reply(...)
-  return {relist, voided, ...}
+  local epoch, version = unpack(redis.call('HMGET', session, 'epoch', 'version'))
+  return {relist, voided, epoch and (epoch .. '-' .. version) or '', ...}
 end
 
 -- The session lives on for its lifetime, at the most until its deadline. New keys get their lifetime here, too.
@@ -56,6 +59,14 @@ end
 
 local function version()
   return tonumber(field('version'))
+end
+
+-- Below a version that somebody was shown changes were lost: before anything else happens a new epoch says so, once.
+local epoch = field('epoch')
+local lowest = epoch and call.seen and call.seen[epoch]
+if lowest and version() < lowest then
+  put('epoch', redis.sha1hex(epoch .. ' ' .. time[1] .. ' ' .. time[2]):sub(1, 15))
+  commit(false)
 end
 
 local function add_to_tally(order, rating, sign)

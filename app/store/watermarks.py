@@ -1,0 +1,43 @@
+"""How far this replica has seen sessions get: the way to notice that Redis has lost changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from app.sessions.model import Head
+
+__all__ = ["Watermarks"]
+
+# No version is so high; small enough for the numbers of Lua.
+_NEVER: Final = 2**53
+
+
+class Watermarks:
+    """The newest heads of the sessions that are watched. Within an epoch versions grow, and no epoch comes back."""
+
+    def __init__(self) -> None:
+        self._lowest: dict[str, dict[str, int]] = {}
+
+    def watch(self, code: str) -> None:
+        self._lowest.setdefault(code, {})
+
+    def unwatch(self, code: str) -> None:
+        self._lowest.pop(code, None)
+
+    def note(self, code: str, head: Head) -> None:
+        """The session has been seen at ``head``."""
+        lowest = self._lowest.get(code)
+        if lowest is None:
+            return
+        if head.epoch not in lowest:
+            lowest.update(dict.fromkeys(lowest, _NEVER))
+        lowest[head.epoch] = max(lowest.get(head.epoch, 0), head.version)
+
+    def lowest(self, code: str) -> Mapping[str, int]:
+        """For each epoch that was seen, the lowest version at which the session can be, unless changes were lost."""
+        return self._lowest.get(code, {})
+
+    def is_below(self, code: str, head: Head) -> bool:
+        """Whether changes were lost since the session was seen."""
+        return head.version < self.lowest(code).get(head.epoch, 0)

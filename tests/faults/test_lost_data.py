@@ -1,0 +1,95 @@
+"""Redis comes back without its data, or with older data: everybody is told, and nobody is left in the past."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.faults.checker import lies
+from tests.faults.load import Load
+from tests.faults.world import World, world
+from tests.harness.node import NodeClients, node_clients
+from tests.harness.people import TRANSPORTS
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+NOT_FOUND = {"message": "Session not found or has expired", "code": "session-not-found"}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def forgetful() -> AsyncIterator[World]:
+    async with world(2) as started:
+        yield started
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def node() -> AsyncIterator[NodeClients]:
+    async with node_clients() as started:
+        yield started
+
+
+async def flushed(world: World) -> None:
+    await world.redis.call("FLUSHALL")
+
+
+async def restarted_empty(world: World) -> None:
+    await world.redis.restart(with_data=False)
+
+
+@pytest.mark.parametrize("lose", [flushed, restarted_empty])
+async def test_of_a_session_that_redis_lost_each_member_is_told_once(
+    forgetful: World, node: NodeClients, lose: Callable[[World], Awaitable[None]]
+) -> None:
+    made = await forgetful.api.create()
+    clients = [await node.connect(url, **options) for url in forgetful.urls for options in TRANSPORTS.values()]
+    for client in clients:
+        assert (await client.emit("join-session", made.code, ack=True))["ok"]
+    await lose(forgetful)
+    for client in clients:
+        assert (await client.next("session-ended", 10)).data == {"sessionID": made.code, "reason": "lost"}
+        assert (await client.next("error")).data == NOT_FOUND
+    assert (await forgetful.api.join(made.code)).status_code == 404
+    again = await forgetful.api.create()
+    for client in clients:
+        assert (await client.emit("join-session", again.code, ack=True))["ok"]
+        assert len(client.named("session-ended")) == len(client.named("error")) == 1
+    await asyncio.gather(*(client.close() for client in clients))
+
+
+async def changes_lost(forgetful: World, node: NodeClients, *, times: int, changes: int) -> None:
+    """Under a load Redis comes back, again and again, with what it had on disk some changes before."""
+    disk = forgetful.redis.directory / "appendonlydir"
+    async with Load.on(node, forgetful.api, forgetful.urls, 2) as load:
+        for _ in range(times):
+            await load.reaches(changes)
+            older = await asyncio.to_thread(shutil.copytree, disk, Path(f"{disk}.older"))
+            await load.reaches(changes)
+            forgetful.redis.kill()
+            await asyncio.to_thread(shutil.rmtree, disk)
+            await asyncio.to_thread(older.rename, disk)
+            await forgetful.redis.start()
+            healed = time.time()
+            await load.reaches(changes)
+        last_change = await load.stop()
+        rooms = await load.settle(max(healed + 10, last_change + 5), may_lose=True)
+        assert [lie for room in rooms for lie in lies(room)] == []
+        for room in rooms:
+            for log in room.logs:
+                assert len({state.epoch for _, state in log.updates()}) == times + 1
+
+
+async def test_changes_that_redis_lost_are_told_by_a_new_epoch(forgetful: World, node: NodeClients) -> None:
+    await changes_lost(forgetful, node, times=1, changes=30)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+async def test_changes_lost_again_and_again(forgetful: World, node: NodeClients) -> None:
+    for _ in range(3):
+        await changes_lost(forgetful, node, times=3, changes=15)
