@@ -1,0 +1,174 @@
+"""Redis away, stuck, full, loading, emptied: the answers of the contract within two seconds, and recovery by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from typing import Any, Final
+
+import pytest
+import pytest_asyncio
+
+from tests.faults.world import World, world
+from tests.harness.node import Client, NodeClients, node_clients
+from tests.harness.people import Made
+from tests.harness.redis import RedisServer, until
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+_DEADLINE: Final = 2.0
+
+Outage = Callable[[RedisServer], AbstractAsyncContextManager[None]]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def lonely() -> AsyncIterator[World]:
+    async with world(1) as started:
+        yield started
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def node() -> AsyncIterator[NodeClients]:
+    async with node_clients() as started:
+        yield started
+
+
+@asynccontextmanager
+async def killed(redis: RedisServer) -> AsyncIterator[None]:
+    redis.kill()
+    yield
+    await redis.start()
+
+
+@asynccontextmanager
+async def stopped(redis: RedisServer) -> AsyncIterator[None]:
+    redis.pause()
+    yield
+    redis.resume()
+
+
+@asynccontextmanager
+async def loading(redis: RedisServer) -> AsyncIterator[None]:
+    fill = "for n = 1, 2000 do redis.call('SET', 'filling' .. n, string.rep('v', 1024), 'EX', 60) end return 1"
+    await redis.call("EVAL", fill, 0)
+    await redis.call("BGREWRITEAOF")
+
+    async def rewritten() -> bool:
+        return b"aof_rewrite_in_progress:0" in await redis.call("INFO", "persistence")
+
+    await until(rewritten, "the keys are in the file that is loaded first")
+    redis.kill()
+    usual = dict(redis.config)
+    redis.config |= {"key-load-delay": "4000", "loading-process-events-interval-bytes": "1024"}
+    starting = asyncio.create_task(redis.start())
+    await asyncio.sleep(0)
+    yield
+    assert not starting.done()
+    await starting
+    redis.config = usual
+
+
+@contextmanager
+def in_time() -> Iterator[None]:
+    started = time.monotonic()
+    yield
+    assert time.monotonic() - started < _DEADLINE
+
+
+class Scene:
+    """A session with one member, and a socket that is in none."""
+
+    def __init__(self, world: World, made: Made, member: Client, stranger: Client) -> None:
+        self.world = world
+        self.made = made
+        self.member = member
+        self.stranger = stranger
+
+    @classmethod
+    async def open(cls, world: World, node: NodeClients) -> Scene:
+        made = await world.api.create()
+        member, stranger = [await node.connect(world.urls[0], transports=["websocket"]) for _ in range(2)]
+        assert (await member.emit("join-session", made.code, ack=True))["ok"]
+        return cls(world, made, member, stranger)
+
+    async def change(self, movie: str) -> dict[str, Any]:
+        ack: dict[str, Any] = await self.member.emit("add-movie", {"id": movie, "title": "T", "mid": movie}, ack=True)
+        return ack
+
+    async def works_again(self) -> None:
+        """All is as before, without any help."""
+
+        async def found() -> bool:
+            return (await self.world.api.join(self.made.code)).status_code == 200
+
+        await until(found, "the session is found")
+        ack = await self.change("during")
+        assert ack["ok"], ack
+        await self.member.until(
+            lambda event: event.name == "session-update" and event.args[1]["version"] >= ack["version"]
+        )
+        assert (await self.stranger.emit("join-session", self.made.code, ack=True))["ok"]
+
+
+@pytest.mark.parametrize("outage", [killed, stopped, loading])
+async def test_while_redis_does_not_answer(lonely: World, node: NodeClients, outage: Outage) -> None:
+    scene = await Scene.open(lonely, node)
+    async with outage(lonely.redis):
+        for _ in range(2):
+            with in_time():
+                answer = await lonely.api.join(scene.made.code)
+            assert (answer.status_code, answer.text) == (500, '{"message":"Failed to join session"}')
+            assert answer.headers["X-Error-Code"] == "join-failed"
+        with in_time():
+            assert (await lonely.api.call("GET", scene.made.path)).json()["code"] == "unavailable"
+        with in_time():
+            ack = await scene.change("during")
+        assert not ack["ok"]
+        assert ack["code"] in ("unavailable", "outcome-unknown")
+        assert ack["retryable"] is True
+        with in_time():
+            ack = await scene.stranger.emit("join-session", scene.made.code, ack=True)
+        assert (ack["code"], ack["message"]) == ("join-failed", "Failed to join session")
+        error = await scene.stranger.next("error")
+        assert error.data == {"message": "Failed to join session", "code": "join-failed"}
+        assert (await lonely.api.join("12345")).status_code == 404
+    await scene.works_again()
+
+
+async def test_while_redis_is_full(lonely: World, node: NodeClients) -> None:
+    scene = await Scene.open(lonely, node)
+    await lonely.redis.call("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1")
+    assert (await lonely.api.join(scene.made.code)).status_code == 200
+    with in_time():
+        ack = await scene.change("during")
+    assert (ack["ok"], ack["code"], ack["retryable"]) == (False, "unavailable", True)
+    with in_time():
+        assert (await lonely.api.call("POST", "/api/session/create")).status_code == 503
+    await lonely.redis.call("CONFIG", "SET", "maxmemory", "0")
+    await scene.works_again()
+
+
+async def test_after_a_restart_with_its_data(lonely: World, node: NodeClients) -> None:
+    scene = await Scene.open(lonely, node)
+    await lonely.redis.restart()
+    await scene.works_again()
+
+
+async def test_after_a_restart_without_its_data(lonely: World, node: NodeClients) -> None:
+    scene = await Scene.open(lonely, node)
+    await lonely.redis.restart(with_data=False)
+    answer = await lonely.api.join(scene.made.code)
+    assert (answer.status_code, answer.text) == (404, '{"message":"Session not found or has expired"}')
+    assert (await scene.member.next("session-ended")).data == {"sessionID": scene.made.code, "reason": "lost"}
+    assert (await scene.change("during"))["code"] == "not-joined"
+    made = await lonely.api.create()
+    assert (await scene.member.emit("join-session", made.code, ack=True))["ok"]
+
+
+async def test_after_its_scripts_were_flushed(lonely: World, node: NodeClients) -> None:
+    scene = await Scene.open(lonely, node)
+    await lonely.redis.call("SCRIPT", "FLUSH")
+    assert (await scene.change("during"))["ok"]
+    await scene.works_again()
