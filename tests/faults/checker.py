@@ -61,7 +61,7 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one attempt at a change came to; `socket` is the id of the connection if it was the same before and after.
+    """What one attempt at a change came to at a Unix time; `socket` is the id of the connection if it was the same before and after.
 
     `fresh`: the answer says that this change, with all its repeats, is what made the difference.
     """
@@ -70,6 +70,7 @@ class Answer:
     version: int = 0
     fresh: bool = True
     socket: str | None = None
+    at: float = 0.0
 
 
 @dataclass
@@ -94,7 +95,7 @@ class Change:
 class Room:
     """`word` is the session's secret; `readings` are what each replica says over HTTP at the end, `movies` the ids.
 
-    `may_lose`: Redis has lost changes that it had executed, so a new epoch excuses their absence.
+    `may_lose`: Redis has lost changes that it had executed, so a new epoch that is seen later excuses their absence.
     """
 
     word: str
@@ -154,15 +155,24 @@ def _different_states_of_one_version(room: Room) -> Iterator[str]:
 
 def _wrong_outcomes(room: Room) -> Iterator[str]:
     applied = set(room.movies)
-    epochs = {state.epoch for log in room.logs for _, state in log.updates()}
-    excused = room.may_lose and len(epochs) > 1
+    last_loss = max(_new_epochs(room), default=0.0) if room.may_lose else 0.0
     for change in room.changes:
-        if change.outcome == "done" and change.movie not in applied and not excused:
+        done_at = max((answer.at for answer in change.answers if answer.outcome == "done"), default=0.0)
+        if change.outcome == "done" and change.movie not in applied and last_loss <= done_at:
             yield f"{change.mid} was acknowledged and is not there"
         if change.outcome == "refused" and change.movie in applied:
             yield f"{change.mid} was refused and is there"
     for movie in sorted(applied - {change.movie for change in room.changes}):
         yield f"{movie} is there and nobody has added it"
+
+
+def _new_epochs(room: Room) -> Iterator[float]:
+    """When each epoch but the first was seen first."""
+    first: dict[str, float] = {}
+    for log in room.logs:
+        for entry, state in log.updates():
+            first[state.epoch] = min(entry.at, first.get(state.epoch, entry.at))
+    yield from sorted(first.values())[1:]
 
 
 def _repetitions(room: Room) -> Iterator[str]:

@@ -172,8 +172,9 @@ class _Member:
             return Answer("unknown")
         if not ack["ok"]:
             return Answer("refused")
+        at = time.time()
         fresh = ack["added"] == [change.movie]
-        return Answer("done", ack["version"], fresh, socket if self.client.id == socket else None)
+        return Answer("done", ack["version"], fresh, socket if self.client.id == socket else None, at)
 
     async def ask(self, event: str, payload: dict[str, Any]) -> dict[str, Any] | None:
         """The ack of an event, None when the connection ended before it came."""

@@ -81,7 +81,8 @@ async def changes_lost(forgetful: World, node: NodeClients, *, times: int, chang
         assert [lie for room in rooms for lie in lies(room)] == []
         for room in rooms:
             for log in room.logs:
-                assert len({state.epoch for _, state in log.updates()}) == times + 1
+                # As many as there were losses, unless one of them fell between two changes of this session.
+                assert 1 < len({state.epoch for _, state in log.updates()}) <= times + 1
 
 
 async def test_changes_that_redis_lost_are_told_by_a_new_epoch(forgetful: World, node: NodeClients) -> None:
