@@ -61,9 +61,10 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one attempt at a change came to at a Unix time; `socket` is the id of the connection if it was the same before and after.
+    """What one attempt at a change came to, at a Unix time.
 
-    `fresh`: the answer says that this change, with all its repeats, is what made the difference.
+    `socket`: the id of the connection, if it was the same before and after; `fresh`: the answer says that this change,
+    with all its repeats, is what made the difference.
     """
 
     outcome: Literal["done", "refused", "unknown"]
