@@ -2,7 +2,8 @@
 
 Redis has the truth; a message on the session's channel is only a hint that it has changed. A room reads the state once
 for all its members, encodes it once, and shows it to those who have not seen it: the first change at once, a burst of
-changes at an interval that grows with the bytes to be sent. Members who have just joined do not wait for the interval.
+changes at an interval that grows with the bytes to be sent. Members who have just joined do not wait for the interval;
+where many join a large session within a moment one reading does for all of them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ __all__ = ["Room", "RoomStore"]
 _SHORTEST_INTERVAL: Final = 0.05
 _LONGEST_INTERVAL: Final = 2.0
 _BYTES_PER_SECOND: Final = 50_000_000
+_WELCOMING_BYTES_PER_SECOND: Final = 2_000_000
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
 
@@ -63,6 +65,7 @@ class Room:
         self._stale = False
         self._newcomers: set[Member] = set()
         self._next_update = 0.0
+        self._next_welcome = 0.0
         self._pause = _FIRST_PAUSE
         self._woken = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
@@ -129,7 +132,7 @@ class Room:
     async def _run(self) -> None:
         try:
             while self.members and (self._stale or self._newcomers):
-                if self._newcomers or not await self._waited_for_interval():
+                if not await self._waited():
                     await self._catch_up()
         except Exception as error:
             _logger.error("a room stopped", exc_info=error)
@@ -146,8 +149,10 @@ class Room:
             await asyncio.sleep(self._pause)
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
 
-    async def _waited_for_interval(self) -> bool:
-        remaining = self._next_update - self._loop.time()
+    async def _waited(self) -> bool:
+        """Waits for the next time to read, or until somebody comes; false when that time is now."""
+        due = min(self._next_update, self._next_welcome) if self._newcomers else self._next_update
+        remaining = due - self._loop.time()
         if remaining <= 0:
             return False
         self._woken.clear()
@@ -188,9 +193,11 @@ class Room:
         for member in behind:
             member.seen = session.head
         self._outbox.deliver([member.sid for member in behind], update, latest=self.code)
+        now = self._loop.time()
+        self._next_welcome = now + min(update.size / _WELCOMING_BYTES_PER_SECOND, _LONGEST_INTERVAL)
         if everybody:
             interval = update.size * len(behind) / _BYTES_PER_SECOND
-            self._next_update = self._loop.time() + min(max(interval, _SHORTEST_INTERVAL), _LONGEST_INTERVAL)
+            self._next_update = now + min(max(interval, _SHORTEST_INTERVAL), _LONGEST_INTERVAL)
 
     def _check_members(self, session: Session) -> None:
         for member in list(self.members.values()):
