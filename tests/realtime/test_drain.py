@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 
 import httpx
 import pytest
@@ -22,6 +24,7 @@ from tests.harness.sockets import Socket, open_sockets
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
+POLLING = "/socket.io/?EIO=4&transport=polling"
 WINDOW = 20
 # Redis is not what is tried here, and a machine that is busy with hundreds of clients may be slow.
 BUSY = 10
@@ -34,22 +37,24 @@ async def test_everybody_is_elsewhere_within_the_window_and_has_lost_nothing(nod
         RedisServer() as redis,
         replicas(redis.url(), 3, drain_timeout=WINDOW, redis_timeout=BUSY) as trio,
         balancer([trio[0].port]) as entrance,
-        changing_sessions(trio[1:], 3 * each // PEOPLE_PER_SESSION) as (codes, versions),
     ):
-        kinds = [kind for kind in TRANSPORTS for _ in range(each)]
-        clients = await asyncio.gather(*(node.connect(entrance.url, timeout=60, **TRANSPORTS[kind]) for kind in kinds))
-        homes = {client: codes[number % len(codes)] for number, client in enumerate(clients)}
-        joining = (client.emit("join-session", code, ack=True, timeout=30) for client, code in homes.items())
-        assert all(ack["ok"] for ack in await asyncio.gather(*joining))
-        # From now on two thirds of the requests reach the replica, which has all clients, by way of the others.
-        entrance.ports = [replica.port for replica in trio]
-        terminated = time.time()
-        trio[0].terminate()
-        comebacks = await asyncio.gather(*(client.next("connect", timeout=2 * WINDOW) for client in clients))
-        assert max(event.at for event in comebacks) - terminated <= WINDOW
-        assert await asyncio.to_thread(trio[0].wait) == 0
-        for client, code in homes.items():
-            await client.until(at_version(versions[code]), timeout=20)
+        async with changing_sessions(trio[1:], 3 * each // PEOPLE_PER_SESSION) as (codes, versions):
+            kinds = [kind for kind in TRANSPORTS for _ in range(each)]
+            clients = await asyncio.gather(
+                *(node.connect(entrance.url, timeout=60, **TRANSPORTS[kind]) for kind in kinds)
+            )
+            homes = {client: codes[number % len(codes)] for number, client in enumerate(clients)}
+            joining = (client.emit("join-session", code, ack=True, timeout=30) for client, code in homes.items())
+            assert all(ack["ok"] for ack in await asyncio.gather(*joining))
+            # From now on two thirds of the requests reach the replica, which has all clients, by way of the others.
+            entrance.ports = [replica.port for replica in trio]
+            terminated = time.time()
+            trio[0].terminate()
+            comebacks = await asyncio.gather(*(client.next("connect", timeout=2 * WINDOW) for client in clients))
+            assert max(event.at for event in comebacks) - terminated <= WINDOW
+            assert await asyncio.to_thread(trio[0].wait) == 0
+        await asyncio.gather(*(client.until(at_version(versions[code]), timeout=20) for client, code in homes.items()))
+        for client in clients:
             seen = [event.args[1]["version"] for event in client.named("session-update")]
             assert seen == sorted(seen)
             assert client.recovered
@@ -63,13 +68,13 @@ async def test_a_draining_replica_refuses_newcomers_and_goes_on_serving() -> Non
         RedisServer() as redis,
         replicas(redis.url(), drain_timeout=30, affinity_cookie="route") as [replica],
         httpx.AsyncClient(base_url=replica.url, trust_env=False) as client,
-        open_sockets([replica.url], 200) as sockets,
     ):
         code = await create(replica)
-        await asyncio.gather(*(socket.emit("join-session", code) for socket in sockets[-10:]))
+        # Its client does not poll, so there is something to wait for.
+        sid = json.loads((await client.get(POLLING)).text[1:])["sid"]
         replica.terminate()
         await until(lambda: draining(replica), "the drain")
-        refused = await client.get("/socket.io/?EIO=4&transport=polling")
+        refused = await client.get(POLLING)
         assert refused.status_code == 503
         assert refused.headers["retry-after"] == "1"
         assert refused.headers["connection"] == "close"
@@ -77,8 +82,12 @@ async def test_a_draining_replica_refuses_newcomers_and_goes_on_serving() -> Non
         with pytest.raises(websockets.InvalidStatus, match="503"):
             await connect(f"ws://127.0.0.1:{replica.port}/socket.io/?EIO=4&transport=websocket", proxy=None)
         assert (await client.post("/api/session/join", json={"sessionID": code})).status_code == 200
-        # The last of them are told to go seconds later; until then they are served.
-        assert (await sockets[-1].emit("add-movie", movie()))["ok"]
+        connecting = '40\x1e421["join-session","000000"]'
+        assert (await client.post(f"{POLLING}&sid={sid}", content=connecting)).text == "ok"
+        packets = []
+        while "1" not in packets:
+            packets += (await client.get(f"{POLLING}&sid={sid}")).text.split("\x1e")
+        assert [packet.partition("{")[0] for packet in packets] == ["40", '42["error",', "431[", "1"]
         assert await asyncio.to_thread(replica.wait) == 0
 
 
@@ -107,16 +116,16 @@ async def test_a_second_signal_ends_the_drain_at_once() -> None:
     async with (
         RedisServer() as redis,
         replicas(redis.url(), drain_timeout=30) as [replica],
-        open_sockets([replica.url], 300) as sockets,
+        httpx.AsyncClient(base_url=replica.url, trust_env=False) as client,
     ):
+        assert (await client.get(POLLING)).status_code == 200
         replica.terminate()
         await until(lambda: draining(replica), "the drain")
         replica.terminate()
-        hurried = time.monotonic()
         assert await asyncio.to_thread(replica.wait) == 0
-        # At fifty a second they would take six seconds.
-        assert time.monotonic() - hurried < 4
-        await asyncio.gather(*(socket.closed() for socket in sockets))
+        [stopping, stopped] = [line for line in replica.logs() if line["message"].startswith("stop")]
+        # A client that does not poll is waited for.
+        assert datetime.fromisoformat(stopped["ts"]) - datetime.fromisoformat(stopping["ts"]) < timedelta(seconds=5)
 
 
 @asynccontextmanager
