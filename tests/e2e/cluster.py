@@ -112,7 +112,13 @@ class Cluster:
 
 @asynccontextmanager
 async def cluster() -> AsyncIterator[Cluster]:
-    """A new cluster of three nodes, made ready; deleted at the end."""
+    """A new cluster of three nodes, made ready; deleted at the end.
+
+    With E2E_CLUSTER, the name of one that such a run has made ready, that one, and it is kept: to work on the tests.
+    """
+    if kept := os.environ.get("E2E_CLUSTER"):
+        yield Cluster(kept)
+        return
     made = Cluster(_NAME)
     say("creating the cluster")
     await command("kind", "delete", "cluster", "--name", _NAME)
