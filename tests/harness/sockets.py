@@ -17,20 +17,21 @@ __all__ = ["Socket", "open_sockets"]
 
 _AT_ONCE: Final = 50
 _TIMEOUT: Final = 20.0
+_UPDATE: Final = '42["session-update",'
 
 
 class Socket:
-    """A connected client. What it got is counted by event in `counts`; of session updates the newest one is kept."""
+    """A connected client. What it got is counted by event in `counts`; of session updates the newest one is kept.
+
+    It is read only when somebody looks: a thousand sockets get far more of large states than one process can read.
+    """
 
     def __init__(self, connection: ClientConnection, url: str, pid: str) -> None:
         self.url = url
         self.pid = pid
         self.counts: defaultdict[str, int] = defaultdict(int)
-        self.update: dict[str, Any] = {}
-        """`sessionData` as last seen."""
-        self.meta: dict[str, Any] = {}
-        self.offset: str = ""
-        self.on_update: Callable[[dict[str, Any], dict[str, Any]], None] = lambda data, meta: None
+        self.on_update: Callable[[dict[str, Any], dict[str, Any]], None] | None = None
+        self._newest = _UPDATE + '{},{},""]'
         self._connection = connection
         self._events: defaultdict[str, deque[Any]] = defaultdict(deque)
         self._acks: dict[int, asyncio.Future[Any]] = {}
@@ -55,6 +56,21 @@ class Socket:
             raise
         return cls(connection, url, json.loads(connected[2:])["pid"])
 
+    @property
+    def update(self) -> dict[str, Any]:
+        """`sessionData` as last seen."""
+        data: dict[str, Any] = json.loads(self._newest[2:])[1]
+        return data
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        meta: dict[str, Any] = json.loads(self._newest[2:])[2]
+        return meta
+
+    @property
+    def offset(self) -> str:
+        return self._newest.rsplit('"', 2)[1]
+
     async def emit(self, event: str, *args: Any, timeout: float = _TIMEOUT) -> dict[str, Any]:
         """Emits an event and returns its ack; raises ConnectionError when the connection ends before it came."""
         number = next(self._numbers)
@@ -76,7 +92,7 @@ class Socket:
     async def at_version(self, version: int, timeout: float = _TIMEOUT) -> dict[str, Any]:
         """`sessionData` once it was seen at this version or a later one."""
         async with asyncio.timeout(timeout):
-            while self.meta.get("version", 0) < version:
+            while int(self.offset.rpartition("-")[2] or 0) < version:
                 await self._more()
         return self.update
 
@@ -121,17 +137,17 @@ class Socket:
             answer = self._acks.pop(int(number))
             if not answer.done():
                 answer.set_result(json.loads("[" + args)[0])
+        elif packet.startswith(_UPDATE):
+            self.counts["session-update"] += 1
+            self._newest = packet
+            if self.on_update is not None:
+                self.on_update(self.update, self.meta)
+            self._news.set()
         elif packet.startswith("42"):
-            self._see(*json.loads(packet[2:]))
-
-    def _see(self, event: str, *args: Any) -> None:
-        self.counts[event] += 1
-        if event == "session-update":
-            self.update, self.meta, self.offset = args
-            self.on_update(self.update, self.meta)
-        else:
+            event, *args = json.loads(packet[2:])
+            self.counts[event] += 1
             self._events[event].append(args[0])
-        self._news.set()
+            self._news.set()
 
 
 @asynccontextmanager

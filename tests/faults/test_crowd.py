@@ -1,0 +1,50 @@
+"""A room that fills up within seconds: what each member is sent is bounded by time, not by how many join."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from tests.harness.people import Api
+from tests.harness.service import Replica
+from tests.harness.sockets import Socket, open_sockets
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+# One update at once, and then one in 50 ms at the most.
+_UPDATES_PER_SECOND = 20
+
+
+async def fill_up(service: list[Replica], api: Api, people: int, seconds: float) -> None:
+    made = await api.create(capacity=people)
+
+    async def come(number: int, socket: Socket) -> int:
+        await asyncio.sleep(seconds * number / people)
+        ack = await socket.emit("join-session", made.code)
+        assert ack["ok"], ack
+        version: int = ack["version"]
+        return version
+
+    async with open_sockets([replica.url for replica in service], people) as sockets:
+        started = time.monotonic()
+        versions = await asyncio.gather(*(come(number, socket) for number, socket in enumerate(sockets)))
+        assert sorted(versions) == list(range(2, people + 2))
+        for socket in sockets:
+            await socket.at_version(max(versions), timeout=30)
+        most = _UPDATES_PER_SECOND * (time.monotonic() - started) + 2
+        assert most < people
+        for socket in sockets:
+            assert socket.counts["session-update"] <= most
+            assert len(socket.update["participants"]) == people
+
+
+async def test_two_hundred_join_within_two_seconds(service: list[Replica], api: Api) -> None:
+    await fill_up(service, api, people=200, seconds=2)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+async def test_a_thousand_join_within_five_seconds(service: list[Replica], api: Api) -> None:
+    await fill_up(service, api, people=1000, seconds=5)
