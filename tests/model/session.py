@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 from app.sessions.permissions import PERMISSIONS, Action
 from tests.harness.reckoning import figures, ranks
 
-__all__ = ["Answer", "Caller", "ModelSession", "Person", "Refused"]
+__all__ = ["Answer", "Caller", "Film", "ModelSession", "Person", "Refused"]
 
 Caller = tuple[Literal["person", "host-token"], Any]
 """Who asks: the id of a participant, or the generation of a host token."""

@@ -16,6 +16,7 @@ from hypothesis.stateful import (
     initialize,
     invariant,
     multiple,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -27,6 +28,7 @@ from app.sessions.payloads import (
     AddMovies,
     CreateSession,
     KickParticipant,
+    MovieDetails,
     MovieReference,
     TransferHost,
     UpdateSession,
@@ -42,15 +44,18 @@ from app.store.budgets import RedisBudgets
 from app.store.connection import Connection
 from app.store.sessions import RedisSessions
 from tests.harness.redis import RedisServer
-from tests.model.session import Caller, ModelSession, Refused
+from tests.model.session import Caller, Film, ModelSession, Refused
 
 T = TypeVar("T")
 
-MAX_MOVIES: Final = 5
-MOVIES: Final = ("m1", "m2", "m3", "a:b", "ü", "0")
+MAX_MOVIES: Final = 3
+# A session that has ended has little left to tell.
+EARLIEST_END: Final = 30
+MOVIES: Final = ("m1", "m2", "a:b", "ü")
 CONNECTIONS: Final = ("a.1", "a.2", "b.1", "b.2", "b.3")
 BRIEF: Final = 0.001
 LONG: Final = 3600.0
+HOST: Final[Caller] = ("host-token", 1)
 CLIENT: Final = Client("model", unlimited=True)
 
 
@@ -119,20 +124,34 @@ class SessionMachine(RuleBasedStateMachine):
     mids = st.none() | st.sampled_from(["k1", "k2"])
 
     @initialize(
-        target=host_tokens,
-        capacity=st.integers(1, 4),
+        target=people,
+        capacity=st.integers(3, 4),
         leavers=st.sampled_from(["keep", "drop"]),
         policy=st.sampled_from(["allow", "newest", "reject"]),
         title=st.none() | st.just("Friday"),
+        host=st.none() | st.just(HOST),
     )
-    def create(self, capacity: int, leavers: Any, policy: Any, title: str | None) -> Caller:
+    def create(self, capacity: int, leavers: Any, policy: Any, title: str | None, host: Caller | None) -> Any:
+        """A session with a movie and three people, the first of them perhaps by the host token."""
         self.brief = self.store.service(policy, BRIEF)
         self.long = self.store.service(policy, LONG)
-        payload = CreateSession(capacity=capacity, leaver_ratings=leavers, title=title)
+        payload = CreateSession(
+            capacity=capacity, leaver_ratings=leavers, title=title, movies=[MovieDetails(id="m1", title="m1")]
+        )
         created = self.store.run(self.brief.create(payload, CLIENT))
         self.code, self.instance = created.session.code, created.session.instance
         self.model = ModelSession(capacity, leavers, policy, MAX_MOVIES, title=title)
-        return ("host-token", 1)
+        self.model.films["m1"] = Film(None)
+        self.steps = 0
+        return multiple(
+            self._join(host, None, CONNECTIONS[0], CONNECTIONS[0], recovering=False),
+            self._join(None, "Bob", CONNECTIONS[1], CONNECTIONS[1], recovering=False),
+            self._join(None, None, CONNECTIONS[2], CONNECTIONS[2], recovering=False),
+        )
+
+    @initialize(target=host_tokens)
+    def first_host_token(self) -> Caller:
+        return HOST
 
     @rule(
         target=people,
@@ -143,27 +162,7 @@ class SessionMachine(RuleBasedStateMachine):
     )
     def join(self, caller: Caller | None, name: str | None, connection: str, recovery: str | None) -> Any:
         """With another connection's recovery id as a recovered one."""
-        used = recovery or connection
-        recovering = recovery is not None
-        real = self._do(
-            self.brief.attach(
-                self.code,
-                None if caller is None else self._credential(caller),
-                name,
-                connection=connection,
-                recovery=used,
-                recovering=recovering,
-            )
-        )
-        newcomer = self.store.last_id
-        expected = _outcome(lambda: self.model.join(caller, name, connection, used, newcomer, recovering=recovering))
-        if isinstance(real, str):
-            assert real == expected
-            return multiple()
-        assert real.participant == expected
-        assert real.head.version == self.model.version
-        assert real.votes == self.model.votes_of(real.participant)
-        return ("person", real.participant)
+        return self._join(caller, name, connection, recovery or connection, recovering=recovery is not None)
 
     @rule(connection=st.sampled_from(CONNECTIONS), away=st.sampled_from(["briefly", "long"]))
     def detach(self, connection: str, away: Any) -> None:
@@ -184,12 +183,74 @@ class SessionMachine(RuleBasedStateMachine):
         real = self._do(self.store.sessions.change("sweep", self.code, {}))
         self._same(None if isinstance(real, list) else real, self.model.sweep)
 
+    @rule(
+        data=st.data(),
+        swept=st.booleans(),
+        recovered=st.booleans(),
+        name=st.sampled_from([None, "Ann"]),
+        connection=st.sampled_from(CONNECTIONS),
+    )
+    def come_back(self, data: st.DataObject, swept: bool, recovered: bool, name: str | None, connection: str) -> None:
+        """Somebody loses a connection and comes back by it or by token, perhaps too late."""
+        if not self.model.connections:
+            return
+        lost, person = data.draw(st.sampled_from(sorted(self.model.connections.items())))
+        self.detach(lost, "briefly")
+        if swept:
+            self.sweep()
+        if recovered:
+            self._join(("person", person), name, connection, lost, recovering=True)
+        else:
+            self._join(("person", person), name, connection, connection, recovering=False)
+
+    @rule(data=st.data(), connection=st.sampled_from(CONNECTIONS), mid=mids)
+    def hand_over(self, data: st.DataObject, connection: str, mid: str | None) -> None:
+        """The host hands over, and the new host token is used."""
+        if self.model.host is None:
+            return
+        heir = data.draw(st.sampled_from(sorted(self.model.people)))
+        self.transfer_host(("person", self.model.host), ("person", heir), mid)
+        self._join(("host-token", self.model.generation), None, connection, connection, recovering=False)
+
+    @rule(data=st.data(), away=st.booleans(), mid=mids)
+    def host_goes(self, data: st.DataObject, away: bool, mid: str | None) -> None:
+        """The host leaves; the one after is perhaps just away."""
+        if self.model.host is None:
+            return
+        others = sorted(name for name, person in self.model.connections.items() if person != self.model.host)
+        if away and others:
+            self.detach(data.draw(st.sampled_from(others)), "long")
+        self.remove_self(("person", self.model.host), mid)
+
+    @rule(data=st.data(), second=st.sampled_from(CONNECTIONS), replica=st.none() | st.sampled_from("ab"))
+    def be_in_two_places(self, data: st.DataObject, second: str, replica: str | None) -> None:
+        """Somebody connects a second time, and then that connection or a whole replica goes."""
+        if not self.model.connections:
+            return
+        _, person = data.draw(st.sampled_from(sorted(self.model.connections.items())))
+        self._join(("person", person), None, second, second, recovering=False)
+        if replica is None:
+            self.detach(second, "long")
+        else:
+            self.reap(replica, "briefly")
+
+    @rule(data=st.data(), connection=st.sampled_from(CONNECTIONS), mid=mids)
+    def leave_by_one_of_two(self, data: st.DataObject, connection: str, mid: str | None) -> None:
+        """Somebody who lost one connection leaves by another, and tries to come back by the first."""
+        if not self.model.connections:
+            return
+        lost, person = data.draw(st.sampled_from(sorted(self.model.connections.items())))
+        self.detach(lost, "long")
+        self._join(("person", person), None, connection, connection, recovering=False)
+        self.leave(connection, mid)
+        self._join(("person", person), None, lost, lost, recovering=True)
+
     @rule()
     def touch(self) -> None:
         real = self._do(self.store.sessions.change("touch", self.code, {}))
         assert real == "session-not-found" if self.model.ended else isinstance(real, list)
 
-    @rule(caller=callers, movies=st.lists(st.sampled_from(MOVIES), min_size=1, max_size=4), mid=mids)
+    @rule(caller=callers, movies=st.lists(st.sampled_from(MOVIES), min_size=1, max_size=MAX_MOVIES), mid=mids)
     def add_movies(self, caller: Caller, movies: list[str], mid: str | None) -> None:
         payload = parse(AddMovies, {"movies": [{"id": name, "title": name} for name in movies], "mid": mid})
         unique = list(dict.fromkeys(movies))
@@ -200,10 +261,16 @@ class SessionMachine(RuleBasedStateMachine):
         payload = MovieReference(movie_id=movie, mid=mid)
         self._change(caller, Action.REMOVE_MOVIE, {"movie": movie}, mid, self.brief.remove_movie, payload)
 
-    @rule(caller=callers, movie=st.sampled_from(MOVIES), rating=st.integers(1, 5), mid=mids)
-    def vote(self, caller: Caller, movie: str, rating: int, mid: str | None) -> None:
-        payload = Vote(movie_id=movie, rating=rating, mid=mid)
-        self._change(caller, Action.VOTE, {"movie": movie, "rating": rating}, mid, self.brief.vote, payload)
+    @rule(
+        caller=callers,
+        movie=st.sampled_from(MOVIES),
+        ratings=st.lists(st.integers(1, 5), min_size=1, max_size=3),
+        mid=mids,
+    )
+    def vote(self, caller: Caller, movie: str, ratings: list[int], mid: str | None) -> None:
+        for rating in ratings:
+            payload = Vote(movie_id=movie, rating=rating, mid=mid)
+            self._change(caller, Action.VOTE, {"movie": movie, "rating": rating}, mid, self.brief.vote, payload)
 
     @rule(caller=callers, movie=st.sampled_from(MOVIES), mid=mids)
     def withdraw_vote(self, caller: Caller, movie: str, mid: str | None) -> None:
@@ -253,12 +320,12 @@ class SessionMachine(RuleBasedStateMachine):
         real = self._do(self.brief.remove_self(access, person[1], mid))
         self._same(real, lambda: self.model.change(person, Action.LEAVE, {}, mid))
 
-    @rule(caller=callers, mid=mids, rarely=st.integers(0, 9))
-    def end_session(self, caller: Caller, mid: str | None, rarely: int) -> None:
-        if rarely == 0 or self.model.ended:
-            access = Access(self.code, self._credential(caller))
-            real = self._do(self.brief.end_session(access, mid))
-            self._same(real, lambda: self.model.change(caller, Action.END_SESSION, {}, mid))
+    @precondition(lambda self: self.steps > EARLIEST_END)
+    @rule(caller=callers, mid=mids)
+    def end_session(self, caller: Caller, mid: str | None) -> None:
+        access = Access(self.code, self._credential(caller))
+        real = self._do(self.brief.end_session(access, mid))
+        self._same(real, lambda: self.model.change(caller, Action.END_SESSION, {}, mid))
 
     @rule(target=host_tokens)
     def newer_host_token(self) -> Caller:
@@ -279,6 +346,7 @@ class SessionMachine(RuleBasedStateMachine):
     def looks_alike(self) -> None:
         if not hasattr(self, "model"):
             return
+        self.steps += 1
         session = self.store.run(self.store.sessions.read(self.code))
         assert (session is None) == self.model.ended
         if session is None:
@@ -305,6 +373,31 @@ class SessionMachine(RuleBasedStateMachine):
         assert all(milliseconds > 0 or milliseconds == -2 for milliseconds in left), left
         if self.model.ended:
             assert [milliseconds == -2 for milliseconds in left] == [True, True, True, True, False]
+
+    def _join(
+        self, caller: Caller | None, name: str | None, connection: str, recovery: str, *, recovering: bool
+    ) -> Any:
+        real = self._do(
+            self.brief.attach(
+                self.code,
+                None if caller is None else self._credential(caller),
+                name,
+                connection=connection,
+                recovery=recovery,
+                recovering=recovering,
+            )
+        )
+        newcomer = self.store.last_id
+        expected = _outcome(
+            lambda: self.model.join(caller, name, connection, recovery, newcomer, recovering=recovering)
+        )
+        if isinstance(real, str):
+            assert real == expected
+            return multiple()
+        assert real.participant == expected
+        assert real.head.version == self.model.version
+        assert real.votes == self.model.votes_of(real.participant)
+        return ("person", real.participant)
 
     def _credential(self, caller: Caller) -> Credential:
         kind, subject = caller
