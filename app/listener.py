@@ -17,6 +17,7 @@ __all__ = ["Listener"]
 
 _BACKLOG: Final = 2048
 _KEEP_ALIVE: Final = 75
+_UNSENT: Final = 128 * 1024
 
 
 class Listener(uvicorn.Server):
@@ -73,6 +74,10 @@ def _bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        # Inherited by every connection. Without it the kernel takes megabytes for a client that does not read, all of
+        # them old news; with it they wait here, where newer states replace older ones.
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
     try:
         bound.bind((host, port))
     except OSError as error:

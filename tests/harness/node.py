@@ -13,6 +13,7 @@ import fcntl
 import itertools
 import json
 import os
+import signal
 import subprocess
 from asyncio.subprocess import PIPE, Process
 from collections import defaultdict
@@ -164,6 +165,13 @@ class NodeClients:
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._clients: dict[str, Client] = {}
         self._ended = False
+
+    def pause(self) -> None:
+        """SIGSTOP: connections stay, nobody reads."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
 
     async def connect(
         self,
