@@ -450,7 +450,7 @@ def store() -> Iterator[Store]:
     ("examples", "steps"),
     [
         pytest.param(25, 40, id="short"),
-        pytest.param(1000, 60, id="long", marks=[pytest.mark.slow, pytest.mark.timeout(600)]),
+        pytest.param(400, 50, id="long", marks=[pytest.mark.slow, pytest.mark.timeout(600)]),
     ],
 )
 def test_after_any_commands_the_store_and_the_model_agree(store: Store, examples: int, steps: int) -> None:

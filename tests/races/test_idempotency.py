@@ -35,7 +35,8 @@ async def test_a_change_sent_twenty_times_at_once_is_made_once_and_answered_alik
 ) -> None:
     async with open_sockets(world.urls, TIMES // 2 + 1) as sockets:
         guest, *ours = sockets
-        for turn in range(world.repeats):
+        # All changes together are more than fifty.
+        for turn in range(min(world.repeats, 10)):
             made = await api.create(movies=[movie("m1"), movie("m2")])
             host = await ours[0].emit("join-session", made.code)
             for socket in ours[1:]:
