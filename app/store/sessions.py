@@ -16,6 +16,7 @@ Fields of a session's hash, all numbers decimal, all times Unix milliseconds by 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final
@@ -32,6 +33,8 @@ from app.store.scripts import load_script, load_session_script
 from app.store.watermarks import Watermarks
 
 __all__ = ["RedisSessions", "answering"]
+
+_logger = logging.getLogger(__name__)
 
 _SCRIPTS: Final = (
     "create",
@@ -215,6 +218,10 @@ def answering(*, changing: bool) -> Iterator[None]:
     except StoreUnavailable as error:
         raise SessionError("outcome-unknown" if changing and error.sent else "unavailable") from error
     except (StoreError, ValueError, TypeError, KeyError, AttributeError) as error:
+        # Not an outage: a bug of ours, or another's data. Some servers repeat the arguments of a command in the text.
+        _logger.error(
+            "redis and we do not understand each other", extra={"error": str(error).partition(", with args")[0]}
+        )
         raise SessionError("unavailable") from error
 
 

@@ -172,3 +172,20 @@ async def test_after_its_scripts_were_flushed(lonely: World, node: NodeClients) 
     await lonely.redis.call("SCRIPT", "FLUSH")
     assert (await scene.change("during"))["ok"]
     await scene.works_again()
+
+
+async def test_while_what_is_in_redis_is_not_ours(lonely: World, node: NodeClients) -> None:
+    scene = await Scene.open(lonely, node)
+    key = f"js:{{{scene.made.code}}}"
+    await lonely.redis.call("RENAME", key, "aside")
+    await lonely.redis.call("SET", key, "nonsense")
+    answer = await lonely.api.join(scene.made.code)
+    assert (answer.status_code, answer.text) == (500, '{"message":"Failed to join session"}')
+    ack = await scene.change("during")
+    assert (ack["ok"], ack["code"]) == (False, "unavailable")
+    errors = [line["error"] for line in lonely.replicas[0].logs() if line["level"] == "error"]
+    assert errors
+    assert all(error.startswith("WRONGTYPE") for error in errors)
+    assert "Traceback" not in lonely.replicas[0].log_text()
+    await lonely.redis.call("RENAME", "aside", key)
+    await scene.works_again()
