@@ -68,15 +68,20 @@ class Crowd:
             version = session.commits[-1][0]
             await asyncio.gather(*(client.until(_at(version), timeout) for client in session.clients))
 
-    def longest_gap(self) -> float:
-        """The longest time from an acknowledgement to that or newer news at a client, since last asked."""
+    def longest_gap(self) -> tuple[float, str]:
+        """The longest time from an acknowledgement to that or newer news at a client, since last asked.
+
+        In seconds, with what that client went through.
+        """
         since, self._since = self._since, time.time()
-        gaps = [0.0]
+        worst, who = 0.0, None
         for session in self.sessions:
             commits = [commit for commit in session.commits if commit[1] >= since]
             for client in session.clients:
-                gaps.extend(_gaps(commits, _news(client)))
-        return max(gaps)
+                gap = max(_gaps(commits, _news(client)), default=0.0)
+                if gap > worst:
+                    worst, who = gap, client
+        return worst, _story(who, since) if who else ""
 
     async def nothing_is_lost(self) -> None:
         """All that was acknowledged is there, in an unbroken history, and everybody has seen it in order."""
@@ -170,6 +175,12 @@ def _gaps(commits: list[tuple[int, float]], news: list[tuple[int, float]]) -> It
                 return
             version, at = following
         yield max(0.0, at - acknowledged)
+
+
+def _story(client: Client, since: float) -> str:
+    """What a client went through, its connections and not its news, in seconds since a time."""
+    events = [event for event in client.events if event.at >= since and event.name != "session-update"]
+    return "\n".join(f"{event.at - since:7.2f} {event.name} {event.args}"[:200] for event in events)
 
 
 def _at(version: int) -> Any:

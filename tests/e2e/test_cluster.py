@@ -177,14 +177,14 @@ async def _drilled(name: str, people: Crowd, drill: Awaitable[None], limit: floa
     await drill
     took = time.time() - started
     await people.settled()
-    gap = people.longest_gap()
+    gap, story = people.longest_gap()
     allowed = limit() if callable(limit) else limit
     say(f"drill {name.replace('_', ' ')}: {took:.0f} s, longest gap {gap:.1f} s of {allowed:.0f} s allowed")
     REPORT.mkdir(parents=True, exist_ok=True)
     with (REPORT / "figures.md").open("a") as figures:
         figures.write(f"| {name.replace('_', ' ')} | {took:.0f} s | {gap:.1f} s | {allowed:.0f} s |\n")
     await people.nothing_is_lost()
-    assert gap <= allowed
+    assert gap <= allowed, story
 
 
 async def _node_without_redis(kind: Cluster) -> str:

@@ -58,7 +58,9 @@ async def test_run_deploys_the_image_for_production_and_verify_joins(kind: Clust
         await _skaffold(project, "run", "--tag", "verified", *context)
         await _skaffold(project, "build", "--tag", "verified", "--file-output", str(tmp_path / "built.json"), *context)
         artifacts = ("--build-artifacts", str(tmp_path / "built.json"))
-        await _skaffold(project, "verify", *artifacts, *context)
+        # It knows no --kube-context: making the cluster has made it the current one.
+        said = await _skaffold(project, "verify", "--namespace", NAMESPACE, *artifacts)
+        assert "heard the other client join" in said
     finally:
         await _skaffold(project, "delete", *context)
 
