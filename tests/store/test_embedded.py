@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import stat
 import sys
@@ -16,9 +17,14 @@ from app.store.embedded import EmbeddedServer, NoServerError, find_server
 from tests.harness.redis import until
 
 
+# By the directory of its socket, which is in the process' title.
+EMBEDDED = re.compile(r"-server .*/join-session-(?!test-)")
+
+
 def server_processes() -> list[psutil.Process]:
-    """The servers that this process, or one it started, has running."""
-    return [child for child in psutil.Process().children(recursive=True) if "server" in child.name()]
+    """The embedded servers that this process, or one it started, has running; other tests keep servers of their own."""
+    children = psutil.Process().children(recursive=True)
+    return [child for child in children if EMBEDDED.search(" ".join(child.cmdline()))]
 
 
 def directory_of(server: EmbeddedServer) -> Path:
