@@ -16,7 +16,6 @@ from app.store.connection import Connection
 from app.store.embedded import EmbeddedServer, NoServerError, find_server
 from tests.harness.redis import until
 
-
 # By the directory of its socket, which is in the process' title.
 EMBEDDED = re.compile(r"-server .*/join-session-(?!test-)")
 
