@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
-import tempfile
+import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.harness.redis import RedisServer, server_binary
+from tests.harness.redis import RedisServer
 from tests.harness.service import Replica, running_replicas
+from tests.harness.topologies import TOPOLOGIES
 
 
 @pytest.fixture
@@ -22,14 +22,15 @@ async def redis_server() -> AsyncIterator[RedisServer]:
 
 @pytest.fixture(scope="session")
 def service() -> Iterator[list[Replica]]:
-    """Three replicas on one Redis, for all tests that break nothing; loopback is free of budgets."""
-    with tempfile.TemporaryDirectory() as directory:
-        socket = Path(directory) / "redis.sock"
-        command = [str(server_binary()), "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", directory]
-        server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        try:
-            with running_replicas(f"unix://{socket}", 3, grace=1, code_rest=1) as started:
-                yield started
-        finally:
-            server.kill()
-            server.wait()
+    """Three replicas on one Redis, for all tests that break nothing; loopback is free of budgets.
+
+    `JOIN_SESSION_TEST_TOPOLOGY` chooses another way of running Redis, see `tests.harness.topologies.TOPOLOGIES`.
+    """
+    topology = TOPOLOGIES[os.environ.get("JOIN_SESSION_TEST_TOPOLOGY", "standalone")]()
+    asyncio.run(topology.start())
+    try:
+        with running_replicas(topology.url, 3, grace=1, code_rest=1) as started:
+            asyncio.run(topology.disturb("000000"))
+            yield started
+    finally:
+        asyncio.run(topology.stop())

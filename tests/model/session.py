@@ -154,15 +154,22 @@ class ModelSession:
             self.people[id_].away = away
         self.version += bool(alone)
 
+    def lose(self) -> None:
+        self.connections.clear()
+        self.version += 1
+
     def sweep(self) -> None:
         self._must_live()
+        alone = [id_ for id_ in self.people if self.people[id_].away == "no" and id_ not in self.connections.values()]
+        for id_ in alone:
+            self.people[id_].away = "long"
         over = [id_ for id_, person in self.people.items() if person.away == "briefly"]
         for id_ in over:
             self.lost_names[id_] = self.people[id_].name
         # All are away, so who is promoted in between does not matter.
         for id_ in over:
             self._remove(id_)
-        self.version += bool(over)
+        self.version += bool(over or alone)
 
     # Changes
 
