@@ -55,9 +55,9 @@ class Balancer:
             self._connections.discard(task)
 
     async def _next(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
-        ports = self.ports
-        for _ in ports:
-            port = ports[next(self._turns) % len(ports)]
+        ports, turn = self.ports, next(self._turns)
+        for number in range(len(ports)):
+            port = ports[(turn + number) % len(ports)]
             with contextlib.suppress(OSError):
                 return await asyncio.open_connection(LOOPBACK, port)
         return None

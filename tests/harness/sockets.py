@@ -77,7 +77,9 @@ class Socket:
         answer = self._acks[number] = asyncio.get_running_loop().create_future()
         try:
             await self._connection.send(f"42{number}{json.dumps([event, *args])}")
-            ack: dict[str, Any] = await asyncio.wait_for(answer, timeout)
+            # Unlike this, `wait_for` may lose a cancellation (https://github.com/python/cpython/issues/86296).
+            async with asyncio.timeout(timeout):
+                ack: dict[str, Any] = await answer
         except ConnectionClosed as error:
             raise ConnectionError("closed before the ack") from error
         return ack

@@ -25,10 +25,10 @@ from tests.harness.sockets import Socket, open_sockets
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 POLLING = "/socket.io/?EIO=4&transport=polling"
-WINDOW = 20
+WINDOW = 25
 # Redis is not what is tried here, and a machine that is busy with hundreds of clients may be slow.
 BUSY = 10
-PEOPLE_PER_SESSION = 10
+PEOPLE_PER_SESSION = 5
 
 
 @pytest.mark.parametrize("each", [10, pytest.param(100, marks=pytest.mark.slow)])
@@ -130,7 +130,7 @@ async def test_a_second_signal_ends_the_drain_at_once() -> None:
 
 @asynccontextmanager
 async def changing_sessions(staying: Sequence[Replica], count: int) -> AsyncIterator[tuple[list[str], dict[str, int]]]:
-    """Sessions at replicas that stay, with a change every half second, and the versions last acknowledged."""
+    """Sessions at replicas that stay, with a change every two seconds, and the versions last acknowledged."""
     async with open_sockets([replica.url for replica in staying], count) as hosts:
         codes = [await create(staying[0]) for _ in hosts]
         versions: dict[str, int] = {}
@@ -151,7 +151,7 @@ async def change(host: Socket, code: str, versions: dict[str, int]) -> None:
         ack = await host.emit("vote", {"movieID": "m", "rating": rating})
         assert ack["ok"], ack
         versions[code] = ack["version"]
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(2)
 
 
 async def create(replica: Replica) -> str:
