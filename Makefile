@@ -24,7 +24,7 @@ cluster: .venv/ready ## With Docker and kind: run the drills on a cluster, which
 		../shared/cluster/up && . ../shared/cluster/env && export CLUSTER_INGRESS=../shared/cluster/ingress; \
 	elif ! command -v docker >/dev/null || ! command -v kind >/dev/null; then \
 		echo "No cluster, no drills: Docker and kind are not installed"; exit 0; \
-	fi && $(BIN)/pytest -m cluster $(ARGS)
+	fi && $(BIN)/pytest -m cluster --capture=no tests/e2e $(ARGS)
 
 lint: .venv/ready ## Check style and types
 	$(BIN)/ruff check
