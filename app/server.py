@@ -145,6 +145,7 @@ class Replica:
             replicas,
             recoveries,
             self.sockets,
+            on_loss=lambda code: self._presence.doubt(code),
             expiry_warning=settings.expiry_warning,
         )
         self._presence = presence = Presence(

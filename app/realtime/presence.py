@@ -17,6 +17,7 @@ __all__ = ["Presence"]
 _SWEEP_CLAIM: Final = 10.0
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0
+_TIME_TO_SAY_SO: Final = 5.0
 _OURSELVES: Final = ""
 
 _logger = logging.getLogger(__name__)
@@ -77,9 +78,11 @@ class Presence:
 
     def gone(self, code: str, connection: str) -> None:
         """A connection is gone from a session; Redis is told as soon as it can be."""
-        task = asyncio.get_running_loop().create_task(self._detach(code, connection))
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
+        self._see_to(lambda: self._take_away(code, lambda: self._service.detach(code, connection)))
+
+    def doubt(self, code: str) -> None:
+        """Redis has gone back in time, and with it who is connected: those who are not are found by a sweep."""
+        self._see_to(lambda: self._replicas.schedule(code, self._replicas.now() + round(_TIME_TO_SAY_SO * 1000)))
 
     async def settle(self, timeout: float) -> None:
         """Waits until Redis knows of all that are gone, ``timeout`` seconds at the most; then gives up the lease."""
@@ -95,17 +98,10 @@ class Presence:
         except SessionError:
             _logger.warning("the lease runs out by itself: Redis is away")
 
-    async def _detach(self, code: str, connection: str) -> None:
-        pause = _FIRST_PAUSE
-        while True:
-            try:
-                await self._take_away(code, lambda: self._service.detach(code, connection))
-                return
-            except SessionError as error:
-                if not error.retryable:
-                    return
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
+    def _see_to(self, step: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        task = asyncio.get_running_loop().create_task(_insist(step))
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
 
     async def _take_away(self, code: str, step: Callable[[], Awaitable[int]]) -> None:
         """Has a session swept after ``step``, which says when the grace time of those it leaves alone is over.
@@ -164,7 +160,7 @@ class Presence:
     async def _sweep_due(self) -> None:
         due = await self._replicas.claim_due(_SWEEP_CLAIM)
         for code in due.codes:
-            result = await self._change_if_there("sweep", code, {})
+            result = await self._change_if_there("sweep", code, {"grace": self._grace_milliseconds})
             await self._replicas.settle(code, due.claim, result[1] if result else 0)
 
     async def _change_if_there(self, script: str, code: str, call: dict[str, Any]) -> list[Any]:
@@ -174,6 +170,19 @@ class Presence:
             if error.code != "session-not-found":
                 raise
             return []
+
+
+async def _insist(step: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Repeats a step until it succeeds, or cannot."""
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            return await step()
+        except SessionError as error:
+            if not error.retryable:
+                return None
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 async def _until_done(work: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -40,7 +40,8 @@ class RoomStore(Protocol):
 
 
 class Room:
-    """``reattach`` is asked to attach a member again that Redis has lost; ``removed`` hears of members told to go."""
+    """``reattach`` is asked to attach a member again that Redis has lost; ``removed`` hears of members told to go, and
+    ``lost`` when Redis has lost changes."""
 
     def __init__(
         self,
@@ -50,6 +51,7 @@ class Room:
         *,
         reattach: Callable[[Member, str | None], Coroutine[Any, Any, None]],
         removed: Callable[[Member], None],
+        lost: Callable[[], None],
     ) -> None:
         self.code = code
         self.instance: str | None = None
@@ -58,6 +60,7 @@ class Room:
         self._outbox = outbox
         self._reattach = reattach
         self._removed = removed
+        self._lost = lost
         self._loop = asyncio.get_running_loop()
         self._session: Session | None = None
         self._encoded: tuple[Head, Any] | None = None
@@ -174,6 +177,8 @@ class Room:
             return
         self._newcomers -= newcomers
         self._session = session
+        if self._highest is not None and self._highest.epoch != session.head.epoch:
+            self._lost()
         self._check_members(session)
         self._show(session, newcomers, everybody=everybody)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol
 
@@ -54,7 +54,10 @@ class HeadStore(RoomStore, Protocol):
 
 
 class Rooms:
-    """Who of this replica's sockets is in which session. ``removed`` hears of members that were told to go."""
+    """Who of this replica's sockets is in which session.
+
+    ``on_loss`` hears of sessions of which Redis has lost changes.
+    """
 
     def __init__(
         self,
@@ -65,6 +68,7 @@ class Rooms:
         recoveries: Recoveries,
         outbox: Outbox,
         *,
+        on_loss: Callable[[str], None],
         expiry_warning: float,
     ) -> None:
         self._expiry_warning = expiry_warning
@@ -74,6 +78,7 @@ class Rooms:
         self._registry = registry
         self._recoveries = recoveries
         self._outbox = outbox
+        self._on_loss = on_loss
         self._rooms: dict[str, Room] = {}
         self._lifetimes: dict[str, Lifetime] = {}
         self._pins: dict[str, int] = {}
@@ -174,6 +179,7 @@ class Rooms:
             self._outbox,
             reattach=self._reattach,
             removed=self._removed,
+            lost=lambda: self._on_loss(code),
         )
 
     async def _open(self, code: str) -> None:

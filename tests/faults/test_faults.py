@@ -98,6 +98,7 @@ async def network_half_open(world: World, load: Load) -> None:
 
 
 async def last_change_in_an_outage_of_redis(world: World, load: Load) -> None:
+    await load.reaches(_CHANGES - load.done)
     world.redis.pause()
     await asyncio.sleep(1)
     await load.stop(repeating=False)
@@ -105,12 +106,14 @@ async def last_change_in_an_outage_of_redis(world: World, load: Load) -> None:
 
 
 async def last_change_as_redis_dies(world: World, load: Load) -> None:
+    await load.reaches(_CHANGES - load.done)
     world.redis.kill()
     await load.stop(repeating=False)
     await world.redis.start()
 
 
 async def last_change_behind_a_cut(world: World, load: Load) -> None:
+    await load.reaches(_CHANGES - load.done)
     link = world.links[0]
     await link.refuse()
     link.cut()

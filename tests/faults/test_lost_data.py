@@ -16,6 +16,7 @@ from tests.faults.load import Load
 from tests.faults.world import World, world
 from tests.harness.node import NodeClients, node_clients
 from tests.harness.people import TRANSPORTS
+from tests.harness.redis import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -62,18 +63,54 @@ async def test_of_a_session_that_redis_lost_each_member_is_told_once(
     await asyncio.gather(*(client.close() for client in clients))
 
 
+async def test_who_left_in_the_time_that_redis_lost_is_no_ghost(forgetful: World, node: NodeClients) -> None:
+    made = await forgetful.api.create()
+    ann, bob = [await node.connect(url, transports=["websocket"]) for url in forgetful.urls]
+    for client, name in ((ann, "Ann"), (bob, "Bob")):
+        await client.emit("join-session", made.code, {"name": name}, ack=True)
+    await keep_copy(forgetful)
+    await bob.close()
+
+    async def bob_is(connected: bool) -> bool:
+        people = (await forgetful.api.read(made.code))["sessionData"]["participants"]
+        return {"Ann": True, "Bob": connected} == {person["name"]: person["connected"] for person in people}
+
+    await until(lambda: bob_is(connected=False), "Bob is away")
+    epoch = (await forgetful.api.read(made.code))["meta"]["epoch"]
+    await go_back(forgetful)
+    await until(lambda: bob_is(connected=False), "Bob is away again")
+    assert (await forgetful.api.read(made.code))["meta"]["epoch"] != epoch
+    await ann.close()
+
+
+def copies(world: World) -> tuple[Path, Path]:
+    """Where Redis keeps its data, and where an older copy of it is."""
+    disk = world.redis.directory / "appendonlydir"
+    return disk, disk.with_suffix(".older")
+
+
+async def keep_copy(world: World) -> None:
+    disk, older = copies(world)
+    await asyncio.to_thread(shutil.copytree, disk, older)
+
+
+async def go_back(world: World) -> None:
+    """Restarts Redis with the older copy of its data."""
+    disk, older = copies(world)
+    world.redis.kill()
+    await asyncio.to_thread(shutil.rmtree, disk)
+    await asyncio.to_thread(older.rename, disk)
+    await world.redis.start()
+
+
 async def changes_lost(forgetful: World, node: NodeClients, *, times: int, changes: int) -> None:
     """Under a load Redis comes back, again and again, with what it had on disk some changes before."""
-    disk = forgetful.redis.directory / "appendonlydir"
     async with Load.on(node, forgetful.api, forgetful.urls, 2) as load:
         for _ in range(times):
             await load.reaches(changes)
-            older = await asyncio.to_thread(shutil.copytree, disk, Path(f"{disk}.older"))
+            await keep_copy(forgetful)
             await load.reaches(changes)
-            forgetful.redis.kill()
-            await asyncio.to_thread(shutil.rmtree, disk)
-            await asyncio.to_thread(older.rename, disk)
-            await forgetful.redis.start()
+            await go_back(forgetful)
             healed = time.time()
             await load.reaches(changes)
         last_change = await load.stop()

@@ -85,7 +85,7 @@ async def test_a_hint_in_the_turn_in_which_a_room_falls_idle_is_not_missed() -> 
         raise AssertionError("nobody is lost")
 
     outbox = Outbox(commit)
-    room = Room("123456", store, outbox, reattach=reattach, removed=lambda _: None)
+    room = Room("123456", store, outbox, reattach=reattach, removed=lambda _: None, lost=lambda: None)
     access = Access("123456", Credential("participant", "i", "p"))
     room.admit(Member("s", access, stay=1, since=Head("e", 1), connection="c", recovery="r"))
     async with asyncio.timeout(1):

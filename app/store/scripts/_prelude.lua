@@ -66,6 +66,12 @@ local epoch = field('epoch')
 local lowest = epoch and call.seen and call.seen[epoch]
 if lowest and version() < lowest then
   put('epoch', redis.sha1hex(epoch .. ' ' .. time[1] .. ' ' .. time[2]):sub(1, 15))
+  -- Who is connected is not known any more: those who are say so when they see the new epoch.
+  for _, name in ipairs(redis.call('HKEYS', connections)) do
+    if name:sub(1, 2) ~= 'r:' then
+      redis.call('HDEL', connections, name)
+    end
+  end
   commit(false)
 end
 

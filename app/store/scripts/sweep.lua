@@ -1,26 +1,36 @@
--- Removes the participants whose grace time is over.
+-- Removes the participants whose grace time is over; it begins for those who are without a connection, unnoticed.
 -- Replies: ok, number removed, when to look again (0: nobody is away).
 if not field('instance') then
   return reply('session-not-found')
 end
-local over, next_due = {}, 0
+local over, away, next_due, changed = {}, {}, 0, false
 local fields = redis.call('HGETALL', session)
 for index = 1, #fields, 2 do
   if fields[index]:sub(1, 2) == 'd:' then
-    local due = tonumber(fields[index + 1])
+    local participant, due = fields[index]:sub(3), tonumber(fields[index + 1])
+    away[participant] = true
     if due <= now then
-      over[#over + 1] = fields[index]:sub(3)
+      over[#over + 1] = participant
     elseif next_due == 0 or due < next_due then
       next_due = due
     end
+  end
+end
+for index = 1, #fields, 2 do
+  local participant = fields[index]:sub(1, 2) == 'p:' and fields[index]:sub(3)
+  if participant and not away[participant] and redis.call('HEXISTS', connections, 'n:' .. participant) == 0 then
+    put('d:' .. participant, now + call.grace)
+    next_due = next_due == 0 and now + call.grace or math.min(next_due, now + call.grace)
+    changed = true
   end
 end
 for _, participant in ipairs(over) do
   -- Whoever comes back later is a newcomer, but keeps the name.
   put('l:' .. participant, field('p:' .. participant):match('^%d+|%d+|(.*)$'))
   remove_participant(participant)
+  changed = true
 end
-if #over > 0 then
+if changed then
   commit(false)
 end
 return reply('ok', #over, next_due)
