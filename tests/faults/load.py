@@ -183,9 +183,9 @@ class _Member:
             ack: dict[str, Any] = await self.client.emit(event, payload, ack=True, timeout=_PATIENCE)
         except ClientError as error:
             # An ack that never comes by a connection that stands is another matter.
-            if "disconnected" in str(error) or socket != self.client.id:
-                return None
-            raise
+            if socket is not None and socket == self.client.id:
+                raise
+            return None
         return ack
 
     async def insist(self, event: str, payload: dict[str, Any]) -> dict[str, Any]:
