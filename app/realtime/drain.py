@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Final
 
 from app.realtime.engine import Connection, SocketServer
-from app.realtime.forwarding import Forwarder
+from app.realtime.forwarding import Forwarder, Hop
 
 __all__ = ["drain"]
 
@@ -32,14 +33,15 @@ async def drain(server: SocketServer, forwarder: Forwarder, window: float, *, af
     those that are refused.
     """
     server.stop_accepting(503, _refusal_headers(affinity_cookie))
-    connections, hops = server.connections(), forwarder.hops
+    connections, hops = server.connections(), forwarder.drain()
     pause = min(window * _SHARE / max(1, len(connections) + len(hops)), 1 / _CLIENTS_PER_SECOND)
+    patience = min(_PATIENCE, window * _PATIENCE_SHARE)
     async with asyncio.TaskGroup() as leaving:
         for connection in connections:
-            leaving.create_task(_send_away(connection, min(_PATIENCE, window * _PATIENCE_SHARE)))
+            leaving.create_task(_send_away(connection, patience))
             await asyncio.sleep(pause)
         for hop in hops:
-            hop.end()
+            leaving.create_task(_break_off(hop, patience))
             await asyncio.sleep(pause)
 
 
@@ -49,6 +51,12 @@ async def _send_away(connection: Connection, patience: float) -> None:
             return
         await asyncio.sleep(_PAUSE)
     connection.close("drained", code=_CLOSE_CODE)
+
+
+async def _break_off(hop: Hop, patience: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(hop.breakable.wait(), patience)
+    hop.end()
 
 
 def _refusal_headers(affinity_cookie: str | None) -> list[tuple[bytes, bytes]]:

@@ -39,6 +39,8 @@ _SESSION_ID: Final = re.compile(r"([0-9a-f]{12})\.[\w-]{20}", re.ASCII)
 # The origin has been checked where the request arrived; the owner needs both for the headers of its answer.
 _PASSED_ON: Final = (b"host", b"origin")
 _NOT_PASSED_BACK: Final = (b"connection", b"date", b"keep-alive", b"server", b"transfer-encoding")
+# Engine.IO's packet by which a client changes over to a WebSocket.
+_UPGRADE: Final = "5"
 _WRITE_TIMEOUT: Final = 20.0
 # RFC 6455, section 7.4: "going away", and the IANA registry: "service restart".
 _GOING_AWAY: Final = 1001
@@ -52,10 +54,15 @@ def session_id(replica: str) -> str:
 
 
 class Hop:
-    """One request under way to ``owner``."""
+    """One request under way to ``owner``.
+
+    ``breakable`` says that a client notices when it is broken off. It is not while a WebSocket is probed: stock clients
+    that lose it between the probe and their upgrade packet neither poll nor send any more, until a heartbeat is missed.
+    """
 
     def __init__(self, owner: str) -> None:
         self.owner = owner
+        self.breakable = asyncio.Event()
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def end(self) -> None:
@@ -90,31 +97,31 @@ class Forwarder:
         self._patience = patience
         self._count = count
         self._hops: set[Hop] = set()
+        self._draining = False
         self._closed = False
 
     async def __call__(self, sid: str, scope: Scope, receive: Receive, send: Send) -> bool:
+        is_upgrade = scope["type"] == "websocket"
         match = _SESSION_ID.fullmatch(sid)
-        if match is None or match[1] == self._replica or FORWARDED in scope or self._closed:
+        if match is None or match[1] == self._replica or FORWARDED in scope:
+            return False
+        if self._closed or (is_upgrade and self._draining):
             return False
         owner = match[1]
         address = await self._peers.address(owner)
         if address is None:
             self._count("unknown")
             return False
-        way = self._pass_websocket if scope["type"] == "websocket" else self._pass_request
+        way = self._pass_websocket if is_upgrade else self._pass_request
         hop = Hop(owner)
         self._hops.add(hop)
         try:
             result = await way(hop, address, scope, receive, send)
         finally:
             self._hops.discard(hop)
+            hop.breakable.set()
         self._count(result)
         return result in ("answered", "abandoned")
-
-    @property
-    def hops(self) -> list[Hop]:
-        """What is under way."""
-        return list(self._hops)
 
     async def watch(self, interval: float) -> None:
         """Looks, for ever, whether the owners of what is under way are still there."""
@@ -124,6 +131,11 @@ class Forwarder:
             for hop in self._hops:
                 if hop.owner not in self._peers:
                     hop.end()
+
+    def drain(self) -> list[Hop]:
+        """Passes no more upgrades on: their clients go on polling. Returns what is under way."""
+        self._draining = True
+        return list(self._hops)
 
     def close(self) -> None:
         """Passes nothing on any more, and breaks off what is under way."""
@@ -136,6 +148,7 @@ class Forwarder:
         body = await _body(receive, self._max_body + 1)
         if body is None:
             return "abandoned"
+        hop.breakable.set()
         target = PATH.encode() + b"?" + scope["query_string"]
         headers = [field for field in scope["headers"] if field[0] in _PASSED_ON]
         try:
@@ -161,7 +174,7 @@ class Forwarder:
         async with far:
             await receive()
             await send({"type": "websocket.accept"})
-            leaving = asyncio.create_task(_to_owner(receive, far))
+            leaving = asyncio.create_task(_to_owner(receive, far, hop))
             arriving = asyncio.create_task(_to_client(far, send))
             async with _cancelling(leaving, arriving):
                 ends: list[asyncio.Future[Any]] = [leaving, arriving, hop.ended]
@@ -175,11 +188,13 @@ class Forwarder:
         return self._voucher.headers(hop.owner, method, scope["query_string"], self._client(scope))
 
 
-async def _to_owner(receive: Receive, far: ClientConnection) -> int | None:
+async def _to_owner(receive: Receive, far: ClientConnection, hop: Hop) -> int | None:
     """Passes on what the client sends; returns the code it has closed with."""
     while (message := await receive())["type"] == "websocket.receive":
         text = message.get("text")
         await far.send(message["bytes"] if text is None else text)
+        if text == _UPGRADE:
+            hop.breakable.set()
     code: int | None = message.get("code")
     return code
 

@@ -91,6 +91,34 @@ async def test_a_draining_replica_refuses_newcomers_and_goes_on_serving() -> Non
         assert await asyncio.to_thread(replica.wait) == 0
 
 
+async def test_an_upgrade_by_way_of_a_draining_replica_is_refused_or_led_to_its_end() -> None:
+    async with (
+        RedisServer() as redis,
+        replicas(redis.url(), 2, drain_timeout=30) as [leaving, owner],
+        httpx.AsyncClient(base_url=leaving.url, trust_env=False) as passing,
+        httpx.AsyncClient(base_url=owner.url, trust_env=False) as door,
+    ):
+        # A client of its own that does not poll keeps the drain going.
+        await passing.get(POLLING)
+        probing, polling = [json.loads((await door.get(POLLING)).text[1:])["sid"] for _ in range(2)]
+        upgrade = f"ws://127.0.0.1:{leaving.port}/socket.io/?EIO=4&transport=websocket&sid="
+        async with connect(upgrade + probing, proxy=None) as websocket:
+            await websocket.send("2probe")
+            assert await websocket.recv() == "3probe"
+            leaving.terminate()
+            await until(lambda: draining(leaving), "the drain")
+            with pytest.raises(websockets.InvalidStatus, match="400"):
+                await connect(upgrade + polling, proxy=None)
+            assert (await passing.post(f"{POLLING}&sid={polling}", content="40")).text == "ok"
+            assert (await passing.get(f"{POLLING}&sid={polling}")).text.startswith("40")
+            # Stock clients that lose a WebSocket now would neither poll nor send until a heartbeat is missed.
+            await websocket.send("5")
+            await websocket.wait_closed()
+            assert websocket.close_code == 1012
+        assert (await door.get(f"{POLLING}&sid={probing}")).status_code == 400
+        assert await asyncio.to_thread(leaving.wait) == 0
+
+
 async def test_what_was_received_is_acknowledged_before_its_socket_is_closed() -> None:
     async with (
         RedisServer() as redis,
