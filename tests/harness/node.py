@@ -221,7 +221,9 @@ class NodeClients:
         assert self._process.stdout is not None
         try:
             async for line in self._process.stdout:
-                self._take(json.loads(line))
+                # The process may end in the middle of its last line.
+                if line.endswith(b"\n"):
+                    self._take(json.loads(line))
         finally:
             self._ended = True
             for answer in self._answers.values():
