@@ -1,7 +1,26 @@
-"""Fixtures: the shared replicas' HTTP API, for tests that break nothing."""
+"""Worlds for all tests that break something and mend it again, and the shared replicas for those that break nothing."""
 
 from __future__ import annotations
 
-from tests.harness.people import api
+from collections.abc import AsyncIterator
 
-__all__ = ["api"]
+import pytest_asyncio
+
+from tests.faults.world import World, world
+from tests.harness.people import api, node
+
+__all__ = ["api", "broken", "hasty", "node"]
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def broken() -> AsyncIterator[World]:
+    """Three replicas with the settings that they have by default."""
+    async with world(3) as started:
+        yield started
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def hasty() -> AsyncIterator[World]:
+    """A replica that removes people soon after they are gone, and forgets sessions soon after their end."""
+    async with world(1, grace=0.5, code_rest=4) as started:
+        yield started

@@ -181,7 +181,7 @@ class _Member:
         socket = self.client.id
         try:
             ack: dict[str, Any] = await self.client.emit(event, payload, ack=True, timeout=_PATIENCE)
-        except ClientError as error:
+        except ClientError:
             # An ack that never comes by a connection that stands is another matter.
             if socket is not None and socket == self.client.id:
                 raise

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
-from tests.faults.world import World, world
-from tests.harness.node import Client, Event, NodeClients, node_clients
+from tests.faults.world import World
+from tests.harness.node import Client, Event, NodeClients
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shaky() -> AsyncIterator[World]:
-    async with world(1, grace=1) as started:
-        yield started
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def node() -> AsyncIterator[NodeClients]:
-    async with node_clients() as started:
-        yield started
-
-
-async def in_doubt(shaky: World, client: Client, event: str, *args: Any) -> dict[str, Any]:
+async def in_doubt(hasty: World, client: Client, event: str, *args: Any) -> dict[str, Any]:
     """The ack of an event that Redis has executed while its answer does not come."""
-    shaky.links[0].freeze(answers_only=True)
+    hasty.links[0].freeze(answers_only=True)
     try:
         ack: dict[str, Any] = await client.emit(event, *args, ack=True)
     finally:
-        shaky.links[0].thaw()
+        hasty.links[0].thaw()
     assert not ack["ok"]
     return ack
 
@@ -48,11 +34,11 @@ async def names(client: Client, expected: dict[str, bool]) -> None:
     await client.until(shown)
 
 
-async def test_who_goes_after_joining_in_doubt_leaves_no_ghost(shaky: World, node: NodeClients) -> None:
-    made = await shaky.api.create()
-    ann, bob = [await node.connect(shaky.urls[0], transports=["websocket"]) for _ in range(2)]
+async def test_who_goes_after_joining_in_doubt_leaves_no_ghost(hasty: World, node: NodeClients) -> None:
+    made = await hasty.api.create()
+    ann, bob = [await node.connect(hasty.urls[0], transports=["websocket"]) for _ in range(2)]
     await ann.emit("join-session", made.code, {"name": "Ann"}, ack=True)
-    ack = await in_doubt(shaky, bob, "join-session", made.code, {"name": "Bob"})
+    ack = await in_doubt(hasty, bob, "join-session", made.code, {"name": "Bob"})
     assert ack["code"] == "join-failed"
     await names(ann, {"Ann": True, "Bob": True})
     await bob.disconnect()
@@ -60,35 +46,35 @@ async def test_who_goes_after_joining_in_doubt_leaves_no_ghost(shaky: World, nod
     await names(ann, {"Ann": True})
 
 
-async def test_who_joins_again_after_joining_in_doubt_is_there_once(shaky: World, node: NodeClients) -> None:
-    made = await shaky.api.create()
-    ann, bob = [await node.connect(shaky.urls[0], transports=["websocket"]) for _ in range(2)]
+async def test_who_joins_again_after_joining_in_doubt_is_there_once(hasty: World, node: NodeClients) -> None:
+    made = await hasty.api.create()
+    ann, bob = [await node.connect(hasty.urls[0], transports=["websocket"]) for _ in range(2)]
     await ann.emit("join-session", made.code, {"name": "Ann"}, ack=True)
-    await in_doubt(shaky, bob, "join-session", made.code, {"name": "Bob"})
+    await in_doubt(hasty, bob, "join-session", made.code, {"name": "Bob"})
     await names(ann, {"Ann": True, "Bob": True})
     again = await bob.emit("join-session", made.code, {"name": "Bob"}, ack=True)
-    read = await shaky.api.read(made.code)
+    read = await hasty.api.read(made.code)
     assert [person["name"] for person in read["sessionData"]["participants"]] == ["Ann", "Bob"]
     assert read["sessionData"]["participants"][1]["id"] == again["participantID"]
 
 
-async def test_who_leaves_in_doubt_does_not_come_back(shaky: World, node: NodeClients) -> None:
-    made = await shaky.api.create()
-    ann, bob = [await node.connect(shaky.urls[0], transports=["websocket"]) for _ in range(2)]
+async def test_who_leaves_in_doubt_does_not_come_back(hasty: World, node: NodeClients) -> None:
+    made = await hasty.api.create()
+    ann, bob = [await node.connect(hasty.urls[0], transports=["websocket"]) for _ in range(2)]
     await ann.emit("join-session", made.code, {"name": "Ann"}, ack=True)
     # Once for certain first: a script that Redis does not know yet is not executed at the first attempt.
     await bob.emit("join-session", made.code, ack=True)
     await bob.emit("leave-session", ack=True)
     await bob.emit("join-session", made.code, {"name": "Bob"}, ack=True)
     await names(ann, {"Ann": True, "Bob": True})
-    ack = await in_doubt(shaky, bob, "leave-session", {"mid": "once"})
+    ack = await in_doubt(hasty, bob, "leave-session", {"mid": "once"})
     assert ack["code"] == "outcome-unknown"
     await names(ann, {"Ann": True})
-    before = (await shaky.api.read(made.code))["meta"]["version"]
+    before = (await hasty.api.read(made.code))["meta"]["version"]
     again = await bob.emit("leave-session", {"mid": "once"}, ack=True)
     assert (again["ok"], again["version"]) == (True, before)
     # Nothing has happened meanwhile: what happens next is the next version.
     done = await ann.emit("add-movie", {"id": "m1", "title": "M"}, ack=True)
     assert done["version"] == before + 1
-    read = await shaky.api.read(made.code)
+    read = await hasty.api.read(made.code)
     assert [person["name"] for person in read["sessionData"]["participants"]] == ["Ann"]

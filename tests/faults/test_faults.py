@@ -5,23 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Final
 
 import pytest
-import pytest_asyncio
 
 from tests.faults.checker import lies
 from tests.faults.load import Load
-from tests.faults.world import World, world
-from tests.harness.node import NodeClients, node_clients
+from tests.faults.world import World
+from tests.harness.node import NodeClients
 from tests.harness.redis import until
 
 _HEALING: Final = 10.0
 _CALM: Final = 1.0
 _CHANGES: Final = 600
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 _logger = logging.getLogger(__name__)
 
@@ -138,21 +138,9 @@ FAULTS: Final[list[Fault]] = [
 ]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def broken() -> AsyncIterator[World]:
-    """One world for all tests: each fault heals."""
-    async with world() as started:
-        yield started
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def node() -> AsyncIterator[NodeClients]:
-    async with node_clients() as started:
-        yield started
-
-
 async def survive(broken: World, node: NodeClients, *faults: Fault, changes: int, sessions: int = 4) -> None:
     """Runs the faults one after the other under a load, then looks for lies."""
+    started = datetime.now(UTC).isoformat()
     async with Load.on(node, broken.api, broken.urls, sessions) as load:
         await load.reaches(changes // 4)
         parting = asyncio.create_task(load.send_some_away())
@@ -169,7 +157,8 @@ async def survive(broken: World, node: NodeClients, *faults: Fault, changes: int
         agreed = time.time()
         assert [lie for room in rooms for lie in lies(room)] == []
         for replica in broken.replicas:
-            assert [line for line in replica.logs() if line.get("level") in ("error", "critical")] == []
+            lines = [line for line in replica.logs() if line.get("ts", started) >= started]
+            assert [line for line in lines if line.get("level", "text") in ("error", "critical", "text")] == []
         after_fault, after_change = agreed - healed, agreed - last_change
         _logger.info(
             "%d changes; all agreed %.1f s after the last fault, %.1f s after the last change",
@@ -179,9 +168,9 @@ async def survive(broken: World, node: NodeClients, *faults: Fault, changes: int
         )
 
 
-@pytest.mark.parametrize("fault", [redis_killed, subscribers_killed, replica_killed])
+@pytest.mark.parametrize("fault", [redis_killed, replica_killed])
 async def test_a_few_changes_survive(broken: World, node: NodeClients, fault: Fault) -> None:
-    await survive(broken, node, fault, changes=60, sessions=2)
+    await survive(broken, node, fault, changes=40, sessions=2)
 
 
 @pytest.mark.slow

@@ -4,49 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from typing import Any, Final
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Final, TypeVar
 
 import pytest
-import pytest_asyncio
 
-from tests.faults.world import World, world
-from tests.harness.node import Client, NodeClients, node_clients
+from tests.faults.world import World
+from tests.harness.node import Client, NodeClients
 from tests.harness.people import Made
 from tests.harness.redis import RedisServer, until
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 _DEADLINE: Final = 2.0
 
+Answer = TypeVar("Answer")
 Outage = Callable[[RedisServer], AbstractAsyncContextManager[None]]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def lonely() -> AsyncIterator[World]:
-    async with world(1) as started:
-        yield started
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def node() -> AsyncIterator[NodeClients]:
-    async with node_clients() as started:
-        yield started
 
 
 @asynccontextmanager
 async def killed(redis: RedisServer) -> AsyncIterator[None]:
     redis.kill()
-    yield
-    await redis.start()
+    try:
+        yield
+    finally:
+        await redis.start()
 
 
 @asynccontextmanager
 async def stopped(redis: RedisServer) -> AsyncIterator[None]:
     redis.pause()
-    yield
-    redis.resume()
+    try:
+        yield
+    finally:
+        redis.resume()
 
 
 @asynccontextmanager
@@ -64,17 +56,22 @@ async def loading(redis: RedisServer) -> AsyncIterator[None]:
     redis.config |= {"key-load-delay": "4000", "loading-process-events-interval-bytes": "1024"}
     starting = asyncio.create_task(redis.start())
     await asyncio.sleep(0)
-    yield
-    assert not starting.done()
-    await starting
-    redis.config = usual
+    try:
+        yield
+        assert not starting.done()
+    finally:
+        await starting
+        redis.config = usual
 
 
-@contextmanager
-def in_time() -> Iterator[None]:
-    started = time.monotonic()
-    yield
-    assert time.monotonic() - started < _DEADLINE
+async def in_time(ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    """The answer, which has to come in time; a machine that is too busy for this test gets three chances."""
+    for _ in range(3):
+        started = time.monotonic()
+        answer = await ask()
+        if time.monotonic() - started < _DEADLINE:
+            return answer
+    raise AssertionError(f"no answer within {_DEADLINE} s, three times")
 
 
 class Scene:
@@ -112,80 +109,83 @@ class Scene:
         assert (await self.stranger.emit("join-session", self.made.code, ack=True))["ok"]
 
 
-@pytest.mark.parametrize("outage", [killed, stopped, loading])
-async def test_while_redis_does_not_answer(lonely: World, node: NodeClients, outage: Outage) -> None:
-    scene = await Scene.open(lonely, node)
-    async with outage(lonely.redis):
+@pytest.mark.parametrize("outage", [killed, stopped, pytest.param(loading, marks=pytest.mark.slow)])
+async def test_while_redis_does_not_answer(broken: World, node: NodeClients, outage: Outage) -> None:
+    scene = await Scene.open(broken, node)
+    async with outage(broken.redis):
         for _ in range(2):
-            with in_time():
-                answer = await lonely.api.join(scene.made.code)
+            answer = await in_time(lambda: broken.api.join(scene.made.code))
             assert (answer.status_code, answer.text) == (500, '{"message":"Failed to join session"}')
             assert answer.headers["X-Error-Code"] == "join-failed"
-        with in_time():
-            assert (await lonely.api.call("GET", scene.made.path)).json()["code"] == "unavailable"
-        with in_time():
-            ack = await scene.change("during")
+        answer = await in_time(lambda: broken.api.call("GET", scene.made.path))
+        assert answer.json()["code"] == "unavailable"
+        ack = await in_time(lambda: scene.change("during"))
         assert not ack["ok"]
         assert ack["code"] in ("unavailable", "outcome-unknown")
         assert ack["retryable"] is True
-        with in_time():
-            ack = await scene.stranger.emit("join-session", scene.made.code, ack=True)
+        ack = await in_time(lambda: scene.stranger.emit("join-session", scene.made.code, ack=True))
         assert (ack["code"], ack["message"]) == ("join-failed", "Failed to join session")
         error = await scene.stranger.next("error")
         assert error.data == {"message": "Failed to join session", "code": "join-failed"}
-        assert (await lonely.api.join("12345")).status_code == 404
+        assert (await broken.api.join("12345")).status_code == 404
     await scene.works_again()
 
 
-async def test_while_redis_is_full(lonely: World, node: NodeClients) -> None:
-    scene = await Scene.open(lonely, node)
-    await lonely.redis.call("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1")
-    assert (await lonely.api.join(scene.made.code)).status_code == 200
-    with in_time():
-        ack = await scene.change("during")
+async def test_while_redis_is_full(broken: World, node: NodeClients) -> None:
+    scene = await Scene.open(broken, node)
+    await broken.redis.call("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1")
+    try:
+        await full(scene)
+    finally:
+        await broken.redis.call("CONFIG", "SET", "maxmemory", "0")
+    await scene.works_again()
+
+
+async def full(scene: Scene) -> None:
+    broken = scene.world
+    assert (await broken.api.join(scene.made.code)).status_code == 200
+    ack = await in_time(lambda: scene.change("during"))
     assert (ack["ok"], ack["code"], ack["retryable"]) == (False, "unavailable", True)
-    with in_time():
-        assert (await lonely.api.call("POST", "/api/session/create")).status_code == 503
-    await lonely.redis.call("CONFIG", "SET", "maxmemory", "0")
+    answer = await in_time(lambda: broken.api.call("POST", "/api/session/create"))
+    assert answer.status_code == 503
+
+
+async def test_after_a_restart_with_its_data(broken: World, node: NodeClients) -> None:
+    scene = await Scene.open(broken, node)
+    await broken.redis.restart()
     await scene.works_again()
 
 
-async def test_after_a_restart_with_its_data(lonely: World, node: NodeClients) -> None:
-    scene = await Scene.open(lonely, node)
-    await lonely.redis.restart()
-    await scene.works_again()
-
-
-async def test_after_a_restart_without_its_data(lonely: World, node: NodeClients) -> None:
-    scene = await Scene.open(lonely, node)
-    await lonely.redis.restart(with_data=False)
-    answer = await lonely.api.join(scene.made.code)
+async def test_after_a_restart_without_its_data(broken: World, node: NodeClients) -> None:
+    scene = await Scene.open(broken, node)
+    await broken.redis.restart(with_data=False)
+    answer = await broken.api.join(scene.made.code)
     assert (answer.status_code, answer.text) == (404, '{"message":"Session not found or has expired"}')
     assert (await scene.member.next("session-ended")).data == {"sessionID": scene.made.code, "reason": "lost"}
     assert (await scene.change("during"))["code"] == "not-joined"
-    made = await lonely.api.create()
+    made = await broken.api.create()
     assert (await scene.member.emit("join-session", made.code, ack=True))["ok"]
 
 
-async def test_after_its_scripts_were_flushed(lonely: World, node: NodeClients) -> None:
-    scene = await Scene.open(lonely, node)
-    await lonely.redis.call("SCRIPT", "FLUSH")
+async def test_after_its_scripts_were_flushed(broken: World, node: NodeClients) -> None:
+    scene = await Scene.open(broken, node)
+    await broken.redis.call("SCRIPT", "FLUSH")
     assert (await scene.change("during"))["ok"]
     await scene.works_again()
 
 
-async def test_while_what_is_in_redis_is_not_ours(lonely: World, node: NodeClients) -> None:
-    scene = await Scene.open(lonely, node)
+async def test_while_what_is_in_redis_is_not_ours(broken: World, node: NodeClients) -> None:
+    scene = await Scene.open(broken, node)
     key = f"js:{{{scene.made.code}}}"
-    await lonely.redis.call("RENAME", key, "aside")
-    await lonely.redis.call("SET", key, "nonsense")
-    answer = await lonely.api.join(scene.made.code)
+    await broken.redis.call("RENAME", key, "aside")
+    await broken.redis.call("SET", key, "nonsense")
+    answer = await broken.api.join(scene.made.code)
     assert (answer.status_code, answer.text) == (500, '{"message":"Failed to join session"}')
     ack = await scene.change("during")
     assert (ack["ok"], ack["code"]) == (False, "unavailable")
-    errors = [line["error"] for line in lonely.replicas[0].logs() if line["level"] == "error"]
+    errors = [line["error"] for line in broken.behind(0).logs() if line["level"] == "error"]
     assert errors
     assert all(error.startswith("WRONGTYPE") for error in errors)
-    assert "Traceback" not in lonely.replicas[0].log_text()
-    await lonely.redis.call("RENAME", "aside", key)
+    assert "Traceback" not in broken.behind(0).log_text()
+    await broken.redis.call("RENAME", "aside", key)
     await scene.works_again()

@@ -30,9 +30,13 @@ class World:
     def urls(self) -> list[str]:
         return [f"http://127.0.0.1:{entrance.port}" for entrance in self.entrances]
 
+    def behind(self, entrance: int) -> Replica:
+        """The replica that new clients of an entrance come to."""
+        return next(replica for replica in self.replicas if replica.port == self.entrances[entrance].target)
+
 
 @asynccontextmanager
-async def world(count: int = 3, **settings: Any) -> AsyncIterator[World]:
+async def world(count: int, **settings: Any) -> AsyncIterator[World]:
     """`count` replicas with `settings` on a Redis that has on disk what it acknowledges."""
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(RedisServer(aof=True))

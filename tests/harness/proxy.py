@@ -33,6 +33,11 @@ class FaultProxy:
         """How many connections are open, half-open ones included."""
         return len(self._pipes)
 
+    @property
+    def target(self) -> int:
+        """The port that the next connection is tried with first."""
+        return self._ports[0]
+
     async def accept(self) -> None:
         """Listen, again on the same port after `refuse`."""
         self._server = await asyncio.start_server(self._accepted, LOOPBACK, self.port)
