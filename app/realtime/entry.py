@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,8 +20,6 @@ from app.sessions.service import Joined, SessionService
 from app.sessions.tokens import Credential
 
 __all__ = ["Entry", "Peer", "new_recovery_id"]
-
-_logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -44,7 +41,6 @@ class RecoveryStore(Protocol):
 
     async def get(self, recovery_id: str) -> Any: ...
     async def put(self, recovery_id: str, code: str, credential: Credential, stay: int, free_at: int) -> None: ...
-    async def void(self, recovery_id: str) -> None: ...
 
 
 class FateStore(Protocol):
@@ -92,8 +88,9 @@ class Entry:
     async def resume(self, peer: Peer, recovery: str, offset: str | None) -> bool:
         """Restores the membership that a recovery id stands for; true when nothing at all was lost.
 
-        Only then does the socket keep the id: the client takes that for a recovered connection. Raises what is
-        retryable; tells the client why where its session is gone or does not let it in again.
+        Only then does the socket keep the id: the client takes that for a recovered connection. Otherwise the id stays
+        good, for a client that never hears of the new one. Raises what is retryable; tells the client why where its
+        session is gone or does not let it in again.
         """
         known = await self._recoveries.get(recovery)
         if known is None:
@@ -115,14 +112,12 @@ class Entry:
                     joined = await self._service.attach(
                         known.code, credential, connection=peer.connection, recovery=peer.recovery
                     )
-                    await self._void(recovery)
                 await self._admit(peer, joined)
             return recovered
         except SessionError as error:
             if error.retryable:
                 raise
             await self._tell_why(peer, known, error)
-            await self._void(recovery)
             return False
 
     async def leave(self, peer: Peer, mid: str | None) -> dict[str, Any]:
@@ -149,13 +144,6 @@ class Entry:
             peer.attached.add(member.code)
         for code in peer.attached:
             self._presence.gone(code, peer.connection)
-
-    async def _void(self, recovery: str) -> None:
-        """That the id continues nobody is known to its session: where this fails a client may be told twice."""
-        try:
-            await self._recoveries.void(recovery)
-        except SessionError as error:
-            _logger.debug("a recovery id was not voided", extra={"code": error.code})
 
     async def _admit(self, peer: Peer, joined: Joined) -> Member | None:
         await self._recoveries.put(
