@@ -286,7 +286,9 @@ async def test_clients_of_a_dead_replica_are_recovered_elsewhere(trio: list[Repl
         code = (await api.create()).code
         kinds = [kind for kind in TRANSPORTS for _ in range(6)]
         clients = await asyncio.gather(*(node.connect(entrance.url, timeout=30, **TRANSPORTS[kind]) for kind in kinds))
-        await asyncio.gather(*(client.emit("join-session", code, ack=True) for client in clients))
+        await asyncio.gather(*(client.emit("join-session", code, ack=True, timeout=30) for client in clients))
+        # Without an offset, which comes with an update, no client can be recovered.
+        await asyncio.gather(*(client.next("session-update", timeout=20) for client in clients))
         speaker = await node.connect(trio[0].url, **TRANSPORTS["websocket"])
         await speaker.emit("join-session", code, ack=True)
         trio[1].kill()
