@@ -120,6 +120,7 @@ async def cluster() -> AsyncIterator[Cluster]:
         yield Cluster(kept)
         return
     made = Cluster(_NAME)
+    shutil.rmtree(REPORT, ignore_errors=True)
     say("creating the cluster")
     await command("kind", "delete", "cluster", "--name", _NAME)
     image = ("--image", os.environ["KIND_NODE_IMAGE"]) if "KIND_NODE_IMAGE" in os.environ else ()

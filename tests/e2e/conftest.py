@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.e2e.cluster import Cluster, cluster
+from tests.e2e.cluster import Cluster, cluster, say
 from tests.harness.node import NodeClients, node_clients
 
 
@@ -23,3 +23,10 @@ async def kind(request: pytest.FixtureRequest) -> AsyncIterator[Cluster]:
 async def node() -> AsyncIterator[NodeClients]:
     async with node_clients() as running:
         yield running
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def release(kind: Cluster) -> AsyncIterator[Cluster]:
+    say("installing the chart")
+    await kind.install()
+    yield kind

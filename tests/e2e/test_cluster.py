@@ -1,18 +1,10 @@
-"""The chart on a real cluster of three nodes: installed, broken in every usual way under a crowd, removed."""
+"""The chart on a real cluster of three nodes: accepted, installed, tested by itself."""
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
-
 import pytest
-import pytest_asyncio
 
-from tests.e2e.cluster import NAMESPACE, RELEASE, REPORT, ROOT, Cluster, command, say
-from tests.e2e.crowd import Crowd, crowd
-from tests.harness.node import NodeClients
+from tests.e2e.cluster import NAMESPACE, RELEASE, ROOT, Cluster, command
 
 pytestmark = [
     pytest.mark.cluster,
@@ -20,26 +12,6 @@ pytestmark = [
     pytest.mark.timeout(900),
     pytest.mark.asyncio(loop_scope="session"),
 ]
-
-PLANNED = 5.0
-KILLED = 10.0
-# A node that stops answers nobody: its clients find out by their heartbeats, 25 and 20 seconds.
-PAUSED = 70.0
-PAUSE = 120.0
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def release(kind: Cluster) -> AsyncIterator[Cluster]:
-    say("installing the chart")
-    await kind.install()
-    yield kind
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def people(release: Cluster, node: NodeClients) -> AsyncIterator[Crowd]:
-    say("a hundred clients join")
-    async with crowd(node, release.url) as gathered:
-        yield gathered
 
 
 async def test_the_api_server_accepts_every_values_file(kind: Cluster) -> None:
@@ -61,134 +33,3 @@ async def test_helm_test_is_green(release: Cluster) -> None:
 
 async def test_the_pods_are_spread_over_the_nodes(release: Cluster) -> None:
     assert len({pod["spec"]["nodeName"] for pod in await release.replicas()}) == 2
-
-
-async def rolling_restart(kind: Cluster) -> None:
-    await kind.kubectl("rollout", "restart", f"deployment/{RELEASE}")
-    await kind.rolled_out()
-
-
-async def forced_deletion(kind: Cluster) -> None:
-    [victim, *_] = await kind.replicas()
-    await kind.kubectl("delete", "pod", victim["metadata"]["name"], "--force", "--grace-period=0")
-    await kind.rolled_out()
-
-
-async def scaling(kind: Cluster) -> None:
-    for count in (2, 4, 2, 3):
-        await kind.kubectl("scale", f"deployment/{RELEASE}", f"--replicas={count}")
-        await kind.rolled_out()
-
-
-async def upgrade(kind: Cluster) -> None:
-    await kind.install("--set", "config.grace=90")
-
-
-async def rollback(kind: Cluster) -> None:
-    await kind.helm("rollback", RELEASE, "--wait", "--timeout", "240s")
-
-
-async def node_drained(kind: Cluster) -> None:
-    name = await _node_without_redis(kind)
-    try:
-        await kind.kubectl(
-            "drain", name, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=180s", timeout=200
-        )
-        await kind.rolled_out()
-    finally:
-        await kind.kubectl("uncordon", name)
-
-
-@pytest.mark.parametrize(
-    ("drill", "limit"),
-    [
-        (rolling_restart, PLANNED),
-        (forced_deletion, KILLED),
-        (scaling, PLANNED),
-        (upgrade, PLANNED),
-        (rollback, PLANNED),
-        (node_drained, PLANNED),
-    ],
-    ids=lambda value: getattr(value, "__name__", ""),
-)
-async def test_a_drill_loses_nothing(
-    release: Cluster, people: Crowd, drill: Callable[[Cluster], Awaitable[None]], limit: float
-) -> None:
-    await _drilled(drill.__name__, people, drill(release), limit)
-
-
-async def test_redis_comes_back_with_everything(release: Cluster, people: Crowd) -> None:
-    away = 0.0
-
-    async def redis_deleted() -> None:
-        nonlocal away
-        deleted = time.time()
-        await release.kubectl("delete", "pod", f"{RELEASE}-redis-0", "--wait=true")
-        await release.kubectl("rollout", "status", f"statefulset/{RELEASE}-redis", "--timeout=180s", timeout=200)
-        away = time.time() - deleted
-
-    await _drilled("redis_deleted", people, redis_deleted(), lambda: KILLED + away)
-
-
-async def test_the_clients_of_a_paused_node_are_elsewhere_in_time(release: Cluster, people: Crowd) -> None:
-    name = await _node_without_redis(release)
-
-    async def node_paused() -> None:
-        await command("docker", "pause", name)
-        try:
-            await asyncio.sleep(PAUSE)
-        finally:
-            await command("docker", "unpause", name)
-        await release.kubectl("wait", "--for=condition=Ready", f"node/{name}", "--timeout=120s")
-
-    await _drilled("node_paused", people, node_paused(), PAUSED)
-
-
-async def test_https_and_wss_work_as_well(release: Cluster, node: NodeClients) -> None:
-    async with crowd(node, release.tls_url, clients=12, rejectUnauthorized=False) as few:
-        await few.settled()
-        await few.nothing_is_lost()
-
-
-async def test_an_http_route_serves_without_stickiness(release: Cluster, node: NodeClients) -> None:
-    gateway = "httpRoute.parentRefs[0].name=traefik,httpRoute.parentRefs[0].namespace=traefik"
-    await release.install("--set", f"ingress.enabled=false,httpRoute.enabled=true,{gateway}")
-    async with crowd(node, release.url, clients=30) as some:
-        await some.settled()
-        await some.nothing_is_lost()
-
-
-async def test_uninstalling_leaves_only_what_the_notes_say(release: Cluster) -> None:
-    notes = await release.helm("get", "notes", RELEASE)
-    await release.helm("uninstall", RELEASE, "--wait")
-    await release.kubectl("wait", "--for=delete", "pod", "--all", "--timeout=120s", timeout=140)
-    kinds = "all,configmap,secret,serviceaccount,ingress,httproute,pdb,hpa,networkpolicy,pvc,role,rolebinding,job"
-    left = (await release.kubectl("get", kinds, "-o", "name")).split()
-    expected = {"configmap/kube-root-ca.crt", "serviceaccount/default", f"persistentvolumeclaim/data-{RELEASE}-redis-0"}
-    assert set(left) == expected
-    assert f"kubectl delete pvc data-{RELEASE}-redis-0" in notes
-
-
-async def _drilled(name: str, people: Crowd, drill: Awaitable[None], limit: float | Callable[[], float]) -> None:
-    """Runs a drill, waits for everybody, holds the longest gap against the limit."""
-    say(f"drill {name.replace('_', ' ')}")
-    await people.add_movie(f"before-{name}")
-    started = time.time()
-    await drill
-    took = time.time() - started
-    await people.settled()
-    gap, story = people.longest_gap()
-    allowed = limit() if callable(limit) else limit
-    say(f"drill {name.replace('_', ' ')}: {took:.0f} s, longest gap {gap:.1f} s of {allowed:.0f} s allowed")
-    REPORT.mkdir(parents=True, exist_ok=True)
-    with (REPORT / "figures.md").open("a") as figures:
-        figures.write(f"| {name.replace('_', ' ')} | {took:.0f} s | {gap:.1f} s | {allowed:.0f} s |\n")
-    await people.nothing_is_lost()
-    assert gap <= allowed, story
-
-
-async def _node_without_redis(kind: Cluster) -> str:
-    [redis] = await kind.objects("pods", "-l", "app.kubernetes.io/name=redis")
-    nodes: list[dict[str, Any]] = await kind.objects("nodes", "-l", "!node-role.kubernetes.io/control-plane")
-    [name] = [item["metadata"]["name"] for item in nodes if item["metadata"]["name"] != redis["spec"]["nodeName"]]
-    return str(name)
