@@ -168,7 +168,7 @@ async def survive(broken: World, node: NodeClients, *faults: Fault, changes: int
         )
 
 
-@pytest.mark.parametrize("fault", [redis_killed, replica_killed])
+@pytest.mark.parametrize("fault", [redis_killed, subscribers_killed])
 async def test_a_few_changes_survive(broken: World, node: NodeClients, fault: Fault) -> None:
     await survive(broken, node, fault, changes=40, sessions=2)
 
