@@ -18,7 +18,7 @@ from websockets import ConnectionClosed, WebSocketException
 from websockets.asyncio.client import ClientConnection
 
 from app.realtime.engine import abort, end_websocket, flushed
-from app.realtime.hops import Answer, exchange, open_websocket
+from app.realtime.hops import Answer, Lanes, open_websocket
 from app.realtime.peers import Peers
 from app.realtime.voucher import Voucher
 from app.sessions.errors import SessionError
@@ -96,6 +96,7 @@ class Forwarder:
         self._max_body = max_body
         self._patience = patience
         self._count = count
+        self._lanes = Lanes()
         self._hops: set[Hop] = set()
         self._draining = False
         self._closed = False
@@ -142,6 +143,7 @@ class Forwarder:
         self._closed = True
         for hop in self._hops:
             hop.end()
+        self._lanes.close()
 
     async def _pass_request(self, hop: Hop, address: str, scope: Scope, receive: Receive, send: Send) -> Result:
         # One byte too many is enough for the owner to see that it is too much.
@@ -153,7 +155,7 @@ class Forwarder:
         headers = [field for field in scope["headers"] if field[0] in _PASSED_ON]
         try:
             headers += self._vouching_headers(hop, scope, scope["method"])
-            asking = asyncio.create_task(exchange(address, scope["method"], target, headers, body))
+            asking = asyncio.create_task(self._lanes.exchange(address, scope["method"], target, headers, body))
             gone = asyncio.create_task(_disconnected(receive))
             async with _cancelling(asking, gone):
                 ends: list[asyncio.Future[Any]] = [asking, gone, hop.ended]
