@@ -35,9 +35,11 @@ class Balancer:
         self._server.close()
         # Connections that are being accepted find nobody.
         self.ports = []
+        await _turns_of_the_loop()
         for connection in self._connections:
             connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
+        await _turns_of_the_loop()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -72,6 +74,12 @@ async def balancer(ports: Sequence[int]) -> AsyncIterator[Balancer]:
         yield running
     finally:
         await running.stop()
+
+
+async def _turns_of_the_loop() -> None:
+    """asyncio takes several to accept a connection, and to close one, and offers nothing to wait for."""
+    for _ in range(10):
+        await asyncio.sleep(0)
 
 
 async def _join(
