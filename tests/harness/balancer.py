@@ -8,7 +8,7 @@ import itertools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from tests.harness.redis import LOOPBACK
+from tests.harness.ports import LOOPBACK, stop_listening
 
 __all__ = ["Balancer", "balancer"]
 
@@ -32,14 +32,10 @@ class Balancer:
 
     async def stop(self) -> None:
         assert self._server is not None
-        self._server.close()
-        # Connections that are being accepted find nobody.
-        self.ports = []
-        await _turns_of_the_loop()
+        await stop_listening(self._server)
         for connection in self._connections:
             connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
-        await _turns_of_the_loop()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -74,12 +70,6 @@ async def balancer(ports: Sequence[int]) -> AsyncIterator[Balancer]:
         yield running
     finally:
         await running.stop()
-
-
-async def _turns_of_the_loop() -> None:
-    """asyncio takes several to accept a connection, and to close one, and offers nothing to wait for."""
-    for _ in range(10):
-        await asyncio.sleep(0)
 
 
 async def _join(

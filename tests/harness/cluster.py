@@ -10,7 +10,8 @@ from typing import Any, Final, Self
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from app.store.errors import StoreUnavailable
-from tests.harness.redis import LOOPBACK, RedisServer, free_port, until
+from tests.harness.ports import LOOPBACK, free_port
+from tests.harness.redis import RedisServer, until
 
 PRIMARIES: Final = 3
 

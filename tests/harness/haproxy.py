@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+from tests.harness.ports import LOOPBACK
 from tests.harness.programs import program
-from tests.harness.redis import LOOPBACK
 
 __all__ = ["one_origin"]
 

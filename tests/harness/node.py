@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import functools
 import itertools
 import json
 import os
@@ -197,10 +198,11 @@ class NodeClients:
         return client
 
     async def run_flow(self, url: str, session_id: str, *, digest: bool = False) -> Client:
-        """Run the seed's flow (compiled by `compile_typescript`) as a page at `url` does; returns its client.
+        """Run the seed's flow as a page at `url` does; returns its client.
 
         Raises ClientError with the message it rejects with.
         """
+        await asyncio.to_thread(compile_typescript)
         client = self._new_client()
         await self.command("flow", client._name, url=url, sessionID=session_id, digest=digest)
         return client
@@ -286,8 +288,12 @@ async def run_js(
     return subprocess.CompletedProcess(str(script), process.returncode, output.decode(), errors.decode())
 
 
+@functools.cache
 def compile_typescript() -> Path:
-    """Compile the TypeScript of `tests/js`, strictly; returns the scripts' folder. Raises AssertionError on errors."""
+    """Compile the TypeScript of `tests/js`, strictly, once; returns the scripts' folder.
+
+    Raises AssertionError on errors.
+    """
     install()
     compiler = str(_MODULES / "typescript" / "bin" / "tsc")
     done = subprocess.run([_NODE, compiler, "--project", str(JS)], capture_output=True, text=True, check=False)

@@ -7,7 +7,7 @@ from collections import deque
 from types import TracebackType
 from typing import Self
 
-from tests.harness.redis import LOOPBACK
+from tests.harness.ports import LOOPBACK, free_port, stop_listening
 
 
 class FaultProxy:
@@ -18,7 +18,7 @@ class FaultProxy:
 
     def __init__(self, *ports: int, host: str = LOOPBACK) -> None:
         self.delay = 0.0
-        self.port = 0
+        self.port = free_port()
         self._host = host
         self._ports = deque(ports)
         self._server: asyncio.Server | None = None
@@ -39,14 +39,13 @@ class FaultProxy:
         return self._ports[0]
 
     async def accept(self) -> None:
-        """Listen, again on the same port after `refuse`."""
+        """Listen; again after `refuse`."""
         self._server = await asyncio.start_server(self._accepted, LOOPBACK, self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def refuse(self) -> None:
         """Take no more connections; those there are stay."""
         if self._server is not None:
-            self._server.close()
+            await stop_listening(self._server)
             self._server = None
 
     def cut(self) -> None:

@@ -7,7 +7,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import tempfile
@@ -26,8 +25,8 @@ from app.store.embedded import find_server, tied_to_us
 from app.store.errors import StoreUnavailable
 from app.store.topology import ask
 from app.store.url import Address, Login
+from tests.harness.ports import LOOPBACK, free_port
 
-LOOPBACK: Final = "127.0.0.1"
 _POLL: Final = 0.01
 # Generous: it only bounds the wait when a server never comes up, on a machine that may be busy.
 _PATIENCE: Final = 20.0
@@ -39,13 +38,6 @@ def server_binary() -> Path:
         return Path(chosen)
     found = shutil.which("redis-server")
     return Path(found) if found else find_server()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def until(condition: Any, what: str) -> Any:

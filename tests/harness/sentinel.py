@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import Self
 
 from app.store.errors import StoreUnavailable
-from tests.harness.redis import LOOPBACK, RedisServer, until
+from tests.harness.ports import LOOPBACK
+from tests.harness.redis import RedisServer, until
 
 SERVICE = "join-session"
 QUORUM = 2

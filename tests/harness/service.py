@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from app.settings import PREFIX
 from app.store.embedded import tied_to_us
+from tests.harness.ports import free_port
 
 __all__ = ["Replica", "replicas", "running_replicas"]
 
@@ -33,8 +34,8 @@ class Replica:
         given = {
             "host": "127.0.0.1",
             "internal_host": "127.0.0.1",
-            "port": 0,
-            "internal_port": 0,
+            "port": free_port(),
+            "internal_port": free_port(),
             "unlimited_addresses": "127.0.0.0/8",
             "drain_timeout": 2,
             "log_format": "json",
@@ -86,9 +87,6 @@ class Replica:
             for line in self.logs():
                 if line.get("message") == "serving":
                     self._port, self._internal_port = line["port"], line["internal_port"]
-                    # The same ports after a restart, as behind a load balancer.
-                    self._settings |= {f"{PREFIX}PORT": str(self._port)}
-                    self._settings |= {f"{PREFIX}INTERNAL_PORT": str(self._internal_port)}
                     return
             time.sleep(_POLL)
         raise AssertionError(f"the service did not start:\n{self.log_text()}")

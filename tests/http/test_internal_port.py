@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.harness.redis import free_port
+from tests.harness.ports import free_port
 from tests.harness.service import Replica, running_replicas
 
 

@@ -14,7 +14,8 @@ from typing import Final, Protocol
 import httpx
 import pytest
 
-from tests.harness.redis import LOOPBACK, free_port, until
+from tests.harness.ports import LOOPBACK, free_port
+from tests.harness.redis import until
 from tests.packaging.tools import traefik
 
 __all__ = ["HAProxy", "Proxy", "Traefik", "running"]

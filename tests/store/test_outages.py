@@ -14,8 +14,9 @@ import pytest
 
 from app.store.connection import Connection, Script
 from app.store.errors import StoreUnavailable
+from tests.harness.ports import free_port
 from tests.harness.proxy import FaultProxy
-from tests.harness.redis import RedisServer, free_port, until
+from tests.harness.redis import RedisServer, until
 
 TIMEOUT = 0.5
 # What a busy machine may add to a deadline.

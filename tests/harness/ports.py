@@ -1,0 +1,51 @@
+"""Loopback ports to listen on, and the end of listening."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+from pathlib import Path
+from typing import Final
+
+__all__ = ["LOOPBACK", "free_port", "stop_listening"]
+
+LOOPBACK: Final = "127.0.0.1"
+
+_given: Final[set[int]] = set()
+
+
+def free_port() -> int:
+    """A port that nobody has, and that no outgoing connection takes before it is used, or used again after a restart.
+
+    The kernel gives connections ports of its local range, so it is taken from below that.
+    """
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(10_000, lowest)
+        if port not in _given and _is_free(port):
+            _given.add(port)
+            return port
+
+
+async def stop_listening(server: asyncio.Server) -> None:
+    """Close a server such that connections that are just being accepted reach its handler.
+
+    asyncio drops them, unclosed: https://github.com/python/cpython/issues/109564.
+    """
+    loop = asyncio.get_running_loop()
+    for listener in server.sockets:
+        loop.remove_reader(listener.fileno())
+    # Accepting takes several turns, and there is nothing to wait for.
+    for _ in range(10):
+        await asyncio.sleep(0)
+    server.close()
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
