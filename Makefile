@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help run test e2e cluster lint lock clean
+.PHONY: help run test e2e slow cluster lint lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -14,7 +14,9 @@ test: .venv/ready ## Run the tests; ARGS="-k name" goes to pytest
 	@$(BIN)/python -m tests.harness.node
 	$(BIN)/pytest -m "not slow" $(ARGS)
 
-e2e: .venv/ready ## Run the slow suites
+e2e: slow cluster ## Run the slow suites, then the drills on a cluster
+
+slow: .venv/ready ## Run the slow suites
 	@$(BIN)/python -m tests.harness.node
 	$(BIN)/pytest -m "slow and not cluster" $(ARGS)
 

@@ -47,7 +47,6 @@ class Crowd:
     def __init__(self, sessions: list[Session], api: httpx.AsyncClient) -> None:
         self.sessions = sessions
         self._api = api
-        self._since = time.time()
 
     @property
     def clients(self) -> Iterator[Client]:
@@ -68,12 +67,24 @@ class Crowd:
             version = session.commits[-1][0]
             await asyncio.gather(*(client.until(_at(version), timeout) for client in session.clients))
 
-    def longest_gap(self) -> tuple[float, str]:
-        """The longest time from an acknowledgement to that or newer news at a client, since last asked.
+    def moved(self, since: float) -> int:
+        """How many clients have connected anew since a time."""
+        return sum(any(event.at >= since for event in client.named("connect")) for client in self.clients)
+
+    def longest_silence(self, since: float) -> float:
+        """The longest time, in seconds, in which no change of a session was acknowledged."""
+        return max(
+            later[1] - earlier[1]
+            for session in self.sessions
+            for earlier, later in itertools.pairwise(session.commits)
+            if later[1] >= since
+        )
+
+    def longest_gap(self, since: float) -> tuple[float, str]:
+        """The longest time from an acknowledgement to that or newer news at a client, since a time.
 
         In seconds, with what that client went through.
         """
-        since, self._since = self._since, time.time()
         worst, who = 0.0, None
         for session in self.sessions:
             commits = [commit for commit in session.commits if commit[1] >= since]
@@ -142,7 +153,6 @@ async def crowd(
         changing = [asyncio.create_task(gathered.keep_changing(session)) for session in sessions]
         try:
             await gathered.settled()
-            gathered.longest_gap()
             yield gathered
         finally:
             for task in changing:

@@ -45,6 +45,8 @@ async def stopped(redis: RedisServer) -> AsyncIterator[None]:
 async def loading(redis: RedisServer) -> AsyncIterator[None]:
     fill = "for n = 1, 2000 do redis.call('SET', 'filling' .. n, string.rep('v', 1024), 'EX', 60) end return 1"
     await redis.call("EVAL", fill, 0)
+    # While it loads it looks at its connections once in so many bytes.
+    await redis.call("CONFIG", "SET", "rdbcompression", "no")
     await redis.call("BGREWRITEAOF")
 
     async def rewritten() -> bool:

@@ -29,7 +29,7 @@ from tests.harness.ports import LOOPBACK, free_port
 
 _POLL: Final = 0.01
 # Generous: it only bounds the wait when a server never comes up, on a machine that may be busy.
-_PATIENCE: Final = 20.0
+_PATIENCE: Final = 50.0
 
 
 def server_binary() -> Path:
@@ -129,7 +129,10 @@ class RedisServer:
         """Start and wait until it serves commands."""
         (self.directory / "redis.conf").write_text("\n".join(self._directives()) + "\n")
         self._launch()
-        await until(self._answers, f"the server on {self.address} answers: {self._log_tail()}")
+        try:
+            await until(self._answers, f"the server on {self.address} answers")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self._log_tail()}") from error
         return self
 
     async def stop(self) -> None:
@@ -192,7 +195,7 @@ class RedisServer:
     async def _answers(self) -> bool:
         assert self._process is not None
         if self._process.poll() is not None:
-            raise AssertionError(f"the server ended with {self._process.returncode}: {self._log_tail()}")
+            raise AssertionError(f"the server ended with {self._process.returncode}")
         return bool(await ask(self.address, self._login, ("PING",), timeout=1) == b"PONG")
 
     def _directives(self) -> list[str]:

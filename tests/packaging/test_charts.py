@@ -179,7 +179,7 @@ def test_ha_scales_on_connections_slowly_down_and_lets_nodes_be_drained(renderin
     assert "maxUnavailable" not in budget
     assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
     spread = ha.pod["topologySpreadConstraints"]
-    assert [item["topologyKey"] for item in spread] == ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
+    assert [item["topologyKey"] for item in spread] == ["kubernetes.io/hostname"]
 
 
 def test_a_single_replica_has_no_budget_that_would_block_a_drain(charts: Charts) -> None:

@@ -133,14 +133,15 @@ async def test_the_first_commands_after_a_restart_succeed(
 
 
 async def test_a_server_that_loads_its_data_is_waited_for_or_named() -> None:
-    async with RedisServer() as server:
+    # While it loads it looks at its connections once in so many bytes.
+    async with RedisServer(config={"rdbcompression": "no"}) as server:
         filling = Connection.connect(server.url())
-        await filling.batch([("SET", f"key{n}", "v" * 1024) for n in range(500)])
+        await filling.batch([("SET", f"key{n}", "v" * 1024) for n in range(2000)])
         await filling.execute("SAVE")
         await filling.close()
         server.kill()
         server.config |= {"key-load-delay": "4000", "loading-process-events-interval-bytes": "1024"}
-        hasty, patient = (Connection.connect(server.url(), timeout=timeout) for timeout in (TIMEOUT, 10))
+        hasty, patient = (Connection.connect(server.url(), timeout=timeout) for timeout in (TIMEOUT, 60))
         starting = asyncio.create_task(server.start())
         waiting = asyncio.create_task(patient.execute("GET", "key1"))
 
@@ -148,6 +149,7 @@ async def test_a_server_that_loads_its_data_is_waited_for_or_named() -> None:
             return await outcome(hasty, "GET", "key1") == ("loading", False)
 
         await until(named, "the reason is seen")
+        await server.call("CONFIG", "SET", "key-load-delay", 0)
         assert await waiting == b"v" * 1024
         await starting
         await hasty.close()
