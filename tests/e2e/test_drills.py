@@ -27,6 +27,8 @@ KILLED = 10.0
 PAUSED = 70.0
 PAUSE = 120.0
 
+_HEADINGS = "| Drill | Took | Clients moved | Longest gap | Longest silence | Allowed |\n" + "|---" * 6 + "|\n"
+
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def people(release: Cluster, node: NodeClients) -> AsyncIterator[Crowd]:
@@ -136,9 +138,7 @@ async def _drilled(name: str, people: Crowd, drill: Awaitable[None], limit: floa
     REPORT.mkdir(parents=True, exist_ok=True)
     with (REPORT / "figures.md").open("a") as figures:
         if not figures.tell():
-            figures.write(
-                "| Drill | Took | Clients moved | Longest gap | Longest silence | Allowed |\n|---|---|---|---|---|---|\n"
-            )
+            figures.write(_HEADINGS)
         figures.write(f"| {title} | {took:.0f} s | {moved} | {gap:.1f} s | {silence:.1f} s | {allowed:.0f} s |\n")
     (REPORT / f"longest-gap-{name}.txt").write_text(story)
     assert moved > 0 or name == "redis_deleted"
