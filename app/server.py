@@ -8,6 +8,7 @@ import secrets
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Final
 
 from pydantic import SecretStr
@@ -16,8 +17,11 @@ from app.http.addresses import ClientAddresses
 from app.http.app import create_app
 from app.http.internal import Health, create_internal_app
 from app.http.sessions import Limits
+from app.http.tracing import TracedRequests
 from app.listener import Listener
+from app.observability.logging import begin_request
 from app.observability.metrics import Metrics
+from app.observability.tracing import Tracing, untraced_delivery
 from app.own_address import own_address
 from app.realtime.counting import EngineMetrics
 from app.realtime.drain import drain
@@ -30,6 +34,7 @@ from app.realtime.handlers import SocketHandlers
 from app.realtime.peers import ADDRESS, Peers
 from app.realtime.presence import Presence
 from app.realtime.rooms import Rooms
+from app.realtime.tracing import TracedHandlers
 from app.realtime.voucher import Voucher
 from app.sessions.admission import Client
 from app.sessions.codes import CodeSpace
@@ -38,7 +43,7 @@ from app.sessions.payloads import CreateSession
 from app.sessions.rules import Rules
 from app.sessions.service import SessionService, random_id
 from app.sessions.tokens import TokenSigner
-from app.settings import Settings
+from app.settings import Settings, traces_wanted
 from app.store.announcements import Announcements
 from app.store.budgets import RedisBudgets
 from app.store.connection import Connection
@@ -48,6 +53,7 @@ from app.store.recoveries import RedisRecoveries
 from app.store.replicas import RedisReplicas
 from app.store.secret import DeploymentSecret
 from app.store.sessions import RedisSessions
+from app.store.tracing import TracedConnection, TracedSessions
 from app.store.url import parse_url
 
 __all__ = ["Replica", "run_replica", "serve"]
@@ -106,9 +112,10 @@ class Replica:
         self._contacted = asyncio.Event()
         self._hurried = asyncio.Event()
         self._details: dict[str, str] = {}
-        self._connection = connection = Connection.connect(redis_url, timeout=settings.redis_timeout)
+        self._tracing = tracing = Tracing(self.id) if traces_wanted() else None
+        self._connection = connection = _connection(redis_url, settings, tracing)
         self._secret = DeploymentSecret(connection, _bytes(settings.secret))
-        self._store = store = RedisSessions(connection, creation_memory=settings.max_lifetime, rest=settings.code_rest)
+        self._store = store = _sessions(connection, settings, tracing)
         self.service = service = SessionService(
             store,
             RedisBudgets(connection, self._secret),
@@ -133,7 +140,7 @@ class Replica:
         self._forwarded = ForwardedRequests(self.id, voucher, self.sockets.asgi, self.sockets.path)
         self._announcements = Announcements(
             connection,
-            on_change=lambda code, head: self._rooms.hint(code, head),
+            on_change=lambda code, head, trace: self._rooms.hint(code, head, trace),
             on_gap=lambda codes: self._rooms.refresh(codes),
             timeout=settings.redis_timeout,
         )
@@ -147,12 +154,14 @@ class Replica:
             self.sockets,
             on_loss=lambda code: self._presence.doubt(code),
             expiry_warning=settings.expiry_warning,
+            delivery=tracing.delivery if tracing else untraced_delivery,
         )
         self._presence = presence = Presence(
             replicas, store, service, rooms, lease=settings.lease, grace=settings.grace, details=self._details
         )
         entry = Entry(service, store, rooms, presence, recoveries, self.sockets)
-        SocketHandlers(
+        handlers = partial(TracedHandlers, tracing=tracing) if tracing else SocketHandlers
+        handlers(
             self.sockets,
             service,
             rooms,
@@ -162,7 +171,8 @@ class Replica:
             join_deadline=settings.join_deadline,
         ).register()
         limits = Limits(settings.body_limit, settings.movies_body_limit, _text(settings.create_key))
-        self._http = create_app(service, addresses, limits, allowed_origins=settings.allowed_origins)
+        http = create_app(service, addresses, limits, allowed_origins=settings.allowed_origins)
+        self._http = TracedRequests(http, tracing) if tracing else http
         self.public = Listener(
             self._dispatch,
             settings.host,
@@ -180,7 +190,9 @@ class Replica:
         )
 
     async def start(self, stack: AsyncExitStack) -> None:
-        """Starts everything; ``stack`` closes it again, clients first, Redis last."""
+        """Starts everything; ``stack`` closes it again, clients first, Redis and traces last."""
+        if self._tracing is not None:
+            stack.push_async_callback(self._tracing.close)
         stack.push_async_callback(self._connection.close)
         stack.push_async_callback(self._store.close)
         stack.push_async_callback(self._announcements.close)
@@ -254,12 +266,26 @@ class Replica:
             await asyncio.sleep(_CONTACT_INTERVAL)
 
     async def _dispatch(self, scope: Any, receive: Any, send: Any) -> None:
-        is_for_sockets = f"{scope['path']}/".startswith(self.sockets.path)
-        await (self.sockets.asgi if is_for_sockets else self._http)(scope, receive, send)
+        if f"{scope['path']}/".startswith(self.sockets.path):
+            await self.sockets.asgi(scope, receive, send)
+            return
+        begin_request()
+        await self._http(scope, receive, send)
 
     async def _dispatch_internal(self, scope: Any, receive: Any, send: Any) -> None:
         is_forwarded = scope["path"] == FORWARDED_PATH
         await (self._forwarded if is_forwarded else self._internal_http)(scope, receive, send)
+
+
+def _connection(redis_url: str, settings: Settings, tracing: Tracing | None) -> Connection:
+    if tracing is None:
+        return Connection.connect(redis_url, timeout=settings.redis_timeout)
+    return TracedConnection.connect(redis_url, timeout=settings.redis_timeout, tracing=tracing)
+
+
+def _sessions(connection: Connection, settings: Settings, tracing: Tracing | None) -> RedisSessions:
+    kind = partial(TracedSessions, tracing=tracing) if tracing else RedisSessions
+    return kind(connection, creation_memory=settings.max_lifetime, rest=settings.code_rest)
 
 
 def _socket_server(

@@ -17,7 +17,7 @@ from pydantic import field_validator as validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["ALPHABETS", "PREFIX", "SECRETS", "Settings", "SettingsError", "load_settings"]
+__all__ = ["ALPHABETS", "PREFIX", "SECRETS", "Settings", "SettingsError", "load_settings", "traces_wanted"]
 
 PREFIX: Final = "JOIN_SESSION_"
 
@@ -275,6 +275,19 @@ def load_settings(env_file: Path = Path(".env")) -> Settings:
     if problems:
         raise SettingsError(problems)
     return settings
+
+
+def traces_wanted() -> bool:
+    """Whether OpenTelemetry's own variables ask for traces: by naming a receiver, or `otlp` as the exporter.
+
+    https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
+    """
+    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return False
+    if exporters := set(_parts(os.environ.get("OTEL_TRACES_EXPORTER", ""))):
+        return "otlp" in exporters
+    receivers = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    return any(os.environ.get(name, "").strip() for name in receivers)
 
 
 def _parts(text: str) -> Iterator[str]:

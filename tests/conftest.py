@@ -17,7 +17,7 @@ __all__ = ["redis_server", "service"]
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the shell that runs the tests reaches them."""
     for name in os.environ:
-        if name.upper().startswith(PREFIX) and not name.upper().startswith(f"{PREFIX}TEST_"):
+        if name.upper().startswith((PREFIX, "OTEL_")) and not name.upper().startswith(f"{PREFIX}TEST_"):
             monkeypatch.delenv(name)
 
 

@@ -80,8 +80,8 @@ def test_request_and_trace_are_on_every_line() -> None:
         request_id.reset(token)
     logger.info("outside")
     inside, outside = lines(stream)
-    assert (inside["request_id"], inside["trace_id"]) == ("r-1", f"{0xABC:032x}")
-    assert not {"request_id", "trace_id"} & outside.keys()
+    assert (inside["request_id"], inside["trace_id"], inside["span_id"]) == ("r-1", f"{0xABC:032x}", f"{0xDEF:016x}")
+    assert not {"request_id", "trace_id", "span_id"} & outside.keys()
 
 
 @pytest.mark.parametrize("log_format", ["json", "text"])

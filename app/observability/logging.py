@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 import sys
 import time
 import traceback
@@ -20,13 +21,28 @@ from opentelemetry import trace
 
 from app.settings import Settings
 
-__all__ = ["Throttle", "configure_logging", "request_id"]
+__all__ = ["Throttle", "begin_request", "configure_logging", "request_id"]
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the request or event that is being handled; it is on every line logged meanwhile."""
 
 # These log payloads, or addresses with session ids, at INFO, so the general level must not open them.
-_CHATTY: Final = ("engineio", "socketio", "uvicorn", "websockets", "quart", "hypercorn", "httpx", "hpack", "httpcore")
+_CHATTY: Final = (
+    "engineio",
+    "socketio",
+    "uvicorn",
+    "websockets",
+    "quart",
+    "hypercorn",
+    "httpx",
+    "hpack",
+    "httpcore",
+    "urllib3",
+)
+
+# Failed exports are told by `app.observability.tracing`, in one line; and one of these repeats headers that it cannot
+# read, which may be somebody's password.
+_SILENT: Final = ("opentelemetry.exporter", "opentelemetry.util.re")
 
 # Left alone by us, these loggers would get handlers of their own from their libraries.
 _FOREIGN: Final = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi", "socketio", "engineio", "asyncio")
@@ -49,10 +65,16 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
-    levels = dict.fromkeys(_CHATTY, _at_least_warning(settings.log_level)) | settings.log_levels
+    levels = dict.fromkeys(_CHATTY, _at_least_warning(settings.log_level)) | dict.fromkeys(_SILENT, "critical")
+    levels |= settings.log_levels
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level.upper())
     logging.captureWarnings(True)
+
+
+def begin_request() -> None:
+    """From here on, what is logged in this context belongs to a request or event of its own."""
+    request_id.set(f"{random.getrandbits(64):016x}")
 
 
 class Throttle:
@@ -128,6 +150,7 @@ def _fields(record: logging.LogRecord, tracebacks: bool) -> dict[str, Any]:
     span = trace.get_current_span().get_span_context()
     if span.is_valid:
         fields["trace_id"] = trace.format_trace_id(span.trace_id)
+        fields["span_id"] = trace.format_span_id(span.span_id)
     error = record.exc_info[1] if record.exc_info else None
     if error is not None:
         fields |= _error_fields(error)

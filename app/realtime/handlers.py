@@ -8,6 +8,7 @@ import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
+from app.observability.logging import begin_request
 from app.realtime.engine import SocketServer, current_event
 from app.realtime.entry import Entry, Peer, new_recovery_id
 from app.realtime.member import error_body
@@ -76,6 +77,11 @@ class SocketHandlers:
             "end-session": (NoArguments, lambda access, payload: service.end_session(access, payload.mid)),
         }
 
+    @property
+    def events(self) -> frozenset[str]:
+        """The events that clients may send."""
+        return frozenset(self._changes) | {"join-session", "leave-session"}
+
     def register(self) -> None:
         """Puts the handlers on the server."""
         self._server.on("connect", self._connect)
@@ -83,6 +89,7 @@ class SocketHandlers:
         self._server.on("*", self._event)
 
     async def _connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> dict[str, Any]:
+        begin_request()
         client = self._clients(environ["asgi.scope"])
         client.socket_misses = SocketMisses()
         recovery, offset = _recovery(auth)
@@ -99,6 +106,7 @@ class SocketHandlers:
         return {"pid": peer.recovery}
 
     async def _disconnect(self, sid: str, reason: str) -> None:
+        begin_request()
         if deadline := self._deadlines.pop(sid, None):
             deadline.cancel()
         self._tried.pop(sid, None)
@@ -106,6 +114,7 @@ class SocketHandlers:
             self._entry.vanish(peer)
 
     async def _event(self, event: str, sid: str, *args: Any) -> Ack | None:
+        begin_request()
         try:
             return await self._perform(event, self._peers[sid], args)
         except SessionError as error:

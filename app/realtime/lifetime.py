@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import Context
 from typing import Final
 
 from app.realtime.member import Outbox
@@ -31,7 +32,8 @@ class Lifetime:
         self._room = room
         self._warning = warning
         self._ending: int | None = None
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        # In a context of its own: it outlives the event that began it.
+        self._task = asyncio.get_running_loop().create_task(self._run(), context=Context())
 
     def close(self) -> None:
         self._task.cancel()

@@ -10,14 +10,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AbstractContextManager
+from contextvars import Context
 from typing import Any, Final, Protocol
 
+from opentelemetry.trace import Span
+
+from app.observability.tracing import untraced_delivery
 from app.realtime.member import Member, Outbox, error_body
 from app.sessions.errors import SessionError
 from app.sessions.model import Head, Session
 
-__all__ = ["Room", "RoomStore"]
+__all__ = ["Delivery", "Room", "RoomStore"]
+
+Delivery = Callable[[Sequence[str]], AbstractContextManager[Span]]
 
 _SHORTEST_INTERVAL: Final = 0.05
 _LONGEST_INTERVAL: Final = 2.0
@@ -25,6 +32,7 @@ _BYTES_PER_SECOND: Final = 50_000_000
 _WELCOMING_BYTES_PER_SECOND: Final = 2_000_000
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
+_MOST_TRACES: Final = 128
 
 _logger = logging.getLogger(__name__)
 
@@ -41,7 +49,7 @@ class RoomStore(Protocol):
 
 class Room:
     """``reattach`` is asked to attach a member again that Redis has lost; ``removed`` hears of members told to go, and
-    ``lost`` when Redis has lost changes."""
+    ``lost`` when Redis has lost changes. ``delivery``: see ``Tracing``."""
 
     def __init__(
         self,
@@ -52,6 +60,7 @@ class Room:
         reattach: Callable[[Member, str | None], Coroutine[Any, Any, None]],
         removed: Callable[[Member], None],
         lost: Callable[[], None],
+        delivery: Delivery = untraced_delivery,
     ) -> None:
         self.code = code
         self.instance: str | None = None
@@ -61,11 +70,13 @@ class Room:
         self._reattach = reattach
         self._removed = removed
         self._lost = lost
+        self._delivery = delivery
         self._loop = asyncio.get_running_loop()
         self._session: Session | None = None
         self._encoded: tuple[Head, Any] | None = None
         self._highest: Head | None = None
         self._stale = False
+        self._traces: list[str] = []
         self._newcomers: set[Member] = set()
         self._next_update = 0.0
         self._next_welcome = 0.0
@@ -91,11 +102,16 @@ class Room:
         self.members.pop(member.sid, None)
         self._newcomers.discard(member)
 
-    def hint(self, head: Head) -> None:
-        """Somebody has brought the session to ``head``; hints may come late, out of order, or never."""
+    def hint(self, head: Head | None, trace: str = "") -> None:
+        """Somebody has brought the session to ``head``, or ended it (None); ``trace`` is that one's traceparent, or "".
+
+        Hints may come late, out of order, or never.
+        """
         highest = self._highest
-        if highest and head.epoch == highest.epoch and head.version <= highest.version and not self._behind():
+        if head and highest and head.epoch == highest.epoch and head.version <= highest.version and not self._behind():
             return
+        if trace and len(self._traces) < _MOST_TRACES:
+            self._traces.append(trace)
         self.refresh()
 
     def verify(self, head: Head | None) -> None:
@@ -130,7 +146,8 @@ class Room:
     def _wake(self) -> None:
         self._woken.set()
         if self._running is None:
-            self._running = self._loop.create_task(self._run())
+            # In a context of its own: it works for all who come while it runs.
+            self._running = self._loop.create_task(self._run(), context=Context())
 
     async def _run(self) -> None:
         try:
@@ -169,20 +186,25 @@ class Room:
     async def _read(self) -> None:
         newcomers = set(self._newcomers)
         everybody = self._loop.time() >= self._next_update
+        traces: list[str] = []
         if everybody:
             self._stale = False
-        session = await self._store.read(self.code)
-        if session is None or session.instance != self.instance:
-            await self._end(self.instance or "")
-            return
-        self._newcomers -= newcomers
-        self._session = session
-        if self._highest is not None and self._highest.epoch != session.head.epoch:
-            self._lost()
-        self._check_members(session)
-        self._show(session, newcomers, everybody=everybody)
+            traces = self._traces.copy()
+        with self._delivery(traces) as span:
+            session = await self._store.read(self.code)
+            del self._traces[: len(traces)]
+            if session is None or session.instance != self.instance:
+                await self._end(self.instance or "")
+                return
+            self._newcomers -= newcomers
+            self._session = session
+            if self._highest is not None and self._highest.epoch != session.head.epoch:
+                self._lost()
+            self._check_members(session)
+            span.set_attribute("join_session.sockets", self._show(session, newcomers, everybody=everybody))
 
-    def _show(self, session: Session, newcomers: set[Member], *, everybody: bool) -> None:
+    def _show(self, session: Session, newcomers: set[Member], *, everybody: bool) -> int:
+        """Sends the state to those who have not seen it; how many that are."""
         behind = [
             member
             for member in (self.members.values() if everybody else newcomers)
@@ -190,7 +212,7 @@ class Room:
         ]
         self._highest = session.head
         if not behind:
-            return
+            return 0
         if self._encoded is None or self._encoded[0] != session.head:
             update = self._outbox.encode("session-update", session.data, session.meta, str(session.head))
             self._encoded = (session.head, update)
@@ -203,6 +225,7 @@ class Room:
         if everybody:
             interval = update.size * len(behind) / _BYTES_PER_SECOND
             self._next_update = now + min(max(interval, _SHORTEST_INTERVAL), _LONGEST_INTERVAL)
+        return len(behind)
 
     def _check_members(self, session: Session) -> None:
         for member in list(self.members.values()):

@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol
 
+from app.observability.tracing import untraced_delivery
 from app.realtime.lifetime import Lifetime
 from app.realtime.member import Member, Outbox
-from app.realtime.room import Room, RoomStore
+from app.realtime.room import Delivery, Room, RoomStore
 from app.sessions.errors import SessionError
 from app.sessions.model import Head
 from app.sessions.service import SessionService
@@ -70,6 +71,7 @@ class Rooms:
         *,
         on_loss: Callable[[str], None],
         expiry_warning: float,
+        delivery: Delivery = untraced_delivery,
     ) -> None:
         self._expiry_warning = expiry_warning
         self._service = service
@@ -79,6 +81,7 @@ class Rooms:
         self._recoveries = recoveries
         self._outbox = outbox
         self._on_loss = on_loss
+        self._delivery = delivery
         self._rooms: dict[str, Room] = {}
         self._lifetimes: dict[str, Lifetime] = {}
         self._pins: dict[str, int] = {}
@@ -128,15 +131,10 @@ class Rooms:
             self._forget(member)
         return member
 
-    def hint(self, code: str, head: Head | None) -> None:
-        """A change of a session was announced; None: its end was."""
-        room = self._rooms.get(code)
-        if room is None:
-            return
-        if head is None:
-            room.refresh()
-        else:
-            room.hint(head)
+    def hint(self, code: str, head: Head | None, trace: str) -> None:
+        """A change of a session was announced; None: its end was. ``trace``: see ``Announcements``."""
+        if room := self._rooms.get(code):
+            room.hint(head, trace)
 
     def refresh(self, codes: Iterable[str] | None = None) -> None:
         """Announcements may have been missed: for these sessions, or for all."""
@@ -180,6 +178,7 @@ class Rooms:
             reattach=self._reattach,
             removed=self._removed,
             lost=lambda: self._on_loss(code),
+            delivery=self._delivery,
         )
 
     async def _open(self, code: str) -> None:

@@ -19,15 +19,16 @@ _logger = logging.getLogger(__name__)
 class Announcements:
     """Hears of changes of sessions by their codes.
 
-    ``on_change`` gets the code and the head announced, None when the session has ended; ``on_gap`` the codes of which
-    announcements may have been missed. An announcement is a hint: the truth is in the session.
+    ``on_change`` gets the code, the head announced, None when the session has ended, and the W3C ``traceparent`` of
+    whoever has changed it, or ""; ``on_gap`` the codes of which announcements may have been missed. An announcement is
+    a hint: the truth is in the session.
     """
 
     def __init__(
         self,
         connection: Connection,
         *,
-        on_change: Callable[[str, Head | None], None],
+        on_change: Callable[[str, Head | None, str], None],
         on_gap: Callable[[Iterable[str] | None], None],
         timeout: float,
     ) -> None:
@@ -57,12 +58,12 @@ class Announcements:
             await self._channels.unsubscribe(keys.channel(code))
 
     def _heard(self, channel: str, message: bytes) -> None:
-        announced, _, _trace = message.decode().partition(" ")
+        announced, _, trace = message.decode().partition(" ")
         if announced == "ended":
-            self._on_change(keys.code_of(channel), None)
+            self._on_change(keys.code_of(channel), None, trace)
             return
         try:
-            self._on_change(keys.code_of(channel), Head.parse(announced))
+            self._on_change(keys.code_of(channel), Head.parse(announced), trace)
         except ValueError:
             _logger.warning("not an announcement", extra={"bytes": len(message)})
 

@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from app.store.cluster import Cluster
 from app.store.errors import CommandFailed, Redirected, StoreUnavailable
@@ -58,14 +58,14 @@ class Connection:
         self._closed = False
 
     @classmethod
-    def connect(cls, url: str, *, timeout: float = 1.5, batching: bool = True) -> Connection:
+    def connect(cls, url: str, *, timeout: float = 1.5, batching: bool = True, **options: Any) -> Self:
         """Prepare a connection to `url` (see `parse_url`, which raises ValueError); the first command opens it.
 
         `timeout` is the total time of any call in seconds; `batching` sends the commands of one turn of the event loop
-        in one write.
+        in one write; `options` are the class's own.
         """
         parsed = parse_url(url)
-        return cls(_TOPOLOGIES[parsed.kind](parsed, timeout=timeout, batching=batching), timeout=timeout)
+        return cls(_TOPOLOGIES[parsed.kind](parsed, timeout=timeout, batching=batching), timeout=timeout, **options)
 
     async def execute(self, *command: Argument) -> Any:
         """Run one command and return its reply."""

@@ -163,11 +163,7 @@ class RedisSessions:
 
     async def _run(self, script: str, code: str, call: Mapping[str, Any]) -> tuple[str, list[Any]]:
         with answering(changing=True):
-            relist, voided, head, status, *reply = await self._connection.run(
-                self._scripts[script],
-                keys.session_keys(code),
-                [orjson.dumps({"seen": self._seen.lowest(code), **call})],
-            )
+            relist, voided, _, head, status, *reply = await self._step(script, code, call)
             status = status.decode()
             if head:
                 self._seen.note(code, Head.parse(head.decode()))
@@ -178,6 +174,12 @@ class RedisSessions:
         if script == "end-session" and status == "ok":
             self._in_background(self._unlist(code))
         return status, reply
+
+    async def _step(self, script: str, code: str, call: Mapping[str, Any]) -> list[Any]:
+        """One atomic step in Redis; its reply as ``scripts/_prelude.lua`` says."""
+        argument = orjson.dumps({"seen": self._seen.lowest(code), **call})
+        reply: list[Any] = await self._connection.run(self._scripts[script], keys.session_keys(code), [argument])
+        return reply
 
     def _in_background(self, writing: Any) -> None:
         task = asyncio.get_running_loop().create_task(writing)

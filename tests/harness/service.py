@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -28,9 +28,9 @@ _POLL: Final = 0.02
 
 class Replica:
     """One process of the service. Settings are keywords by their field names; loopback is free of budgets and caps
-    unless `unlimited_addresses` says otherwise."""
+    unless `unlimited_addresses` says otherwise. `environment`: variables that are no settings of ours."""
 
-    def __init__(self, redis_url: str | None, **settings: Any) -> None:
+    def __init__(self, redis_url: str | None, *, environment: Mapping[str, str] | None = None, **settings: Any) -> None:
         given = {
             "host": "127.0.0.1",
             "internal_host": "127.0.0.1",
@@ -42,7 +42,7 @@ class Replica:
             **({"redis_url": redis_url} if redis_url is not None else {}),
             **settings,
         }
-        self._settings = {PREFIX + name.upper(): str(value) for name, value in given.items()}
+        self._settings = {PREFIX + name.upper(): str(value) for name, value in given.items()} | dict(environment or {})
         descriptor, self._log_path = tempfile.mkstemp(prefix="join-session-", suffix=".log")
         self._log = os.fdopen(descriptor, "w+")
         self._process: subprocess.Popen[bytes] | None = None
@@ -74,7 +74,7 @@ class Replica:
     def launch(self) -> None:
         """Starts the process; it ends with the thread that starts it, so that nothing is left behind."""
         command = tied_to_us([sys.executable, "-m", "app", "serve"])
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith((PREFIX, "OTEL_"))}
         self._process = subprocess.Popen(
             command, env=environment | self._settings, stdout=self._log, stderr=self._log, start_new_session=True
         )

@@ -9,14 +9,16 @@
 --   reservation  string that keeps the code taken while the session lives, and while the code rests after it
 -- ARGV[1]: the call, a JSON object; call.seen: epoch -> the lowest version at which the session can be, as far as the
 -- caller has seen.
--- Every script returns {relist, voided, head, status, ...}: relist is the new time of expiry when the list of sessions
--- should hear of it, else 0; voided are recovery ids that continue nobody any more; head is where the session stands
--- now, as "<epoch>-<version>"; status is "ok" or the code of an error.
+-- call.trace: the W3C traceparent that an announcement of the change carries, if any.
+-- Every script returns {relist, voided, announced, head, status, ...}: relist is the new time of expiry when the list of
+-- sessions should hear of it, else 0; voided are recovery ids that continue nobody any more; announced is how many
+-- announcements the replicas got; head is where the session stands now, as "<epoch>-<version>"; status is "ok" or the
+-- code of an error.
 local session, votes, connections, replies, reservation = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local call = cjson.decode(ARGV[1])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local relist, voided = 0, {}
+local relist, voided, announced = 0, {}, 0
 
 local function field(name)
   return redis.call('HGET', session, name)
@@ -28,7 +30,7 @@ end
 
 local function reply(...)
   local epoch, version = unpack(redis.call('HMGET', session, 'epoch', 'version'))
-  return {relist, voided, epoch and (epoch .. '-' .. version) or '', ...}
+  return {relist, voided, announced, epoch and (epoch .. '-' .. version) or '', ...}
 end
 
 -- The session lives on for its lifetime, at the most until its deadline. New keys get their lifetime here, too.
@@ -49,11 +51,16 @@ local function prolong(extend)
   redis.call('PEXPIREAT', reservation, expires + tonumber(field('rest')))
 end
 
+local function announce(news)
+  redis.call('SPUBLISH', session, news .. ' ' .. (call.trace or ''))
+  announced = announced + 1
+end
+
 -- One change, seen by everybody: the version grows and the replicas that have members hear that it did.
 local function commit(extend)
   local version = redis.call('HINCRBY', session, 'version', 1)
   prolong(extend)
-  redis.call('SPUBLISH', session, field('epoch') .. '-' .. version .. ' ' .. (call.trace or ''))
+  announce(field('epoch') .. '-' .. version)
   return version
 end
 

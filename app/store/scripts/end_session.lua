@@ -9,7 +9,7 @@ local function finish(key)
   end
   local told = key and (' ' .. key .. ' ' .. call.fingerprint .. ' ' .. cjson.encode(ended)) or ''
   redis.call('SET', reservation, 'ended ' .. field('instance') .. told, 'PX', math.max(1, tonumber(field('rest'))))
-  redis.call('SPUBLISH', session, 'ended ' .. (call.trace or ''))
+  announce('ended')
   redis.call('DEL', session, votes, connections, replies)
   return ended
 end

@@ -1,0 +1,200 @@
+"""Traces, by OpenTelemetry: what there is to be seen is in docs/tracing.md.
+
+What is traced has a class of its own beside the one that it extends (`app.http.tracing`, `app.realtime.tracing`,
+`app.store.tracing`), which the composition root takes when traces are wanted; without them nothing of this runs.
+Nothing that clients send may become the name of a span, an attribute or a status: not even in the text of an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Final
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    Link,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    StatusCode,
+    format_span_id,
+    format_trace_id,
+    get_current_span,
+    set_span_in_context,
+)
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from app import __version__
+from app.observability.logging import Throttle
+
+__all__ = ["RESULT", "Attributes", "Tracing", "failed", "untraced_delivery"]
+
+Attributes = Mapping[str, str | int | bool]
+Reason = Callable[[BaseException], str]
+
+RESULT: Final = "join_session.result"
+
+_SERVICE: Final = "join-session"
+_LONGEST_TRACEPARENT: Final = 64
+_LAST_BATCH: Final = 3.0
+# As many as the SDK keeps by default.
+_MOST_LINKS: Final = 128
+_TRACE_CONTEXT: Final = TraceContextTextMapPropagator()
+
+_logger = logging.getLogger(__name__)
+
+
+class Tracing:
+    """Makes spans and sends them, by a thread of its own; the `OTEL_*` variables say where and how many.
+
+    A queue that is full drops spans: nobody waits for the receiver. `replica` becomes `service.instance.id`.
+    """
+
+    def __init__(self, replica: str) -> None:
+        self._provider = TracerProvider(resource=_resource(replica), shutdown_on_exit=False)
+        self._provider.add_span_processor(BatchSpanProcessor(_Exporter()))
+        self._tracer = self._provider.get_tracer(_SERVICE, __version__)
+
+    def root(
+        self, name: str, kind: SpanKind, attributes: Attributes, client: str | None = None
+    ) -> AbstractContextManager[Span]:
+        """A span that begins a trace. ``client``: the W3C ``traceparent`` that a client has sent, which is linked.
+
+        It is no parent, or any client could have its requests recorded; and its ``tracestate`` is not looked at.
+        """
+        links = [Link(context)] if client and (context := _context(client)) else []
+        return self._span(name, kind, attributes, Context(), links)
+
+    def step(self, name: str, kind: SpanKind, attributes: Attributes, reason: Reason) -> AbstractContextManager[Span]:
+        """A span below the current one. ``reason``: the word for an error that it ends with."""
+        return self._span(name, kind, attributes, None, (), reason)
+
+    def publishing(self, attributes: Attributes) -> tuple[Span, str]:
+        """A span for something that is being published, below the current one, and its ``traceparent``.
+
+        Whoever made it ends it when something was; a span without an end is never sent.
+        """
+        span = self._tracer.start_span("publish session", kind=SpanKind.PRODUCER, attributes=dict(attributes))
+        context = span.get_span_context()
+        return span, f"00-{format_trace_id(context.trace_id)}-{format_span_id(context.span_id)}-01"
+
+    @contextmanager
+    def delivery(self, announced: Sequence[str]) -> Iterator[Span]:
+        """A span for showing members changes that others, or we, have published: in the trace of the first of them.
+
+        ``announced``: their ``traceparent``; without any there is no span.
+        """
+        contexts = [context for context in map(_context, announced[:_MOST_LINKS]) if context]
+        if not contexts:
+            yield INVALID_SPAN
+            return
+        attributes: Attributes = {
+            "messaging.system": "redis",
+            "messaging.operation.name": "deliver",
+            "messaging.operation.type": "process",
+            "messaging.batch.message_count": len(contexts),
+        }
+        parent = set_span_in_context(NonRecordingSpan(contexts[0]), Context())
+        links = [Link(context) for context in contexts]
+        with self._span("deliver session", SpanKind.CONSUMER, attributes, parent, links) as span:
+            yield span
+
+    async def close(self, timeout: float = _LAST_BATCH) -> None:
+        """Sends what is left, for ``timeout`` seconds at the most: the receiver may be gone."""
+        loop = asyncio.get_running_loop()
+        done = asyncio.Event()
+
+        def shut_down() -> None:
+            self._provider.shutdown()
+            try:
+                loop.call_soon_threadsafe(done.set)
+            except RuntimeError:
+                # The loop did not wait so long.
+                pass
+
+        # Not a thread of the loop's pool: the interpreter would wait for that one at its end.
+        threading.Thread(target=shut_down, name="last-traces", daemon=True).start()
+        try:
+            async with asyncio.timeout(timeout):
+                await done.wait()
+        except TimeoutError:
+            _logger.warning("the last traces were not taken in time")
+
+    @contextmanager
+    def _span(
+        self,
+        name: str,
+        kind: SpanKind,
+        attributes: Attributes,
+        parent: Context | None,
+        links: Sequence[Link],
+        reason: Reason = lambda error: type(error).__name__,
+    ) -> Iterator[Span]:
+        with self._tracer.start_as_current_span(
+            name,
+            context=parent,
+            kind=kind,
+            attributes=dict(attributes),
+            links=links,
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as span:
+            try:
+                yield span
+            except BaseException as error:
+                failed(span, reason(error))
+                raise
+
+
+def failed(span: Span, reason: str) -> None:
+    """Marks a span as failed; ``reason`` is a word of ours."""
+    span.set_attribute("error.type", reason)
+    span.set_status(StatusCode.ERROR)
+
+
+def untraced_delivery(_announced: Sequence[str]) -> AbstractContextManager[Span]:
+    """In the place of ``Tracing.delivery`` where there are no traces."""
+    return nullcontext(INVALID_SPAN)
+
+
+class _Exporter(SpanExporter):
+    """Says in a line now and then that the receiver does not take traces; the library has several a batch."""
+
+    def __init__(self) -> None:
+        # Takes a tenth of a second and 6 MiB, which only those who want traces have to pay.
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+        self._exporter = OTLPSpanExporter()
+        self._log = Throttle(_logger, 60)
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        result = self._exporter.export(spans)
+        if result is not SpanExportResult.SUCCESS:
+            self._log.warning("traces were lost: their receiver does not take them", spans=len(spans))
+        return result
+
+    def shutdown(self) -> None:
+        self._exporter.shutdown()  # type: ignore[no-untyped-call]
+
+
+def _context(traceparent: str) -> SpanContext | None:
+    if len(traceparent) > _LONGEST_TRACEPARENT:
+        return None
+    found = _TRACE_CONTEXT.extract({"traceparent": traceparent}, Context())
+    context = get_current_span(found).get_span_context()
+    return context if context.is_valid else None
+
+
+def _resource(replica: str) -> Resource:
+    """Who sends the spans; what ``OTEL_SERVICE_NAME`` and ``OTEL_RESOURCE_ATTRIBUTES`` say comes first."""
+    ours = {"service.name": _SERVICE, "service.version": __version__, "service.instance.id": replica}
+    return Resource.create().merge(Resource(ours)).merge(OTELResourceDetector().detect())

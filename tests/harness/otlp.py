@@ -1,0 +1,136 @@
+"""A receiver of traces in the test's process: OTLP over HTTP, as a collector takes it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Final
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span as Message
+
+__all__ = ["Receiver", "Span", "receiver"]
+
+_TIMEOUT: Final = 20.0
+
+
+@dataclass(frozen=True)
+class Span:
+    """A span as it came; ids are hexadecimal, `parent` and `links` are ids of spans, `replica` is its sender."""
+
+    name: str
+    kind: str
+    trace: str
+    id: str
+    parent: str
+    links: tuple[str, ...]
+    attributes: dict[str, Any]
+    failed: bool
+    start: int
+    replica: str
+
+    @classmethod
+    def read(cls, message: Message, replica: str) -> Span:
+        return cls(
+            name=message.name,
+            kind=Message.SpanKind.Name(message.kind).removeprefix("SPAN_KIND_").lower(),
+            trace=message.trace_id.hex(),
+            id=message.span_id.hex(),
+            parent=message.parent_span_id.hex(),
+            links=tuple(link.span_id.hex() for link in message.links),
+            attributes=_attributes(message.attributes),
+            failed=message.status.code == 2,
+            start=message.start_time_unix_nano,
+            replica=replica,
+        )
+
+
+class Receiver:
+    """Keeps the spans it got, and all of it in readable form as `text`."""
+
+    def __init__(self) -> None:
+        self.spans: list[Span] = []
+        self.text = ""
+        self.resources: list[dict[str, Any]] = []
+        self.open = threading.Event()
+        self.open.set()
+        self._news = threading.Condition()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What makes a replica send its traces here, soon."""
+        return {"OTEL_EXPORTER_OTLP_ENDPOINT": self.url, "OTEL_BSP_SCHEDULE_DELAY": "50"}
+
+    def named(self, name: str) -> list[Span]:
+        return [span for span in list(self.spans) if span.name == name]
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Returns once `condition` holds; raises AssertionError if that takes too long."""
+
+        def wait() -> bool:
+            with self._news:
+                return self._news.wait_for(condition, _TIMEOUT)
+
+        assert await asyncio.to_thread(wait), sorted(span.name for span in self.spans)
+
+    def close(self) -> None:
+        self.open.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def _take(self, body: bytes) -> None:
+        request = ExportTraceServiceRequest.FromString(body)
+        with self._news:
+            self.text += str(request)
+            for group in request.resource_spans:
+                resource = _attributes(group.resource.attributes)
+                self.resources.append(resource)
+                for scope in group.scope_spans:
+                    self.spans += [Span.read(span, resource["service.instance.id"]) for span in scope.spans]
+            self._news.notify_all()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                receiver.open.wait()
+                assert self.path == "/v1/traces"
+                receiver._take(body)
+                self.send_response(200)
+                self.send_header("Content-Type", "application/x-protobuf")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+                pass
+
+        return Handler
+
+
+@contextmanager
+def receiver() -> Iterator[Receiver]:
+    """A receiver that listens on a loopback port; while its `open` is cleared it takes requests and answers none."""
+    listening = Receiver()
+    try:
+        yield listening
+    finally:
+        listening.close()
+
+
+def _attributes(pairs: Any) -> dict[str, Any]:
+    return {pair.key: getattr(pair.value, pair.value.WhichOneof("value")) for pair in pairs}
