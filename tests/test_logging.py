@@ -13,7 +13,7 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext
 
-from app.observability.logging import Throttle, configure_logging, request_id
+from app.observability.logging import Throttle, _Flood, configure_logging, request_id
 from app.settings import Settings
 
 logger = logging.getLogger("app.test")
@@ -185,3 +185,32 @@ def test_the_number_of_throttled_keys_is_bounded() -> None:
     for key in (1, 2, 3, 3, 1):
         throttle.warning("bad packet", key=key, which=key)
     assert [line["which"] for line in lines(stream)] == [1, 2, 3, 1]
+
+
+def test_of_one_text_there_are_twenty_lines_in_ten_seconds_and_then_the_number_left_out() -> None:
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    now = 0.0
+    flood = _Flood(clock=lambda: now)
+    for _ in range(50):
+        now += 0.1
+        record = logging.makeLogRecord(
+            {"name": "app", "levelno": logging.WARNING, "msg": "request %d failed", "args": (1,)}
+        )
+        if flood.filter(record):
+            handler.handle(record)
+    assert len(stream.getvalue().splitlines()) == 20
+    now += 10
+    record = logging.makeLogRecord({"name": "app", "levelno": logging.WARNING, "msg": "request %d failed"})
+    assert flood.filter(record)
+    assert record.__dict__["suppressed"] == 30
+
+
+def test_a_flood_of_one_text_hides_no_other_and_nothing_that_somebody_debugs() -> None:
+    stream = configured(log_level="debug")
+    for _ in range(30):
+        logger.warning("again")
+        logger.debug("looking")
+    logger.warning("another")
+    messages = [line["message"] for line in lines(stream)]
+    assert (messages.count("again"), messages.count("looking"), messages.count("another")) == (20, 30, 1)

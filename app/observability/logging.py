@@ -57,6 +57,7 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     readable = settings.log_format == "text" or (settings.log_format == "auto" and stream.isatty())
     tracebacks = settings.log_level == "debug"
     handler = _Handler(stream)
+    handler.addFilter(_Flood())
     handler.setFormatter(_TextFormatter(tracebacks) if readable else _JSONFormatter(tracebacks))
     root = logging.getLogger()
     root.handlers = [other for other in root.handlers if not isinstance(other, _Handler)] + [handler]
@@ -115,6 +116,43 @@ class Throttle:
 
 class _Handler(logging.StreamHandler[TextIO]):
     """Told apart from the handlers of others, such as pytest's."""
+
+
+class _Flood(logging.Filter):
+    """Lets the first lines of a kind pass in each interval, and counts the others in the first line of the next one.
+
+    For what hostile clients, a broken library or an outage repeat with every request. A kind is a logger, a level and
+    the text before anything is put into it. Who wants to hear a part at level debug hears all of that.
+    """
+
+    def __init__(
+        self,
+        most: int = 20,
+        interval: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+        most_kinds: int = 1000,
+    ) -> None:
+        super().__init__()
+        self._most = most
+        self._interval = interval
+        self._clock = clock
+        self._most_kinds = most_kinds
+        self._seen: dict[Hashable, tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno <= logging.DEBUG:
+            return True
+        kind = record.name, record.levelno, str(record.msg)[:_LONGEST_ERROR]
+        now = self._clock()
+        since, count = self._seen.pop(kind, (now, 0))
+        if now - since >= self._interval:
+            if count > self._most:
+                record.__dict__.setdefault("suppressed", count - self._most)
+            since, count = now, 0
+        if len(self._seen) >= self._most_kinds:
+            self._seen.pop(next(iter(self._seen)), None)
+        self._seen[kind] = since, count + 1
+        return count < self._most
 
 
 class _JSONFormatter(logging.Formatter):

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final
@@ -36,6 +37,7 @@ __all__ = ["RedisSessions", "answering"]
 
 _logger = logging.getLogger(__name__)
 
+_HASH_TAG: Final = re.compile(r"\{[^}]*\}")
 _SCRIPTS: Final = (
     "create",
     "join",
@@ -220,11 +222,16 @@ def answering(*, changing: bool) -> Iterator[None]:
     except StoreUnavailable as error:
         raise SessionError("outcome-unknown" if changing and error.sent else "unavailable") from error
     except (StoreError, ValueError, TypeError, KeyError, AttributeError) as error:
-        # Not an outage: a bug of ours, or another's data. Some servers repeat the arguments of a command in the text.
-        _logger.error(
-            "redis and we do not understand each other", extra={"error": str(error).partition(", with args")[0]}
-        )
+        # Not an outage: a bug of ours, or another's data.
+        _logger.error("redis and we do not understand each other", extra={"error": _private(error)})
         raise SessionError("unavailable") from error
+
+
+def _private(error: Exception) -> str:
+    """What went wrong, without data: Python's errors repeat it, and some servers the arguments of a command."""
+    if not isinstance(error, StoreError):
+        return type(error).__name__
+    return _HASH_TAG.sub("{}", str(error).partition(", with args")[0])
 
 
 def _pairs(reply: dict[bytes, bytes]) -> dict[str, str]:

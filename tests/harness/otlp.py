@@ -50,11 +50,12 @@ class Span:
 
 
 class Receiver:
-    """Keeps the spans it got, and all of it in readable form as `text`."""
+    """Keeps the spans it got, and all of it as it came (`raw`) and in readable form (`text`)."""
 
     def __init__(self) -> None:
         self.spans: list[Span] = []
         self.text = ""
+        self.raw = b""
         self.resources: list[dict[str, Any]] = []
         self.open = threading.Event()
         self.open.set()
@@ -94,6 +95,7 @@ class Receiver:
     def _take(self, body: bytes) -> None:
         request = ExportTraceServiceRequest.FromString(body)
         with self._news:
+            self.raw += body
             self.text += str(request)
             for group in request.resource_spans:
                 resource = _attributes(group.resource.attributes)

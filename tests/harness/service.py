@@ -11,13 +11,14 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from app.settings import PREFIX
 from app.store.embedded import tied_to_us
 from tests.harness.ports import free_port
+from tests.harness.privacy import assert_nothing_private
 
 __all__ = ["Replica", "replicas", "running_replicas"]
 
@@ -60,6 +61,10 @@ class Replica:
     @property
     def port(self) -> int:
         return self._port
+
+    @property
+    def internal_port(self) -> int:
+        return self._internal_port
 
     @property
     def pid(self) -> int:
@@ -126,6 +131,7 @@ class Replica:
 
     def restart(self) -> None:
         """Starts again on the same ports after `stop` or `kill`; the log begins anew."""
+        assert_nothing_private(self.log_text())
         self._log.seek(0)
         self._log.truncate()
         self.start()
@@ -138,40 +144,40 @@ class Replica:
         return Path(self._log_path).read_text(errors="replace")
 
     def close(self) -> None:
-        """Ends the process at once, if it still runs, and removes its log."""
+        """Ends the process at once, if it still runs, and removes its log, in which nothing private may be."""
         if self._process is not None and self._process.poll() is None:
             self.kill()
+        if self._log.closed:
+            return
         self._log.close()
-        Path(self._log_path).unlink(missing_ok=True)
+        log = self.log_text()
+        Path(self._log_path).unlink()
+        assert_nothing_private(log)
 
 
 @contextmanager
 def running_replicas(redis_url: str | None, count: int = 1, **settings: Any) -> Iterator[list[Replica]]:
     """Replicas that share a Redis, started side by side."""
-    started = [Replica(redis_url, **settings) for _ in range(count)]
-    try:
+    with ExitStack() as stack:
+        started = [Replica(redis_url, **settings) for _ in range(count)]
         for replica in started:
+            stack.callback(replica.close)
             replica.launch()
         for replica in started:
             replica.wait_until_serving()
         yield started
-    finally:
-        for replica in started:
-            replica.close()
 
 
 @asynccontextmanager
 async def replicas(redis_url: str | None, count: int = 1, **settings: Any) -> AsyncIterator[list[Replica]]:
     """As `running_replicas`, for tests whose own event loop must go on meanwhile."""
-    started = [Replica(redis_url, **settings) for _ in range(count)]
-    try:
+    with ExitStack() as stack:
+        started = [Replica(redis_url, **settings) for _ in range(count)]
         for replica in started:
+            stack.callback(replica.close)
             replica.launch()
         await asyncio.gather(*(asyncio.to_thread(replica.wait_until_serving) for replica in started))
         yield started
-    finally:
-        for replica in started:
-            replica.close()
 
 
 def _parsed(line: str) -> dict[str, Any]:
