@@ -148,7 +148,8 @@ def make_run(clone: Path, temporary: str) -> Iterator[tuple[subprocess.Popen[str
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", PREFIX))}
     environment |= {f"{PREFIX}PORT": "0", f"{PREFIX}INTERNAL_PORT": "0", "TMPDIR": temporary}
     make = subprocess.Popen(
-        ["make", "run"],
+        # Whoever runs the tests in the background has Ctrl-C ignored.
+        ["env", "--default-signal=INT", "make", "run"],
         cwd=clone,
         env=environment,
         stdin=subprocess.DEVNULL,

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from tests.harness.ports import LOOPBACK, stop_listening
+from tests.harness.ports import LOOPBACK, settled, stop_listening
 
 __all__ = ["Balancer", "balancer"]
 
@@ -36,6 +36,7 @@ class Balancer:
         for connection in self._connections:
             connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
+        await settled()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 from typing import Final
 
-__all__ = ["LOOPBACK", "free_port", "stop_listening"]
+__all__ = ["LOOPBACK", "free_port", "settled", "stop_listening"]
 
 LOOPBACK: Final = "127.0.0.1"
 
@@ -36,10 +36,14 @@ async def stop_listening(server: asyncio.Server) -> None:
     loop = asyncio.get_running_loop()
     for listener in server.sockets:
         loop.remove_reader(listener.fileno())
-    # Accepting takes several turns, and there is nothing to wait for.
+    await settled()
+    server.close()
+
+
+async def settled() -> None:
+    """Wait until what the loop has begun is done: accepting and closing take it several turns, and tell nobody."""
     for _ in range(10):
         await asyncio.sleep(0)
-    server.close()
 
 
 def _is_free(port: int) -> bool:

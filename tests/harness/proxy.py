@@ -7,7 +7,7 @@ from collections import deque
 from types import TracebackType
 from typing import Self
 
-from tests.harness.ports import LOOPBACK, free_port, stop_listening
+from tests.harness.ports import LOOPBACK, free_port, settled, stop_listening
 
 
 class FaultProxy:
@@ -81,6 +81,7 @@ class FaultProxy:
             for task in pipe.tasks:
                 task.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)
+        await settled()
 
     def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._serve(reader, writer))
