@@ -36,6 +36,7 @@ def test_the_readme_goes_from_what_to_how_to_where() -> None:
         "join-session",
         "Run it, test it",
         "Join a session",
+        "On Kubernetes",
         "Settings that matter",
         "Where things are",
     ]
