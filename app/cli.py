@@ -1,4 +1,4 @@
-"""The command line: `join-session serve`, `join-session check-config`.
+"""The command line: `join-session serve`, `check-config`, and `openapi`, `asyncapi`, `types` for the API's documents.
 
 Exit codes: 0 done, 1 failed while running, 2 wrong configuration or wrong usage.
 """
@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed while running, 2 wrong configuration or wrong usage
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -68,6 +69,30 @@ def check_config(options: argparse.Namespace) -> int:
     return OK
 
 
+def openapi(options: argparse.Namespace) -> int:
+    """Print the document of the HTTP API, OpenAPI 3.1 as JSON."""
+    from app.documents import openapi
+
+    print(json.dumps(openapi.openapi(), indent=2))
+    return OK
+
+
+def asyncapi(options: argparse.Namespace) -> int:
+    """Print the document of the Socket.IO side, AsyncAPI 3 as JSON."""
+    from app.documents import asyncapi
+
+    print(json.dumps(asyncapi.asyncapi(), indent=2))
+    return OK
+
+
+def types(options: argparse.Namespace) -> int:
+    """Print the TypeScript types of both."""
+    from app.documents.typescript import typescript
+
+    print(typescript(), end="")
+    return OK
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="join-session",
@@ -90,6 +115,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--reference", action="store_true", help="print the reference of all settings (Markdown)")
     command.set_defaults(command=check_config)
+
+    for name, run, text in (
+        ("openapi", openapi, "print the document of the HTTP API"),
+        ("asyncapi", asyncapi, "print the document of the Socket.IO side"),
+        ("types", types, "print the TypeScript types of both"),
+    ):
+        command = commands.add_parser(name, help=text, description=run.__doc__)
+        command.set_defaults(command=run)
     return parser
 
 

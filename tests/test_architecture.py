@@ -26,7 +26,8 @@ MAY_USE: Final[dict[str, tuple[str, ...]]] = {
     "app.observability": ("app.settings",),
     "app.sessions": ("app.observability",),
     "app.store": ("app.sessions", "app.observability"),
-    "app.http": ("app.sessions", "app.observability"),
+    "app.documents": ("app.sessions",),
+    "app.http": ("app.sessions", "app.documents", "app.observability"),
     "app.realtime": ("app.sessions", "app.store", "app.observability"),
     "app.realtime.engine": ("app.observability",),
 }

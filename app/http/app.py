@@ -9,6 +9,7 @@ from quart import Quart, Response, request
 
 from app.http.addresses import ClientAddresses
 from app.http.answers import install_error_answers
+from app.http.documents import documents_blueprint
 from app.http.sessions import Limits, SessionAPI, SessionIDConverter
 from app.sessions.service import SessionService
 
@@ -28,6 +29,7 @@ def create_app(
     app.url_map.merge_slashes = False
     app.url_map.converters["session_id"] = SessionIDConverter
     install_error_answers(app)
+    app.register_blueprint(documents_blueprint())
     app.register_blueprint(SessionAPI(service, addresses, limits).blueprint())
 
     @app.after_request

@@ -12,6 +12,7 @@ from app.http.addresses import ClientAddresses
 from app.http.answers import answer
 from app.http.bodies import bearer_token, idempotency_key, read_body, read_payload, read_session_id
 from app.sessions.admission import Client
+from app.sessions.answers import SessionCreated, SessionFound, SessionState
 from app.sessions.errors import SessionError
 from app.sessions.model import Session
 from app.sessions.payloads import (
@@ -76,7 +77,7 @@ class SessionAPI:
     async def join(self) -> Response:
         text = read_session_id(await read_body(self._limits.body))
         session = await self._service.look_up(text, self._client())
-        body = {
+        body: SessionFound = {
             "sessionID": session.code,
             "message": "Session found. You can now connect via WebSocket.",
             "sessionData": session.data,
@@ -87,7 +88,7 @@ class SessionAPI:
         self._check_create_key()
         payload = await read_payload(CreateSession, self._limits.movies_body)
         created = await self._service.create(payload, self._client(), idempotency_key())
-        body = {
+        body: SessionCreated = {
             "sessionID": created.session.code,
             "message": "Session created",
             "sessionData": created.session.data,
@@ -104,7 +105,8 @@ class SessionAPI:
             unchanged = Response(status=304, headers=headers)
             del unchanged.headers["Content-Type"]
             return unchanged
-        return answer({"sessionID": session.code, "sessionData": session.data, "meta": session.meta}, headers=headers)
+        body: SessionState = {"sessionID": session.code, "sessionData": session.data, "meta": session.meta}
+        return answer(body, headers=headers)
 
     async def update(self, session_id: str) -> Response:
         payload = await read_payload(UpdateSession, self._limits.body, mid=idempotency_key())

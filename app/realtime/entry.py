@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ from app.realtime.member import Member, Outbox, error_body
 from app.realtime.presence import Presence
 from app.realtime.rooms import Rooms
 from app.sessions.admission import Client
+from app.sessions.answers import Done
 from app.sessions.errors import SessionError
 from app.sessions.model import Head, Session
 from app.sessions.payloads import JoinOptions
@@ -120,7 +121,7 @@ class Entry:
             await self._tell_why(peer, known, error)
             return False
 
-    async def leave(self, peer: Peer, mid: str | None) -> dict[str, Any]:
+    async def leave(self, peer: Peer, mid: str | None) -> Done:
         """Takes a socket out of its session, and the participant with it unless it is there by another one."""
         member = self._rooms.member(peer.sid)
         if member is None:
@@ -176,7 +177,7 @@ class Entry:
         told_to_go = session is not None and session.removed.get(known.participant) in ("kicked", "banned")
         return "kicked" if told_to_go else None
 
-    def _tell(self, peer: Peer, event: str, body: dict[str, Any]) -> None:
+    def _tell(self, peer: Peer, event: str, body: Mapping[str, Any]) -> None:
         self._outbox.deliver([peer.sid], self._outbox.encode(event, body))
 
 

@@ -14,24 +14,13 @@ from app.realtime.entry import Entry, Peer, new_recovery_id
 from app.realtime.member import error_body
 from app.realtime.rooms import Rooms
 from app.sessions.admission import Client, SocketMisses
+from app.sessions.answers import Ack, Joined, Refused
 from app.sessions.errors import SessionError
-from app.sessions.payloads import (
-    AddMovies,
-    JoinOptions,
-    KickParticipant,
-    MovieReference,
-    Mutation,
-    NoArguments,
-    TransferHost,
-    UpdateSession,
-    Vote,
-    parse,
-)
+from app.sessions.events import CLIENT_EVENTS
+from app.sessions.payloads import JoinOptions, parse
 from app.sessions.service import Access, SessionService
 
 __all__ = ["SocketHandlers"]
-
-Ack = dict[str, Any]
 
 _TELLS_WHY_JOINING_FAILED: Final = "join-session"
 
@@ -66,15 +55,15 @@ class SocketHandlers:
         self._peers: dict[str, Peer] = {}
         self._deadlines: dict[str, asyncio.TimerHandle] = {}
         self._tried: dict[str, tuple[str, Access]] = {}
-        self._changes: dict[str, tuple[type[Mutation], Callable[[Access, Any], Awaitable[Ack]]]] = {
-            "add-movie": (AddMovies, service.add_movies),
-            "remove-movie": (MovieReference, service.remove_movie),
-            "vote": (Vote, service.vote),
-            "withdraw-vote": (MovieReference, service.withdraw_vote),
-            "update-session": (UpdateSession, service.update_session),
-            "kick-participant": (KickParticipant, service.kick),
-            "transfer-host": (TransferHost, service.transfer_host),
-            "end-session": (NoArguments, lambda access, payload: service.end_session(access, payload.mid)),
+        self._changes: dict[str, Callable[[Access, Any], Awaitable[Ack]]] = {
+            "add-movie": service.add_movies,
+            "remove-movie": service.remove_movie,
+            "vote": service.vote,
+            "withdraw-vote": service.withdraw_vote,
+            "update-session": service.update_session,
+            "kick-participant": service.kick,
+            "transfer-host": service.transfer_host,
+            "end-session": lambda access, payload: service.end_session(access, payload.mid),
         }
 
     @property
@@ -132,13 +121,12 @@ class SocketHandlers:
     async def _perform(self, event: str, peer: Peer, args: tuple[Any, ...]) -> Ack:
         if event == "join-session":
             return await self._join(peer, args)
-        if event == "leave-session":
-            return await self._leave(peer, parse(NoArguments, _payload(args)).mid)
-        if event not in self._changes:
+        if event not in CLIENT_EVENTS:
             raise SessionError("unknown-event")
-        model, change = self._changes[event]
-        payload = parse(model, _payload(args))
-        return await change(self._access(peer, payload.mid), payload)
+        payload = parse(CLIENT_EVENTS[event].payload, _payload(args))
+        if event == "leave-session":
+            return await self._leave(peer, payload.mid)
+        return await self._changes[event](self._access(peer, payload.mid), payload)
 
     async def _leave(self, peer: Peer, mid: str | None) -> Ack:
         access = self._access(peer, mid)
@@ -158,7 +146,7 @@ class SocketHandlers:
             raise SessionError("not-joined")
         return access
 
-    async def _join(self, peer: Peer, args: tuple[Any, ...]) -> Ack:
+    async def _join(self, peer: Peer, args: tuple[Any, ...]) -> Joined:
         first = args[0] if args else None
         options = first if isinstance(first, dict) else args[1] if len(args) > 1 else None
         text = _session_id(first.get("sessionID") if isinstance(first, dict) else first)
@@ -201,8 +189,8 @@ def _session_id(value: Any) -> str:
     return value
 
 
-def _refusal(error: SessionError) -> Ack:
-    ack: Ack = {"ok": False, "code": error.code, "message": error.message}
+def _refusal(error: SessionError) -> Refused:
+    ack: Refused = {"ok": False, "code": error.code, "message": error.message}
     if error.retryable:
         ack["retryable"] = True
     if error.retry_after is not None:

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from app.sessions.answers import ErrorBody
 from app.sessions.errors import SessionError
 from app.sessions.model import Head
 from app.sessions.service import Access
@@ -49,6 +50,6 @@ class Outbox(Protocol):
     def deliver(self, sids: Iterable[str], encoded: Any, *, latest: Hashable | None = None) -> None: ...
 
 
-def error_body(error: SessionError) -> dict[str, Any]:
+def error_body(error: SessionError) -> ErrorBody:
     """Payload of the ``error`` event."""
     return {"message": error.message, "code": error.code}

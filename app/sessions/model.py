@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple, cast
 
+from app.sessions.answers import Meta, Movie, Participant, Role, SessionData
 from app.sessions.rating import Tally, ranking
 
-__all__ = ["Head", "Member", "MovieEntry", "Role", "Session", "timestamp"]
-
-Role = Literal["host", "member"]
+__all__ = ["Head", "Member", "MovieEntry", "Session", "timestamp"]
 
 
 class Head(NamedTuple):
@@ -78,8 +77,7 @@ class Session:
     """Why participants that are gone were told to go: ``kicked`` or ``banned``."""
 
     @cached_property
-    def data(self) -> dict[str, Any]:
-        """``sessionData`` of the wire contract: ``createdAt``, ``movies``, ``participants``."""
+    def data(self) -> SessionData:
         ranks = ranking((movie.id, movie.tally) for movie in self.movies.values())
         return {
             "createdAt": timestamp(self.created_at),
@@ -88,8 +86,7 @@ class Session:
         }
 
     @property
-    def meta(self) -> dict[str, Any]:
-        """``meta`` of the wire contract."""
+    def meta(self) -> Meta:
         return {
             "sessionID": self.code,
             "epoch": self.head.epoch,
@@ -100,7 +97,7 @@ class Session:
             "expiresAt": timestamp(self.expires_at),
         }
 
-    def _participant(self, member: Member) -> dict[str, Any]:
+    def _participant(self, member: Member) -> Participant:
         role: Role = "host" if member.id == self.host else "member"
         return {
             "id": member.id,
@@ -110,9 +107,9 @@ class Session:
             "joinedAt": timestamp(member.joined_at),
         }
 
-    def _movie(self, movie: MovieEntry, rank: int) -> dict[str, Any]:
+    def _movie(self, movie: MovieEntry, rank: int) -> Movie:
         tally = movie.tally
-        return {
+        shown = {
             **movie.details,
             "addedBy": movie.added_by,
             "addedAt": timestamp(movie.added_at),
@@ -122,6 +119,7 @@ class Session:
             "compatibility": tally.compatibility,
             "rank": rank,
         }
+        return cast("Movie", shown)
 
 
 def timestamp(milliseconds: int) -> str:

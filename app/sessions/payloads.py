@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Final, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
 from app.sessions.errors import SessionError
 from app.sessions.names import MAX_NAME, clean_text
 
 __all__ = [
+    "AddMovie",
     "AddMovies",
     "CreateSession",
     "JoinOptions",
@@ -29,18 +43,36 @@ __all__ = [
 
 MAX_ID: Final = 64
 
+# What the documents say of texts; a pattern cannot say all that `clean_text` refuses.
+_REFUSED: Final = r"\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069"
+_PRINTABLE: Final = f"^[^{_REFUSED}]*$"
+_VISIBLE: Final = rf"^[^{_REFUSED}]*[^\s{_REFUSED}][^{_REFUSED}]*$"
+_ID: Final = rf"^(?!\.{{1,2}}$)[^|/\s{_REFUSED}]([^|/{_REFUSED}]*[^|/\s{_REFUSED}])?$"
+
 # A host, and nothing that could end the attribute or the style that a page puts the URL into.
-_HTTPS: Final = re.compile(r"https://[^\s/?#\"'<>\\`\x00-\x20]+([/?#][^\s\"'<>\\`\x00-\x20]*)?")
+_HTTPS: Final = re.compile(r"https://[^\s/?#\x22'<>\\`\x00-\x20]+([/?#][^\s\x22'<>\\`\x00-\x20]*)?")
 
 
-def _text(longest: int, *, shortest: int = 0) -> AfterValidator:
-    def cleaned(text: str) -> str:
-        text = clean_text(text, longest)
-        if len(text) < shortest:
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A text for others to read, as ``clean_text`` has it."""
+
+    longest: int
+    shortest: int = 0
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._cleaned, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        shown = handler(schema)
+        shown |= {"maxLength": self.longest, "pattern": _VISIBLE if self.shortest else _PRINTABLE}
+        return shown
+
+    def _cleaned(self, text: str) -> str:
+        text = clean_text(text, self.longest)
+        if len(text) < self.shortest:
             raise ValueError("must not be empty")
         return text
-
-    return AfterValidator(cleaned)
 
 
 def _id(text: str) -> str:
@@ -56,7 +88,7 @@ def _https(url: str) -> str:
     return clean_text(url, 2048)
 
 
-Id = Annotated[str, Field(min_length=1, max_length=MAX_ID), AfterValidator(_id)]
+Id = Annotated[str, Field(min_length=1, max_length=MAX_ID, json_schema_extra={"pattern": _ID}), AfterValidator(_id)]
 MovieID = Annotated[Id, Field(validation_alias=AliasChoices("movieID", "movie_id"), serialization_alias="movieID")]
 ParticipantID = Annotated[
     Id, Field(validation_alias=AliasChoices("participantID", "participant_id"), serialization_alias="participantID")
@@ -87,32 +119,43 @@ class MovieDetails(Payload):
     """A movie as its adder describes it. ``id`` is the client's own, unique in the session."""
 
     id: Id
-    title: Annotated[str, _text(200, shortest=1)]
+    title: Annotated[str, _Text(200, shortest=1)]
     year: Annotated[int, Field(ge=1850, le=2200)] | None = None
-    poster_url: Annotated[str, Field(max_length=2048), AfterValidator(_https)] | None = None
-    overview: Annotated[str, _text(1000)] | None = None
-    genres: Annotated[list[Annotated[str, _text(40, shortest=1)]], Field(max_length=20)] | None = None
+    poster_url: (
+        Annotated[
+            str, Field(max_length=2048, json_schema_extra={"pattern": f"^{_HTTPS.pattern}$"}), AfterValidator(_https)
+        ]
+        | None
+    ) = None
+    overview: Annotated[str, _Text(1000)] | None = None
+    genres: Annotated[list[Annotated[str, _Text(40, shortest=1)]], Field(max_length=20)] | None = None
 
 
 class CreateSession(Payload):
     """Body of ``POST /api/session/create``; everything is optional."""
 
-    title: Annotated[str, _text(100)] | None = None
+    title: Annotated[str, _Text(100)] | None = None
     ttl_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     capacity: Annotated[int, Field(ge=1)] | None = None
     movies: Annotated[list[MovieDetails], Field(max_length=10_000)] = []
-    leaver_ratings: Annotated[str, Field(pattern="^(keep|drop)$")] | None = None
+    leaver_ratings: Literal["keep", "drop"] | None = None
 
 
 class JoinOptions(Payload):
     """Second argument of ``join-session``."""
 
-    name: Annotated[str, _text(MAX_NAME)] | None = None
+    name: Annotated[str, _Text(MAX_NAME)] | None = None
     token: Annotated[str, Field(max_length=256)] | None = None
 
 
+class AddMovie(MovieDetails, Mutation):
+    """Payload of ``add-movie`` for one movie."""
+
+    model_config = ConfigDict(json_schema_extra={"not": {"required": ["movies"]}})
+
+
 class AddMovies(Mutation):
-    """Payload of ``add-movie``: many under ``movies``, or one movie itself."""
+    """Payload of ``add-movie`` for many movies, all or none; one movie itself is taken, too."""
 
     movies: Annotated[list[MovieDetails], Field(min_length=1, max_length=10_000)]
 
@@ -140,7 +183,11 @@ class Vote(Mutation):
 class UpdateSession(Mutation):
     """Payload of ``update-session``: at least one of them; a title of null takes the title away."""
 
-    title: Annotated[str, _text(100)] | None = None
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": [name]} for name in ("title", "capacity", "locked", "ttlSeconds")]}
+    )
+
+    title: Annotated[str, _Text(100)] | None = None
     capacity: Annotated[int, Field(ge=1)] | None = None
     locked: bool | None = None
     ttl_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None

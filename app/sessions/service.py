@@ -11,6 +11,7 @@ from typing import Any, Final
 import orjson
 
 from app.sessions.admission import Admission, Client
+from app.sessions.answers import Done, MoviesAdded
 from app.sessions.codes import CodeSpace
 from app.sessions.errors import SessionError
 from app.sessions.model import Head, Session
@@ -212,12 +213,12 @@ class SessionService:
         _, due = await self._store.change("detach", code, call)
         return int(due)
 
-    async def leave(self, access: Access, connection: str, recovery: str, mid: str | None = None) -> dict[str, Any]:
+    async def leave(self, access: Access, connection: str, recovery: str, mid: str | None = None) -> Done:
         """The participant of a connection leaves, unless it is there by another connection, too."""
         arguments = {"connection": connection, "recovery": recovery}
         return await self._change(access, Action.LEAVE, "leave", arguments, mid)
 
-    async def add_movies(self, access: Access, payload: AddMovies) -> dict[str, Any]:
+    async def add_movies(self, access: Access, payload: AddMovies) -> MoviesAdded:
         """Adds movies, all or none. The ack says which were ``added`` and which were ``present`` already."""
         rules = self._rules
         arguments = {
@@ -228,17 +229,17 @@ class SessionService:
         version, added, present = await self._run(access, Action.ADD_MOVIES, "add-movies", arguments, payload.mid)
         return {"ok": True, "version": version, "added": _texts(added), "present": _texts(present)}
 
-    async def remove_movie(self, access: Access, payload: MovieReference) -> dict[str, Any]:
+    async def remove_movie(self, access: Access, payload: MovieReference) -> Done:
         arguments = {"movie": payload.movie_id}
         return await self._change(access, Action.REMOVE_MOVIE, "remove-movie", arguments, payload.mid)
 
-    async def vote(self, access: Access, payload: Vote) -> dict[str, Any]:
+    async def vote(self, access: Access, payload: Vote) -> Done:
         return await self._vote(access, Action.VOTE, payload.movie_id, payload.rating, payload.mid)
 
-    async def withdraw_vote(self, access: Access, payload: MovieReference) -> dict[str, Any]:
+    async def withdraw_vote(self, access: Access, payload: MovieReference) -> Done:
         return await self._vote(access, Action.WITHDRAW_VOTE, payload.movie_id, 0, payload.mid)
 
-    async def update_session(self, access: Access, payload: UpdateSession) -> dict[str, Any]:
+    async def update_session(self, access: Access, payload: UpdateSession) -> Done:
         lifetime = self._rules.allowed_lifetime(payload.ttl_seconds)
         arguments = {
             "title": (payload.title or "") if "title" in payload.model_fields_set else None,
@@ -248,29 +249,29 @@ class SessionService:
         }
         return await self._change(access, Action.UPDATE_SESSION, "update-session", arguments, payload.mid)
 
-    async def kick(self, access: Access, payload: KickParticipant) -> dict[str, Any]:
+    async def kick(self, access: Access, payload: KickParticipant) -> Done:
         arguments = {"target": payload.participant_id, "reason": "banned" if payload.ban else "kicked"}
         return await self._change(access, Action.KICK, "remove-participant", arguments, payload.mid)
 
-    async def remove_self(self, access: Access, participant: str, mid: str | None = None) -> dict[str, Any]:
+    async def remove_self(self, access: Access, participant: str, mid: str | None = None) -> Done:
         """A participant leaves with all its connections."""
         arguments = {"target": participant, "reason": "left"}
         return await self._change(access, Action.LEAVE, "remove-participant", arguments, mid)
 
-    async def transfer_host(self, access: Access, payload: TransferHost) -> dict[str, Any]:
+    async def transfer_host(self, access: Access, payload: TransferHost) -> Done:
         arguments = {"target": payload.participant_id}
         return await self._change(access, Action.TRANSFER_HOST, "transfer-host", arguments, payload.mid)
 
-    async def end_session(self, access: Access, mid: str | None = None) -> dict[str, Any]:
+    async def end_session(self, access: Access, mid: str | None = None) -> Done:
         return await self._change(access, Action.END_SESSION, "end-session", {}, mid)
 
-    async def _vote(self, access: Access, action: Action, movie: str, rating: int, mid: str | None) -> dict[str, Any]:
+    async def _vote(self, access: Access, action: Action, movie: str, rating: int, mid: str | None) -> Done:
         arguments = {"movie": movie, "rating": rating, "max_movies": self._rules.max_movies}
         return await self._change(access, action, "vote", arguments, mid)
 
     async def _change(
         self, access: Access, action: Action, script: str, arguments: Mapping[str, Any], mid: str | None
-    ) -> dict[str, Any]:
+    ) -> Done:
         version, *_ = await self._run(access, action, script, arguments, mid)
         return {"ok": True, "version": version}
 

@@ -32,6 +32,7 @@ __all__ = [
     "ClientError",
     "Event",
     "NodeClients",
+    "check_declarations",
     "compile_typescript",
     "install",
     "node_clients",
@@ -294,11 +295,20 @@ def compile_typescript() -> Path:
 
     Raises AssertionError on errors.
     """
+    _compile("--project", str(JS))
+    return JS / "build"
+
+
+def check_declarations(file: Path) -> None:
+    """Check a `.d.ts` file strictly, which a compiler that skips libraries does not; raises AssertionError."""
+    _compile("--strict", "--noEmit", "--lib", "es2022", str(file))
+
+
+def _compile(*arguments: str) -> None:
     install()
     compiler = str(_MODULES / "typescript" / "bin" / "tsc")
-    done = subprocess.run([_NODE, compiler, "--project", str(JS)], capture_output=True, text=True, check=False)
+    done = subprocess.run([_NODE, compiler, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
-    return JS / "build"
 
 
 def install() -> None:

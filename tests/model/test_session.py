@@ -352,7 +352,7 @@ class SessionMachine(RuleBasedStateMachine):
         assert (session is None) == self.model.ended
         if session is None:
             return
-        data = session.data
+        data: Any = session.data
         shown = ("id", "name", "role", "connected")
         figures = ("id", "addedBy", "count", "vetoes", "score", "compatibility", "rank")
         assert {
@@ -412,7 +412,7 @@ class SessionMachine(RuleBasedStateMachine):
         action: Action,
         arguments: dict[str, Any],
         mid: str | None,
-        method: Callable[[Access, Any], Coroutine[Any, Any, dict[str, Any]]],
+        method: Callable[[Access, Any], Coroutine[Any, Any, Any]],
         payload: Any,
     ) -> None:
         real = self._do(method(Access(self.code, self._credential(caller)), payload))

@@ -1,0 +1,114 @@
+"""AsyncAPI 3.0: https://www.asyncapi.com/docs/reference/specification/v3.0.0
+
+A message's payload is the array of an event's arguments, or of an acknowledgement's. Tuples are in the words of JSON
+Schema draft 7, which is AsyncAPI's default.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, Final
+
+from app import __version__
+from app.documents.schemas import Schema, named, reference, schemas
+from app.sessions.answers import Joined
+from app.sessions.events import CLIENT_EVENTS, SERVER_EVENTS
+from app.sessions.payloads import AddMovies
+from app.sessions.permissions import PERMISSIONS, Action
+
+__all__ = ["asyncapi"]
+
+_DESCRIPTION: Final = (
+    "What happens in a session, over Socket.IO (protocol 5, Engine.IO 4) at the path `/socket.io/`, namespace `/`, "
+    "without auth. Each payload below is the array of an event's arguments. Every event from a client takes an "
+    "acknowledgement. The acknowledgement of an event that is not shown here, or that cannot be done, is `Refused`; "
+    "without an acknowledgement `error` is sent, and for `join-session` in any case. "
+    "The answer to CONNECT holds a `pid`: clients from 4.6 on use it to recover their connection."
+)
+_CHANNEL: Final = "session"
+
+
+@functools.cache
+def asyncapi() -> Schema:
+    """The document of the Socket.IO side; not to be changed."""
+    messages: Schema = {"join-session": _joining(), "join-session-ack": _acknowledged("join-session", Joined)}
+    operations: Schema = {"join-session": _received("join-session", "Join a session by its code", Action.JOIN)}
+    for name, event in CLIENT_EVENTS.items():
+        messages[name] = _message(name, event.summary, _arguments(event.payload))
+        messages[f"{name}-ack"] = _acknowledged(name, event.ack)
+        operations[name] = _received(name, event.summary, event.action)
+    for name, told in SERVER_EVENTS.items():
+        arguments = [reference(shown) for shown in told.arguments.values()]
+        messages[name] = _message(name, told.summary, _tuple(arguments, len(arguments)))
+        operations[name] = {
+            "action": "send",
+            "channel": _channel(),
+            "summary": f"{told.summary} (to {told.to})",
+            "messages": [_of_channel(name)],
+        }
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "join-session",
+            "version": __version__,
+            "description": _DESCRIPTION,
+            "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
+        },
+        "defaultContentType": "application/json",
+        "servers": {"local": {"host": "localhost:8080", "pathname": "/socket.io/", "protocol": "ws"}},
+        "channels": {
+            _CHANNEL: {
+                "address": "/",
+                "description": "The namespace. A socket is in one session at a time.",
+                "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
+            }
+        },
+        "operations": operations,
+        "components": {"messages": messages, "schemas": schemas()},
+    }
+
+
+def _acknowledged(event: str, ack: Any) -> Schema:
+    """The message that acknowledges an event, done or refused."""
+    return _message(f"{event}-ack", "Done or refused", _tuple([{"anyOf": [reference(ack), named("Refused")]}], 1))
+
+
+def _joining() -> Schema:
+    separate = _tuple([named("SessionID"), {"anyOf": [named("JoinOptions"), {"type": "null"}]}], 1)
+    together = _tuple([named("JoinSession")], 1)
+    return _message("join-session", "Join a session by its code", {"anyOf": [separate, together]})
+
+
+def _arguments(payload: Any) -> Schema:
+    if payload is AddMovies:
+        return _tuple([{"anyOf": [named("AddMovies"), named("AddMovie")]}], 1)
+    required = "required" in schemas()[payload.__name__] or "anyOf" in schemas()[payload.__name__]
+    return _tuple([reference(payload)] if required else [{"anyOf": [reference(payload), {"type": "null"}]}], required)
+
+
+def _tuple(items: list[Schema], shortest: int) -> Schema:
+    return {"type": "array", "items": items, "minItems": int(shortest)}
+
+
+def _message(name: str, summary: str, payload: Schema) -> Schema:
+    return {"name": name, "summary": summary, "payload": payload}
+
+
+def _received(name: str, summary: str, action: Action) -> Schema:
+    permission = PERMISSIONS[action]
+    return {
+        "action": "receive",
+        "channel": _channel(),
+        "summary": summary,
+        "messages": [_of_channel(name)],
+        "reply": {"channel": _channel(), "messages": [_of_channel(f"{name}-ack")]},
+        "x-roles": {"host": permission.host, "member": permission.member, "stranger": permission.stranger},
+    }
+
+
+def _channel() -> Schema:
+    return {"$ref": f"#/channels/{_CHANNEL}"}
+
+
+def _of_channel(message: str) -> Schema:
+    return {"$ref": f"#/channels/{_CHANNEL}/messages/{message}"}

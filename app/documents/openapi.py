@@ -1,0 +1,161 @@
+"""OpenAPI 3.1: https://spec.openapis.org/oas/v3.1.1.html"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+from app import __version__
+from app.documents.routes import Route, routes
+from app.documents.schemas import Schema, named, reference, schemas
+from app.sessions.errors import CATALOGUE
+from app.sessions.permissions import PERMISSIONS
+
+__all__ = ["openapi"]
+
+_DESCRIPTION: Final = (
+    "People join a shared session by its code and rate movies together. Bodies are JSON, whatever their type. "
+    "Another method than those shown is answered 405 with `Allow`, `OPTIONS` 204, an unknown path 404. "
+    "What happens in a session is told over Socket.IO: see `/asyncapi.json`."
+)
+_ID_PATTERN: Final = r"^[^/]+$"
+_PARAMETERS: Final[dict[str, Schema]] = {
+    "sessionID": {
+        "in": "path",
+        "required": True,
+        "description": "The session's code.",
+        "schema": {"type": "string", "pattern": _ID_PATTERN},
+    },
+    "movieID": {
+        "in": "path",
+        "required": True,
+        "description": "The id that the movie was added with.",
+        "schema": {"type": "string", "pattern": _ID_PATTERN},
+    },
+    "participantID": {
+        "in": "path",
+        "required": True,
+        "description": "The id in `sessionData`.",
+        "schema": {"type": "string", "pattern": _ID_PATTERN},
+    },
+    "Idempotency-Key": {
+        "in": "header",
+        "description": "Repeated with the same key, the change is made once and answered alike.",
+        "schema": {"type": "string", "pattern": r"^[\x21-\x7e]{1,128}$"},
+    },
+    "If-None-Match": {
+        "in": "header",
+        "description": "The `ETag` of a former answer.",
+        "schema": {"type": "string"},
+    },
+    "ban": {
+        "in": "query",
+        "description": "Whether the participant's token becomes void, too.",
+        "schema": {"type": "boolean", "default": False},
+    },
+}
+_HEADERS: Final[dict[str, Schema]] = {
+    "ETag": {"description": '`"<epoch>-<version>"`', "required": True, "schema": {"type": "string"}},
+    "Location": {"description": "Where to read it.", "required": True, "schema": {"type": "string"}},
+    "Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}},
+    "WWW-Authenticate": {"required": True, "schema": {"const": "Bearer"}},
+}
+
+
+@functools.cache
+def openapi() -> Schema:
+    """The document of the HTTP API; not to be changed."""
+    paths: Schema = {}
+    for route in routes():
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "join-session",
+            "version": __version__,
+            "summary": "Join a shared movie-rating session",
+            "description": _DESCRIPTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": "sessions", "description": "The life of a session, and what people do in it."}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas(),
+            "parameters": {name: {"name": name, **shown} for name, shown in _PARAMETERS.items()},
+            "headers": _HEADERS,
+            "securitySchemes": {
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "The `hostToken` of `create`, or the `token` of the `join-session` acknowledgement.",
+                }
+            },
+        },
+    }
+
+
+def _operation(route: Route) -> Schema:
+    operation: Schema = {
+        "operationId": route.name,
+        "tags": ["sessions"],
+        "summary": route.summary,
+        "security": _security(route),
+        "parameters": [
+            {"$ref": f"#/components/parameters/{name}"}
+            for name in (*re.findall(r"{(\w+)}", route.path), *route.parameters)
+        ],
+    }
+    if route.action is not None:
+        permission = PERMISSIONS[route.action]
+        operation["x-roles"] = {
+            "host": permission.host,
+            "member": permission.member,
+            "stranger": permission.stranger,
+        }
+    if route.body is not None:
+        operation["requestBody"] = {"required": "create" not in route.name, "content": _json(route.body)}
+    operation["responses"] = _success(route) | _failures(route)
+    return operation
+
+
+def _security(route: Route) -> list[Schema]:
+    if "unauthorized" not in route.errors:
+        return []
+    return [{"token": []}] if route.action is not None else [{}, {"token": []}]
+
+
+def _success(route: Route) -> Schema:
+    response: Schema = {"description": schemas()[route.answer.__name__]["description"]}
+    headers = {201: ["ETag", "Location"], 200: [] if "ok" in route.answer.__annotations__ else ["ETag"]}[route.status]
+    if headers:
+        response["headers"] = _headers(headers)
+    answers: Schema = {str(route.status): {**response, "content": _json(reference(route.answer))}}
+    if "If-None-Match" in route.parameters:
+        answers["304"] = {"description": "The session is as it was.", "headers": _headers(["ETag"])}
+    return answers
+
+
+def _failures(route: Route) -> Schema:
+    by_status: dict[int, list[str]] = {}
+    for code in sorted(route.errors, key=lambda code: CATALOGUE[code].status):
+        by_status.setdefault(CATALOGUE[code].status, []).append(code)
+    return {str(status): _failure(route, status, codes) for status, codes in by_status.items()}
+
+
+def _failure(route: Route, status: int, codes: list[str]) -> Schema:
+    headers = _headers(["WWW-Authenticate"] if status == 401 else ["Retry-After"] if status in (429, 503) else [])
+    headers["X-Error-Code"] = {"required": True, "schema": {"enum": codes}}
+    schema = named("JoinFailure") if route.joins else {**named("ErrorBody"), "properties": {"code": {"enum": codes}}}
+    description = "; ".join(f"`{code}`: {CATALOGUE[code].message}" for code in codes)
+    return {"description": description, "headers": headers, "content": _json(schema)}
+
+
+def _headers(names: Iterable[str]) -> Schema:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _json(schema: Schema) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}

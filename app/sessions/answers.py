@@ -1,0 +1,184 @@
+"""What clients get: the shapes that the code returns, and that the documents are made from."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal, NotRequired
+
+from pydantic import Field
+from typing_extensions import TypeAliasType, TypedDict
+
+from app.sessions.errors import CATALOGUE
+
+__all__ = [
+    "Ack",
+    "Done",
+    "EndReason",
+    "ErrorBody",
+    "ErrorCode",
+    "JoinFailure",
+    "Joined",
+    "JoinedSession",
+    "Meta",
+    "Movie",
+    "MoviesAdded",
+    "Participant",
+    "Refused",
+    "Role",
+    "SessionCreated",
+    "SessionData",
+    "SessionEnded",
+    "SessionExpiring",
+    "SessionFound",
+    "SessionState",
+]
+
+_TIME: Final = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$"
+
+Role = Literal["host", "member"]
+EndReason = Literal["expired", "ended", "kicked", "replaced", "lost"]
+Time = Annotated[str, Field(pattern=_TIME, json_schema_extra={"format": "date-time"})]
+Version = Annotated[int, Field(ge=0)]
+ErrorCode = TypeAliasType("ErrorCode", Annotated[str, Field(json_schema_extra={"enum": [*CATALOGUE]})])
+
+
+class Participant(TypedDict):
+    """Somebody in the session; ``connected`` is false while they are away and may come back."""
+
+    id: str
+    name: str
+    role: Role
+    connected: bool
+    joinedAt: Time
+
+
+class Movie(TypedDict):
+    """A movie with its standing. ``addedBy`` is a participant's id, null where it was given at ``create``."""
+
+    id: str
+    title: str
+    year: NotRequired[int]
+    posterUrl: NotRequired[str]
+    overview: NotRequired[str]
+    genres: NotRequired[list[str]]
+    addedBy: str | None
+    addedAt: Time
+    count: Annotated[int, Field(ge=0, description="Ratings that are no veto")]
+    vetoes: Annotated[int, Field(ge=0)]
+    score: Annotated[float, Field(ge=0, le=100, description="Mean of the ratings that are no veto, to two decimals")]
+    compatibility: Annotated[int, Field(ge=0, le=100, description="score * (count / (count + vetoes)) ^ 3.5, rounded")]
+    rank: Annotated[int, Field(ge=1)]
+
+
+class SessionData(TypedDict):
+    """Everything in a session that everybody in it sees; movies and participants in the order they came."""
+
+    createdAt: Time
+    movies: list[Movie]
+    participants: list[Participant]
+
+
+class Meta(TypedDict):
+    """About the session. ``version`` grows by one with each change; a new ``epoch`` says that changes were lost."""
+
+    sessionID: str
+    epoch: str
+    version: Version
+    title: str | None
+    locked: bool
+    capacity: Annotated[int, Field(ge=1)]
+    expiresAt: Time
+
+
+class SessionFound(TypedDict):
+    """The session exists."""
+
+    sessionID: str
+    message: Literal["Session found. You can now connect via WebSocket."]
+    sessionData: SessionData
+
+
+class SessionCreated(TypedDict):
+    """``hostToken`` gives the host's rights to whoever shows it; it is told only here."""
+
+    sessionID: str
+    message: Literal["Session created"]
+    sessionData: SessionData
+    hostToken: str
+    meta: Meta
+
+
+class SessionState(TypedDict):
+    """A session as it stands."""
+
+    sessionID: str
+    sessionData: SessionData
+    meta: Meta
+
+
+class Done(TypedDict):
+    """The change has been executed; ``version`` is the session's with it."""
+
+    ok: Literal[True]
+    version: Version
+
+
+class MoviesAdded(Done):
+    """Ids of the movies that were added, and of those that were on the list already."""
+
+    added: list[str]
+    present: list[str]
+
+
+class Joined(Done):
+    """``token`` lets the participant come back; ``votes`` are the participant's own ratings, by movie."""
+
+    sessionID: str
+    participantID: str
+    token: str
+    votes: dict[str, Annotated[int, Field(ge=1, le=5)]]
+
+
+class Refused(TypedDict):
+    """Nothing was changed, unless ``code`` is ``outcome-unknown``. ``retryAfter`` is in seconds."""
+
+    ok: Literal[False]
+    code: ErrorCode
+    message: str
+    retryable: NotRequired[Literal[True]]
+    retryAfter: NotRequired[Annotated[int, Field(ge=1)]]
+
+
+Ack = Done | MoviesAdded | Joined | Refused
+
+
+class ErrorBody(TypedDict):
+    """What went wrong: ``message`` for people, ``code`` for programs."""
+
+    message: str
+    code: ErrorCode
+
+
+class JoinFailure(TypedDict):
+    """What went wrong; the code is in the header ``X-Error-Code``."""
+
+    message: str
+
+
+class JoinedSession(TypedDict):
+    """From now on every change that is committed reaches this socket."""
+
+    sessionID: str
+
+
+class SessionExpiring(TypedDict):
+    """The session has lived as long as it may, and ends at that time whatever anybody does."""
+
+    sessionID: str
+    expiresAt: Time
+
+
+class SessionEnded(TypedDict):
+    """The session is over for this client."""
+
+    sessionID: str
+    reason: EndReason
