@@ -9,7 +9,8 @@ from typing import Any
 from opentelemetry.trace import Span, SpanKind
 
 from app.observability.tracing import RESULT, Tracing, failed
-from app.realtime.handlers import Ack, SocketHandlers
+from app.realtime.handlers import SocketHandlers
+from app.sessions.answers import Ack
 from app.sessions.errors import CATALOGUE
 
 __all__ = ["TracedHandlers"]
