@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from tests.harness.redis import RedisServer
-from tests.harness.service import Replica, running_replicas
+from tests.harness.service import DIGITS, Replica, running_replicas
 from tests.harness.topologies import TOPOLOGIES
 
 
@@ -29,7 +29,7 @@ def service() -> Iterator[list[Replica]]:
     topology = TOPOLOGIES[os.environ.get("JOIN_SESSION_TEST_TOPOLOGY", "standalone")]()
     asyncio.run(topology.start())
     try:
-        with running_replicas(topology.url, 3, grace=1, code_rest=1) as started:
+        with running_replicas(topology.url, 3, grace=1, code_rest=1, **DIGITS) as started:
             asyncio.run(topology.disturb("000000"))
             yield started
     finally:

@@ -20,7 +20,11 @@ from app.store.embedded import tied_to_us
 from tests.harness.ports import free_port
 from tests.harness.privacy import assert_nothing_private
 
-__all__ = ["Replica", "replicas", "running_replicas"]
+__all__ = ["DIGITS", "LETTERS", "Replica", "replicas", "running_replicas"]
+
+LETTERS: Final[dict[str, Any]] = {"code_alphabet": "letters", "code_length": 10}
+# The service's own default, in which a code could be any number.
+DIGITS: Final[dict[str, Any]] = {"code_alphabet": "digits", "code_length": 6}
 
 _START_TIMEOUT: Final = 30.0
 _STOP_TIMEOUT: Final = 40.0
@@ -29,7 +33,10 @@ _POLL: Final = 0.02
 
 class Replica:
     """One process of the service. Settings are keywords by their field names; loopback is free of budgets and caps
-    unless `unlimited_addresses` says otherwise. `environment`: variables that are no settings of ours."""
+    unless `unlimited_addresses` says otherwise. `environment`: variables that are no settings of ours.
+
+    Unless told otherwise it gives out codes of ten letters: its log is searched for them in the end, and for tokens.
+    """
 
     def __init__(self, redis_url: str | None, *, environment: Mapping[str, str] | None = None, **settings: Any) -> None:
         given = {
@@ -40,6 +47,8 @@ class Replica:
             "unlimited_addresses": "127.0.0.0/8",
             "drain_timeout": 2,
             "log_format": "json",
+            "log_levels": "app=debug",
+            **LETTERS,
             **({"redis_url": redis_url} if redis_url is not None else {}),
             **settings,
         }

@@ -8,13 +8,13 @@ import httpx
 import pytest
 
 from tests.harness.ports import free_port
-from tests.harness.service import Replica, running_replicas
+from tests.harness.service import DIGITS, Replica, running_replicas
 
 
 @pytest.fixture
 def lonely_replica() -> Iterator[Replica]:
     """A replica whose Redis is not there."""
-    with running_replicas(f"redis://127.0.0.1:{free_port()}", unlimited_addresses="") as (replica,):
+    with running_replicas(f"redis://127.0.0.1:{free_port()}", unlimited_addresses="", **DIGITS) as (replica,):
         yield replica
 
 

@@ -22,10 +22,9 @@ from tests.harness.otlp import Receiver, receiver
 from tests.harness.people import Api, Made, movie
 from tests.harness.privacy import assert_nothing_private, found_in
 from tests.harness.redis import RedisServer, until
-from tests.harness.service import Replica, replicas
+from tests.harness.service import LETTERS, Replica, replicas
 from tests.harness.sockets import Socket
 
-LETTERS: Final = {"code_alphabet": "letters", "code_length": 10}
 SETTINGS: Final[dict[str, Any]] = {
     **LETTERS,
     "log_level": "debug",

@@ -13,7 +13,10 @@ from typing import Any, Final
 
 import pytest
 
+from app.sessions.model import Head
 from app.settings import traces_wanted
+from app.store.announcements import Announcements
+from app.store.connection import Connection
 from tests.harness.here import served_here
 from tests.harness.otlp import Receiver, Span, receiver
 from tests.harness.people import Api, movie
@@ -329,6 +332,37 @@ def test_traces_are_made_only_where_somebody_wants_them(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert traces_wanted() is wanted
+
+
+async def test_what_the_sampler_leaves_out_is_not_passed_on_to_other_replicas(
+    redis_server: RedisServer, wanted: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = Connection.connect(redis_server.url())
+    passed_on: list[str] = []
+    heard = asyncio.Event()
+
+    def on_change(_code: str, _head: Head | None, trace: str) -> None:
+        passed_on.append(trace)
+        heard.set()
+
+    announcements = Announcements(connection, on_change=on_change, on_gap=lambda _codes: None, timeout=5)
+    await announcements.start()
+    for sampler in ("always_off", "always_on"):
+        monkeypatch.setenv("OTEL_TRACES_SAMPLER", sampler)
+        heard.clear()
+        async with served_here(redis_server.url()) as started:
+            api = Api(started)
+            made = await api.create()
+            await announcements.subscribe(made.code)
+            await api.call("PATCH", made.path, token=made.host_token, json={"title": "Friday"})
+            await asyncio.wait_for(heard.wait(), 10)
+            await api.close()
+    await announcements.close()
+    await connection.close()
+    without, sampled = passed_on
+    assert without == ""
+    [publication] = wanted.named("publish session")
+    assert sampled == f"00-{publication.trace}-{publication.id}-01"
 
 
 async def test_without_traces_nothing_of_them_runs(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
