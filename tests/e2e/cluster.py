@@ -68,6 +68,8 @@ class Cluster:
         """What a platform team has: an ingress controller with the Gateway API, and our namespace; then our image."""
         say("building the image")
         await command("docker", "build", "--target", "production", "--tag", IMAGE, str(ROOT), timeout=900)
+        if not await command("docker", "image", "ls", "--quiet", REDIS_IMAGE):
+            await command("docker", "pull", REDIS_IMAGE, timeout=300)
         await command("kind", "load", "docker-image", "--name", self.name, IMAGE, REDIS_IMAGE, timeout=300)
         say("installing the ingress controller")
         if own := os.environ.get("CLUSTER_INGRESS"):
