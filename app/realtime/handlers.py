@@ -66,11 +66,6 @@ class SocketHandlers:
             "end-session": lambda access, payload: service.end_session(access, payload.mid),
         }
 
-    @property
-    def events(self) -> frozenset[str]:
-        """The events that clients may send."""
-        return frozenset(self._changes) | {"join-session", "leave-session"}
-
     def register(self) -> None:
         """Puts the handlers on the server."""
         self._server.on("connect", self._connect)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Final
 
 from opentelemetry.trace import Span, SpanKind
 
@@ -12,10 +12,12 @@ from app.observability.tracing import RESULT, Tracing, failed
 from app.realtime.handlers import SocketHandlers
 from app.sessions.answers import Ack
 from app.sessions.errors import CATALOGUE
+from app.sessions.events import CLIENT_EVENTS
 
 __all__ = ["TracedHandlers"]
 
-_OK = "ok"
+_OK: Final = "ok"
+_EVENTS: Final = CLIENT_EVENTS.keys() | {"join-session"}
 
 
 class TracedHandlers(SocketHandlers):
@@ -24,7 +26,6 @@ class TracedHandlers(SocketHandlers):
     def __init__(self, *arguments: Any, tracing: Tracing, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._tracing = tracing
-        self._names = self.events
 
     async def _connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> dict[str, Any]:
         with self._span("connect", _traceparent([auth])):
@@ -35,7 +36,7 @@ class TracedHandlers(SocketHandlers):
             await super()._disconnect(sid, reason)
 
     async def _event(self, event: str, sid: str, *args: Any) -> Ack | None:
-        with self._span(event if event in self._names else "unknown-event", _traceparent(args)) as span:
+        with self._span(event if event in _EVENTS else "unknown-event", _traceparent(args)) as span:
             ack = await super()._event(event, sid, *args)
             result = _OK if ack is None or ack["ok"] else ack["code"]
             span.set_attribute(RESULT, result)

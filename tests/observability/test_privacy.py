@@ -15,8 +15,7 @@ import websockets
 
 from app.http.app import create_app
 from app.http.sessions import Limits
-from app.realtime.handlers import SocketHandlers
-from app.sessions.service import SessionService
+from app.sessions.events import CLIENT_EVENTS
 from app.store import keys
 from tests.harness.otlp import Receiver, receiver
 from tests.harness.people import Api, Made, movie
@@ -125,6 +124,8 @@ async def every_route(api: Api, told: Told) -> None:
             await api.call("OPTIONS", path, token=token)
     for body in (made.code, made.code.lower(), NOBODY, f" {made.code} ", [made.code], {made.code: NAMES[0]}, None):
         await api.join(body, replica=2)
+    for method, path in (route.split(" ") for route in routes() if "{" not in route):
+        await api.call(method, path, headers={"Referer": made.path}, params={"code": made.code})
     await api.call("DELETE", other.path, token=made.host_token)
     assert (await api.call("DELETE", other.path, token=other.host_token)).status_code == 200
     await api.call("GET", other.path, token=other.host_token)
@@ -331,19 +332,18 @@ def messages(logs: str) -> set[str]:
 
 
 def assert_everything_was_asked(traces: Receiver) -> None:
+    events = {*CLIENT_EVENTS, "join-session", "unknown-event", "connect", "disconnect"}
+    assert set(routes()) | {f"receive {event}" for event in events} <= {span.name for span in traces.spans}
+
+
+def routes() -> list[str]:
     nothing = cast("Any", None)
-    app = create_app(nothing, nothing, Limits(1, 1, None))
     placeholder = re.compile("<(?:[^:<>]*:)?([^<>]+)>")
-    routes = {
+    return [
         f"{method} {placeholder.sub(_in_braces, rule.rule)}"
-        for rule in app.url_map.iter_rules()
+        for rule in create_app(nothing, nothing, Limits(1, 1, None)).url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
-    }
-    handlers = SocketHandlers(
-        nothing, cast("Any", SessionService), nothing, nothing, clients=nothing, replica="", join_deadline=None
-    )
-    events = {f"receive {event}" for event in {*handlers.events, "unknown-event", "connect", "disconnect"}}
-    assert routes | events <= {span.name for span in traces.spans}
+    ]
 
 
 def _in_braces(match: re.Match[str]) -> str:
