@@ -111,9 +111,10 @@ class Receiver:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 receiver.open.wait()
-                assert self.path == "/v1/traces"
-                receiver._take(body)
-                self.send_response(200)
+                known = self.path == "/v1/traces"
+                if known:
+                    receiver._take(body)
+                self.send_response(200 if known else 404)
                 self.send_header("Content-Type", "application/x-protobuf")
                 self.send_header("Content-Length", "0")
                 self.end_headers()

@@ -130,7 +130,7 @@ async def test_a_join_and_a_vote_are_traces_that_span_two_replicas(redis_server:
         assert [span.links[0] for span in elsewhere] == [publication.id]
         assert elsewhere[0].parent == publication.id
         assert elsewhere[0].attributes["join_session.sockets"] == 1
-        assert [span.name for span in trace if span.parent == elsewhere[0].id] == ["HGETALL", "PEXPIRETIME"]
+        assert {span.name for span in trace if span.parent == elsewhere[0].id} == {"HGETALL", "PEXPIRETIME"}
         assert event.attributes["join_session.result"] == "ok"
     assert_documented(traces.spans)
     for secret in (made.code, made.host_token, joined["token"], joined["participantID"], "Guest of the test"):
@@ -184,7 +184,7 @@ async def test_a_request_is_named_by_its_route_and_says_how_it_ended(
 async def test_a_failure_of_ours_is_marked_in_the_step_and_in_the_request(
     redis_server: RedisServer, wanted: Receiver
 ) -> None:
-    async with served_here(redis_server.url(), redis_timeout=0.3) as started:
+    async with served_here(redis_server.url(), redis_timeout=2) as started:
         api = Api(started)
         made = await api.create()
         redis_server.pause()
@@ -236,19 +236,19 @@ async def test_a_burst_of_changes_is_one_delivery_with_a_link_to_each(
 ) -> None:
     async with served_here(redis_server.url(), 2) as started:
         api = Api(started)
-        made = await api.create(movies=[movie(f"m{number}") for number in range(20)])
+        made = await api.create(movies=[movie(f"m{number}") for number in range(60)])
         watching, voting = [await Socket.open(replica.url) for replica in started]
         await watching.emit("join-session", made.code)
         await voting.emit("join-session", made.code)
-        votes = [voting.emit("vote", {"movieID": f"m{number}", "rating": 5}) for number in range(20)]
+        votes = [voting.emit("vote", {"movieID": f"m{number}", "rating": 5}) for number in range(60)]
         acks = await asyncio.gather(*votes)
         await watching.at_version(max(ack["version"] for ack in acks))
-        await wanted.until(lambda: votes_linked(wanted, watching_replica(wanted)) == 20)
+        await wanted.until(lambda: votes_linked(wanted, watching_replica(wanted)) == 60)
         await watching.close()
         await voting.close()
         await api.close()
     deliveries = [span for span in wanted.named("deliver session") if span.replica == watching_replica(wanted)]
-    assert len(deliveries) < 20
+    assert len(deliveries) < 60
     assert_linked_once(deliveries)
 
 
@@ -284,7 +284,7 @@ async def test_a_replica_that_stops_sends_what_is_left(redis_server: RedisServer
 async def test_a_receiver_that_hangs_delays_neither_requests_nor_the_end(
     redis_server: RedisServer, traces: Receiver
 ) -> None:
-    small = {"OTEL_BSP_MAX_QUEUE_SIZE": "16", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "8"}
+    small = {"OTEL_BSP_MAX_QUEUE_SIZE": "16", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "8", "OTEL_EXPORTER_OTLP_TIMEOUT": "90"}
     traces.open.clear()
     async with replicas(redis_server.url(), environment=traces.environment | small, drain_timeout=0) as [replica]:
         api = Api([replica])
@@ -294,7 +294,8 @@ async def test_a_receiver_that_hangs_delays_neither_requests_nor_the_end(
         await api.close()
         began = time.monotonic()
         assert await asyncio.to_thread(replica.stop) == 0
-        assert time.monotonic() - began < 10
+        # Left to itself the library waits for half a minute.
+        assert time.monotonic() - began < 20
         log = replica.logs()
     assert not traces.spans
     assert "the last traces were not taken in time" in {line["message"] for line in log}
