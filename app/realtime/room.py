@@ -33,6 +33,7 @@ _WELCOMING_BYTES_PER_SECOND: Final = 2_000_000
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
 _MOST_TRACES: Final = 128
+_SOCKETS: Final = "join_session.sockets"
 
 _logger = logging.getLogger(__name__)
 
@@ -109,6 +110,8 @@ class Room:
         """
         highest = self._highest
         if head and highest and head.epoch == highest.epoch and head.version <= highest.version and not self._behind():
+            if trace:
+                self._note_shown(trace)
             return
         if trace and len(self._traces) < _MOST_TRACES:
             self._traces.append(trace)
@@ -139,6 +142,11 @@ class Room:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _note_shown(self, trace: str) -> None:
+        """The change was in a state that everybody has got, faster than its announcement."""
+        with self._delivery([trace]) as span:
+            span.set_attribute(_SOCKETS, 0)
 
     def _behind(self) -> bool:
         return any(member.seen != self._highest for member in self.members.values())
@@ -201,7 +209,7 @@ class Room:
             if self._highest is not None and self._highest.epoch != session.head.epoch:
                 self._lost()
             self._check_members(session)
-            span.set_attribute("join_session.sockets", self._show(session, newcomers, everybody=everybody))
+            span.set_attribute(_SOCKETS, self._show(session, newcomers, everybody=everybody))
 
     def _show(self, session: Session, newcomers: set[Member], *, everybody: bool) -> int:
         """Sends the state to those who have not seen it; how many that are."""

@@ -23,6 +23,7 @@ from tests.harness.privacy import assert_nothing_private, found_in
 from tests.harness.redis import RedisServer, until
 from tests.harness.service import LETTERS, Replica, replicas
 from tests.harness.sockets import Socket
+from tests.observability.documented import assert_documented_in_itself
 
 SETTINGS: Final[dict[str, Any]] = {
     **LETTERS,
@@ -92,6 +93,7 @@ async def test_no_code_name_or_token_is_in_any_log_trace_or_metric(redis_server:
     assert_nothing_private(logs + metrics)
     assert "js:" not in traces.text
     assert_everything_was_asked(traces)
+    assert_documented_in_itself(traces.spans)
     assert_lines_belong_to_traces(logs, traces)
     assert "join_session_connections" in metrics
     assert {"redis is away", "redis and we do not understand each other"} <= messages(logs)
