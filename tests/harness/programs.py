@@ -10,8 +10,11 @@ import pytest
 __all__ = ["program"]
 
 
-def program(name: str) -> str:
-    """The path of a program. A test that wants one that is absent is skipped, or fails where no test may skip."""
+def program(name: str, package: str | None = None) -> str:
+    """The path of a program of Debian's `package`, by default the one of its name.
+
+    A test that wants one that is absent is skipped, or fails where no test may skip.
+    """
     # Debian keeps servers where the PATH of ordinary users does not lead.
     found = shutil.which(name, path=os.pathsep.join((os.environ["PATH"], "/usr/sbin")))
-    return found or pytest.skip(f"no {name} on the PATH (Debian's package {name} has it)")
+    return found or pytest.skip(f"no {name} on the PATH (Debian's package {package or name} has it)")

@@ -1,4 +1,5 @@
-"""What is made of something else: parameter tables and the schema of settings in the charts, plain manifests.
+"""What is made of something else: parameter tables and the schema of settings in the charts, plain manifests,
+rules and dashboard of the example of monitoring.
 
 `python -m tests.packaging.generate` writes them; a test compares.
 """
@@ -9,6 +10,7 @@ import json
 import re
 import shutil
 import tempfile
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +22,7 @@ __all__ = ["copy_charts", "generated"]
 
 CHARTS: Final = ROOT / "charts"
 BASE: Final = ROOT / "k8s" / "base"
+MONITORING: Final = ROOT / "k8s" / "monitoring"
 
 # What the chart sets itself.
 _OWN: Final = {
@@ -39,6 +42,8 @@ def generated() -> dict[Path, str]:
             CHARTS / "join-session" / "values.schema.json": schema,
             **{CHARTS / name / "README.md": _readme(charts / name) for name in ("join-session", "redis")},
             BASE / "join-session.yaml": _manifests(charts / "join-session"),
+            MONITORING / "rules.yml": _rules(charts / "join-session"),
+            MONITORING / "dashboard.json": (charts / "join-session" / "files" / "dashboard.json").read_text(),
         }
 
 
@@ -87,6 +92,17 @@ def _manifests(chart: Path) -> str:
     text = re.sub(r"^ *(helm\.sh/chart|app\.kubernetes\.io/managed-by): .*\n", "", text, flags=re.MULTILINE)
     text = re.sub(r"^---\n# Source: [^\n]*\n", "---\n", text, flags=re.MULTILINE)
     return "# Made of charts/join-session by `python -m tests.packaging.generate`.\n" + text
+
+
+def _rules(chart: Path) -> str:
+    """The chart's alerts as a file of rules for a Prometheus without operator."""
+    options = ("--show-only", "templates/prometheusrule.yaml", "-f", MONITORING / "values.yaml")
+    spec = run(helm(), "template", "join-session", chart, *options).partition("\nspec:\n")[2]
+    return (
+        "# Made of charts/join-session by `python -m tests.packaging.generate`.\n"
+        + textwrap.dedent(spec).rstrip()
+        + "\n"
+    )
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from tests.packaging.tools import HELMS, helm, run, tool
 pytestmark = pytest.mark.timeout(300)
 
 RESOURCES = Path(__file__).parent / "resources"
-CUSTOM = {"HTTPRoute", "ServiceMonitor", "PodMonitor", "ScaledObject"}
+CUSTOM = {"HTTPRoute", "ServiceMonitor", "PodMonitor", "PrometheusRule", "ScaledObject"}
 KUBERNETES = ("1.29.1", "1.37.0")
 
 # Checkov's checks that fail, and why: the first also in `hardened`.
@@ -316,6 +316,35 @@ def test_monitoring_scrapes_the_internal_port_once(renderings: dict[str, Renderi
     assert "k8s.pod.name=$(POD_NAME)" in rendering.settings["OTEL_RESOURCE_ATTRIBUTES"]
     names = [entry["name"] for entry in rendering.container["env"]]
     assert names.index("POD_NAME") < names.index("OTEL_RESOURCE_ATTRIBUTES")
+
+
+def test_replicas_that_are_not_ready_are_scraped_too(renderings: dict[str, Rendering]) -> None:
+    for rendering in renderings.values():
+        assert rendering["Service/join-session-internal"]["spec"]["publishNotReadyAddresses"] is True
+        assert "publishNotReadyAddresses" not in rendering["Service/join-session"]["spec"]
+
+
+def test_alerts_are_about_the_pods_of_the_release(charts: Charts, renderings: dict[str, Rendering]) -> None:
+    assert {"PrometheusRule", "ConfigMap/join-session-dashboard"}.isdisjoint(
+        renderings["default"].kinds() | renderings["default"].objects.keys()
+    )
+    (group,) = renderings["monitoring"]["PrometheusRule/join-session"]["spec"]["groups"]
+    expressions = {rule["alert"]: rule["expr"] for rule in group["rules"]}
+    down = expressions["JoinSessionReplicaDown"]
+    assert down == f'up{{namespace="{NAMESPACE}",pod=~"join-session-[0-9a-z]+-[0-9a-z]+"}} == 0'
+    assert all(f'namespace="{NAMESPACE}"' in expression for expression in expressions.values())
+    slower = charts.render("slower", {"drain": {"seconds": 60}, "terminationGracePeriodSeconds": 90}, "monitoring")
+    (group,) = slower["PrometheusRule/join-session"]["spec"]["groups"]
+    (stuck,) = [rule["expr"] for rule in group["rules"] if rule["alert"] == "JoinSessionDrainStuck"]
+    assert stuck.endswith(" > 70")
+
+
+def test_the_dashboard_is_where_a_sidecar_of_grafana_finds_it(renderings: dict[str, Rendering]) -> None:
+    dashboard = renderings["monitoring"]["ConfigMap/join-session-dashboard"]
+    assert _labels(dashboard)["grafana_dashboard"] == "1"
+    assert dashboard["metadata"]["annotations"] == {"grafana_folder": "Movies"}
+    panels = json.loads(dashboard["data"]["join-session.json"])["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels) > 30
 
 
 def test_digest_global_registry_and_everything_extra_are_rendered(charts: Charts) -> None:

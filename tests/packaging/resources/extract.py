@@ -26,6 +26,9 @@ def closed(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     kept = {key: value for key, value in schema.items() if key not in DROPPED and not key.startswith("x-kubernetes")}
+    if kept.get("pattern", "").startswith("^(?i)"):
+        # Go's way of saying that case is of no account is unknown elsewhere.
+        del kept["pattern"]
     if schema.get("x-kubernetes-int-or-string"):
         kept = {"type": ["integer", "string"]}
     elif "properties" in kept:
