@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
 
 from app.settings import PREFIX
+from tests.harness.conformance import violations
 from tests.harness.fixtures import redis_server, service
 
 __all__ = ["redis_server", "service"]
@@ -19,6 +20,15 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.upper().startswith((PREFIX, "OTEL_")) and not name.upper().startswith(f"{PREFIX}TEST_"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def documented() -> Iterator[None]:
+    """Nothing was answered to a client of the harness that the documents do not show."""
+    yield
+    found = violations.copy()
+    violations.clear()
+    assert found == []
 
 
 @pytest.hookimpl(wrapper=True)

@@ -56,7 +56,7 @@ async def server() -> AsyncIterator[str]:
 
 @pytest.mark.parametrize("transport", ["polling", "websocket"])
 async def test_a_client_gets_acks_and_events(server: str, transport: str) -> None:
-    async with node_clients() as node:
+    async with node_clients(documented=False) as node:
         client = await node.connect(server, transports=[transport])
         assert (client.connected, client.transport) == (True, transport)
         assert await client.emit("join-session", "123456", ack=True) == {"ok": True}
@@ -67,7 +67,7 @@ async def test_a_client_gets_acks_and_events(server: str, transport: str) -> Non
 
 
 async def test_next_returns_each_event_once(server: str) -> None:
-    async with node_clients() as node:
+    async with node_clients(documented=False) as node:
         client = await node.connect(server, transports=["websocket"])
         await client.emit("join-session", "1", ack=True)
         await client.emit("join-session", "2", ack=True)
@@ -77,14 +77,14 @@ async def test_next_returns_each_event_once(server: str) -> None:
 
 
 async def test_an_ack_that_does_not_come_is_an_error(server: str) -> None:
-    async with node_clients() as node:
+    async with node_clients(documented=False) as node:
         client = await node.connect(server, transports=["websocket"])
         with pytest.raises(ClientError, match="timed out"):
             await client.emit("silent", ack=True, timeout=0.05)
 
 
 async def test_a_dropped_client_comes_back_by_itself(server: str) -> None:
-    async with node_clients() as node:
+    async with node_clients(documented=False) as node:
         client = await node.connect(server, transports=["websocket"], reconnectionDelay=10)
         first = client.id
         await client.drop()
@@ -94,7 +94,7 @@ async def test_a_dropped_client_comes_back_by_itself(server: str) -> None:
 
 
 async def test_frames_and_upgrades_are_seen_where_asked_for(server: str) -> None:
-    async with node_clients() as node:
+    async with node_clients(documented=False) as node:
         client = await node.connect(server, frames=True)
         assert (await client.next(":upgrade")).data == "websocket"
         await client.emit("join-session", "1")
@@ -105,7 +105,7 @@ async def test_frames_and_upgrades_are_seen_where_asked_for(server: str) -> None
 
 
 async def test_states_are_told_as_digests_where_asked_for(server: str) -> None:
-    async with node_clients() as node:
+    async with node_clients(documented=False) as node:
         client = await node.connect(server, transports=["websocket"], digest=True)
         await client.emit("join-session", "1", ack=True)
         update = await client.next("session-update")
@@ -115,7 +115,7 @@ async def test_states_are_told_as_digests_where_asked_for(server: str) -> None:
 
 async def test_the_seed_flow_runs_beside_other_clients(server: str) -> None:
     compile_typescript()
-    async with node_clients() as node:
+    async with node_clients(documented=False) as node:
         client = await node.run_flow(server, "123456")
         assert (await client.next("joined-session")).data == {"sessionID": "123456"}
         assert (await client.next("session-update")).data == SESSION
@@ -124,13 +124,13 @@ async def test_the_seed_flow_runs_beside_other_clients(server: str) -> None:
 
 
 async def test_one_process_hosts_hundreds_of_clients(server: str) -> None:
-    async with node_clients() as node:
+    async with node_clients(documented=False) as node:
         clients = await asyncio.gather(*(node.connect(server, transports=["websocket"]) for _ in range(200)))
         assert len({client.id for client in clients}) == 200
 
 
 async def test_a_process_that_ended_answers_with_an_error(server: str) -> None:
-    async with node_clients() as node:
+    async with node_clients(documented=False) as node:
         client = await node.connect(server, transports=["websocket"])
         node._process.kill()
         with pytest.raises(ClientError, match="has ended"):

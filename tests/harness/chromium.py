@@ -23,6 +23,7 @@ from typing import Any, Final
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from tests.harness.conformance import check_event
 from tests.harness.programs import program
 
 __all__ = ["Browser", "Page", "PageError", "chromium"]
@@ -99,7 +100,11 @@ class Page:
         elif method == "Network.webSocketFrameSent":
             self.sent.append(parameters["response"]["payloadData"])
         elif method == "Network.webSocketFrameReceived":
-            self.received.append(parameters["response"]["payloadData"])
+            frame = parameters["response"]["payloadData"]
+            self.received.append(frame)
+            if frame.startswith("42["):
+                event, *args = json.loads(frame[2:])
+                check_event(event, args)
         self._news.set()
 
     async def _more(self) -> None:

