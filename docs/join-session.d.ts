@@ -323,15 +323,15 @@ export interface Routes {
   /** Read a session. */
   "GET /api/session/{sessionID}": { body: undefined; answer: SessionState };
   /** Change title, capacity, lock or lifetime. */
-  "PATCH /api/session/{sessionID}": { body: UpdateSession; answer: Done };
+  "PATCH /api/session/{sessionID}": { body: { title?: string | null; capacity?: number | null; locked?: boolean | null; ttlSeconds?: number | null; }; answer: Done };
   /** End the session. */
   "DELETE /api/session/{sessionID}": { body: undefined; answer: Done };
   /** Add one movie, or many: all or none. */
-  "POST /api/session/{sessionID}/movies": { body: AddMovies | AddMovie; answer: MoviesAdded };
+  "POST /api/session/{sessionID}/movies": { body: { movies: Array<MovieDetails>; } | { id: string; title: string; year?: number | null; posterUrl?: string | null; overview?: string | null; genres?: Array<string> | null; }; answer: MoviesAdded };
   /** Take a movie off the list. */
   "DELETE /api/session/{sessionID}/movies/{movieID}": { body: undefined; answer: Done };
   /** Rate a movie. */
-  "PUT /api/session/{sessionID}/movies/{movieID}/vote": { body: { mid?: string | null; rating: number; }; answer: Done };
+  "PUT /api/session/{sessionID}/movies/{movieID}/vote": { body: { rating: number; }; answer: Done };
   /** Take one's rating back. */
   "DELETE /api/session/{sessionID}/movies/{movieID}/vote": { body: undefined; answer: Done };
   /** Leave, with one's own token; else remove somebody, or ban them. */

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from app.documents.schemas import Schema, body_of, named
 from app.sessions.answers import Done, MoviesAdded, SessionCreated, SessionFound, SessionState
-from app.sessions.payloads import CreateSession, UpdateSession, Vote
+from app.sessions.payloads import AddMovie, AddMovies, CreateSession, UpdateSession, Vote
 from app.sessions.permissions import Action
 
 __all__ = ["Route", "routes"]
@@ -115,7 +115,7 @@ def routes() -> tuple[Route, ...]:
             MoviesAdded,
             (*_CHANGES, "limit-reached"),
             Action.ADD_MOVIES,
-            {"anyOf": [named("AddMovies"), named("AddMovie")]},
+            {"anyOf": [body_of(AddMovies), body_of(AddMovie)]},
             once,
         ),
         Route(

@@ -75,15 +75,16 @@ def reference(shown: Any) -> Schema:
 
 
 def body_of(model: type[BaseModel], *, path: tuple[str, ...] = ()) -> Schema:
-    """The schema of a body that gives all fields of a model but those that the path gives."""
-    if not path:
-        return named(model.__name__)
+    """The schema of a body: the fields of a model but those that the path gives, and the key that a header gives."""
     whole = schemas()[model.__name__]
-    return {
-        "type": "object",
-        "properties": {name: field for name, field in whole["properties"].items() if name not in path},
-        "required": [name for name in whole["required"] if name not in path],
-    }
+    elsewhere = {*path, "mid"} & whole["properties"].keys()
+    if not elsewhere:
+        return named(model.__name__)
+    body = {key: value for key, value in whole.items() if key not in ("title", "description")}
+    body["properties"] = {name: field for name, field in whole["properties"].items() if name not in elsewhere}
+    if "required" in whole:
+        body["required"] = [name for name in whole["required"] if name not in elsewhere]
+    return body
 
 
 def _joining(description: str, options: Schema) -> Schema:
