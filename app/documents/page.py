@@ -101,7 +101,9 @@ def _operation(method: str, path: str, operation: Schema) -> str:
         f"<tr><th scope='row'>{status}</th><td>{_prose(response['description'])}</td><td>{_content(response)}</td></tr>"
         for status, response in operation["responses"].items()
     )
-    body = _content(operation["requestBody"]) if "requestBody" in operation else "none"
+    body = "none"
+    if "requestBody" in operation:
+        body = _body(operation["requestBody"]["content"]["application/json"]["schema"])
     return (
         f"<article id='http-{operation['operationId']}'><h3>{method} {escape(path)}</h3>"
         f"<p>{_prose(operation['summary'])}</p>"
@@ -145,13 +147,22 @@ def _shape(named: tuple[str, Schema]) -> str:
     )
 
 
+def _body(schema: Schema) -> str:
+    if "$ref" in schema:
+        return _links(schema)
+    if "properties" not in schema:
+        return " or ".join(map(_body, schema["anyOf"]))
+    required = schema.get("required", [])
+    return f"<code>{{{', '.join(name if name in required else f'{name}?' for name in schema['properties'])}}}</code>"
+
+
 def _content(part: Schema) -> str:
     return _links(part["content"]) if "content" in part else ""
 
 
 def _links(part: Schema) -> str:
     names = dict.fromkeys(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(part)))
-    return ", ".join(f"<a href='#{name}'>{name}</a>" for name in names) or "a body of its own"
+    return ", ".join(f"<a href='#{name}'>{name}</a>" for name in names)
 
 
 def _roles(operation: Schema) -> str:

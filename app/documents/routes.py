@@ -15,7 +15,15 @@ __all__ = ["Route", "routes"]
 
 _ALWAYS: Final = ("invalid-payload", "request-timeout", "payload-too-large", "internal-error", "unavailable")
 _LOOKS_UP: Final = (*_ALWAYS, "session-not-found", "too-many-requests")
-_CHANGES: Final = (*_LOOKS_UP, "unauthorized", "forbidden", "not-joined", "idempotency-mismatch", "outcome-unknown")
+_CHANGES: Final = (
+    *_LOOKS_UP,
+    "unauthorized",
+    "forbidden",
+    "not-joined",
+    "limit-reached",
+    "idempotency-mismatch",
+    "outcome-unknown",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +121,7 @@ def routes() -> tuple[Route, ...]:
             "Add one movie, or many: all or none",
             200,
             MoviesAdded,
-            (*_CHANGES, "limit-reached"),
+            _CHANGES,
             Action.ADD_MOVIES,
             {"anyOf": [body_of(AddMovies), body_of(AddMovie)]},
             once,
@@ -137,7 +145,7 @@ def routes() -> tuple[Route, ...]:
             "Rate a movie",
             200,
             Done,
-            (*_CHANGES, "movie-not-found", "limit-reached"),
+            (*_CHANGES, "movie-not-found"),
             Action.VOTE,
             body_of(Vote, path=("movieID",)),
             once,
