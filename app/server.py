@@ -9,21 +9,24 @@ import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
+from time import perf_counter
 from typing import Any, Final
 
 from pydantic import SecretStr
 
 from app.http.addresses import ClientAddresses
 from app.http.app import create_app
+from app.http.counting import count_requests
 from app.http.internal import Health, create_internal_app
 from app.http.sessions import Limits
 from app.http.tracing import TracedRequests
 from app.listener import Listener
+from app.observability.lag import watch_event_loop
 from app.observability.logging import begin_request
 from app.observability.metrics import Metrics
 from app.observability.tracing import Tracing, untraced_delivery
 from app.own_address import own_address
-from app.realtime.counting import EngineMetrics
+from app.realtime.counting import EngineMetrics, RoomMetrics
 from app.realtime.drain import drain
 from app.realtime.engine import SocketServer
 from app.realtime.entry import Entry
@@ -47,6 +50,7 @@ from app.settings import Settings, traces_wanted
 from app.store.announcements import Announcements
 from app.store.budgets import RedisBudgets
 from app.store.connection import Connection
+from app.store.counting import CountedConnection
 from app.store.embedded import EmbeddedServer
 from app.store.errors import StoreError
 from app.store.recoveries import RedisRecoveries
@@ -111,9 +115,10 @@ class Replica:
         self._redis_url = redis_url
         self._contacted = asyncio.Event()
         self._hurried = asyncio.Event()
+        self._drained_since: float | None = None
         self._details: dict[str, str] = {}
         self._tracing = tracing = Tracing(self.id) if traces_wanted() else None
-        self._connection = connection = _connection(redis_url, settings, tracing)
+        self._connection = connection = _connection(redis_url, settings, self.metrics, tracing)
         self._secret = DeploymentSecret(connection, _bytes(settings.secret))
         self._store = store = _sessions(connection, settings, tracing)
         self.service = service = SessionService(
@@ -140,10 +145,12 @@ class Replica:
         self._forwarded = ForwardedRequests(self.id, voucher, self.sockets.asgi, self.sockets.path)
         self._announcements = Announcements(
             connection,
-            on_change=lambda code, head, trace: self._rooms.hint(code, head, trace),
+            on_change=lambda code, announcement: self._rooms.hint(code, announcement),
             on_gap=lambda codes: self._rooms.refresh(codes),
             timeout=settings.redis_timeout,
+            metrics=self.metrics,
         )
+        observer = RoomMetrics(self.metrics, replicas.now)
         recoveries = RedisRecoveries(connection, rest=settings.code_rest)
         self._rooms = rooms = Rooms(
             service,
@@ -155,11 +162,12 @@ class Replica:
             on_loss=lambda code: self._presence.doubt(code),
             expiry_warning=settings.expiry_warning,
             delivery=tracing.delivery if tracing else untraced_delivery,
+            observer=observer,
         )
         self._presence = presence = Presence(
             replicas, store, service, rooms, lease=settings.lease, grace=settings.grace, details=self._details
         )
-        entry = Entry(service, store, rooms, presence, recoveries, self.sockets)
+        entry = Entry(service, store, rooms, presence, recoveries, self.sockets, observer)
         handlers = partial(TracedHandlers, tracing=tracing) if tracing else SocketHandlers
         handlers(
             self.sockets,
@@ -169,9 +177,11 @@ class Replica:
             clients=addresses.client,
             replica=self.id,
             join_deadline=settings.join_deadline,
+            observer=observer,
         ).register()
         limits = Limits(settings.body_limit, settings.movies_body_limit, _text(settings.create_key))
         http = create_app(service, addresses, limits, allowed_origins=settings.allowed_origins)
+        count_requests(http, self.metrics)
         self._http = TracedRequests(http, tracing) if tracing else http
         self.public = Listener(
             self._dispatch,
@@ -180,6 +190,7 @@ class Replica:
             max_message=settings.movies_body_limit,
             patience=_PATIENCE,
         )
+        self._watch_gauges()
         self._internal_http = create_internal_app(self.health, self.metrics.registry)
         self.internal = Listener(
             self._dispatch_internal,
@@ -208,6 +219,7 @@ class Replica:
             self._presence.sweep(),
             self._rooms.keep_up(),
             self._forwarder.watch(self._settings.lease / 3),
+            watch_event_loop(self.metrics.event_loop_lag),
         ):
             stack.push_async_callback(_cancel, asyncio.create_task(_logged(work)))
         await self.sockets.start()
@@ -231,6 +243,7 @@ class Replica:
 
     async def _drain(self) -> None:
         self.health.draining = True
+        self._drained_since = perf_counter()
         self.metrics.draining.set(1)
         settings = self._settings
         draining = asyncio.create_task(
@@ -239,6 +252,18 @@ class Replica:
         hurried = asyncio.create_task(self._hurried.wait())
         await asyncio.wait({draining, hurried}, return_when=asyncio.FIRST_COMPLETED)
         await asyncio.gather(_cancel(draining), _cancel(hurried))
+
+    def _watch_gauges(self) -> None:
+        """Has what is known anyway looked up when it is asked for."""
+        metrics, rooms = self.metrics, self._rooms
+        metrics.sessions.set_function(lambda: rooms.session_count)
+        metrics.members.set_function(lambda: rooms.member_count)
+        metrics.participants.set_function(lambda: rooms.participant_count)
+        metrics.slow_connections.set_function(
+            lambda: sum(connection.upgraded and connection.unsent > 0 for connection in self.sockets.connections())
+        )
+        metrics.drain_seconds.set_function(lambda: perf_counter() - self._drained_since if self._drained_since else 0)
+        metrics.drain_clients.set_function(lambda: self.sockets.open_count if self.health.draining else 0)
 
     async def _own_address(self) -> str:
         settings = self._settings
@@ -258,6 +283,7 @@ class Replica:
                 await self._connection.ping()
                 await self._secret.load()
                 await self._store.forget_expired()
+                self.metrics.live_sessions.set(await self._store.count())
                 self.health.contacted = self.health.redis_up = True
                 self._contacted.set()
             except (StoreError, SessionError):
@@ -277,10 +303,10 @@ class Replica:
         await (self._forwarded if is_forwarded else self._internal_http)(scope, receive, send)
 
 
-def _connection(redis_url: str, settings: Settings, tracing: Tracing | None) -> Connection:
+def _connection(redis_url: str, settings: Settings, metrics: Metrics, tracing: Tracing | None) -> Connection:
     if tracing is None:
-        return Connection.connect(redis_url, timeout=settings.redis_timeout)
-    return TracedConnection.connect(redis_url, timeout=settings.redis_timeout, tracing=tracing)
+        return CountedConnection.connect(redis_url, timeout=settings.redis_timeout, metrics=metrics)
+    return TracedConnection.connect(redis_url, timeout=settings.redis_timeout, metrics=metrics, tracing=tracing)
 
 
 def _sessions(connection: Connection, settings: Settings, tracing: Tracing | None) -> RedisSessions:

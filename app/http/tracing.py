@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any, Final
+from typing import Any
 
 from opentelemetry.trace import Span, SpanKind, get_current_span
 from quart import Quart, request
 
+from app.http.routes import OTHER_METHOD, method_of, route_of
 from app.observability.tracing import RESULT, Tracing, failed
 
 __all__ = ["TracedRequests"]
-
-# RFC 9110 and RFC 5789: whatever else is sent as a method may be anything.
-_METHODS: Final = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
-_PLACEHOLDER: Final = re.compile(r"<(?:[^:<>]*:)?([^<>]+)>")
 
 
 class TracedRequests:
@@ -29,9 +25,9 @@ class TracedRequests:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
+        method = method_of(scope["method"])
         client = next((value for name, value in scope["headers"] if name == b"traceparent"), b"").decode("latin-1")
-        name = "HTTP" if method == "_OTHER" else method
+        name = "HTTP" if method == OTHER_METHOD else method
         with self._tracing.root(name, SpanKind.SERVER, {"http.request.method": method}, client) as span:
 
             async def observed(message: Any) -> None:
@@ -46,7 +42,7 @@ async def _name_by_route() -> None:
     if request.url_rule is None:
         return
     span = get_current_span()
-    route = _PLACEHOLDER.sub(r"{\1}", request.url_rule.rule)
+    route = route_of(request.url_rule.rule)
     span.update_name(f"{request.method} {route}")
     span.set_attribute("http.route", route)
 

@@ -1,43 +1,163 @@
-"""What this replica counts, in Prometheus's terms."""
+"""What a replica counts, in Prometheus's terms: what it all means is in docs/metrics.md.
+
+A label has few values, and none that a client could choose: whoever counts folds what is not known into one word.
+"""
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Info
+from collections.abc import Sequence
+from typing import Any, Final
+
+from opentelemetry.trace import format_trace_id, get_current_span
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
 
 from app import __version__
 
-__all__ = ["Metrics"]
+__all__ = ["TRANSPORTS", "Metrics", "exemplar", "label"]
+
+TRANSPORTS: Final = ("polling", "websocket")
+
+_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+_SOCKETS: Final = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500)
 
 
 class Metrics:
     """All metrics of one replica, in a registry of their own."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.build = Info("join_session_build", "Version that is running.", registry=self.registry)
-        self.build.info({"version": __version__})
-        self.connections = Gauge(
-            "join_session_connections", "Open client connections.", ["transport"], registry=self.registry
+        # The library has this switch for the whole process only; the series say nothing that anybody looks at.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+        build = Info("join_session_build", "Version that is running.", registry=registry)
+        build.info({"version": __version__})
+        self._add_connections()
+        self._add_sessions()
+        self._add_delivery()
+        self._add_requests()
+        self._add_redis()
+        self._add_process()
+
+    def _add_connections(self) -> None:
+        self.connections = self._gauge("connections", "Open Engine.IO connections.", ["transport"])
+        self.handshakes = self._counter(
+            "handshakes", "Requests for a new connection, by what became of them.", ["transport", "result"]
         )
-        self.handshakes = Counter(
-            "join_session_handshakes_total", "Connections opened.", ["transport"], registry=self.registry
+        self.connects = self._counter("connects", "Socket.IO CONNECT packets answered.", ["result"])
+        self.disconnects = self._counter("disconnects", "Connections that have ended.", ["reason"])
+        self.refusals = self._counter("refusals", "Engine.IO requests answered with an error.", ["reason"])
+        self.violations = self._counter(
+            "violations", "Connections closed because their client broke the protocol.", ["reason"]
         )
-        self.refusals = Counter(
-            "join_session_refusals_total",
-            "Requests and connections refused or ended for what they sent.",
-            ["reason"],
-            registry=self.registry,
+        self.slow_connections = self._gauge(
+            "slow_connections", "WebSockets that have not taken all that was sent to them."
         )
-        self.joins = Counter(
-            "join_session_joins_total", "Joins by way and result.", ["way", "result"], registry=self.registry
+        self.slow_connections_closed = self._counter(
+            "slow_connections_closed", "Connections closed because their client did not read."
         )
-        self.forwarded = Counter(
-            "join_session_forwarded_total",
-            "Requests for sessions of other replicas, by what became of them.",
-            ["result"],
-            registry=self.registry,
+        self.forwarded = self._counter(
+            "forwarded", "Requests for connections of other replicas, by what became of them.", ["result"]
         )
-        self.redis_up = Gauge("join_session_redis_up", "Whether Redis answered last.", registry=self.registry)
-        self.draining = Gauge(
-            "join_session_draining", "Whether the replica sends its clients away.", registry=self.registry
+        _begin(self.connections, [(transport,) for transport in TRANSPORTS])
+        _begin(self.handshakes, [(transport, "opened") for transport in TRANSPORTS])
+        _begin(self.connects, [("accepted",), ("refused",)])
+        _begin(self.refusals, [("unknown-session",)])
+        _begin(self.forwarded, [("answered",), ("abandoned",), ("unknown",), ("unreachable",), ("severed",)])
+
+    def _add_sessions(self) -> None:
+        self.sessions = self._gauge("sessions", "Sessions with members at this replica.")
+        self.members = self._gauge("members", "Sockets of this replica that are in a session.")
+        self.participants = self._gauge("participants", "Participants with sockets at this replica.")
+        self.live_sessions = self._gauge("live_sessions", "Sessions of the whole deployment, as every replica says.")
+        self.joins = self._counter("joins", "Joins by way and result.", ["way", "result"])
+        self.recoveries = self._counter("recoveries", "Sockets that came back with a recovery id.", ["result"])
+        self.events = self._counter("events", "Events handled.", ["event", "result"])
+        self.event_seconds = self._histogram(
+            "event_duration_seconds", "From the turn of an event to its acknowledgement.", ["event"]
         )
+        _begin(self.joins, [("socket", "ok"), ("http", "ok")])
+        _begin(self.recoveries, [("recovered",), ("restored",), ("unknown",), ("void",), ("refused",), ("failed",)])
+
+    def _add_delivery(self) -> None:
+        self.update_sockets = self._histogram(
+            "update_sockets", "Sockets that an update was sent to at once.", buckets=_SOCKETS
+        )
+        self.coalesced_updates = self._counter("coalesced_updates", "Waiting updates that gave way to a newer one.")
+        self.commit_to_delivery = self._histogram(
+            "commit_to_delivery_seconds", "From a commit in Redis to its update being written to sockets here."
+        )
+        self.version_lag = self._gauge("version_lag", "Versions that the session furthest behind lacks here.")
+        self.gaps = self._counter("gaps", "Times that lost subscriptions were regained.")
+        self.resyncs = self._counter("resyncs", "Sessions read again because something was missed.", ["cause"])
+        self.announcements = self._counter("announcements", "Announcements of changes heard.")
+        self.pubsub_connections = self._gauge("pubsub_connections", "Open pub/sub connections.")
+        self.pubsub_channels = self._gauge("pubsub_channels", "Channels that are wanted.", ["state"])
+        self.pubsub_connection_events = self._counter(
+            "pubsub_connection_events", "What has happened to pub/sub connections.", ["event"]
+        )
+        _begin(self.resyncs, [("gap",), ("heartbeat",), ("loss",)])
+        _begin(self.pubsub_connection_events, [("opened",), ("failed",), ("lost",)])
+
+    def _add_requests(self) -> None:
+        self.http_requests = self._counter("http_requests", "Requests to the HTTP API.", ["method", "route", "status"])
+        self.http_seconds = self._histogram(
+            "http_request_duration_seconds", "Handling time of requests to the HTTP API.", ["method", "route"]
+        )
+
+    def _add_redis(self) -> None:
+        self.redis_up = self._gauge("redis_up", "Whether Redis answered last.")
+        self.redis_seconds = self._histogram(
+            "redis_command_duration_seconds", "Time of a call, repetitions included.", ["command"]
+        )
+        self.redis_errors = self._counter("redis_errors", "Calls that have failed.", ["command", "reason"])
+
+    def _add_process(self) -> None:
+        self.event_loop_lag = self._histogram("event_loop_lag_seconds", "How late the event loop runs a timer.")
+        self.draining = self._gauge("draining", "Whether the replica sends its clients away.")
+        self.drain_seconds = self._gauge("drain_duration_seconds", "For how long it does; 0 before.")
+        self.drain_clients = self._gauge("drain_clients", "Connections still there while it does; 0 before.")
+
+    def _counter(self, name: str, text: str, labels: Sequence[str] = ()) -> Counter:
+        return Counter(f"join_session_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, labels: Sequence[str] = ()) -> Gauge:
+        return Gauge(f"join_session_{name}", text, labels, registry=self.registry)
+
+    def _histogram(
+        self, name: str, text: str, labels: Sequence[str] = (), buckets: Sequence[float] = _SECONDS
+    ) -> Histogram:
+        return Histogram(f"join_session_{name}", text, labels, registry=self.registry, buckets=buckets)
+
+
+def exemplar() -> dict[str, str] | None:
+    """The labels that lead from a measurement to the current trace, if that one is being recorded.
+
+    https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md#exemplars
+    """
+    context = get_current_span().get_span_context()
+    if not (context.is_valid and context.trace_flags.sampled):
+        return None
+    return {"trace_id": format_trace_id(context.trace_id)}
+
+
+def label(words: str) -> str:
+    """Words of ours as the value of a label."""
+    return words.replace(" ", "-")
+
+
+def _begin(metric: Any, known: Sequence[tuple[str, ...]]) -> None:
+    """Series that are there before the first event begin at 0, so that a rate sees the first one."""
+    for values in known:
+        metric.labels(*values)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from app.realtime.member import Member, Outbox, error_body
+from app.realtime.observer import Observer
 from app.realtime.presence import Presence
 from app.realtime.rooms import Rooms
 from app.sessions.admission import Client
@@ -60,6 +61,7 @@ class Entry:
         presence: Presence,
         recoveries: RecoveryStore,
         outbox: Outbox,
+        observer: Observer,
     ) -> None:
         self._service = service
         self._store = store
@@ -67,6 +69,7 @@ class Entry:
         self._presence = presence
         self._recoveries = recoveries
         self._outbox = outbox
+        self._observer = observer
 
     async def join(self, peer: Peer, text: str, options: JoinOptions) -> Joined:
         """Brings a socket into the session that ``text`` means, and out of the one it was in.
@@ -97,8 +100,10 @@ class Entry:
         if known is None:
             if offset and not recovery.endswith(_mark(offset)):
                 self._tell(peer, "error", error_body(SessionError("session-not-found")))
+            self._observer.recovery("unknown")
             return False
         if not known.code:
+            self._observer.recovery("void")
             return False
         credential = Credential("participant", known.instance, known.participant)
         try:
@@ -114,10 +119,12 @@ class Entry:
                         known.code, credential, connection=peer.connection, recovery=peer.recovery
                     )
                 await self._admit(peer, joined)
+            self._observer.recovery("recovered" if recovered else "restored")
             return recovered
         except SessionError as error:
             if error.retryable:
                 raise
+            self._observer.recovery("refused")
             await self._tell_why(peer, known, error)
             return False
 

@@ -6,12 +6,14 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
+from time import perf_counter
 from typing import Any, Final
 
 from app.observability.logging import begin_request
 from app.realtime.engine import SocketServer, current_event
 from app.realtime.entry import Entry, Peer, new_recovery_id
 from app.realtime.member import error_body
+from app.realtime.observer import Observer
 from app.realtime.rooms import Rooms
 from app.sessions.admission import Client, SocketMisses
 from app.sessions.answers import Ack, Joined, Refused
@@ -23,6 +25,9 @@ from app.sessions.service import Access, SessionService
 __all__ = ["SocketHandlers"]
 
 _TELLS_WHY_JOINING_FAILED: Final = "join-session"
+_EVENTS: Final = CLIENT_EVENTS.keys() | {"join-session"}
+_UNKNOWN: Final = "unknown"
+_OK: Final = "ok"
 
 _logger = logging.getLogger(__name__)
 
@@ -44,6 +49,7 @@ class SocketHandlers:
         clients: Callable[[Mapping[str, Any]], Client],
         replica: str,
         join_deadline: float | None,
+        observer: Observer | None = None,
     ) -> None:
         self._server = server
         self._service = service
@@ -52,6 +58,7 @@ class SocketHandlers:
         self._clients = clients
         self._replica = replica
         self._join_deadline = join_deadline
+        self._observer = observer or Observer()
         self._peers: dict[str, Peer] = {}
         self._deadlines: dict[str, asyncio.TimerHandle] = {}
         self._tried: dict[str, tuple[str, Access]] = {}
@@ -85,6 +92,7 @@ class SocketHandlers:
             try:
                 await self._entry.resume(peer, recovery, offset)
             except SessionError:
+                self._observer.recovery("failed")
                 # The client comes back by itself; connected without its membership it would wait for ever.
                 self._server.close_socket(sid)
         return {"pid": peer.recovery}
@@ -97,8 +105,15 @@ class SocketHandlers:
         if peer := self._peers.pop(sid, None):
             self._entry.vanish(peer)
 
-    async def _event(self, event: str, sid: str, *args: Any) -> Ack | None:
+    async def _event(self, event: str, sid: str, *args: Any) -> Ack:
         begin_request()
+        started = perf_counter()
+        ack = await self._answer(event, sid, args)
+        name = event if event in _EVENTS else _UNKNOWN
+        self._observer.handled(name, _OK if ack["ok"] else ack["code"], perf_counter() - started)
+        return ack
+
+    async def _answer(self, event: str, sid: str, args: tuple[Any, ...]) -> Ack:
         try:
             return await self._perform(event, self._peers[sid], args)
         except SessionError as error:

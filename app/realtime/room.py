@@ -19,6 +19,7 @@ from opentelemetry.trace import Span
 
 from app.observability.tracing import untraced_delivery
 from app.realtime.member import Member, Outbox, error_body
+from app.realtime.observer import Observer
 from app.sessions.errors import SessionError
 from app.sessions.model import Head, Session
 
@@ -32,7 +33,7 @@ _BYTES_PER_SECOND: Final = 50_000_000
 _WELCOMING_BYTES_PER_SECOND: Final = 2_000_000
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
-_MOST_TRACES: Final = 128
+_MOST_NEWS: Final = 128
 _SOCKETS: Final = "join_session.sockets"
 
 _logger = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ class Room:
         removed: Callable[[Member], None],
         lost: Callable[[], None],
         delivery: Delivery = untraced_delivery,
+        observer: Observer | None = None,
     ) -> None:
         self.code = code
         self.instance: str | None = None
@@ -72,12 +74,14 @@ class Room:
         self._removed = removed
         self._lost = lost
         self._delivery = delivery
+        self._observer = observer or Observer()
         self._loop = asyncio.get_running_loop()
         self._session: Session | None = None
         self._encoded: tuple[Head, Any] | None = None
         self._highest: Head | None = None
         self._stale = False
-        self._traces: list[str] = []
+        # Of changes that members have not seen: the traceparent of each, or "", and when it was committed.
+        self._news: list[tuple[str, int]] = []
         self._newcomers: set[Member] = set()
         self._next_update = 0.0
         self._next_welcome = 0.0
@@ -103,24 +107,26 @@ class Room:
         self.members.pop(member.sid, None)
         self._newcomers.discard(member)
 
-    def hint(self, head: Head | None, trace: str = "") -> None:
-        """Somebody has brought the session to ``head``, or ended it (None); ``trace`` is that one's traceparent, or "".
-
-        Hints may come late, out of order, or never.
-        """
+    def hint(self, head: Head | None, trace: str, committed: int) -> None:
+        """A change was announced; see ``Announcement``. Hints may come late, out of order, or never."""
         highest = self._highest
         if head and highest and head.epoch == highest.epoch and head.version <= highest.version and not self._behind():
-            if trace:
-                self._note_shown(trace)
+            self._note_shown(trace, committed)
             return
-        if trace and len(self._traces) < _MOST_TRACES:
-            self._traces.append(trace)
+        if len(self._news) < _MOST_NEWS:
+            self._news.append((trace, committed))
         self.refresh()
 
-    def verify(self, head: Head | None) -> None:
-        """Redis says that the session stands at ``head``."""
-        if head != self._highest or self._behind():
-            self.refresh()
+    def verify(self, head: Head | None) -> int:
+        """Redis says that the session stands at ``head``; how many versions that is beyond what was shown here."""
+        if head == self._highest and not self._behind():
+            return 0
+        if self._running is None:
+            # Nobody had told that there is something to do.
+            self._observer.resynced("heartbeat")
+        self.refresh()
+        highest = self._highest
+        return max(0, head.version - highest.version) if head and highest and head.epoch == highest.epoch else 0
 
     def refresh(self) -> None:
         """Reads the state again: nobody knows what was missed."""
@@ -143,10 +149,11 @@ class Room:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _note_shown(self, trace: str) -> None:
+    def _note_shown(self, trace: str, committed: int) -> None:
         """The change was in a state that everybody has got, faster than its announcement."""
-        with self._delivery([trace]) as span:
+        with self._delivery([trace] if trace else []) as span:
             span.set_attribute(_SOCKETS, 0)
+            self._observer.delivered(0, [committed])
 
     def _behind(self) -> bool:
         return any(member.seen != self._highest for member in self.members.values())
@@ -194,22 +201,26 @@ class Room:
     async def _read(self) -> None:
         newcomers = set(self._newcomers)
         everybody = self._loop.time() >= self._next_update
-        traces: list[str] = []
+        news: list[tuple[str, int]] = []
         if everybody:
             self._stale = False
-            traces = self._traces.copy()
-        with self._delivery(traces) as span:
+            news = self._news.copy()
+        with self._delivery([trace for trace, _ in news if trace]) as span:
             session = await self._store.read(self.code)
-            del self._traces[: len(traces)]
+            del self._news[: len(news)]
             if session is None or session.instance != self.instance:
                 await self._end(self.instance or "")
                 return
             self._newcomers -= newcomers
             self._session = session
             if self._highest is not None and self._highest.epoch != session.head.epoch:
+                self._observer.resynced("loss")
                 self._lost()
             self._check_members(session)
-            span.set_attribute(_SOCKETS, self._show(session, newcomers, everybody=everybody))
+            shown = self._show(session, newcomers, everybody=everybody)
+            span.set_attribute(_SOCKETS, shown)
+            if shown:
+                self._observer.delivered(shown, [committed for _, committed in news])
 
     def _show(self, session: Session, newcomers: set[Member], *, everybody: bool) -> int:
         """Sends the state to those who have not seen it; how many that are."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol
@@ -11,10 +12,12 @@ from typing import Any, Final, Protocol
 from app.observability.tracing import untraced_delivery
 from app.realtime.lifetime import Lifetime
 from app.realtime.member import Member, Outbox
+from app.realtime.observer import Observer
 from app.realtime.room import Delivery, Room, RoomStore
 from app.sessions.errors import SessionError
 from app.sessions.model import Head
 from app.sessions.service import SessionService
+from app.store.announcements import Announcement
 
 __all__ = ["Registry", "RoomChannels", "Rooms"]
 
@@ -72,6 +75,7 @@ class Rooms:
         on_loss: Callable[[str], None],
         expiry_warning: float,
         delivery: Delivery = untraced_delivery,
+        observer: Observer | None = None,
     ) -> None:
         self._expiry_warning = expiry_warning
         self._service = service
@@ -82,11 +86,13 @@ class Rooms:
         self._outbox = outbox
         self._on_loss = on_loss
         self._delivery = delivery
+        self._observer = observer or Observer()
         self._rooms: dict[str, Room] = {}
         self._lifetimes: dict[str, Lifetime] = {}
         self._pins: dict[str, int] = {}
         self._opening: dict[str, asyncio.Task[None]] = {}
         self._members: dict[str, Member] = {}
+        self._present: Counter[tuple[str, str]] = Counter()
         self._background: set[asyncio.Task[None]] = set()
 
     def member(self, sid: str) -> Member | None:
@@ -94,6 +100,19 @@ class Rooms:
 
     def members(self) -> list[Member]:
         return list(self._members.values())
+
+    @property
+    def session_count(self) -> int:
+        return len(self._rooms)
+
+    @property
+    def member_count(self) -> int:
+        return len(self._members)
+
+    @property
+    def participant_count(self) -> int:
+        """Participants with sockets here; each has one or more."""
+        return len(self._present)
 
     @asynccontextmanager
     async def listening(self, code: str) -> AsyncIterator[None]:
@@ -119,6 +138,7 @@ class Rooms:
         if former is not None:
             self._forget(former)
         self._members[member.sid] = member
+        self._present[code, member.participant] += 1
         room.admit(member)
         if code not in self._lifetimes:
             self._lifetimes[code] = Lifetime(code, self._store, self._outbox, room, warning=self._expiry_warning)
@@ -131,15 +151,16 @@ class Rooms:
             self._forget(member)
         return member
 
-    def hint(self, code: str, head: Head | None, trace: str) -> None:
-        """A change of a session was announced; None: its end was. ``trace``: see ``Announcements``."""
+    def hint(self, code: str, announcement: Announcement) -> None:
+        """A change of a session was announced."""
         if room := self._rooms.get(code):
-            room.hint(head, trace)
+            room.hint(*announcement)
 
     def refresh(self, codes: Iterable[str] | None = None) -> None:
         """Announcements may have been missed: for these sessions, or for all."""
         for code in list(self._rooms) if codes is None else codes:
             if room := self._rooms.get(code):
+                self._observer.resynced("gap")
                 room.refresh()
 
     async def reattach_all(self) -> None:
@@ -153,7 +174,7 @@ class Rooms:
         """Compares, for ever, what members have seen with where the sessions stand."""
         while True:
             await asyncio.sleep(_HEARTBEAT)
-            codes = list(self._rooms)
+            codes, lag = list(self._rooms), 0
             for start in range(0, len(codes), _HEARTBEAT_BATCH):
                 batch = codes[start : start + _HEARTBEAT_BATCH]
                 try:
@@ -162,7 +183,9 @@ class Rooms:
                     break
                 for code, head in zip(batch, heads, strict=True):
                     if room := self._rooms.get(code):
-                        room.verify(head)
+                        lag = max(lag, room.verify(head))
+            else:
+                self._observer.lagging(lag)
 
     async def close(self) -> None:
         for lifetime in self._lifetimes.values():
@@ -179,6 +202,7 @@ class Rooms:
             removed=self._removed,
             lost=lambda: self._on_loss(code),
             delivery=self._delivery,
+            observer=self._observer,
         )
 
     async def _open(self, code: str) -> None:
@@ -200,15 +224,23 @@ class Rooms:
         await asyncio.gather(self._channels.subscribe(code), self._registry.enter(code))
 
     def _forget(self, member: Member) -> None:
-        self._members.pop(member.sid, None)
+        self._uncount(member)
         if room := self._rooms.get(member.code):
             room.release(member)
         self._release_empty(member.code)
 
     def _removed(self, member: Member) -> None:
-        self._members.pop(member.sid, None)
+        self._uncount(member)
         self._release_empty(member.code)
         self._in_background(self._void(member.recovery))
+
+    def _uncount(self, member: Member) -> None:
+        if self._members.pop(member.sid, None) is None:
+            return
+        name = member.code, member.participant
+        self._present[name] -= 1
+        if not self._present[name]:
+            del self._present[name]
 
     async def _void(self, recovery: str) -> None:
         """Its client was told why it is out, and does not have to be told again when it comes back."""

@@ -35,10 +35,10 @@ class TracedHandlers(SocketHandlers):
         with self._span("disconnect"):
             await super()._disconnect(sid, reason)
 
-    async def _event(self, event: str, sid: str, *args: Any) -> Ack | None:
+    async def _event(self, event: str, sid: str, *args: Any) -> Ack:
         with self._span(event if event in _EVENTS else "unknown-event", _traceparent(args)) as span:
             ack = await super()._event(event, sid, *args)
-            result = _OK if ack is None or ack["ok"] else ack["code"]
+            result = _OK if ack["ok"] else ack["code"]
             span.set_attribute(RESULT, result)
             if result != _OK and CATALOGUE[result].status >= 500:
                 failed(span, result)

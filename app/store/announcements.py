@@ -4,38 +4,61 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from functools import partial
+from typing import NamedTuple
 
+from app.observability.metrics import Metrics
 from app.sessions.model import Head
 from app.store import keys
-from app.store.channels import Channels
+from app.store.channels import STATES, Channels
 from app.store.connection import Connection
 from app.store.sessions import answering
 
-__all__ = ["Announcements"]
+__all__ = ["Announcement", "Announcements"]
 
 _logger = logging.getLogger(__name__)
+
+
+class Announcement(NamedTuple):
+    """Somebody has brought a session to ``head``, or ended it (None).
+
+    ``trace``: the W3C ``traceparent`` of whoever did, or ""; ``committed``: when, Unix milliseconds by Redis's clock.
+    """
+
+    head: Head | None
+    trace: str
+    committed: int
 
 
 class Announcements:
     """Hears of changes of sessions by their codes.
 
-    ``on_change`` gets the code, the head announced, None when the session has ended, and the W3C ``traceparent`` of
-    whoever has changed it, or ""; ``on_gap`` the codes of which announcements may have been missed. An announcement is
-    a hint: the truth is in the session.
+    ``on_change`` gets the code and what was announced; ``on_gap`` the codes of which announcements may have been
+    missed. An announcement is a hint: the truth is in the session.
     """
 
     def __init__(
         self,
         connection: Connection,
         *,
-        on_change: Callable[[str, Head | None, str], None],
+        on_change: Callable[[str, Announcement], None],
         on_gap: Callable[[Iterable[str] | None], None],
         timeout: float,
+        metrics: Metrics,
     ) -> None:
         self._on_change = on_change
         self._on_gap = on_gap
         self._timeout = timeout
-        self._channels = Channels(connection, on_message=self._heard, on_gap=self._missed)
+        self._metrics = metrics
+        self._channels = Channels(
+            connection,
+            on_message=self._heard,
+            on_gap=self._missed,
+            on_link=lambda event: metrics.pubsub_connection_events.labels(event).inc(),
+        )
+        metrics.pubsub_connections.set_function(lambda: self._channels.links)
+        for state in STATES:
+            metrics.pubsub_channels.labels(state).set_function(partial(self._channels.count, state))
 
     @property
     def healthy(self) -> bool:
@@ -58,14 +81,16 @@ class Announcements:
             await self._channels.unsubscribe(keys.channel(code))
 
     def _heard(self, channel: str, message: bytes) -> None:
-        announced, _, trace = message.decode().partition(" ")
-        if announced == "ended":
-            self._on_change(keys.code_of(channel), None, trace)
-            return
         try:
-            self._on_change(keys.code_of(channel), Head.parse(announced), trace)
+            announced, trace, committed = message.decode().split(" ")
+            head = None if announced == "ended" else Head.parse(announced)
+            announcement = Announcement(head, trace, int(committed))
         except ValueError:
             _logger.warning("not an announcement", extra={"bytes": len(message)})
+            return
+        self._metrics.announcements.inc()
+        self._on_change(keys.code_of(channel), announcement)
 
     def _missed(self, channels: Iterable[str] | None) -> None:
+        self._metrics.gaps.inc()
         self._on_gap(None if channels is None else [keys.code_of(channel) for channel in channels])

@@ -12,7 +12,7 @@ import logging
 import random
 from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from app.store.connection import Connection
 from app.store.errors import StoreError, StoreUnavailable
@@ -20,6 +20,11 @@ from app.store.link import Link, pack
 from app.store.url import Address
 
 logger = logging.getLogger(__name__)
+
+State = Literal["confirmed", "pending", "lost"]
+LinkEvent = Literal["opened", "failed", "lost"]
+
+STATES: Final[tuple[State, ...]] = ("confirmed", "pending", "lost")
 
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.5
@@ -31,6 +36,7 @@ class Channels:
 
     `on_message(channel, payload)` gets each message. `on_gap(channels)` names channels that may have missed some, once
     they are confirmed again. Both are called from the event loop and must not block; what they raise is logged.
+    `on_link(event)` hears of each link that was opened, could not be opened or was lost, and must not raise.
 
     A server that leaves a PING unanswered for two periods of `heartbeat` seconds is given up.
     """
@@ -41,12 +47,14 @@ class Channels:
         *,
         on_message: Callable[[str, bytes], None],
         on_gap: Callable[[frozenset[str]], None],
+        on_link: Callable[[LinkEvent], None] = lambda _event: None,
         heartbeat: float = 2.0,
     ) -> None:
         self._topology = connection.topology
         self._heartbeat = heartbeat
         self._on_message = on_message
         self._on_gap = on_gap
+        self._on_link = on_link
         self._wanted: dict[str, _Subscription] = {}
         self._feeds: dict[Address, _Feed] = {}
         # Subscriptions that wait for a feed, and whether what is known of their servers is out of date.
@@ -61,6 +69,15 @@ class Channels:
     def healthy(self) -> bool:
         """Whether no subscription is lost at the moment."""
         return not any(subscription.lost for subscription in self._wanted.values())
+
+    @property
+    def links(self) -> int:
+        """How many links are open."""
+        return sum(feed.open for feed in self._feeds.values())
+
+    def count(self, state: State) -> int:
+        """How many channels are in a state."""
+        return sum(subscription.state == state for subscription in self._wanted.values())
 
     async def start(self) -> None:
         """Begin to serve subscriptions; a server that is away is waited for."""
@@ -198,6 +215,10 @@ class _Subscription:
     def confirmed(self) -> bool:
         return self.outcome.done()
 
+    @property
+    def state(self) -> State:
+        return "lost" if self.lost else "confirmed" if self.confirmed else "pending"
+
     def confirm(self) -> None:
         self.lost = False
         if not self.outcome.done():
@@ -225,16 +246,22 @@ class _Feed:
         self._link: Link | None = None
         self._carried: dict[bytes, _Subscription] = {}
 
+    @property
+    def open(self) -> bool:
+        return self._link is not None
+
     async def run(self) -> None:
         try:
             self._link = await self._channels._topology.dial(self._home, self._pushed)
+            self._channels._on_link("opened")
             for subscription in self._carried.values():
                 self._subscribe(self._link, subscription)
             await self._watch(self._link)
+            self._channels._on_link("lost")
             logger.warning("a pub/sub connection was lost", extra={"channels": len(self._carried)})
         except StoreUnavailable:
             # The commands' connection tells the log that the server is away.
-            pass
+            self._channels._on_link("failed")
         finally:
             if self._link is not None:
                 self._link.abort()

@@ -8,8 +8,10 @@ from typing import Any, Final
 
 from opentelemetry.trace import SpanKind, get_current_span
 
+from app.observability.metrics import Metrics
 from app.observability.tracing import Attributes, Tracing
 from app.store.connection import Connection, Script
+from app.store.counting import CountedConnection
 from app.store.errors import CommandFailed, StoreUnavailable
 from app.store.link import Argument
 from app.store.sessions import RedisSessions
@@ -24,11 +26,11 @@ _PUBLISHING: Final[Attributes] = {
 }
 
 
-class TracedConnection(Connection):
+class TracedConnection(CountedConnection):
     """A span for each call. Nothing of its keys and arguments is in it: they hold codes."""
 
-    def __init__(self, topology: Topology, *, timeout: float, tracing: Tracing) -> None:
-        super().__init__(topology, timeout=timeout)
+    def __init__(self, topology: Topology, *, timeout: float, metrics: Metrics, tracing: Tracing) -> None:
+        super().__init__(topology, timeout=timeout, metrics=metrics)
         self._tracing = tracing
 
     async def execute(self, *command: Argument) -> Any:

@@ -111,6 +111,10 @@ class Socket:
         """Waits until the server has read all that was sent so far."""
         await (await self._connection.ping())
 
+    def stop_reading(self) -> None:
+        """Takes nothing from the network any more, as a client that hangs."""
+        self._connection.transport.pause_reading()
+
     async def drop(self) -> None:
         """Loses the connection without a goodbye."""
         self._connection.transport.abort()

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import pytest
 
-from app.sessions.model import Head
+from app.observability.metrics import Metrics
 from app.settings import traces_wanted
-from app.store.announcements import Announcements
+from app.store.announcements import Announcement, Announcements
 from app.store.connection import Connection
 from tests.harness.here import served_here
 from tests.harness.otlp import Receiver, Span, receiver
@@ -284,11 +284,13 @@ async def test_what_the_sampler_leaves_out_is_not_passed_on_to_other_replicas(
     passed_on: list[str] = []
     heard = asyncio.Event()
 
-    def on_change(_code: str, _head: Head | None, trace: str) -> None:
-        passed_on.append(trace)
+    def on_change(_code: str, announcement: Announcement) -> None:
+        passed_on.append(announcement.trace)
         heard.set()
 
-    announcements = Announcements(connection, on_change=on_change, on_gap=lambda _codes: None, timeout=5)
+    announcements = Announcements(
+        connection, on_change=on_change, on_gap=lambda _codes: None, timeout=5, metrics=Metrics()
+    )
     await announcements.start()
     for sampler in ("always_off", "always_on"):
         monkeypatch.setenv("OTEL_TRACES_SAMPLER", sampler)

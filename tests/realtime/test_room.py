@@ -79,7 +79,7 @@ async def test_a_hint_in_the_turn_in_which_a_room_falls_idle_is_not_missed() -> 
     def commit() -> None:
         if store.head.version == 1:
             store.head = Head("e", 2)
-            loop.call_soon(room.hint, store.head)
+            loop.call_soon(room.hint, store.head, "", 0)
 
     async def reattach(member: Member, name: str | None) -> None:
         raise AssertionError("nobody is lost")

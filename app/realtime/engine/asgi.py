@@ -29,6 +29,11 @@ def read_query(scope: Scope) -> dict[str, str]:
     return dict(reversed(pairs))
 
 
+def names_session(scope: Scope) -> bool:
+    """Return whether a request is about a session that its client has, or believes to have."""
+    return b"sid=" in scope["query_string"]
+
+
 def check_version(query: dict[str, str]) -> None:
     """Raises `Refusal` unless the client speaks revision 4 of Engine.IO."""
     if query.get("EIO") != "4":

@@ -148,6 +148,9 @@ class EngineServer(EngineIOServer):
                 await self._http(scope, receive, send, query, headers)
         except Refusal as refusal:
             self.observer.refused(refusal.reason)
+            if not asgi.names_session(scope):
+                transport = "websocket" if scope["type"] == "websocket" else "polling"
+                self.observer.handshake_refused(transport, refusal.reason)
             await asgi.refuse(scope, receive, send, refusal, headers)
 
     async def _http(

@@ -22,6 +22,9 @@ class Observer:
     def refused(self, reason: str) -> None:
         """A request or a handshake was answered with an error."""
 
+    def handshake_refused(self, transport: str, reason: str) -> None:
+        """A handshake over `transport` was, which `refused` has heard of, too."""
+
     def violated(self, reason: str) -> None:
         """A connection was closed because its peer broke the protocol."""
 

@@ -9,7 +9,7 @@
 --   reservation  string that keeps the code taken while the session lives, and while the code rests after it
 -- ARGV[1]: the call, a JSON object; call.seen: epoch -> the lowest version at which the session can be, as far as the
 -- caller has seen.
--- call.trace: the W3C traceparent that an announcement of the change carries, if any.
+-- call.trace: the W3C traceparent that an announcement of the change carries, if any; it also carries the time.
 -- Every script returns {relist, voided, announced, head, status, ...}: relist is the new time of expiry when the list of
 -- sessions should hear of it, else 0; voided are recovery ids that continue nobody any more; announced is how many
 -- announcements the replicas got; head is where the session stands now, as "<epoch>-<version>"; status is "ok" or the
@@ -52,7 +52,7 @@ local function prolong(extend)
 end
 
 local function announce(news)
-  redis.call('SPUBLISH', session, news .. ' ' .. (call.trace or ''))
+  redis.call('SPUBLISH', session, string.format('%s %s %.0f', news, call.trace or '', now))
   announced = announced + 1
 end
 

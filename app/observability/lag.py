@@ -1,0 +1,21 @@
+"""How late the event loop is."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from prometheus_client import Histogram
+
+__all__ = ["watch_event_loop"]
+
+_INTERVAL: Final = 0.25
+
+
+async def watch_event_loop(lag: Histogram) -> None:
+    """Measures, for ever, how much later than asked for a timer runs, in seconds."""
+    clock = asyncio.get_running_loop().time
+    while True:
+        due = clock() + _INTERVAL
+        await asyncio.sleep(_INTERVAL)
+        lag.observe(max(0.0, clock() - due))
