@@ -9,11 +9,9 @@ from typing import Any, Final
 
 from tests.harness.programs import program
 from tests.packaging.generate import copy_charts
-from tests.packaging.tools import ROOT, documents, helm, run
+from tests.packaging.tools import documents, helm, run
 
-__all__ = ["DASHBOARD", "alerts", "measured", "promtool", "write_rules"]
-
-DASHBOARD: Final = ROOT / "charts" / "join-session" / "files" / "dashboard.json"
+__all__ = ["alerts", "measured", "promtool", "write_rules"]
 
 _COMPARISON: Final = re.compile(r"\s(?:>|==) [\d.e+-]+$")
 _ABSENT: Final = re.compile(r"^absent\((.*)\)$")

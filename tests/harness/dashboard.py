@@ -1,0 +1,38 @@
+"""The chart's dashboard, asked of a Prometheus as Grafana asks it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+__all__ = ["panels_without_data", "queries"]
+
+DASHBOARD: Final = Path(__file__).parents[2] / "charts" / "join-session" / "files" / "dashboard.json"
+
+
+def queries(window: str) -> list[tuple[str, str]]:
+    """Title of the panel and query, for all jobs and replicas; rates over `window`, as `30s`."""
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    fill = {"$__rate_interval": window, "$job": ".*", "$instance": ".*"}
+    found = []
+    for panel in panels:
+        for target in panel.get("targets", ()):
+            expression = target["expr"]
+            for variable, value in fill.items():
+                expression = expression.replace(variable, value)
+            found.append((panel["title"], expression))
+    return found
+
+
+def panels_without_data(url: str, window: str) -> list[str]:
+    """The queries of panels that the Prometheus at `url` has nothing to answer to, or refuses, each with its title."""
+    with httpx.Client(base_url=url, trust_env=False, timeout=10) as client:
+        missing = []
+        for title, expression in queries(window):
+            answer = client.get("/api/v1/query", params={"query": expression})
+            if answer.status_code != 200 or not answer.json()["data"]["result"]:
+                missing.append(f"{title}: {expression}")
+        return missing

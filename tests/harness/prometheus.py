@@ -1,0 +1,136 @@
+"""A real Prometheus that scrapes replicas every second.
+
+async with prometheus(replicas, rules) as watcher:
+    await watcher.fires("JoinSessionRedisUnreachable")
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+from app.store.embedded import tied_to_us
+from tests.harness.here import Here
+from tests.harness.ports import LOOPBACK, free_port
+from tests.harness.programs import program
+from tests.harness.service import Replica
+
+__all__ = ["JOB", "Prometheus", "instance", "prometheus"]
+
+JOB: Final = "join-session"
+
+_POLL: Final = 0.25
+# Generous: it only bounds the wait for what never comes, on a machine that may be busy.
+_PATIENCE: Final = 90.0
+
+
+class Prometheus:
+    """What one knows, asked over its API."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._client = httpx.AsyncClient(base_url=url, trust_env=False, timeout=10)
+
+    async def query(self, expression: str) -> list[dict[str, Any]]:
+        """The samples of an instant query."""
+        result: list[dict[str, Any]] = (await self._get("query", query=expression))["result"]
+        return result
+
+    async def families(self) -> set[str]:
+        """The names of all metrics of which the targets tell a type, also of those without samples."""
+        return set(await self._get("metadata"))
+
+    async def firing(self) -> list[dict[str, str]]:
+        """The labels of the alerts that fire."""
+        alerts = (await self._get("alerts"))["alerts"]
+        return [alert["labels"] for alert in alerts if alert["state"] == "firing"]
+
+    async def fires(self, alert: str, **labels: str) -> None:
+        """Waits until an alert fires with these labels."""
+        await self.until(lambda: self._fires(alert, labels), f"{alert} {labels} fires")
+
+    async def resolved(self, *alerts: str) -> None:
+        """Waits until none of the alerts fires any more."""
+
+        async def quiet() -> bool:
+            return not any([await self._fires(alert, {}) for alert in alerts])
+
+        await self.until(quiet, f"{alerts} are resolved")
+
+    async def until(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
+        """Waits for a condition; AssertionError where it never comes."""
+        deadline = time.monotonic() + _PATIENCE
+        while time.monotonic() < deadline:
+            if await condition():
+                return
+            await asyncio.sleep(_POLL)
+        raise AssertionError(f"waited {_PATIENCE} s in vain until {what}")
+
+    async def ready(self) -> bool:
+        try:
+            return (await self._client.get("/-/ready")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def _fires(self, alert: str, labels: dict[str, str]) -> bool:
+        wanted = {"alertname": alert, **labels}.items()
+        return any(wanted <= firing.items() for firing in await self.firing())
+
+    async def _get(self, what: str, **parameters: str) -> Any:
+        answer = await self._client.get(f"/api/v1/{what}", params=parameters)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["data"]
+
+
+@asynccontextmanager
+async def prometheus(
+    replicas: Sequence[Replica | Here], rules: Sequence[dict[str, Any]] = ()
+) -> AsyncIterator[Prometheus]:
+    """One that has `rules` and looks at them every second."""
+    with tempfile.TemporaryDirectory(prefix="join-session-test-") as name:
+        folder = Path(name)
+        config = {
+            "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+            "rule_files": ["rules.json"],
+            "scrape_configs": [{"job_name": JOB, "static_configs": [{"targets": [instance(one) for one in replicas]}]}],
+        }
+        (folder / "prometheus.json").write_text(json.dumps(config))
+        (folder / "rules.json").write_text(json.dumps({"groups": [{"name": JOB, "rules": list(rules)}]}))
+        address = f"{LOOPBACK}:{free_port()}"
+        command = [
+            program("prometheus"),
+            f"--config.file={folder / 'prometheus.json'}",
+            f"--storage.tsdb.path={folder / 'data'}",
+            f"--web.listen-address={address}",
+        ]
+        process = _launch(command, folder / "log")
+        watcher = Prometheus(f"http://{address}")
+        try:
+            await watcher.until(watcher.ready, "Prometheus is ready")
+            yield watcher
+        finally:
+            await watcher.close()
+            process.kill()
+            process.wait()
+
+
+def _launch(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("wb") as output:
+        return subprocess.Popen(tied_to_us(command), stdout=output, stderr=output, start_new_session=True)
+
+
+def instance(replica: Replica | Here) -> str:
+    """What Prometheus calls a replica."""
+    return f"{LOOPBACK}:{replica.internal_port}"
