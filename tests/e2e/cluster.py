@@ -16,10 +16,11 @@ __all__ = ["NAMESPACE", "RELEASE", "Cluster", "CommandFailed", "cluster", "comma
 
 ROOT: Final = Path(__file__).parent.parent.parent
 REPORT: Final = ROOT / ".cache" / "e2e"
-NAMESPACE: Final = "movies"
+# Where the example of monitoring looks for the replicas.
+NAMESPACE: Final = "join-session"
 RELEASE: Final = "join-session"
 IMAGE: Final = "join-session:e2e"
-REDIS_IMAGE: Final = "valkey/valkey:8.1"
+IMAGES: Final = ("valkey/valkey:8.1", "prom/prometheus:v2.53.3")
 
 _NAME: Final = "join-session-e2e"
 _GATEWAY_API: Final = "https://github.com/kubernetes-sigs/gateway-api/releases/download/v1.6.1/standard-install.yaml"
@@ -68,9 +69,10 @@ class Cluster:
         """What a platform team has: an ingress controller with the Gateway API, and our namespace; then our image."""
         say("building the image")
         await command("docker", "build", "--target", "production", "--tag", IMAGE, str(ROOT), timeout=900)
-        if not await command("docker", "image", "ls", "--quiet", REDIS_IMAGE):
-            await command("docker", "pull", REDIS_IMAGE, timeout=300)
-        await command("kind", "load", "docker-image", "--name", self.name, IMAGE, REDIS_IMAGE, timeout=300)
+        for image in IMAGES:
+            if not await command("docker", "image", "ls", "--quiet", image):
+                await command("docker", "pull", image, timeout=300)
+        await command("kind", "load", "docker-image", "--name", self.name, IMAGE, *IMAGES, timeout=300)
         say("installing the ingress controller")
         if own := os.environ.get("CLUSTER_INGRESS"):
             await command(own, self.name, timeout=300)
@@ -79,6 +81,25 @@ class Cluster:
         await self.kubectl("create", "namespace", NAMESPACE)
         await self.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
         await command("helm", "dependency", "build", str(ROOT / "charts" / "join-session"))
+
+    @asynccontextmanager
+    async def monitored(self) -> AsyncIterator[str]:
+        """Deploys the example of monitoring; the address of its Prometheus, by way of the API server."""
+        context = ("--context", f"kind-{self.name}")
+        await command("kubectl", *context, "apply", "-k", str(ROOT / "k8s" / "monitoring"))
+        rollout = ("rollout", "status", "-n", "monitoring", "deployment/prometheus", "--timeout=180s")
+        await command("kubectl", *context, *rollout, timeout=200)
+        proxy = await asyncio.create_subprocess_exec(
+            "kubectl", *context, "proxy", "--port=0", stdout=asyncio.subprocess.PIPE
+        )
+        try:
+            assert proxy.stdout is not None
+            said = await asyncio.wait_for(proxy.stdout.readline(), 30)
+            address = said.decode().split()[-1]
+            yield f"http://{address}/api/v1/namespaces/monitoring/services/prometheus:http/proxy"
+        finally:
+            proxy.terminate()
+            await proxy.wait()
 
     async def _install_traefik(self) -> None:
         await self.kubectl("apply", "--server-side", "-f", _GATEWAY_API)

@@ -26,6 +26,13 @@ async def node() -> AsyncIterator[NodeClients]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def prometheus(kind: Cluster) -> AsyncIterator[str]:
+    say("installing the monitoring")
+    async with kind.monitored() as url:
+        yield url
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def release(kind: Cluster) -> AsyncIterator[Cluster]:
     say("installing the chart")
     await kind.install()

@@ -12,7 +12,9 @@ import pytest_asyncio
 
 from tests.e2e.cluster import RELEASE, REPORT, Cluster, command, say
 from tests.e2e.crowd import Crowd, crowd
+from tests.harness.dashboard import panels_without_data
 from tests.harness.node import NodeClients
+from tests.harness.prometheus import Prometheus
 
 pytestmark = [
     pytest.mark.cluster,
@@ -31,7 +33,7 @@ _HEADINGS = "| Drill | Took | Clients moved | Longest gap | Longest silence | Al
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def people(release: Cluster, node: NodeClients) -> AsyncIterator[Crowd]:
+async def people(release: Cluster, prometheus: str, node: NodeClients) -> AsyncIterator[Crowd]:
     say("a hundred clients join")
     async with crowd(node, release.url) as gathered:
         yield gathered
@@ -119,6 +121,18 @@ async def test_the_clients_of_a_paused_node_are_elsewhere_in_time(release: Clust
         await release.kubectl("wait", "--for=condition=Ready", f"node/{name}", "--timeout=120s")
 
     await _drilled("node_paused", people, node_paused(), PAUSED)
+
+
+async def test_monitoring_has_seen_it_all(release: Cluster, people: Crowd, prometheus: str) -> None:
+    replicas = len(await release.replicas())
+    watcher = Prometheus(prometheus)
+
+    async def all_up() -> bool:
+        return [up["value"][1] for up in await watcher.query('up{job="join-session"}')] == ["1"] * replicas
+
+    await watcher.until(all_up, "all replicas are up and nobody else is asked")
+    await watcher.close()
+    assert await asyncio.to_thread(panels_without_data, prometheus, "30m") == []
 
 
 async def _drilled(name: str, people: Crowd, drill: Awaitable[None], limit: float | Callable[[], float]) -> None:

@@ -15,7 +15,7 @@ from typing import IO
 import httpx
 import pytest
 
-from tests.e2e.cluster import ROOT, Cluster, command, say
+from tests.e2e.cluster import NAMESPACE, ROOT, Cluster, command, say
 
 pytestmark = [
     pytest.mark.cluster,
@@ -24,7 +24,6 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
 ]
 
-NAMESPACE = "join-session"
 SEEN_WITHIN = 10.0
 FOUND = "Session found. You can now connect via WebSocket."
 CHANGED = "Session found. This file was changed."
