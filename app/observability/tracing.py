@@ -46,8 +46,6 @@ RESULT: Final = "join_session.result"
 _SERVICE: Final = "join-session"
 _LONGEST_TRACEPARENT: Final = 64
 _LAST_BATCH: Final = 3.0
-# As many as the SDK keeps by default.
-_MOST_LINKS: Final = 128
 _TRACE_CONTEXT: Final = TraceContextTextMapPropagator()
 
 _logger = logging.getLogger(__name__)
@@ -93,7 +91,7 @@ class Tracing:
 
         ``announced``: their ``traceparent``; without any there is no span.
         """
-        contexts = [context for context in map(_context, announced[:_MOST_LINKS]) if context]
+        contexts = [context for context in map(_context, announced) if context]
         if not contexts:
             yield INVALID_SPAN
             return

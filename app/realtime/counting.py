@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Final
 
-from app.observability.metrics import Metrics, exemplar, label
+from app.observability.metrics import TRANSPORTS, Metrics, exemplar, label
 from app.realtime import engine
 from app.realtime.observer import Observer
 
@@ -20,7 +20,7 @@ class EngineMetrics(engine.Observer):
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._open = {transport: metrics.connections.labels(transport) for transport in ("polling", "websocket")}
+        self._open = {transport: metrics.connections.labels(transport) for transport in TRANSPORTS}
 
     def opened(self, transport: str) -> None:
         self._metrics.handshakes.labels(transport, "opened").inc()

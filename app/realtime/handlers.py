@@ -16,18 +16,16 @@ from app.realtime.member import error_body
 from app.realtime.observer import Observer
 from app.realtime.rooms import Rooms
 from app.sessions.admission import Client, SocketMisses
-from app.sessions.answers import Ack, Joined, Refused
+from app.sessions.answers import Ack, Joined, Refused, result_of
 from app.sessions.errors import SessionError
-from app.sessions.events import CLIENT_EVENTS
+from app.sessions.events import CLIENT_EVENTS, EVENTS
 from app.sessions.payloads import JoinOptions, parse
 from app.sessions.service import Access, SessionService
 
 __all__ = ["SocketHandlers"]
 
 _TELLS_WHY_JOINING_FAILED: Final = "join-session"
-_EVENTS: Final = CLIENT_EVENTS.keys() | {"join-session"}
 _UNKNOWN: Final = "unknown"
-_OK: Final = "ok"
 
 _logger = logging.getLogger(__name__)
 
@@ -109,8 +107,8 @@ class SocketHandlers:
         begin_request()
         started = perf_counter()
         ack = await self._answer(event, sid, args)
-        name = event if event in _EVENTS else _UNKNOWN
-        self._observer.handled(name, _OK if ack["ok"] else ack["code"], perf_counter() - started)
+        name = event if event in EVENTS else _UNKNOWN
+        self._observer.handled(name, result_of(ack), perf_counter() - started)
         return ack
 
     async def _answer(self, event: str, sid: str, args: tuple[Any, ...]) -> Ack:

@@ -33,6 +33,7 @@ _BYTES_PER_SECOND: Final = 50_000_000
 _WELCOMING_BYTES_PER_SECOND: Final = 2_000_000
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
+# As many as a span has links by default.
 _MOST_NEWS: Final = 128
 _SOCKETS: Final = "join_session.sockets"
 

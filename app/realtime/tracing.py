@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import Any, Final
+from typing import Any
 
 from opentelemetry.trace import Span, SpanKind
 
 from app.observability.tracing import RESULT, Tracing, failed
 from app.realtime.handlers import SocketHandlers
-from app.sessions.answers import Ack
+from app.sessions.answers import Ack, result_of
 from app.sessions.errors import CATALOGUE
-from app.sessions.events import CLIENT_EVENTS
+from app.sessions.events import EVENTS
 
 __all__ = ["TracedHandlers"]
-
-_OK: Final = "ok"
-_EVENTS: Final = CLIENT_EVENTS.keys() | {"join-session"}
 
 
 class TracedHandlers(SocketHandlers):
@@ -36,11 +33,11 @@ class TracedHandlers(SocketHandlers):
             await super()._disconnect(sid, reason)
 
     async def _event(self, event: str, sid: str, *args: Any) -> Ack:
-        with self._span(event if event in _EVENTS else "unknown-event", _traceparent(args)) as span:
+        with self._span(event if event in EVENTS else "unknown-event", _traceparent(args)) as span:
             ack = await super()._event(event, sid, *args)
-            result = _OK if ack["ok"] else ack["code"]
+            result = result_of(ack)
             span.set_attribute(RESULT, result)
-            if result != _OK and CATALOGUE[result].status >= 500:
+            if not ack["ok"] and CATALOGUE[result].status >= 500:
                 failed(span, result)
             return ack
 

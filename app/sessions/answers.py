@@ -30,6 +30,7 @@ __all__ = [
     "SessionExpiring",
     "SessionFound",
     "SessionState",
+    "result_of",
 ]
 
 _TIME: Final = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$"
@@ -149,6 +150,11 @@ class Refused(TypedDict):
 
 
 Ack = Done | MoviesAdded | Joined | Refused
+
+
+def result_of(ack: Ack) -> str:
+    """``ok``, or the code that it was refused with."""
+    return "ok" if ack["ok"] else ack["code"]
 
 
 class ErrorBody(TypedDict):

@@ -27,7 +27,7 @@ from app.sessions.payloads import (
 )
 from app.sessions.permissions import Action
 
-__all__ = ["CLIENT_EVENTS", "SERVER_EVENTS", "ClientEvent", "ServerEvent"]
+__all__ = ["CLIENT_EVENTS", "EVENTS", "SERVER_EVENTS", "ClientEvent", "ServerEvent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,9 @@ CLIENT_EVENTS: Final[dict[str, ClientEvent]] = {
     "transfer-host": ClientEvent(Action.TRANSFER_HOST, TransferHost, Done, "Make another participant the host"),
     "end-session": ClientEvent(Action.END_SESSION, NoArguments, Done, "End the session for everybody"),
 }
+
+EVENTS: Final = CLIENT_EVENTS.keys() | {"join-session"}
+"""All that clients may send; joining is the one that is for those in no session."""
 
 SERVER_EVENTS: Final[dict[str, ServerEvent]] = {
     "joined-session": ServerEvent({"joined": JoinedSession}, "the joiner", "The socket is in the session"),

@@ -17,6 +17,7 @@ import jsonschema_rs
 
 from app.documents.asyncapi import asyncapi
 from app.documents.openapi import openapi
+from app.http.answers import JOIN_PATH
 
 __all__ = ["check_ack", "check_answer", "check_event", "violations"]
 
@@ -24,8 +25,6 @@ Schema = dict[str, Any]
 Validator = jsonschema_rs.Draft7Validator | jsonschema_rs.Draft202012Validator
 
 violations: Final[list[str]] = []
-
-_JOIN: Final = "/api/session/join"
 
 
 def check_answer(response: httpx.Response) -> None:
@@ -82,7 +81,7 @@ def _documented(path: str, method: str, status: int) -> Schema | None:
     """The response that the document has for it; everywhere there may be another path or method than documented."""
     paths = openapi()["paths"]
     exact = path if path in paths else next((shown for shown in paths if _pattern(shown).fullmatch(path)), None)
-    failure: Schema = {"$ref": f"#/components/schemas/{'JoinFailure' if path == _JOIN else 'ErrorBody'}"}
+    failure: Schema = {"$ref": f"#/components/schemas/{'JoinFailure' if path == JOIN_PATH else 'ErrorBody'}"}
     general = {"content": {"application/json": {"schema": failure}}}
     if exact is None:
         return general if status in (404, 405) else None

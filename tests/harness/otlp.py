@@ -50,13 +50,17 @@ class Span:
 
 
 class Receiver:
-    """Keeps the spans it got, and all of it as it came (`raw`) and in readable form (`text`)."""
+    """Keeps the spans it got, and all of it as it came (`raw`) and in readable form (`text`).
+
+    What comes to another path than that for traces is `refused`.
+    """
 
     def __init__(self) -> None:
         self.spans: list[Span] = []
         self.text = ""
         self.raw = b""
         self.resources: list[dict[str, Any]] = []
+        self.refused = 0
         self.open = threading.Event()
         self.open.set()
         self._news = threading.Condition()
@@ -86,6 +90,10 @@ class Receiver:
 
         assert await asyncio.to_thread(wait), sorted(span.name for span in self.spans)
 
+    async def until_refused(self, count: int) -> None:
+        """Returns once so many requests were refused."""
+        await self.until(lambda: self.refused >= count)
+
     def close(self) -> None:
         self.open.set()
         self._server.shutdown()
@@ -104,6 +112,11 @@ class Receiver:
                     self.spans += [Span.read(span, resource["service.instance.id"]) for span in scope.spans]
             self._news.notify_all()
 
+    def _refuse(self) -> None:
+        with self._news:
+            self.refused += 1
+            self._news.notify_all()
+
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         receiver = self
 
@@ -114,6 +127,8 @@ class Receiver:
                 known = self.path == "/v1/traces"
                 if known:
                     receiver._take(body)
+                else:
+                    receiver._refuse()
                 self.send_response(200 if known else 404)
                 self.send_header("Content-Type", "application/x-protobuf")
                 self.send_header("Content-Length", "0")

@@ -6,11 +6,9 @@ async with prometheus(replicas, rules) as watcher:
 
 from __future__ import annotations
 
-import asyncio
 import json
 import subprocess
 import tempfile
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,6 +20,7 @@ from app.store.embedded import tied_to_us
 from tests.harness.here import Here
 from tests.harness.ports import LOOPBACK, free_port
 from tests.harness.programs import program
+from tests.harness.redis import until
 from tests.harness.service import Replica
 
 __all__ = ["JOB", "Prometheus", "instance", "prometheus"]
@@ -68,12 +67,7 @@ class Prometheus:
 
     async def until(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
         """Waits for a condition; AssertionError where it never comes."""
-        deadline = time.monotonic() + _PATIENCE
-        while time.monotonic() < deadline:
-            if await condition():
-                return
-            await asyncio.sleep(_POLL)
-        raise AssertionError(f"waited {_PATIENCE} s in vain until {what}")
+        await until(condition, what, patience=_PATIENCE, poll=_POLL)
 
     async def ready(self) -> bool:
         try:

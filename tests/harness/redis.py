@@ -40,18 +40,18 @@ def server_binary() -> Path:
     return Path(found) if found else find_server()
 
 
-async def until(condition: Any, what: str) -> Any:
-    """Wait until the coroutine function `condition` returns something true, and return it.
+async def until(condition: Any, what: str, *, patience: float = _PATIENCE, poll: float = _POLL) -> Any:
+    """Wait until the coroutine function `condition` returns something true, and return it; times in seconds.
 
     That a server does not answer counts as false.
     """
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         with contextlib.suppress(StoreUnavailable):
             if result := await condition():
                 return result
-        await asyncio.sleep(_POLL)
-    raise AssertionError(f"waited {_PATIENCE} s in vain until {what}")
+        await asyncio.sleep(poll)
+    raise AssertionError(f"waited {patience} s in vain until {what}")
 
 
 @dataclass(frozen=True)

@@ -6,28 +6,20 @@ import asyncio
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final
 
 import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from app.http.app import create_app
-from app.http.routes import route_of
-from app.http.sessions import Limits
-from app.sessions.errors import CATALOGUE
 from tests.harness.here import Here, served_here
 from tests.harness.metrics import Metrics, scrape, until_metrics
 from tests.harness.otlp import Receiver, receiver
-from tests.harness.people import Api, movie
+from tests.harness.people import Api, Made, movie
 from tests.harness.redis import RedisServer
 from tests.harness.sockets import Socket, open_sockets
+from tests.observability.documented_metrics import EVENTS, documented
 
-ROOT: Final = Path(__file__).parents[2]
-DOCUMENT: Final = ROOT / "docs" / "metrics.md"
-EVENTS: Final = "add-movie remove-movie vote withdraw-vote update-session kick-participant transfer-host end-session"
 POLLING: Final = "/socket.io/?EIO=4&transport=polling"
 
 
@@ -161,16 +153,22 @@ async def heard(replica: Here, announcements: int) -> Metrics:
     return await until_metrics(replica, lambda now: now.value("join_session_announcements_total") == announcements)
 
 
+async def first_member(api: Api, replica: Here) -> tuple[Made, Socket, int]:
+    """A session, a socket that is in it, and the version that the socket has seen."""
+    made = await api.create()
+    socket = await Socket.open(replica.url)
+    joined = await socket.emit("join-session", made.code, {})
+    await socket.at_version(joined["version"])
+    return made, socket, joined["version"]
+
+
 async def test_changes_that_nobody_announced_and_changes_that_are_lost_are_noticed(redis_server: RedisServer) -> None:
     async with served_here(redis_server.url()) as (replica,):
         api = Api([replica])
-        made = await api.create()
-        socket = await Socket.open(replica.url)
-        joined = await socket.emit("join-session", made.code, {})
-        await socket.at_version(joined["version"])
+        made, socket, version = await first_member(api, replica)
         before = (await scrape(replica)).value("join_session_resyncs_total", cause="heartbeat")
         await redis_server.call("HINCRBY", f"js:{{{made.code}}}", "version", 7)
-        await socket.at_version(joined["version"] + 7)
+        await socket.at_version(version + 7)
         seen = await until_metrics(replica, lambda now: now.value("join_session_version_lag") == 7)
         assert seen.value("join_session_resyncs_total", cause="heartbeat") == before + 1
         await redis_server.call("HINCRBY", f"js:{{{made.code}}}", "version", -3)
@@ -183,10 +181,7 @@ async def test_changes_that_nobody_announced_and_changes_that_are_lost_are_notic
 async def test_recoveries_are_counted_by_result(redis_server: RedisServer) -> None:
     async with served_here(redis_server.url()) as (replica,):
         api = Api([replica])
-        made = await api.create()
-        socket = await Socket.open(replica.url)
-        joined = await socket.emit("join-session", made.code, {})
-        await socket.at_version(joined["version"])
+        _, socket, _ = await first_member(api, replica)
         known = {"pid": socket.pid, "offset": socket.offset}
         await socket.drop()
         for auth, result in ((known, "recovered"), ({"pid": "nobody.00000000"}, "unknown")):
@@ -314,50 +309,6 @@ async def test_times_lead_to_traces_in_openmetrics_where_one_is_recorded(
         found = {exemplar.labels["trace_id"] for exemplar in seen.exemplars(f"join_session_{name}")}
         assert found, name
         assert found <= recorded, name
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of the document: of each label the values that it may have."""
-
-    type: str
-    labels: dict[str, frozenset[str] | None]
-
-
-def documented() -> dict[str, Row]:
-    rows = {}
-    for line in DOCUMENT.read_text().splitlines():
-        if found := re.match(r"\| `(\w+)` \| (\w+) \|(.*?)\|", line):
-            name, kind, labels = found.groups()
-            rows[name] = Row(kind, dict(values_of(label) for label in labels.split(";") if label.strip()))
-    return rows
-
-
-def values_of(text: str) -> tuple[str, frozenset[str] | None]:
-    """A label and its values; None where what they are depends on what runs."""
-    label, *words = re.findall(r"`([^`]+)`", text)
-    values = set(words)
-    for phrase in re.findall(r"\(([^)]+)\)", text):
-        if phrase == "version":
-            return label, None
-        values |= sets()[phrase]
-    return label, frozenset(values)
-
-
-def sets() -> dict[str, set[str]]:
-    """What the document calls by a name instead of listing it."""
-    scripts = {path.stem.replace("_", "-") for path in (ROOT / "app/store/scripts").glob("[a-z]*.lua")}
-    allowed = re.findall(r"\+([a-z]+)", (ROOT / "docs/redis.md").read_text())
-    nothing = cast("Any", None)
-    rules = create_app(nothing, nothing, Limits(1, 1, None)).url_map.iter_rules()
-    return {
-        "error codes": set(CATALOGUE),
-        "events": {"join-session", "leave-session", *EVENTS.split()},
-        "commands": scripts | set(allowed),
-        "methods": {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"},
-        "routes": {route_of(rule.rule) for rule in rules},
-        "statuses": {str(kind.status) for kind in CATALOGUE.values()} | {"200", "201", "204", "304"},
-    }
 
 
 async def test_every_metric_is_documented_with_its_labels_and_none_is_missing(redis_server: RedisServer) -> None:

@@ -23,7 +23,7 @@ from tests.harness.privacy import assert_nothing_private, found_in
 from tests.harness.redis import RedisServer, until
 from tests.harness.service import LETTERS, Replica, replicas
 from tests.harness.sockets import Socket
-from tests.observability.documented import assert_documented_in_itself
+from tests.observability.documented_spans import assert_documented_in_itself
 
 SETTINGS: Final[dict[str, Any]] = {
     **LETTERS,

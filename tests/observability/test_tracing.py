@@ -20,7 +20,7 @@ from tests.harness.people import Api, movie
 from tests.harness.redis import RedisServer
 from tests.harness.service import replicas
 from tests.harness.sockets import Socket
-from tests.observability.documented import assert_documented, word_for
+from tests.observability.documented_spans import assert_documented, word_for
 
 CLIENT_TRACE: Final = "0af7651916cd43dd8448eb211c80319c"
 CLIENT_SPAN: Final = "b7ad6b7169203331"
@@ -248,9 +248,9 @@ async def test_a_receiver_that_refuses_costs_one_line(redis_server: RedisServer,
     elsewhere = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"{traces.url}/elsewhere", "OTEL_EXPORTER_OTLP_TIMEOUT": "1"}
     async with replicas(redis_server.url(), environment=traces.environment | elsewhere, log_level="debug") as [replica]:
         api = Api([replica])
-        for _ in range(3):
+        for batches in range(1, 4):
             await api.create()
-            await asyncio.sleep(0.2)
+            await traces.until_refused(batches)
         await api.close()
         assert await asyncio.to_thread(replica.stop) == 0
         lines = [line for line in replica.logs() if "receiver" in line["message"] or "otel" in line["logger"].lower()]
