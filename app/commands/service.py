@@ -1,0 +1,82 @@
+"""`serve` and `check-config`: for whoever runs the service."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from app.commands.exits import FAILED, OK
+from app.settings import PREFIX, Settings, SettingsError, load_settings
+
+__all__ = ["add_service_commands"]
+
+
+def add_service_commands(commands: Any) -> None:
+    configured = argparse.ArgumentParser(add_help=False)
+    configured.add_argument("--env-file", metavar="FILE", type=_file, help="read settings from FILE instead of .env")
+
+    command = commands.add_parser("serve", parents=[configured], help="run the service", description=serve.__doc__)
+    command.set_defaults(command=serve)
+
+    command = commands.add_parser(
+        "check-config", parents=[configured], help="check and print the configuration", description=check_config.__doc__
+    )
+    command.add_argument("--reference", action="store_true", help="print the reference of all settings (Markdown)")
+    command.set_defaults(command=check_config)
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Serve until SIGTERM or SIGINT, then send the clients away and exit 0."""
+    settings = _settings(options)
+    # The server's libraries take half a second to import, which the other commands need not wait for.
+    import uvloop
+
+    from app.observability.logging import configure_logging
+    from app.server import serve as serve_until_stopped
+    from app.store.embedded import NoServerError
+
+    configure_logging(settings)
+    try:
+        return uvloop.run(serve_until_stopped(settings, _welcome if settings.redis_url is None else None))
+    except (OSError, NoServerError) as error:
+        print(f"join-session cannot serve: {error}", file=sys.stderr)
+        return FAILED
+
+
+def check_config(options: argparse.Namespace) -> int:
+    """Print the effective configuration with secrets masked, or everything that is wrong with it."""
+    if options.reference:
+        from app.settings_reference import reference
+
+        print(reference(), end="")
+        return OK
+    for name, value in _settings(options).shown().items():
+        print(f"{name}={value}")
+    return OK
+
+
+def _welcome(address: str, code: str) -> None:
+    print(f"\nReady: {address}\nSession {code} waits for you:\n", flush=True)
+    body = f"""'{{"sessionID":"{code}"}}'"""
+    print(f"  curl -X POST {address}/api/session/join -d {body}\n", flush=True)
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    from app.store.url import parse_url
+
+    settings = load_settings(options.env_file or Path(".env"))
+    if settings.redis_url is not None:
+        try:
+            parse_url(settings.redis_url.get_secret_value())
+        except ValueError as error:
+            raise SettingsError([f"{PREFIX}REDIS_URL: {error}"]) from error
+    return settings
+
+
+def _file(text: str) -> Path:
+    path = Path(text)
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"there is no file {text}")
+    return path
