@@ -1,0 +1,75 @@
+// Lives through a session by what the client guide shows, and prints what came of it as one line of JSON.
+//   node client-guide-run.mjs ADDRESS
+import { io } from "socket.io-client";
+
+const address = process.argv[2];
+const bareFetch = globalThis.fetch;
+globalThis.fetch = (path, init) => bareFetch(new URL(path, address), init);
+const kept = new Map();
+globalThis.sessionStorage = {
+  getItem: (name) => kept.get(name) ?? null,
+  setItem: (name, value) => kept.set(name, value),
+  removeItem: (name) => kept.delete(name),
+};
+
+const guide = await import("./build/client-guide.js");
+const created = await guide.create({ title: "Friday", movies: [{ id: "m1", title: "Alien" }] });
+const code = created.sessionID;
+const connect = () => io(address, { forceNew: true, transports: ["websocket"] });
+
+let state;
+let news = () => {};
+const seen = (condition) =>
+  new Promise((resolve) => {
+    news = () => state && condition(state) && resolve(state);
+    news();
+  });
+const render = (data, meta) => {
+  state = { ...data, version: meta.version };
+  news();
+};
+
+const socket = connect();
+const ended = new Promise((resolve) => guide.stay(socket, "Ada", code, resolve));
+guide.show(socket, render);
+guide.extend(socket, 3600);
+const { participants } = await seen(({ participants }) => participants.length === 1);
+
+const first = await guide.readIfChanged(code);
+const unchanged = await guide.readIfChanged(code);
+await guide.addMovies(socket, ["Heat", "Ran"]);
+const changed = await guide.readIfChanged(code);
+
+// The network goes; the rating is given while nobody is there to take it.
+socket.io.engine.transport.ws.terminate();
+const voted = await guide.vote(socket, "m1", 5);
+await seen(({ movies }) => movies[0].compatibility === 100);
+const recovered = socket.recovered;
+
+// A page that was reloaded, and one whose token is of another time.
+const reloaded = connect();
+const again = await guide.joinAs("Ada", code, reloaded);
+reloaded.disconnect();
+const ownToken = kept.get(code);
+kept.set(code, "p.of.another.AAAAAAAAAAAAAAAAAAAAAA");
+const stranger = connect();
+const newcomer = await guide.joinAs("Bob", code, stranger);
+stranger.disconnect();
+const nowhere = await guide.joinAs("Ada", `${code}x`, connect()).catch((error) => error.message);
+
+await fetch(`/api/session/${code}`, { method: "DELETE", headers: { Authorization: `Bearer ${created.hostToken}` } });
+const { reason } = await ended;
+const result = {
+  role: participants[0].role,
+  read: first.sessionData.movies.length,
+  unchanged: unchanged === undefined,
+  changed: changed.sessionData.movies.map(({ title }) => title),
+  voted: voted.ok,
+  recovered,
+  same: again.participantID === participants[0].id && again.token === ownToken,
+  votes: again.votes,
+  stranger: newcomer.participantID !== participants[0].id,
+  nowhere,
+  reason,
+};
+process.stdout.write(JSON.stringify(result) + "\n", () => process.exit(0));

@@ -1,0 +1,79 @@
+import { io, type Socket } from "socket.io-client";
+import type {
+  AcknowledgedEvents, Done, Joined, Meta, Refused, Routes, ServerToClientEvents, SessionData, SessionEnded,
+} from "./join-session.d.ts";
+
+export type Member = Socket<ServerToClientEvents, AcknowledgedEvents>;
+
+export async function joinAs(name: string, sessionID: string, socket: Member = io()): Promise<Joined> {
+  const token = sessionStorage.getItem(sessionID);
+  const joined = await ask(() => socket.timeout(5000).emitWithAck("join-session", sessionID, { name, token }));
+  if (!joined.ok && joined.code === "unauthorized" && token !== null) {
+    // The token is that of an earlier session with this code.
+    sessionStorage.removeItem(sessionID);
+    return joinAs(name, sessionID, socket);
+  }
+  if (!joined.ok) throw new Error(joined.message);
+  sessionStorage.setItem(sessionID, joined.token);
+  return joined;
+}
+
+export function show(socket: Member, render: (data: SessionData, meta: Meta) => void) {
+  socket.on("session-update", (data, meta) => render(data, meta));
+}
+
+export function vote(socket: Member, movieID: string, rating: number) {
+  const mid = crypto.randomUUID();
+  return ask(() => socket.timeout(5000).emitWithAck("vote", { movieID, rating, mid }));
+}
+
+export function addMovies(socket: Member, titles: string[]) {
+  const mid = crypto.randomUUID();
+  const movies = titles.map((title) => ({ id: crypto.randomUUID(), title }));
+  return ask(() => socket.timeout(5000).emitWithAck("add-movie", { movies, mid }));
+}
+
+async function ask<Ack extends Done>(send: () => Promise<Ack | Refused>): Promise<Ack | Refused> {
+  for (let attempt = 1; ; attempt++) {
+    // No answer within five seconds, or the connection went: nobody knows whether it was done.
+    const ack = await send().catch(() => undefined);
+    if (ack !== undefined && (ack.ok || !ack.retryable)) return ack;
+    if (ack !== undefined && attempt === 5) return ack;
+    await new Promise((resolve) => setTimeout(resolve, 1000 * (ack?.retryAfter ?? Math.random() + 0.5)));
+  }
+}
+
+export function stay(socket: Member, name: string, sessionID: string, left: (ended: SessionEnded) => void) {
+  socket.on("connect", () => {
+    if (!socket.recovered) joinAs(name, sessionID, socket).catch(() => {});
+  });
+  socket.on("session-ended", (ended) => {
+    socket.disconnect();
+    left(ended);
+  });
+}
+
+export async function create(body: Routes["POST /api/session/create"]["body"]) {
+  const response = await fetch("/api/session/create", { method: "POST", body: JSON.stringify(body) });
+  if (!response.ok) throw new Error((await response.json()).message);
+  const created: Routes["POST /api/session/create"]["answer"] = await response.json();
+  sessionStorage.setItem(created.sessionID, created.hostToken);
+  return created;
+}
+
+export function extend(socket: Member, ttlSeconds: number) {
+  socket.on("session-expiring", ({ expiresAt }) => {
+    console.log("This session ends at", expiresAt);
+    socket.emit("update-session", { ttlSeconds }, () => {});
+  });
+}
+
+let etag = "";
+
+export async function readIfChanged(sessionID: string) {
+  const response = await fetch(`/api/session/${sessionID}`, { headers: { "If-None-Match": etag } });
+  if (response.status === 304) return undefined;
+  if (!response.ok) throw new Error((await response.json()).message);
+  etag = response.headers.get("ETag") ?? "";
+  return (await response.json()) as Routes["GET /api/session/{sessionID}"]["answer"];
+}
