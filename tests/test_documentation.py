@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +42,22 @@ async def test_the_client_guide_lives_through_a_session(redis_server: RedisServe
         "nowhere": "Session not found or has expired",
         "reason": "ended",
     }
+
+
+def test_the_commands_that_generate_write_what_is_committed() -> None:
+    commands = [line.partition(" > ") for block in blocks("contributing.md", "sh") for line in block.splitlines()]
+    generating = {Path(file): command.split() for command, _, file in commands if file}
+    assert {path.name for path in generating} >= {"openapi.json", "asyncapi.json", "join-session.d.ts"}
+    for path, (program, *arguments) in generating.items():
+        assert program == ".venv/bin/join-session"
+        done = subprocess.run([sys.executable, "-m", "app", *arguments], capture_output=True, text=True, check=True)
+        assert done.stdout == (ROOT / path).read_text(), path
+
+
+def test_the_rooms_shown_are_those_of_the_house() -> None:
+    shown = re.findall(r"^\| `(app/.+?)` (?:\||, )", PAGES["architecture.md"], re.MULTILINE)
+    rooms = {"app/" + path.name + "/" for path in (ROOT / "app").iterdir() if (path / "__init__.py").exists()}
+    assert rooms | {"app/store/"} <= {*shown, "app/commands/"}
 
 
 @pytest.mark.parametrize("page", PAGES)
