@@ -9,9 +9,9 @@ import pytest
 
 from app.settings import PREFIX
 from tests.harness.conformance import violations
-from tests.harness.fixtures import redis_server, service
+from tests.harness.fixtures import redis_server, service, service_with_digits
 
-__all__ = ["redis_server", "service"]
+__all__ = ["redis_server", "service", "service_with_digits"]
 
 
 @pytest.fixture(autouse=True)

@@ -63,6 +63,13 @@ def test_the_commands_answer_as_shown(service: list[Replica]) -> None:
         assert is_alike(shown, got, allowed={shown_code[1]: code}), f"{command}\n{done}"
 
 
+def test_the_chart_is_installed_as_the_operations_page_does_it() -> None:
+    """Whose commands are run on a cluster, by `tests/e2e`."""
+    there = re.sub(r" --namespace movies| --create-namespace", "", (ROOT / "docs" / "operations.md").read_text())
+    [shown] = [block for block in blocks("sh") if "helm" in block]
+    assert f"```sh\n{shown}```" in there
+
+
 def is_alike(shown: Any, got: Any, allowed: dict[str, str]) -> bool:
     """Whether an answer is as shown, with anything for what is left out, times for times and `allowed` for others."""
     match shown:

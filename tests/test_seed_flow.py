@@ -14,7 +14,7 @@ from tests.harness.chromium import Page, PageError, chromium
 from tests.harness.haproxy import one_origin
 from tests.harness.node import JS, compile_typescript, node_clients, run_js
 from tests.harness.people import TRANSPORTS, Api
-from tests.harness.service import Replica
+from tests.harness.service import UNKNOWN, Replica
 
 NOT_FOUND: Final = "Session not found or has expired"
 
@@ -32,14 +32,6 @@ async def api(service: list[Replica]) -> AsyncIterator[Api]:
 def build() -> Path:
     """The folder of the compiled flow."""
     return compile_typescript()
-
-
-async def unknown_code(api: Api) -> str:
-    """One that could be a session's, so that it is looked up."""
-    code = 0
-    while (await api.join(f"{code:06}")).status_code != 404:
-        code += 1
-    return f"{code:06}"
 
 
 async def run_flow(addresses: str, code: str, transport: str) -> dict[str, Any]:
@@ -75,7 +67,7 @@ async def test_the_flow_joins_a_session_of_other_replicas(service: list[Replica]
 
 @over_each_transport
 async def test_the_flow_rejects_an_unknown_session(service: list[Replica], api: Api, transport: str) -> None:
-    assert await run_flow(service[0].url, await unknown_code(api), transport) == {"rejected": NOT_FOUND}
+    assert await run_flow(service[0].url, UNKNOWN, transport) == {"rejected": NOT_FOUND}
 
 
 async def test_a_client_sees_within_a_second_who_joins_by_another_replica(service: list[Replica], api: Api) -> None:
@@ -97,13 +89,13 @@ async def test_the_flow_runs_unmodified_in_a_browser(service: list[Replica], api
         "/seed-flow.js": build / "seed-flow.js",
         "/socket.io.esm.min.js": JS / "node_modules" / "socket.io-client" / "dist" / "socket.io.esm.min.js",
     }
-    made, unknown = await api.create(), await unknown_code(api)
+    made = await api.create()
     ports = [replica.port for replica in service]
     async with one_origin(files, ports) as origin, chromium() as browser:
         page = await browser.open(origin)
 
         with pytest.raises(PageError, match=f"^Error: {NOT_FOUND}$"):
-            await join(page, unknown)
+            await join(page, UNKNOWN)
         assert page.errors == ["Failed to load resource: the server responded with a status of 404 (Not Found)"]
         page.errors.clear()
 

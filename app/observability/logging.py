@@ -21,7 +21,7 @@ from opentelemetry import trace
 
 from app.settings import Settings
 
-__all__ = ["Throttle", "begin_request", "configure_logging", "request_id"]
+__all__ = ["JSONFormatter", "Throttle", "begin_request", "configure_logging", "request_id"]
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the request or event that is being handled; it is on every line logged meanwhile."""
@@ -58,7 +58,7 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     tracebacks = settings.log_level == "debug"
     handler = _Handler(stream)
     handler.addFilter(_Flood())
-    handler.setFormatter(_TextFormatter(tracebacks) if readable else _JSONFormatter(tracebacks))
+    handler.setFormatter(_TextFormatter(tracebacks) if readable else JSONFormatter(tracebacks))
     root = logging.getLogger()
     root.handlers = [other for other in root.handlers if not isinstance(other, _Handler)] + [handler]
     root.setLevel(settings.log_level.upper())
@@ -155,7 +155,9 @@ class _Flood(logging.Filter):
         return count < self._most
 
 
-class _JSONFormatter(logging.Formatter):
+class JSONFormatter(logging.Formatter):
+    """One line of JSON for each record; with `tracebacks` those of errors, too."""
+
     def __init__(self, tracebacks: bool) -> None:
         super().__init__()
         self._tracebacks = tracebacks

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["NAMESPACE", "RELEASE", "Cluster", "CommandFailed", "cluster", "command"]
+__all__ = ["IMAGE", "NAMESPACE", "RELEASE", "ROOT", "Cluster", "CommandFailed", "cluster", "command"]
 
 ROOT: Final = Path(__file__).parent.parent.parent
 REPORT: Final = ROOT / ".cache" / "e2e"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from tests.e2e.cluster import RELEASE, Cluster
+from tests.e2e.cluster import IMAGE, RELEASE, ROOT, Cluster, command
 from tests.e2e.crowd import crowd
 from tests.harness.node import NodeClients
 
@@ -39,3 +41,20 @@ async def test_uninstalling_leaves_only_what_the_notes_say(release: Cluster) -> 
     expected = {"configmap/kube-root-ca.crt", "serviceaccount/default", f"persistentvolumeclaim/data-{RELEASE}-redis-0"}
     assert set(left) == expected
     assert f"kubectl delete pvc data-{RELEASE}-redis-0" in notes
+
+
+async def test_the_commands_of_the_operations_page_work_one_after_the_other(kind: Cluster) -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    repository, _, tag = IMAGE.partition(":")
+    page = page.replace("REGISTRY/join-session", f"{repository} --set image.tag={tag}")
+    script = "set -e\n" + "".join(re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
+    said = await command("sh", "-c", script, timeout=600)
+    for outcome in (
+        "STATUS: deployed",
+        "Succeeded",
+        "secret/join-session-redis-login created",
+        'release "join-session" uninstalled',
+        '"data-join-session-redis-0" deleted',
+    ):
+        assert outcome in said
+    await command("kubectl", "--context", f"kind-{kind.name}", "delete", "namespace", "movies")

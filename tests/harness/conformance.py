@@ -18,6 +18,7 @@ import jsonschema_rs
 from app.documents.asyncapi import asyncapi
 from app.documents.openapi import openapi
 from app.http.answers import JOIN_PATH
+from tests.harness.privacy import note
 
 __all__ = ["check_ack", "check_answer", "check_event", "violations"]
 
@@ -50,6 +51,7 @@ def check_answer(response: httpx.Response) -> None:
     if response.headers.get("content-type") != "application/json":
         violations.append(f"content type: {where}")
         return
+    note(response.json())
     _check(_of_answer(json.dumps(documented["content"]["application/json"]["schema"])), response.json(), where)
 
 
@@ -60,11 +62,13 @@ def check_event(name: str, args: list[Any]) -> None:
     if name not in asyncapi()["operations"]:
         violations.append(f"not documented: event {name}")
         return
+    note(args)
     _check(_of_message(name), args, f"event {name}")
 
 
 def check_ack(event: str, ack: Any) -> None:
     """The acknowledgement of an event; one that is not documented can only be refused."""
+    note(ack)
     known = f"{event}-ack" in asyncapi()["components"]["messages"]
     if not known and ack.get("code") != "unknown-event":
         violations.append(f"not documented: {event} was acknowledged with {ack}")

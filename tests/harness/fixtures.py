@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
+from tests.harness.otlp import receiver
 from tests.harness.redis import RedisServer
-from tests.harness.service import DIGITS, Replica, running_replicas
+from tests.harness.service import DIGITS, UNKNOWN, Replica, running_replicas
 from tests.harness.topologies import TOPOLOGIES
 
 
@@ -22,15 +25,34 @@ async def redis_server() -> AsyncIterator[RedisServer]:
 
 @pytest.fixture(scope="session")
 def service() -> Iterator[list[Replica]]:
-    """Three replicas on one Redis, for all tests that break nothing; loopback is free of budgets.
+    """Three replicas on one Redis, for all tests that break nothing; loopback is free of budgets."""
+    with _serving() as started:
+        yield started
 
-    `JOIN_SESSION_TEST_TOPOLOGY` chooses another way of running Redis, see `tests.harness.topologies.TOPOLOGIES`.
+
+@pytest.fixture(scope="session")
+def service_with_digits() -> Iterator[list[Replica]]:
+    """As `service`, with codes of six digits, as the service gives them out by default."""
+    with _serving(**DIGITS) as started:
+        yield started
+
+
+@contextmanager
+def _serving(**settings: Any) -> Iterator[list[Replica]]:
+    """`JOIN_SESSION_TEST_TOPOLOGY` chooses another way of running Redis, see `tests.harness.topologies.TOPOLOGIES`.
+
+    Two of the replicas send traces, in which nothing private may be in the end; the third one does without.
     """
     topology = TOPOLOGIES[os.environ.get("JOIN_SESSION_TEST_TOPOLOGY", "standalone")]()
     asyncio.run(topology.start())
+    settings = {"grace": 1, "code_rest": 1, **settings}
     try:
-        with running_replicas(topology.url, 3, grace=1, code_rest=1, **DIGITS) as started:
-            asyncio.run(topology.disturb("000000"))
-            yield started
+        with (
+            receiver() as traces,
+            running_replicas(topology.url, 2, environment=traces.environment, **settings) as traced,
+            running_replicas(topology.url, 1, **settings) as untraced,
+        ):
+            asyncio.run(topology.disturb(UNKNOWN))
+            yield [*traced, *untraced]
     finally:
         asyncio.run(topology.stop())

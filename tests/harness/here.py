@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+import io
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from prometheus_client import generate_latest
+
+from app.observability.logging import JSONFormatter
+from app.observability.metrics import Metrics
 from app.server import run_replica
 from app.settings import Settings
+from tests.harness.privacy import assert_nothing_private
+from tests.harness.service import LETTERS
 
 __all__ = ["Here", "served_here"]
 
@@ -31,7 +39,11 @@ class Here:
 
 @asynccontextmanager
 async def served_here(redis_url: str, count: int = 1, **settings: Any) -> AsyncIterator[list[Here]]:
-    """Replicas that share a Redis; loopback is free of budgets and caps unless `unlimited_addresses` says otherwise."""
+    """Replicas that share a Redis; loopback is free of budgets and caps unless `unlimited_addresses` says otherwise.
+
+    Unless told otherwise they give out codes of ten letters. In the end their log and their metrics are searched for
+    what is private.
+    """
     given = {
         "host": "127.0.0.1",
         "internal_host": "127.0.0.1",
@@ -40,11 +52,36 @@ async def served_here(redis_url: str, count: int = 1, **settings: Any) -> AsyncI
         "unlimited_addresses": "127.0.0.0/8",
         "drain_timeout": 0,
         "redis_url": redis_url,
+        **LETTERS,
         **settings,
     }
     async with AsyncExitStack() as stack:
+        stack.enter_context(_searched_log())
         started = []
         for _ in range(count):
             replica = await stack.enter_async_context(run_replica(Settings(_env_file=None, **given)))
             started.append(Here(replica.public.port, replica.internal.port))
+            stack.callback(_search, replica.metrics)
         yield started
+
+
+@contextmanager
+def _searched_log() -> Iterator[None]:
+    """Takes in what is logged at all levels, as the service would write it; in the end nothing private may be in it."""
+    text = io.StringIO()
+    handler = logging.StreamHandler(text)
+    handler.setFormatter(JSONFormatter(tracebacks=True))
+    logger = logging.getLogger("app")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+    assert_nothing_private(text.getvalue())
+
+
+def _search(metrics: Metrics) -> None:
+    assert_nothing_private(generate_latest(metrics.registry).decode())

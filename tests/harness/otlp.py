@@ -13,6 +13,8 @@ from typing import Any, Final
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as Message
 
+from tests.harness.privacy import assert_nothing_private
+
 __all__ = ["Receiver", "Span", "receiver"]
 
 _TIMEOUT: Final = 20.0
@@ -57,8 +59,7 @@ class Receiver:
 
     def __init__(self) -> None:
         self.spans: list[Span] = []
-        self.text = ""
-        self.raw = b""
+        self._bodies: list[bytes] = []
         self.resources: list[dict[str, Any]] = []
         self.refused = 0
         self.open = threading.Event()
@@ -77,6 +78,14 @@ class Receiver:
     def environment(self) -> dict[str, str]:
         """What makes a replica send its traces here, soon."""
         return {"OTEL_EXPORTER_OTLP_ENDPOINT": self.url, "OTEL_BSP_SCHEDULE_DELAY": "50"}
+
+    @property
+    def raw(self) -> bytes:
+        return b"".join(self._bodies)
+
+    @property
+    def text(self) -> str:
+        return "".join(str(ExportTraceServiceRequest.FromString(body)) for body in self._bodies)
 
     def named(self, name: str) -> list[Span]:
         return [span for span in list(self.spans) if span.name == name]
@@ -103,8 +112,7 @@ class Receiver:
     def _take(self, body: bytes) -> None:
         request = ExportTraceServiceRequest.FromString(body)
         with self._news:
-            self.raw += body
-            self.text += str(request)
+            self._bodies.append(body)
             for group in request.resource_spans:
                 resource = _attributes(group.resource.attributes)
                 self.resources.append(resource)
@@ -148,6 +156,7 @@ def receiver() -> Iterator[Receiver]:
         yield listening
     finally:
         listening.close()
+    assert_nothing_private(listening.text)
 
 
 def _attributes(pairs: Any) -> dict[str, Any]:

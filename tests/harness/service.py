@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
@@ -20,22 +21,26 @@ from app.store.embedded import tied_to_us
 from tests.harness.ports import free_port
 from tests.harness.privacy import assert_nothing_private
 
-__all__ = ["DIGITS", "LETTERS", "Replica", "replicas", "running_replicas"]
+__all__ = ["DIGITS", "LETTERS", "UNKNOWN", "Replica", "replicas", "running_replicas"]
 
 LETTERS: Final[dict[str, Any]] = {"code_alphabet": "letters", "code_length": 10}
+# A code of these that no session will ever have.
+UNKNOWN: Final = "2222222222"
 # The service's own default, in which a code could be any number.
 DIGITS: Final[dict[str, Any]] = {"code_alphabet": "digits", "code_length": 6}
 
 _START_TIMEOUT: Final = 30.0
 _STOP_TIMEOUT: Final = 40.0
 _POLL: Final = 0.02
+_direct: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Replica:
     """One process of the service. Settings are keywords by their field names; loopback is free of budgets and caps
     unless `unlimited_addresses` says otherwise. `environment`: variables that are no settings of ours.
 
-    Unless told otherwise it gives out codes of ten letters: its log is searched for them in the end, and for tokens.
+    Unless told otherwise it gives out codes of ten letters. In the end its log and its metrics are searched for them,
+    and for whatever else is private.
     """
 
     def __init__(self, redis_url: str | None, *, environment: Mapping[str, str] | None = None, **settings: Any) -> None:
@@ -58,6 +63,7 @@ class Replica:
         self._process: subprocess.Popen[bytes] | None = None
         self._port: int = 0
         self._internal_port: int = 0
+        self._paused = False
 
     @property
     def url(self) -> str:
@@ -108,6 +114,7 @@ class Replica:
     def stop(self) -> int:
         """SIGTERM; returns the exit code. Killed, and an AssertionError, if it takes too long."""
         assert self._process is not None
+        self._search_metrics()
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGCONT)
             self._process.terminate()
@@ -120,6 +127,7 @@ class Replica:
     def terminate(self) -> None:
         """SIGTERM, without waiting."""
         assert self._process is not None
+        self._search_metrics()
         self._process.terminate()
 
     def wait(self) -> int:
@@ -129,14 +137,17 @@ class Replica:
 
     def kill(self) -> None:
         assert self._process is not None
+        self._search_metrics()
         self._process.kill()
         self._process.wait()
 
     def pause(self) -> None:
         os.kill(self.pid, signal.SIGSTOP)
+        self._paused = True
 
     def resume(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
+        self._paused = False
 
     def restart(self) -> None:
         """Starts again on the same ports after `stop` or `kill`; the log begins anew."""
@@ -154,14 +165,25 @@ class Replica:
 
     def close(self) -> None:
         """Ends the process at once, if it still runs, and removes its log, in which nothing private may be."""
-        if self._process is not None and self._process.poll() is None:
-            self.kill()
-        if self._log.closed:
+        try:
+            if self._process is not None and self._process.poll() is None:
+                self.kill()
+            if not self._log.closed:
+                assert_nothing_private(self.log_text())
+        finally:
+            if self._process is not None and self._process.poll() is None:
+                self._process.kill()
+                self._process.wait()
+            if not self._log.closed:
+                self._log.close()
+                Path(self._log_path).unlink()
+
+    def _search_metrics(self) -> None:
+        """A replica that still serves shows its metrics, in which nothing private may be."""
+        if self._paused or not self._internal_port or self._process is None or self._process.poll() is not None:
             return
-        self._log.close()
-        log = self.log_text()
-        Path(self._log_path).unlink()
-        assert_nothing_private(log)
+        with _direct.open(f"{self.internal_url}/metrics", timeout=_START_TIMEOUT) as answer:
+            assert_nothing_private(answer.read().decode())
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import pytest
 
 from app.store import keys
 from tests.harness.people import Api
-from tests.harness.service import Replica, running_replicas
+from tests.harness.service import UNKNOWN, Replica, running_replicas
 from tests.harness.topologies import TOPOLOGIES, Secured, Topology
 
 __all__ = ["CODE_REST", "GRACE", "LEASE", "RACES", "World", "api", "fresh_topology", "hosts", "world"]
@@ -57,7 +57,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
     try:
         with running_replicas(topology.url, 3, grace=GRACE, code_rest=CODE_REST, lease=LEASE) as replicas:
             # What holds, holds after a failover or a slot move, too.
-            asyncio.run(topology.disturb("000000"))
+            asyncio.run(topology.disturb(UNKNOWN))
             yield World(topology, replicas, repeats)
         if isinstance(topology, Secured):
             assert asyncio.run(topology.refusals()) == []

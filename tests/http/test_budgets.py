@@ -13,6 +13,7 @@ from tests.harness.here import served_here
 from tests.harness.node import NodeClients
 from tests.harness.people import Api, People
 from tests.harness.redis import RedisServer
+from tests.harness.service import UNKNOWN
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -33,7 +34,7 @@ class Deployment:
         self.api = api
         self.people = people
 
-    async def miss(self, address: str, *, replica: int = 0, session_id: Any = "000000") -> Any:
+    async def miss(self, address: str, *, replica: int = 0, session_id: Any = UNKNOWN) -> Any:
         return await self.api.join(session_id, replica=replica, headers={"X-Forwarded-For": address})
 
     async def forget(self) -> None:
@@ -118,7 +119,7 @@ async def test_a_wrong_format_never_reaches_redis_and_counts_nowhere(deployment:
 
 async def test_all_routes_that_name_a_session_share_the_budget(deployment: Deployment) -> None:
     address = {"X-Forwarded-For": next(_addresses)}
-    path = "/api/session/000000"
+    path = f"/api/session/{UNKNOWN}"
     calls: list[tuple[str, str, Any]] = [
         ("GET", path, None),
         ("PATCH", path, {"locked": True}),
@@ -128,7 +129,7 @@ async def test_all_routes_that_name_a_session_share_the_budget(deployment: Deplo
         ("PUT", path + "/movies/a/vote", {"rating": 5}),
         ("DELETE", path + "/movies/a/vote", None),
         ("DELETE", path + "/participants/a", None),
-        ("POST", "/api/session/join", {"sessionID": "000000"}),
+        ("POST", "/api/session/join", {"sessionID": UNKNOWN}),
     ]
     for number, (method, route, body) in enumerate(calls, start=1):
         answer = await deployment.api.call(method, route, headers=address, json=body)
@@ -146,14 +147,14 @@ async def test_a_bad_token_counts_once_as_a_miss(deployment: Deployment) -> None
     assert (bad.status_code, await deployment.counted()) == (401, 1)
     none = await deployment.api.call("DELETE", made.path, headers=address)
     assert (none.status_code, await deployment.counted()) == (401, 1)
-    both = await deployment.api.call("DELETE", "/api/session/000000", token="h.x.1.bad", headers=address)
+    both = await deployment.api.call("DELETE", f"/api/session/{UNKNOWN}", token="h.x.1.bad", headers=address)
     assert (both.status_code, await deployment.counted()) == (404, 2)
 
 
 async def test_a_token_of_another_session_counts_so_codes_cannot_be_tried_with_it(deployment: Deployment) -> None:
     mine, other = await deployment.api.create(), await deployment.api.create()
     headers = {"X-Forwarded-For": next(_addresses)}
-    for path, status in ((other.path, 401), ("/api/session/000000", 404)):
+    for path, status in ((other.path, 401), (f"/api/session/{UNKNOWN}", 404)):
         before = await deployment.counted()
         answer = await deployment.api.call("PATCH", path, token=mine.host_token, headers=headers, json={"locked": True})
         assert (answer.status_code, await deployment.counted()) == (status, before + 1)
@@ -164,7 +165,7 @@ async def test_events_share_the_budget_of_the_address(deployment: Deployment) ->
     address = next(_addresses)
     client = await deployment.people.connect(extraHeaders={"X-Forwarded-For": address})
     for number in range(1, BUDGET + 1):
-        ack = await client.emit("join-session", "000000", ack=True)
+        ack = await client.emit("join-session", UNKNOWN, ack=True)
         assert (ack["code"], await deployment.counted()) == ("session-not-found", number)
     ack = await client.emit("join-session", made.code, ack=True)
     assert (ack["ok"], ack["code"], ack["retryable"]) == (False, "too-many-requests", True)
@@ -178,9 +179,9 @@ async def test_events_share_the_budget_of_the_address(deployment: Deployment) ->
 async def test_a_socket_has_a_budget_of_its_own(deployment: Deployment) -> None:
     client = await deployment.people.connect(extraHeaders={"X-Forwarded-For": next(_addresses)})
     for _ in range(BUDGET):
-        await client.emit("join-session", "000000", ack=True)
+        await client.emit("join-session", UNKNOWN, ack=True)
         await deployment.forget()
-    ack = await client.emit("join-session", "000000", ack=True)
+    ack = await client.emit("join-session", UNKNOWN, ack=True)
     assert ack["code"] == "too-many-requests"
 
 
@@ -225,7 +226,7 @@ async def test_several_forwarded_for_headers_are_one_list(deployment: Deployment
     for _ in range(BUDGET):
         await deployment.api._clients[0].post(
             "/api/session/join",
-            json={"sessionID": "000000"},
+            json={"sessionID": UNKNOWN},
             headers=[("X-Forwarded-For", "10.9.1.1"), ("X-Forwarded-For", address)],
         )
     assert (await deployment.miss(address)).status_code == 429

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.harness.people import Api
-from tests.harness.service import Replica
+from tests.harness.service import UNKNOWN, Replica
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -170,7 +170,7 @@ async def test_a_head_that_does_not_come_ends_the_connection(service: list[Repli
 
 
 async def test_requests_may_follow_each_other_on_one_connection(api: Api, service: list[Replica]) -> None:
-    body = '{"sessionID":"000000"}'
+    body = f'{{"sessionID":"{UNKNOWN}"}}'
     request = f"{JOIN}Content-Length: {len(body)}\r\n\r\n{body}"
     async with wire(service[0]) as connection:
         await connection.write(request * 5)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
+from tests.harness.node import NodeClients
 from tests.harness.people import Api, People, movie
 from tests.harness.redis import until
+from tests.harness.service import Replica
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -83,6 +87,21 @@ NO_CODE: dict[str, Any] = {
     "path": "../../",
     "emoji": "🎬🎬🎬🎬🎬🎬",
 }
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def api(service_with_digits: list[Replica]) -> AsyncIterator[Api]:
+    """The rows speak of six digits."""
+    opened = Api(service_with_digits)
+    yield opened
+    await opened.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def people(node: NodeClients, service_with_digits: list[Replica]) -> AsyncIterator[People]:
+    gathered = People(node, service_with_digits)
+    yield gathered
+    await gathered.close()
 
 
 async def send(api: Api, body: bytes, **options: Any) -> Any:

@@ -265,11 +265,22 @@ async def test_replicas_that_hang(watched: Watched) -> None:
     await watched.prometheus.resolved("JoinSessionReplicaDown", "JoinSessionAbsent", "JoinSessionEventLoopLag")
 
 
-async def test_a_drain_that_takes_too_long(watched: Watched) -> None:
+async def test_a_drain_that_waits_for_redis(watched: Watched) -> None:
     leaving = watched.replicas[2]
-    # Fifty clients a second are sent away.
-    async with open_sockets([leaving.url], 400):
-        leaving.terminate()
-        await watched.prometheus.fires("JoinSessionDrainStuck", instance=instance(leaving))
+    async with open_sockets([leaving.url], 5) as waiting:
+        for client in waiting:
+            assert (await client.emit("join-session", watched.made.code))["ok"]
+        watched.world.redis.pause()
+        try:
+            votes = [client.emit("vote", {"movieID": "m1", "rating": 5}) for client in waiting for _ in range(10)]
+            answers = asyncio.gather(*votes, return_exceptions=True)
+            await asyncio.sleep(0)
+            for client in waiting:
+                await client.read_by_server()
+            leaving.terminate()
+            await watched.prometheus.fires("JoinSessionDrainStuck", instance=instance(leaving))
+        finally:
+            watched.world.redis.resume()
+        await answers
     assert await asyncio.to_thread(leaving.wait) == 0
     await watched.prometheus.resolved("JoinSessionDrainStuck")

@@ -19,7 +19,7 @@ from tests.harness.balancer import balancer
 from tests.harness.node import Event, NodeClients
 from tests.harness.people import TRANSPORTS, Api, movie
 from tests.harness.redis import RedisServer, until
-from tests.harness.service import Replica, replicas
+from tests.harness.service import UNKNOWN, Replica, replicas
 from tests.harness.sockets import Socket, open_sockets
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
@@ -82,7 +82,7 @@ async def test_a_draining_replica_refuses_newcomers_and_goes_on_serving() -> Non
         with pytest.raises(websockets.InvalidStatus, match="503"):
             await connect(f"ws://127.0.0.1:{replica.port}/socket.io/?EIO=4&transport=websocket", proxy=None)
         assert (await client.post("/api/session/join", json={"sessionID": code})).status_code == 200
-        connecting = '40\x1e421["join-session","000000"]'
+        connecting = f'40\x1e421["join-session","{UNKNOWN}"]'
         assert (await client.post(f"{POLLING}&sid={sid}", content=connecting)).text == "ok"
         packets = []
         while "1" not in packets:

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.harness.node import NodeClients
 from tests.harness.people import TRANSPORTS, Api, People, movie
+from tests.harness.service import UNKNOWN, Replica
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -107,7 +109,7 @@ async def test_joining_without_session_id_is_an_error_with_the_http_text(people:
 
 
 @pytest.mark.parametrize(
-    "session_id", ["000000", "12345", "abcdef", "1" * 5000, 12345, -1, "١٢٣٤٥٦", "12345\0"], ids=repr
+    "session_id", [UNKNOWN, "12345", "abcdef", "1" * 5000, 12345, -1, "١٢٣٤٥٦", "12345\0"], ids=repr
 )
 async def test_joining_what_is_not_there_is_an_error_with_the_http_text(people: People, session_id: Any) -> None:
     client = await people.connect()
@@ -120,8 +122,8 @@ async def test_joining_what_is_not_there_is_an_error_with_the_http_text(people: 
 
 async def test_the_error_of_joining_comes_with_and_without_an_ack_the_others_only_without(people: People) -> None:
     client = await people.connect()
-    await client.emit("join-session", "000000")
-    await client.emit("join-session", "000000", ack=True)
+    await client.emit("join-session", UNKNOWN)
+    await client.emit("join-session", UNKNOWN, ack=True)
     await client.emit("vote", {"movieID": "a", "rating": 5}, ack=True)
     await client.emit("vote", {"movieID": "a", "rating": 6})
     await client.emit("vote", {"movieID": "a", "rating": 5})
@@ -131,13 +133,16 @@ async def test_the_error_of_joining_comes_with_and_without_an_ack_the_others_onl
     assert codes == ["session-not-found", "session-not-found", "invalid-payload", "not-joined", "unknown-event"]
 
 
-async def test_a_joined_integer_is_echoed_as_a_string(api: Api, people: People) -> None:
+async def test_a_joined_integer_is_echoed_as_a_string(service_with_digits: list[Replica], node: NodeClients) -> None:
+    api = Api(service_with_digits)
     made = await api.create()
     while made.code.startswith("0"):
         made = await api.create()
-    client = await people.connect()
+    await api.close()
+    client = await node.connect(service_with_digits[0].url)
     ack = await client.emit("join-session", int(made.code), ack=True)
     assert ack["sessionID"] == made.code
+    await client.close()
     assert (await client.next("joined-session")).data == {"sessionID": made.code}
 
 
@@ -281,7 +286,7 @@ async def test_a_socket_that_fails_to_move_stays_where_it_was(api: Api, people: 
         await people.join(there.code)
     if why == "locked":
         await api.call("PATCH", there.path, token=there.host_token, json={"locked": True})
-    target = {"unknown": "000000", "malformed": "x"}.get(why, there.code)
+    target = {"unknown": UNKNOWN, "malformed": "x"}.get(why, there.code)
     options = {"token": "p.a.b.c"} if why == "bad token" else {}
     ack = await person.client.emit("join-session", target, options, ack=True)
     codes = {"locked": "session-locked", "full": "session-full", "bad token": "unauthorized"}

@@ -10,7 +10,7 @@ import pytest
 
 from tests.harness.people import Api, movie
 from tests.harness.redis import until
-from tests.harness.service import replicas
+from tests.harness.service import UNKNOWN, replicas
 from tests.harness.sockets import Socket, open_sockets
 from tests.harness.topologies import Secured, documented_user
 
@@ -39,7 +39,7 @@ async def test_the_documented_user_may_do_all_that_the_service_does_and_nothing_
 async def live(api: Api, sockets: list[Socket]) -> str:
     """Everything there is, once; the code of a session that lives on."""
     host, guest, other, _ = sockets
-    assert (await api.join("000000")).status_code == 404
+    assert (await api.join(UNKNOWN)).status_code == 404
     await api.call("POST", "/api/session/create", json={}, key="once")
     made = await api.create(movies=[movie("m1")])
     for socket in sockets:
