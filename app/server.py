@@ -262,8 +262,13 @@ class Replica:
         metrics.slow_connections.set_function(
             lambda: sum(connection.upgraded and connection.unsent > 0 for connection in self.sockets.connections())
         )
-        metrics.drain_seconds.set_function(lambda: perf_counter() - self._drained_since if self._drained_since else 0)
+        metrics.drain_seconds.set_function(self._drain_seconds)
         metrics.drain_clients.set_function(lambda: self.sockets.open_count if self.health.draining else 0)
+
+    def _drain_seconds(self) -> float:
+        if self._drained_since is None or not self.sockets.open_count:
+            return 0
+        return perf_counter() - self._drained_since
 
     async def _own_address(self) -> str:
         settings = self._settings

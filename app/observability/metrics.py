@@ -126,7 +126,9 @@ class Metrics:
     def _add_process(self) -> None:
         self.event_loop_lag = self._histogram("event_loop_lag_seconds", "How late the event loop runs a timer.")
         self.draining = self._gauge("draining", "Whether the replica sends its clients away.")
-        self.drain_seconds = self._gauge("drain_duration_seconds", "For how long it does; 0 before.")
+        self.drain_seconds = self._gauge(
+            "drain_duration_seconds", "For how long it does; 0 before, and when nobody is left."
+        )
         self.drain_clients = self._gauge("drain_clients", "Connections still there while it does; 0 before.")
 
     def _counter(self, name: str, text: str, labels: Sequence[str] = ()) -> Counter:
