@@ -14,6 +14,7 @@ from tests.e2e.cluster import RELEASE, REPORT, Cluster, command, say
 from tests.e2e.crowd import Crowd, crowd
 from tests.harness.dashboard import panels_without_data
 from tests.harness.node import NodeClients
+from tests.harness.privacy import assert_nothing_private
 from tests.harness.prometheus import Prometheus
 
 pytestmark = [
@@ -135,6 +136,16 @@ async def test_monitoring_has_seen_it_all(release: Cluster, people: Crowd, prome
     await watcher.until(all_up, "all replicas are up and nobody else is asked")
     await watcher.close()
     assert await asyncio.to_thread(panels_without_data, prometheus, "30m") == []
+
+
+async def test_no_code_name_or_token_is_in_logs_and_metrics(release: Cluster, people: Crowd, prometheus: str) -> None:
+    selector = f"app.kubernetes.io/name={RELEASE}"
+    assert_nothing_private(await release.kubectl("logs", "-l", selector, "--tail=-1"))
+    watcher = Prometheus(prometheus)
+    kept = await watcher.series('{job="join-session"}')
+    await watcher.close()
+    assert kept
+    assert_nothing_private("\n".join(value for labels in kept for value in labels.values()))
 
 
 async def _drilled(name: str, people: Crowd, drill: Awaitable[None], limit: float | Callable[[], float]) -> None:

@@ -44,6 +44,11 @@ class Prometheus:
         result: list[dict[str, Any]] = (await self._get("query", query=expression))["result"]
         return result
 
+    async def series(self, selector: str) -> list[dict[str, str]]:
+        """The labels of all series that there ever were."""
+        labels: list[dict[str, str]] = await self._get("series", **{"match[]": selector})
+        return labels
+
     async def families(self) -> set[str]:
         """The names of all metrics of which the targets tell a type, also of those without samples."""
         return set(await self._get("metadata"))
