@@ -27,7 +27,7 @@ from app.observability.metrics import Metrics
 from app.observability.tracing import Tracing, untraced_delivery
 from app.own_address import own_address
 from app.realtime.counting import EngineMetrics, RoomMetrics
-from app.realtime.drain import drain
+from app.realtime.drain import drain, parting
 from app.realtime.engine import SocketServer
 from app.realtime.entry import Entry
 from app.realtime.forwarded import ForwardedRequests
@@ -301,6 +301,8 @@ class Replica:
             await self.sockets.asgi(scope, receive, send)
             return
         begin_request()
+        if self.health.draining:
+            send = parting(send, self._settings.affinity_cookie)
         await self._http(scope, receive, send)
 
     async def _dispatch_internal(self, scope: Any, receive: Any, send: Any) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Final
+from typing import Any, Final
 
 from app.realtime.engine import Connection, SocketServer
 from app.realtime.forwarding import Forwarder, Hop
 
-__all__ = ["drain"]
+__all__ = ["drain", "parting"]
 
 _CLIENTS_PER_SECOND: Final = 50
 # Clients need the rest to come back elsewhere, where they may have to try more than once.
@@ -32,7 +32,7 @@ async def drain(server: SocketServer, forwarder: Forwarder, window: float, *, af
     ``affinity_cookie``: the cookie by which a load balancer would send a client back to this replica; it is taken from
     those that are refused.
     """
-    server.stop_accepting(503, _refusal_headers(affinity_cookie))
+    server.stop_accepting(503, [(b"retry-after", b"1"), *_parting_headers(affinity_cookie)])
     connections, hops = server.connections(), forwarder.drain()
     pause = min(window * _SHARE / max(1, len(connections) + len(hops)), 1 / _CLIENTS_PER_SECOND)
     patience = min(_PATIENCE, window * _PATIENCE_SHARE)
@@ -43,6 +43,25 @@ async def drain(server: SocketServer, forwarder: Forwarder, window: float, *, af
         for hop in hops:
             leaving.create_task(_break_off(hop, patience))
             await asyncio.sleep(pause)
+
+
+def parting(send: Any, affinity_cookie: str | None) -> Any:
+    """An ASGI `send` by whose answers clients do not come back to this replica."""
+    headers = _parting_headers(affinity_cookie)
+
+    async def sending(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], *headers]}
+        await send(message)
+
+    return sending
+
+
+def _parting_headers(affinity_cookie: str | None) -> list[tuple[bytes, bytes]]:
+    headers = [(b"connection", b"close")]
+    if affinity_cookie is not None:
+        headers.append((b"set-cookie", f"{affinity_cookie}=; Path=/; Max-Age=0; HttpOnly".encode()))
+    return headers
 
 
 async def _send_away(connection: Connection, patience: float) -> None:
@@ -57,11 +76,3 @@ async def _break_off(hop: Hop, patience: float) -> None:
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(hop.breakable.wait(), patience)
     hop.end()
-
-
-def _refusal_headers(affinity_cookie: str | None) -> list[tuple[bytes, bytes]]:
-    # A connection that is kept alive would bring the client back to this replica.
-    headers = [(b"retry-after", b"1"), (b"connection", b"close")]
-    if affinity_cookie is not None:
-        headers.append((b"set-cookie", f"{affinity_cookie}=; Path=/; Max-Age=0; HttpOnly".encode()))
-    return headers

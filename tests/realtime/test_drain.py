@@ -81,7 +81,10 @@ async def test_a_draining_replica_refuses_newcomers_and_goes_on_serving() -> Non
         assert refused.headers["set-cookie"] == "route=; Path=/; Max-Age=0; HttpOnly"
         with pytest.raises(websockets.InvalidStatus, match="503"):
             await connect(f"ws://127.0.0.1:{replica.port}/socket.io/?EIO=4&transport=websocket", proxy=None)
-        assert (await client.post("/api/session/join", json={"sessionID": code})).status_code == 200
+        served = await client.post("/api/session/join", json={"sessionID": code})
+        assert served.status_code == 200
+        assert served.headers["connection"] == "close"
+        assert served.headers["set-cookie"] == refused.headers["set-cookie"]
         connecting = f'40\x1e421["join-session","{UNKNOWN}"]'
         assert (await client.post(f"{POLLING}&sid={sid}", content=connecting)).text == "ok"
         packets = []
