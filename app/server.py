@@ -13,11 +13,13 @@ from time import perf_counter
 from typing import Any, Final
 
 from pydantic import SecretStr
+from pydantic.alias_generators import to_camel
 
 from app.http.addresses import ClientAddresses
 from app.http.app import create_app
 from app.http.counting import count_requests
 from app.http.internal import Health, create_internal_app
+from app.http.operators import OperatorsAPI, ReplicaControls
 from app.http.sessions import Limits
 from app.http.tracing import TracedRequests
 from app.listener import Listener
@@ -42,6 +44,7 @@ from app.realtime.voucher import Voucher
 from app.sessions.admission import Client
 from app.sessions.codes import CodeSpace
 from app.sessions.errors import SessionError
+from app.sessions.operations import Operations
 from app.sessions.payloads import CreateSession
 from app.sessions.rules import Rules
 from app.sessions.service import SessionService, random_id
@@ -53,6 +56,7 @@ from app.store.connection import Connection
 from app.store.counting import CountedConnection
 from app.store.embedded import EmbeddedServer
 from app.store.errors import StoreError
+from app.store.listing import RedisListing
 from app.store.recoveries import RedisRecoveries
 from app.store.replicas import RedisReplicas
 from app.store.secret import DeploymentSecret
@@ -116,19 +120,17 @@ class Replica:
         self._contacted = asyncio.Event()
         self._hurried = asyncio.Event()
         self._drained_since: float | None = None
+        self._leaving: asyncio.Task[None] | None = None
         self._details: dict[str, str] = {}
         self._tracing = tracing = Tracing(self.id) if traces_wanted() else None
         self._connection = connection = _connection(redis_url, settings, self.metrics, tracing)
         self._secret = DeploymentSecret(connection, _bytes(settings.secret))
         self._store = store = _sessions(connection, settings, tracing)
-        self.service = service = SessionService(
-            store,
-            RedisBudgets(connection, self._secret),
-            CodeSpace(settings.code_characters, settings.code_length),
-            TokenSigner(self._secret),
-            _rules(settings),
-            new_id=random_id,
-        )
+        budgets = RedisBudgets(connection, self._secret)
+        codes = CodeSpace(settings.code_characters, settings.code_length)
+        rules = _rules(settings)
+        signer = TokenSigner(self._secret)
+        self.service = service = SessionService(store, budgets, codes, signer, rules, new_id=random_id)
         addresses = ClientAddresses(settings.trusted_proxies, settings.unlimited_addresses)
         replicas = RedisReplicas(connection, self.id, lease=settings.lease)
         voucher = Voucher(self._secret, replicas.now)
@@ -192,6 +194,10 @@ class Replica:
         )
         self._watch_gauges()
         self._internal_http = create_internal_app(self.health, self.metrics.registry)
+        if token := _text(settings.operator_token):
+            operations = Operations(store, RedisListing(connection), budgets, codes, rules)
+            controls = ReplicaControls(self.id, self._state, _limits(settings), replicas.living, self.begin_drain)
+            self._internal_http.register_blueprint(OperatorsAPI(operations, controls, token).blueprint())
         self.internal = Listener(
             self._dispatch_internal,
             settings.internal_host,
@@ -241,17 +247,29 @@ class Replica:
         created = await self.service.create(CreateSession(), Client("", unlimited=True))
         return created.session.code
 
+    def begin_drain(self) -> int:
+        """Sends the clients away and takes no others; everything else goes on. Returns how many clients there are."""
+        self._leave()
+        return self.sockets.open_count
+
+    def _leave(self) -> asyncio.Task[None]:
+        if self._leaving is None:
+            self.health.draining = True
+            self._drained_since = perf_counter()
+            self.metrics.draining.set(1)
+            window, cookie = self._settings.drain_timeout, self._settings.affinity_cookie
+            leaving = drain(self.sockets, self._forwarder, window, affinity_cookie=cookie)
+            self._leaving = asyncio.create_task(_logged(leaving))
+        return self._leaving
+
     async def _drain(self) -> None:
-        self.health.draining = True
-        self._drained_since = perf_counter()
-        self.metrics.draining.set(1)
-        settings = self._settings
-        draining = asyncio.create_task(
-            drain(self.sockets, self._forwarder, settings.drain_timeout, affinity_cookie=settings.affinity_cookie)
-        )
-        hurried = asyncio.create_task(self._hurried.wait())
-        await asyncio.wait({draining, hurried}, return_when=asyncio.FIRST_COMPLETED)
-        await asyncio.gather(_cancel(draining), _cancel(hurried))
+        leaving, hurried = self._leave(), asyncio.create_task(self._hurried.wait())
+        await asyncio.wait({leaving, hurried}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.gather(_cancel(leaving), _cancel(hurried))
+
+    def _state(self) -> dict[str, Any]:
+        here = {"connections": self.sockets.open_count, "sessions": self._rooms.session_count}
+        return self.health.state() | here
 
     def _watch_gauges(self) -> None:
         """Has what is known anyway looked up when it is asked for."""
@@ -341,6 +359,13 @@ def _socket_server(
         observer=EngineMetrics(metrics),
         logger=logging.getLogger("app.realtime.engine"),
     )
+
+
+def _limits(settings: Settings) -> dict[str, Any]:
+    """What operators are shown as limits, in the terms of the settings."""
+    names = ("capacity", "max_capacity", "max_movies", "max_sessions", "max_connections")
+    budgets = ("max_connections_per_address", "miss_budget", "miss_budget_total", "create_budget")
+    return {to_camel(name): getattr(settings, name) for name in (*names, *budgets)}
 
 
 def _rules(settings: Settings) -> Rules:

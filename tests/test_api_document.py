@@ -11,9 +11,9 @@ DOCUMENT = Path(__file__).parent.parent / "docs" / "api.md"
 
 
 def test_the_document_shows_the_permission_matrix_that_is_enforced() -> None:
-    rows = ["| action | host | member | stranger |", "|---|---|---|---|"]
+    rows = ["| action | host | member | stranger | operator |", "|---|---|---|---|---|"]
     rows += [
-        f"| `{action}` | {grants.host} | {grants.member} | {grants.stranger} |"
+        f"| `{action}` | {grants.host} | {grants.member} | {grants.stranger} | {grants.operator} |"
         for action, grants in PERMISSIONS.items()
     ]
     assert "\n".join(rows).replace(" none ", " – ") in DOCUMENT.read_text()

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.sessions.admission import Client
 
-__all__ = ["ClientAddresses"]
+__all__ = ["ClientAddresses", "is_address", "subscriber"]
 
 Network = IPv4Network | IPv6Network
 
@@ -23,7 +23,7 @@ class ClientAddresses:
     def client(self, scope: Mapping[str, Any]) -> Client:
         """Whose budgets a request is counted on: those of an IPv4 address, or of an IPv6 network of one subscriber."""
         address = self.address(scope)
-        return Client(_subscriber(address), unlimited=self.is_unlimited(address))
+        return Client(subscriber(address), unlimited=self.is_unlimited(address))
 
     def is_unlimited(self, address: str) -> bool:
         """Whether an address is free of all budgets and caps."""
@@ -39,15 +39,15 @@ class ClientAddresses:
         for hop in reversed(forwarded.decode("latin-1").split(",")):
             if not _within(address, self._trusted):
                 break
-            if not _is_address(hop.strip()):
+            if not is_address(hop.strip()):
                 break
             address = hop.strip()
         return address
 
 
-def _subscriber(address: str) -> str:
-    """RFC 6177: a subscriber has at least a /64, so single IPv6 addresses cost nothing."""
-    if not _is_address(address):
+def subscriber(address: str) -> str:
+    """What an address counts as. RFC 6177: a subscriber has at least a /64, so single IPv6 addresses cost nothing."""
+    if not is_address(address):
         return address
     parsed = ip_address(address)
     if parsed.version == 4:
@@ -55,7 +55,8 @@ def _subscriber(address: str) -> str:
     return str(parsed.ipv4_mapped or IPv6Network((parsed, 64), strict=False))
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Whether a text is an IP address."""
     try:
         ip_address(text)
     except ValueError:
@@ -64,7 +65,7 @@ def _is_address(text: str) -> bool:
 
 
 def _within(address: str, networks: Sequence[Network]) -> bool:
-    if not networks or not _is_address(address):
+    if not networks or not is_address(address):
         return False
     parsed = ip_address(address)
     if parsed.version == 6 and parsed.ipv4_mapped:

@@ -30,6 +30,7 @@ __all__ = [
     "SessionExpiring",
     "SessionFound",
     "SessionState",
+    "SessionSummary",
     "result_of",
 ]
 
@@ -106,6 +107,19 @@ class SessionCreated(TypedDict):
     sessionData: SessionData
     hostToken: str
     meta: Meta
+
+
+class SessionSummary(TypedDict):
+    """What operators see of a session in a list."""
+
+    sessionID: str
+    title: str | None
+    locked: bool
+    participants: int
+    movies: int
+    version: int
+    createdAt: Time
+    expiresAt: Time
 
 
 class SessionState(TypedDict):

@@ -31,16 +31,18 @@ class Action(StrEnum):
 class Permission:
     """``any``: on everything in the session; ``own``: on what is theirs; ``none``: not at all.
 
-    A stranger is somebody without a token for the session who is not in it, but knows its code.
+    A stranger is somebody without a token for the session who is not in it, but knows its code; an operator shows the
+    deployment's token on the internal port.
     """
 
     host: Grant
     member: Grant
     stranger: Grant
+    operator: Grant = "none"
 
 
 PERMISSIONS: Final[dict[Action, Permission]] = {
-    Action.READ: Permission("any", "any", "any"),
+    Action.READ: Permission("any", "any", "any", "any"),
     Action.JOIN: Permission("any", "any", "any"),
     Action.LEAVE: Permission("own", "own", "none"),
     Action.ADD_MOVIES: Permission("any", "any", "none"),
@@ -48,7 +50,7 @@ PERMISSIONS: Final[dict[Action, Permission]] = {
     Action.VOTE: Permission("own", "own", "none"),
     Action.WITHDRAW_VOTE: Permission("own", "own", "none"),
     Action.UPDATE_SESSION: Permission("any", "none", "none"),
-    Action.KICK: Permission("any", "none", "none"),
+    Action.KICK: Permission("any", "none", "none", "any"),
     Action.TRANSFER_HOST: Permission("any", "none", "none"),
-    Action.END_SESSION: Permission("any", "none", "none"),
+    Action.END_SESSION: Permission("any", "none", "none", "any"),
 }

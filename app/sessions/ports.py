@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from app.sessions.answers import SessionSummary
 from app.sessions.model import Session
 
-__all__ = ["Budgets", "SessionStore", "Usage"]
+__all__ = ["Budgets", "Place", "SessionListing", "SessionStore", "Usage"]
 
 
 class SessionStore(Protocol):
@@ -35,6 +36,20 @@ class SessionStore(Protocol):
         """Replaces the plan that was claimed."""
 
 
+class Place(NamedTuple):
+    """Where a session is in the list: its time of expiry in Unix milliseconds, as the list knows it, and its code."""
+
+    expiry: int
+    code: str
+
+
+class SessionListing(Protocol):
+    """The live sessions in the order in which they expire."""
+
+    async def page(self, behind: Place | None, limit: int) -> tuple[list[SessionSummary], Place | None]:
+        """At most ``limit`` sessions behind a place, or the first ones; and the place to go on behind, if any."""
+
+
 class Usage(NamedTuple):
     """How often an address, and the whole deployment, did something within a minute, and what is left of the minute."""
 
@@ -54,3 +69,9 @@ class Budgets(Protocol):
 
     async def add_create(self, address: str) -> Usage:
         """Counts a session created."""
+
+    async def total_misses(self) -> int:
+        """Failed look-ups of everybody so far."""
+
+    async def forgive(self, address: str) -> None:
+        """Forgets what was counted for an address."""

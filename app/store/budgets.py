@@ -46,6 +46,18 @@ class RedisBudgets:
         count, left = await self._add(keys.creates(self._hashed(address)))
         return Usage(count, 0, left)
 
+    async def total_misses(self) -> int:
+        with answering(changing=False):
+            return int(await self._connection.execute("GET", keys.misses(_EVERYBODY)) or 0)
+
+    async def forgive(self, address: str) -> None:
+        hashed = self._hashed(address)
+        with answering(changing=True):
+            await asyncio.gather(
+                self._connection.execute("DEL", keys.misses(hashed)),
+                self._connection.execute("DEL", keys.creates(hashed)),
+            )
+
     async def _add(self, key: str) -> tuple[int, float]:
         with answering(changing=False):
             count, _, left = await asyncio.gather(

@@ -6,27 +6,31 @@ import asyncio
 import re
 from typing import Any, Final
 
+import httpx
 import pytest
 
 from tests.harness.people import Api, movie
 from tests.harness.redis import until
-from tests.harness.service import UNKNOWN, replicas
+from tests.harness.service import UNKNOWN, Replica, replicas
 from tests.harness.sockets import Socket, open_sockets
 from tests.harness.topologies import Secured, documented_user
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
+OPERATOR: Final = "the-operators-own-token"
 # What the harness asks as administrator, and what a link needs before it is anybody.
 NOT_OURS: Final = {"hello", "acl", "info", "auth"}
 
 
 async def test_the_documented_user_may_do_all_that_the_service_does_and_nothing_else() -> None:
     async with Secured() as redis:
-        settings = {"grace": 1, "lease": 3, "code_rest": 1, "unlimited_addresses": "10.0.0.0/8"}
+        times = {"grace": 1, "lease": 3, "code_rest": 1}
+        settings = {**times, "unlimited_addresses": "10.0.0.0/8", "operator_token": OPERATOR}
         async with replicas(redis.url, 2, **settings) as started:
             api = Api(started)
             async with open_sockets([replica.url for replica in started], 4) as sockets:
                 code = await live(api, sockets)
+                await operate(started[0])
                 started[1].kill()
                 await until(lambda: alone(api, code), "the dead replica's people are gone")
             await api.close()
@@ -55,6 +59,17 @@ async def live(api: Api, sockets: list[Socket]) -> str:
     assert (await api.call("DELETE", ended.path, token=ended.host_token)).status_code == 200
     assert (await other.next("session-ended"))["reason"] == "ended"
     return made.code
+
+
+async def operate(replica: Replica) -> None:
+    """What only operators do, once."""
+    headers = {"Authorization": f"Bearer {OPERATOR}"}
+    async with httpx.AsyncClient(base_url=f"{replica.internal_url}/operator", headers=headers, trust_env=False) as desk:
+        page = (await desk.get("/sessions", params={"limit": 1})).json()
+        assert (await desk.get("/sessions", params={"limit": 1, "cursor": page["next"]})).json()["sessions"] != []
+        for path in ("/replicas", "/limits"):
+            assert (await desk.get(path)).status_code == 200
+        assert (await desk.delete("/limits/192.0.2.1")).status_code == 200
 
 
 async def alone(api: Api, code: str) -> bool:

@@ -183,6 +183,10 @@ end
 local caller, is_host, grant
 
 local function authorize()
+  if call.operator then
+    grant = call.grants.operator
+    return grant == 'none' and 'forbidden' or nil
+  end
   if call.generation then
     if tonumber(field('generation')) ~= call.generation then
       return 'unauthorized'

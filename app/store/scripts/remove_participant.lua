@@ -1,4 +1,4 @@
--- Removes a participant with all its connections: the host kicks or bans, or one removes oneself.
+-- Removes a participant with all its connections: the host or an operator kicks or bans, or one removes oneself.
 return change(function()
   local target = call.target
   if grant == 'own' and target ~= caller then
@@ -8,7 +8,11 @@ return change(function()
     return {'participant-not-found'}
   end
   local reason = call.reason
-  if reason ~= 'left' and target == field('host') then
+  if target == field('host') and call.operator then
+    -- Or it would be the host again by the token.
+    redis.call('HINCRBY', session, 'generation', 1)
+    redis.call('HDEL', session, 'tokenholder')
+  elseif reason ~= 'left' and target == field('host') then
     -- Whoever shows the host token leaves by the request by which the others are kicked.
     if not call.generation or target ~= caller or reason ~= 'kicked' then
       return {'forbidden', 'The host cannot be kicked'}

@@ -1,0 +1,111 @@
+"""The operators' API under ``/operator`` of the internal port."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from quart import Blueprint, Response, request
+
+from app.http.addresses import is_address, subscriber
+from app.http.answers import answer
+from app.http.bodies import bearer_token
+from app.sessions.answers import SessionState
+from app.sessions.errors import SessionError
+from app.sessions.operations import LONGEST_PAGE, Operations
+
+__all__ = ["OperatorsAPI", "ReplicaControls"]
+
+_PAGE: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaControls:
+    """What operators see of the replica that they ask, and of the others; ``drain`` sends its clients away, and returns
+    how many those are."""
+
+    id: str
+    state: Callable[[], dict[str, Any]]
+    limits: dict[str, Any]
+    living: Callable[[], Awaitable[dict[str, dict[str, str]]]]
+    drain: Callable[[], int]
+
+
+class OperatorsAPI:
+    """The handlers, one a route, for those who show the ``token``."""
+
+    def __init__(self, operations: Operations, replica: ReplicaControls, token: str) -> None:
+        self._operations = operations
+        self._replica = replica
+        self._token = token
+
+    def blueprint(self) -> Blueprint:
+        routes = Blueprint("operators", __name__, url_prefix="/operator")
+        routes.before_request(self._check_token)
+        session = "/sessions/<session_id>"
+        for method, path, handler in (
+            ("GET", "/sessions", self.sessions),
+            ("GET", session, self.session),
+            ("DELETE", session, self.end),
+            ("DELETE", f"{session}/participants/<participant_id>", self.kick),
+            ("GET", "/replicas", self.replicas),
+            ("POST", "/drain", self.drain),
+            ("GET", "/limits", self.limits),
+            ("DELETE", "/limits/<path:address>", self.forgive),
+        ):
+            routes.add_url_rule(path, handler.__name__, handler, methods=[method])
+        return routes
+
+    async def sessions(self) -> Response:
+        return answer(await self._operations.sessions(request.args.get("cursor"), _limit()))
+
+    async def session(self, session_id: str) -> Response:
+        session = await self._operations.session(session_id)
+        body: SessionState = {"sessionID": session.code, "sessionData": session.data, "meta": session.meta}
+        return answer(body)
+
+    async def end(self, session_id: str) -> Response:
+        return answer(await self._operations.end(session_id))
+
+    async def kick(self, session_id: str, participant_id: str) -> Response:
+        return answer(await self._operations.kick(session_id, participant_id, ban=_flag("ban")))
+
+    async def replicas(self) -> Response:
+        living = await self._replica.living()
+        here = {"id": self._replica.id, **self._replica.state()}
+        return answer({"asked": here, "replicas": [{"id": name, **living[name]} for name in sorted(living)]})
+
+    async def drain(self) -> Response:
+        return answer({"id": self._replica.id, "clients": self._replica.drain()}, 202)
+
+    async def limits(self) -> Response:
+        limits = self._replica.limits
+        connections = {"used": self._replica.state()["connections"], "limit": limits["maxConnections"]}
+        return answer({"limits": limits, "usage": {**await self._operations.usage(), "connections": connections}})
+
+    async def forgive(self, address: str) -> Response:
+        if not is_address(address):
+            raise SessionError("invalid-payload", "address: must be an IP address")
+        await self._operations.forgive(subscriber(address))
+        return answer({"ok": True})
+
+    async def _check_token(self) -> None:
+        if not hmac.compare_digest((bearer_token() or "").encode(), self._token.encode()):
+            raise SessionError("unauthorized")
+
+
+def _limit() -> int:
+    text = request.args.get("limit", str(_PAGE))
+    if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= LONGEST_PAGE:
+        raise SessionError("invalid-payload", f"limit: must be from 1 to {LONGEST_PAGE}")
+    return int(text)
+
+
+def _flag(name: str) -> bool:
+    value = request.args.get(name, "false")
+    if value not in ("true", "false"):
+        raise SessionError("invalid-payload", f"{name}: must be true or false")
+    return value == "true"
