@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from app import __version__
 from app.commands.documents import add_document_commands
 from app.commands.exits import MISUSED
+from app.commands.operators import add_operator_commands
 from app.commands.service import add_service_commands
 from app.settings import PREFIX, SettingsError
 
@@ -40,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     add_service_commands(commands)
+    add_operator_commands(commands)
     add_document_commands(commands)
     return parser
 

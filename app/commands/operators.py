@@ -1,0 +1,192 @@
+"""`list`, `show`, `end`, `kick`, `drain`: for operators, by the API of the internal port."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+from app.commands.api import Unreachable, http_url, request
+from app.commands.exits import FAILED, MISUSED, OK
+from app.commands.tables import table
+from app.settings import PREFIX, load_settings
+
+__all__ = ["add_operator_commands"]
+
+_POLL: Final = 0.5
+_COLUMNS: Final = ("SESSION", "TITLE", "PEOPLE", "MOVIES", "VERSION", "CREATED", "EXPIRES")
+
+
+class Refused(Exception):
+    """What the service has answered instead, for people."""
+
+
+def add_operator_commands(commands: Any) -> None:
+    asking = argparse.ArgumentParser(add_help=False)
+    asking.add_argument("--url", type=http_url, help=f"the internal port (default: localhost, {PREFIX}INTERNAL_PORT)")
+    asking.add_argument("--json", action="store_true", help="print what the service answers, as JSON")
+
+    command = commands.add_parser("list", parents=[asking], help="list the live sessions", description=list_.__doc__)
+    command.add_argument("--limit", type=int, default=50, help="sessions a page, up to 500 (default: 50)")
+    command.add_argument("--all", action="store_true", help="all pages, not only the first")
+    command.set_defaults(command=_asking(list_))
+
+    command = commands.add_parser("show", parents=[asking], help="show a session", description=show.__doc__)
+    command.add_argument("code", metavar="CODE")
+    command.set_defaults(command=_asking(show))
+
+    command = commands.add_parser("end", parents=[asking], help="end a session", description=end.__doc__)
+    command.add_argument("code", metavar="CODE")
+    command.set_defaults(command=_asking(end))
+
+    command = commands.add_parser("kick", parents=[asking], help="remove a participant", description=kick.__doc__)
+    command.add_argument("code", metavar="CODE")
+    command.add_argument("participant", metavar="PARTICIPANT", help="the id that `show` tells")
+    command.add_argument("--ban", action="store_true", help="and do not let them in again")
+    command.set_defaults(command=_asking(kick))
+
+    command = commands.add_parser(
+        "drain", parents=[asking], help="send a replica's clients away", description=drain.__doc__
+    )
+    command.add_argument("--wait", action="store_true", help="until all are gone")
+    command.set_defaults(command=_asking(drain))
+
+
+class Desk:
+    """Asks one replica's internal port as the settings say."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        settings = load_settings()
+        self._url = options.url or f"http://localhost:{settings.internal_port}"
+        self._token = settings.operator_token.get_secret_value() if settings.operator_token else None
+
+    @property
+    def has_token(self) -> bool:
+        return self._token is not None
+
+    def ask(self, method: str, path: str) -> Any:
+        """The answer's JSON; raises `Refused` and `Unreachable`."""
+        status, body = request(method, f"{self._url}/operator{path}", token=self._token)
+        if status < 400:
+            return body
+        if status == 404 and body.get("code") == "not-found":
+            raise Refused(f"the operators' API is off at {self._url}: it needs {PREFIX}OPERATOR_TOKEN there")
+        raise Refused(body.get("message", f"HTTP status {status}"))
+
+
+def list_(desk: Desk, options: argparse.Namespace) -> None:
+    """Print the live sessions, those that expire first in front; with --all every page of them.
+
+    With --json one line for each session.
+    """
+    sessions = _sessions(desk, options.limit, options.all)
+    if options.json:
+        for session in sessions:
+            print(json.dumps(session), flush=True)
+        return
+    rows = [_row(session) for session in sessions]
+    print(table(_COLUMNS, rows, width=_width()))
+
+
+def show(desk: Desk, options: argparse.Namespace) -> None:
+    """Print what is in a session: who is there, and the movies by rank."""
+    session = desk.ask("GET", f"/sessions/{quote(options.code, safe='')}")
+    if options.json:
+        print(json.dumps(session))
+        return
+    meta, data = session["meta"], session["sessionData"]
+    print(f"Session {session['sessionID']}, {meta['title'] or 'untitled'}, version {meta['version']}")
+    print(f"created {data['createdAt']}, expires {meta['expiresAt']}{', locked' if meta['locked'] else ''}\n")
+    people = [
+        (each["id"], each["name"], each["role"], "here" if each["connected"] else "away", each["joinedAt"])
+        for each in data["participants"]
+    ]
+    print(table(("PARTICIPANT", "NAME", "ROLE", "IS", "JOINED"), people, width=_width()), end="\n\n")
+    movies = [
+        (movie["rank"], movie["title"], movie["compatibility"], movie["count"], movie["vetoes"])
+        for movie in sorted(data["movies"], key=lambda movie: movie["rank"])
+    ]
+    print(table(("RANK", "MOVIE", "COMPATIBILITY", "RATINGS", "VETOES"), movies, width=_width()))
+
+
+def end(desk: Desk, options: argparse.Namespace) -> None:
+    """End a session; everybody in it is told."""
+    _done(desk.ask("DELETE", f"/sessions/{quote(options.code, safe='')}"), options, "The session has ended.")
+
+
+def kick(desk: Desk, options: argparse.Namespace) -> None:
+    """Remove somebody from a session; they are told."""
+    path = f"/sessions/{quote(options.code, safe='')}/participants/{quote(options.participant, safe='')}"
+    answer = desk.ask("DELETE", path + ("?ban=true" if options.ban else ""))
+    _done(answer, options, "Banned." if options.ban else "Removed.")
+
+
+def drain(desk: Desk, options: argparse.Namespace) -> None:
+    """Send the clients of the replica that is asked to the others. It takes no new ones until it is started again."""
+    answer = desk.ask("POST", "/drain")
+    clients = answer["clients"]
+    while options.wait and clients:
+        _progress(f"{clients} clients are still here")
+        time.sleep(_POLL)
+        clients = desk.ask("GET", "/replicas")["asked"]["connections"]
+    _progress("")
+    said = "Nobody is left." if not clients else f"{clients} clients are being sent away."
+    _done(answer | {"clients": clients}, options, said)
+
+
+def _asking(command: Any) -> Any:
+    """A command that asks, with its errors as one line and an exit code."""
+
+    def run(options: argparse.Namespace) -> int:
+        desk = Desk(options)
+        if not desk.has_token:
+            print(f"{PREFIX}OPERATOR_TOKEN is not set: operators have to show it", file=sys.stderr)
+            return MISUSED
+        try:
+            command(desk, options)
+        except (Unreachable, Refused) as error:
+            print(error, file=sys.stderr)
+            return FAILED
+        return OK
+
+    return run
+
+
+def _sessions(desk: Desk, limit: int, every: bool) -> Iterator[dict[str, Any]]:
+    seen: set[str] = set()
+    query: dict[str, Any] = {"limit": limit}
+    while True:
+        page = desk.ask("GET", f"/sessions?{urlencode(query)}")
+        for session in page["sessions"]:
+            if session["sessionID"] not in seen:
+                seen.add(session["sessionID"])
+                yield session
+        if page["next"] is None or not every:
+            break
+        query["cursor"] = page["next"]
+        _progress(f"{len(seen)} sessions")
+    _progress("")
+
+
+def _row(session: dict[str, Any]) -> tuple[Any, ...]:
+    code = session["sessionID"] + (" (locked)" if session["locked"] else "")
+    counts = (session["participants"], session["movies"], session["version"])
+    return (code, session["title"] or "", *counts, session["createdAt"], session["expiresAt"])
+
+
+def _done(answer: Any, options: argparse.Namespace, text: str) -> None:
+    print(json.dumps(answer) if options.json else text)
+
+
+def _progress(text: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def _width() -> int | None:
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None

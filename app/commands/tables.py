@@ -1,0 +1,45 @@
+"""Tables for people."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from typing import Any
+
+__all__ = ["table"]
+
+_GAP = "  "
+_SHORTEST = 8
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[Any]], *, width: int | None = None) -> str:
+    """Aligned columns, numbers to the right; where the terminal's `width` is known the longest column is cut to fit.
+
+    What could move a terminal's cursor is shown escaped.
+    """
+    texts = [list(headings), *([_printable(str(cell)) for cell in row] for row in rows)]
+    widths = [max(_columns(row[index]) for row in texts) for index in range(len(headings))]
+    if width is not None:
+        excess = sum(widths) + len(_GAP) * (len(widths) - 1) - width
+        longest = widths.index(max(widths))
+        widths[longest] -= max(0, min(excess, widths[longest] - _SHORTEST))
+    numeric = [bool(rows) and all(isinstance(row[index], int) for row in rows) for index in range(len(headings))]
+    forms = list(zip(widths, numeric, strict=True))
+    lines = [[_cell(text, *form) for text, form in zip(row, forms, strict=True)] for row in texts]
+    return "\n".join(_GAP.join(cells).rstrip() for cells in lines)
+
+
+def _cell(text: str, width: int, to_the_right: bool) -> str:
+    while _columns(text) > width:
+        text = text[:-2] + "…"
+    space = " " * (width - _columns(text))
+    return space + text if to_the_right else text + space
+
+
+def _columns(text: str) -> int:
+    """How many columns of a terminal a text takes: wide characters two, combining ones none."""
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

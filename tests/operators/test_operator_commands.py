@@ -1,0 +1,143 @@
+"""The operators' commands, as they are typed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest_asyncio
+
+from app.commands.tables import table
+from tests.harness.here import Here, served_here
+from tests.harness.people import Api, movie
+from tests.harness.ports import free_port
+from tests.harness.redis import RedisServer, until
+from tests.harness.sockets import Socket
+
+ROOT: Final = Path(__file__).parents[2]
+DOCUMENT: Final = (ROOT / "docs" / "operators.md").read_text()
+TOKEN: Final = "the-operators-own-token"
+
+
+@pytest_asyncio.fixture
+async def replica(redis_server: RedisServer) -> AsyncIterator[Here]:
+    async with served_here(redis_server.url(), operator_token=TOKEN, drain_timeout=4) as [started]:
+        yield started
+
+
+async def run(*arguments: str, cwd: Path, **variables: Any) -> subprocess.CompletedProcess[str]:
+    settings = {f"JOIN_SESSION_{name.upper()}": str(value) for name, value in variables.items()}
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **settings}
+    return await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "app", *arguments],
+        cwd=cwd, env=environment, capture_output=True, text=True, timeout=50, check=False,
+    )  # fmt: skip
+
+
+async def test_the_documented_commands_do_what_they_say(
+    replica: Here, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    api = Api([replica])
+    made = await api.create(title="Friday", movies=[movie("m1", title="Alien")])
+    host, guest = await Socket.open(replica.url), await Socket.open(replica.url)
+    await host.emit("join-session", made.code, {"token": made.host_token, "name": "Ada"})
+    joined = await guest.emit("join-session", made.code, {"name": "Bob"})
+    await until(lambda: redis_server.call("ZCARD", "js:sessions"), "the session is listed")
+
+    said = {}
+    for line in re.findall(r"^join-session (.+?)(?: +#.*)?$", DOCUMENT, re.MULTILINE):
+        words = line.replace("CODE", made.code).replace("PARTICIPANT", joined["participantID"]).split()
+        done = await run(*words, cwd=tmp_path, operator_token=TOKEN, internal_port=replica.internal_port)
+        assert (done.returncode, done.stderr) == (0, ""), line
+        said[line] = done.stdout
+    assert said.keys() == {
+        "list", "list --all --json", "show CODE", "kick CODE PARTICIPANT", "end CODE", "drain --wait"
+    }  # fmt: skip
+    heading, row = said["list"].splitlines()
+    assert heading.split() == ["SESSION", "TITLE", "PEOPLE", "MOVIES", "VERSION", "CREATED", "EXPIRES"]
+    assert row.split()[:4] == [made.code, "Friday", "2", "1"]
+    assert json.loads(said["list --all --json"])["sessionID"] == made.code
+    assert re.search(rf"^{joined['participantID']} +Bob +member +here ", said["show CODE"], re.MULTILINE)
+    assert re.search(r"^ +1 +Alien +0 +0 +0$", said["show CODE"], re.MULTILINE)
+    assert (await guest.next("session-ended"))["reason"] == "kicked"
+    assert (await host.next("session-ended"))["reason"] == "ended"
+    await host.closed()
+    await api.close()
+
+
+async def test_the_documented_requests_are_answered(replica: Here) -> None:
+    api = Api([replica])
+    made = await api.create()
+    await api.close()
+    commands = re.findall(r"^curl .+$", DOCUMENT, re.MULTILINE)
+    assert commands
+    for command in commands:
+        command = command.replace("CODE", made.code).replace("localhost:9090", f"127.0.0.1:{replica.internal_port}")
+        done = await asyncio.to_thread(
+            subprocess.run,
+            ["sh", "-c", f"TOKEN={TOKEN}\n{command} -sS --fail"],
+            capture_output=True,
+            timeout=30,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)
+
+
+async def test_every_page_is_listed(replica: Here, redis_server: RedisServer, tmp_path: Path) -> None:
+    api = Api([replica])
+    codes = {(await api.create()).code for _ in range(5)}
+    await api.close()
+
+    async def all_listed() -> bool:
+        return int(await redis_server.call("ZCARD", "js:sessions")) == 5
+
+    await until(all_listed, "all sessions are listed")
+    settings = {"operator_token": TOKEN, "internal_port": replica.internal_port}
+    first = await run("list", "--limit", "2", "--json", cwd=tmp_path, **settings)
+    every = await run("list", "--limit", "2", "--json", "--all", cwd=tmp_path, **settings)
+    assert len(first.stdout.splitlines()) == 2
+    listed = [json.loads(line)["sessionID"] for line in every.stdout.splitlines()]
+    assert (sorted(listed), every.stderr) == (sorted(codes), "")
+
+
+async def test_what_cannot_be_done_is_one_line_and_a_code(replica: Here, tmp_path: Path) -> None:
+    here = {"operator_token": TOKEN, "internal_port": replica.internal_port}
+    for arguments, variables, code, text in (
+        (("show", "2222222222"), here, 1, "Session not found or has expired"),
+        (("end", "a b?c"), here, 1, "Session not found or has expired"),
+        (("list", "--limit", "0"), here, 1, "limit: must be from 1 to 500"),
+        (("list",), here | {"operator_token": "wrong"}, 1, "A valid token is required"),
+        (
+            ("list",),
+            here | {"internal_port": free_port()},
+            1,
+            "http://localhost:.* reached: Connection refused",
+        ),
+        (("list", "--url", replica.url), here, 1, f"the operators' API is off at {replica.url}: .*OPERATOR_TOKEN"),
+        (("list",), {"internal_port": replica.internal_port}, 2, "JOIN_SESSION_OPERATOR_TOKEN is not set"),
+        (("list",), here | {"prot": 1}, 2, "JOIN_SESSION_PROT"),
+    ):
+        done = await run(*arguments, cwd=tmp_path, **variables)
+        assert (done.returncode, done.stdout) == (code, ""), arguments
+        assert re.match(text, done.stderr), done.stderr
+        assert done.stderr.count("\n") == 1
+    assert (await run("show", cwd=tmp_path, **here)).returncode == 2
+    assert (await run("list", "--url", "ftp://h", cwd=tmp_path, **here)).returncode == 2
+
+
+def test_a_table_fits_and_moves_no_cursor() -> None:
+    rows = [("A\x1b[2J", 5), ("映画映画映画映画映画", 1000)]
+    assert table(("NAME", "N"), rows) == "NAME                     N\n" + (
+        "A\\x1b[2J                 5\n映画映画映画映画映画  1000"
+    )
+    narrow = table(("NAME", "N"), rows, width=16).splitlines()
+    assert narrow[2] == "映画映画…   1000"
