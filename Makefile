@@ -8,7 +8,7 @@ help: ## Show this list
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
 
 run: .venv/ready ## Run the service on http://localhost:8080, with a Valkey of its own
-	@exec $(BIN)/join-session serve
+	@JOIN_SESSION_DEMO=$${JOIN_SESSION_DEMO-true} exec $(BIN)/join-session serve
 
 test: .venv/ready ## Run the tests; ARGS="-k name" goes to pytest
 	@$(BIN)/python -m tests.harness.node

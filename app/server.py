@@ -182,7 +182,7 @@ class Replica:
             observer=observer,
         ).register()
         limits = Limits(settings.body_limit, settings.movies_body_limit, _text(settings.create_key))
-        http = create_app(service, addresses, limits, allowed_origins=settings.allowed_origins)
+        http = create_app(service, addresses, limits, allowed_origins=settings.allowed_origins, demo=settings.demo)
         count_requests(http, self.metrics)
         self._http = TracedRequests(http, tracing) if tracing else http
         self.public = Listener(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,9 @@ def serve(options: argparse.Namespace) -> int:
     from app.store.embedded import NoServerError
 
     configure_logging(settings)
+    welcome = functools.partial(_welcome, demo=settings.demo)
     try:
-        return uvloop.run(serve_until_stopped(settings, _welcome if settings.redis_url is None else None))
+        return uvloop.run(serve_until_stopped(settings, welcome if settings.redis_url is None else None))
     except (OSError, NoServerError) as error:
         print(f"join-session cannot serve: {error}", file=sys.stderr)
         return FAILED
@@ -57,10 +59,12 @@ def check_config(options: argparse.Namespace) -> int:
     return OK
 
 
-def _welcome(address: str, code: str) -> None:
+def _welcome(address: str, code: str, *, demo: bool) -> None:
     print(f"\nReady: {address}\nSession {code} waits for you:\n", flush=True)
     body = f"""'{{"sessionID":"{code}"}}'"""
     print(f"  curl -X POST {address}/api/session/join -d {body}\n", flush=True)
+    if demo:
+        print(f"Open {address}/#{code} in two browsers\n", flush=True)
 
 
 def _settings(options: argparse.Namespace) -> Settings:

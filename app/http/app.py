@@ -11,6 +11,7 @@ from app.http.addresses import ClientAddresses
 from app.http.answers import install_error_answers
 from app.http.documents import documents_blueprint
 from app.http.sessions import Limits, SessionAPI, SessionIDConverter
+from app.http.web import web_blueprint
 from app.sessions.service import SessionService
 
 __all__ = ["create_app"]
@@ -19,9 +20,14 @@ _BODY_TIMEOUT: Final = 5.0
 
 
 def create_app(
-    service: SessionService, addresses: ClientAddresses, limits: Limits, *, allowed_origins: Sequence[str] = ()
+    service: SessionService,
+    addresses: ClientAddresses,
+    limits: Limits,
+    *,
+    allowed_origins: Sequence[str] = (),
+    demo: bool = False,
 ) -> Quart:
-    """The application that serves the session API; see the wire contract in the API documents."""
+    """The application that serves the session API, see the wire contract in the API documents, and the demo page."""
     app = Quart("join-session", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = limits.movies_body
     app.config["BODY_TIMEOUT"] = _BODY_TIMEOUT
@@ -31,6 +37,8 @@ def create_app(
     install_error_answers(app)
     app.register_blueprint(documents_blueprint())
     app.register_blueprint(SessionAPI(service, addresses, limits).blueprint())
+    if demo:
+        app.register_blueprint(web_blueprint())
 
     @app.after_request
     async def finish(response: Response) -> Response:

@@ -18,6 +18,7 @@ import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, Final
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -26,7 +27,7 @@ from websockets.exceptions import ConnectionClosed
 from tests.harness.conformance import check_event
 from tests.harness.programs import program
 
-__all__ = ["Browser", "Page", "PageError", "chromium"]
+__all__ = ["Browser", "Page", "PageError", "Screen", "chromium"]
 
 _FLAGS: Final = (
     "--headless",
@@ -37,10 +38,27 @@ _FLAGS: Final = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # All tabs are in front.
+    "--disable-background-timer-throttling",
+    "--disable-backgrounding-occluded-windows",
+    "--disable-renderer-backgrounding",
     "--remote-debugging-port=0",
 )
 _START_TIMEOUT: Final = 30.0
+_LOAD_TIMEOUT: Final = 30.0
 _STOP_TIMEOUT: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """What a page is shown on; `phone` is one with touch, `calm` asks for reduced motion."""
+
+    width: int = 1280
+    height: int = 900
+    scale: float = 1
+    phone: bool = False
+    dark: bool = False
+    calm: bool = False
 
 
 class PageError(Exception):
@@ -54,6 +72,7 @@ class Page:
         self._browser = browser
         self._session = session
         self._said = 0
+        self._loaded = 0
         self._news = asyncio.Event()
         self.console: list[list[Any]] = []
         self.errors: list[str] = []
@@ -83,6 +102,24 @@ class Page:
             while not condition():
                 await self._more()
 
+    async def go(self, url: str | None = None) -> None:
+        """To another address, or the same one anew; back when the page and its scripts have been loaded."""
+        loaded = self._loaded
+        await (self.command("Page.reload") if url is None else self.command("Page.navigate", url=url))
+        await self.until(lambda: self._loaded > loaded, _LOAD_TIMEOUT)
+
+    async def show_on(self, screen: Screen) -> None:
+        """As on another screen; several pages at once have the focus."""
+        await self.command("Emulation.setFocusEmulationEnabled", enabled=True)
+        size = {"width": screen.width, "height": screen.height, "deviceScaleFactor": screen.scale}
+        await self.command("Emulation.setDeviceMetricsOverride", **size, mobile=screen.phone)
+        await self.command("Emulation.setTouchEmulationEnabled", enabled=screen.phone)
+        features = [
+            {"name": "prefers-color-scheme", "value": "dark" if screen.dark else "light"},
+            {"name": "prefers-reduced-motion", "value": "reduce" if screen.calm else "no-preference"},
+        ]
+        await self.command("Emulation.setEmulatedMedia", features=features)
+
     async def command(self, method: str, **parameters: Any) -> dict[str, Any]:
         """A command of the protocol to this page."""
         return await self._browser.command(method, self._session, **parameters)
@@ -97,6 +134,8 @@ class Page:
             self.errors.append(_first_line(parameters["exceptionDetails"]))
         elif method == "Log.entryAdded" and parameters["entry"]["level"] == "error":
             self.errors.append(parameters["entry"]["text"])
+        elif method == "Page.loadEventFired":
+            self._loaded += 1
         elif method == "Network.webSocketFrameSent":
             self.sent.append(parameters["response"]["payloadData"])
         elif method == "Network.webSocketFrameReceived":
@@ -129,15 +168,22 @@ class Browser:
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._pages: dict[str, Page] = {}
 
-    async def open(self, url: str) -> Page:
+    async def context(self) -> str:
+        """A profile of its own, as another person's browser has; for `open`."""
+        context: str = (await self.command("Target.createBrowserContext"))["browserContextId"]
+        return context
+
+    async def open(self, url: str, *, context: str | None = None, screen: Screen | None = None) -> Page:
         """A new tab, when its page and the page's scripts have been loaded."""
-        target = (await self.command("Target.createTarget", url="about:blank"))["targetId"]
+        where = {} if context is None else {"browserContextId": context}
+        target = (await self.command("Target.createTarget", url="about:blank", **where))["targetId"]
         session = (await self.command("Target.attachToTarget", targetId=target, flatten=True))["sessionId"]
         page = self._pages[session] = Page(self, session)
         for domain in ("Runtime", "Log", "Network", "Page"):
             await page.command(f"{domain}.enable")
-        await page.command("Page.navigate", url=url)
-        await page.evaluate("document.readyState == 'complete' || new Promise((done) => (onload = () => done(true)))")
+        if screen is not None:
+            await page.show_on(screen)
+        await page.go(url)
         return page
 
     async def command(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def sets() -> dict[str, set[str]]:
     scripts = {path.stem.replace("_", "-") for path in (ROOT / "app/store/scripts").glob("[a-z]*.lua")}
     allowed = re.findall(r"\+([a-z]+)", (ROOT / "docs/redis.md").read_text())
     nothing = cast("Any", None)
-    rules = create_app(nothing, nothing, Limits(1, 1, None)).url_map.iter_rules()
+    rules = create_app(nothing, nothing, Limits(1, 1, None), demo=True).url_map.iter_rules()
     return {
         "error codes": set(CATALOGUE),
         "events": {"join-session", "leave-session", *EVENTS.split()},

@@ -36,6 +36,7 @@ SETTINGS: Final[dict[str, Any]] = {
     "miss_budget": 1000,
     "create_budget": 1000,
     "drain_timeout": 0.5,
+    "demo": True,
 }
 NOBODY: Final = "XXXXXXXXXX"
 NAMES: Final = ("Wilhelmina Quist", "Ærøskøbing Ödön", "Zebedee|Oxford", "Title-of-theirs", "Overview-of-theirs")
@@ -126,7 +127,8 @@ async def every_route(api: Api, told: Told) -> None:
             await api.call("OPTIONS", path, token=token)
     for body in (made.code, made.code.lower(), NOBODY, f" {made.code} ", [made.code], {made.code: NAMES[0]}, None):
         await api.join(body, replica=2)
-    for method, path in (route.split(" ") for route in routes() if "{" not in route):
+    plain = [route.split(" ") for route in routes() if "{" not in route]
+    for method, path in (*plain, ("GET", "/web/main.js"), ("GET", f"/web/{made.code}")):
         await api.call(method, path, headers={"Referer": made.path}, params={"code": made.code})
     await api.call("DELETE", other.path, token=made.host_token)
     assert (await api.call("DELETE", other.path, token=other.host_token)).status_code == 200
@@ -342,7 +344,7 @@ def routes() -> list[str]:
     placeholder = re.compile("<(?:[^:<>]*:)?([^<>]+)>")
     return [
         f"{method} {placeholder.sub(_in_braces, rule.rule)}"
-        for rule in create_app(nothing, nothing, Limits(1, 1, None)).url_map.iter_rules()
+        for rule in create_app(nothing, nothing, Limits(1, 1, None), demo=True).url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     ]
 

@@ -1,0 +1,159 @@
+// The page: which view is shown, creating and joining, and the one line that tells what happened.
+
+import { find, say } from "./dom.js";
+import { Room } from "./room.js";
+import { dropTicket, keepName, keepTicket, lastName, ticketOf } from "./tickets.js";
+
+// By the reason: the heading, what happened, and the state of the connection.
+const ENDED = "This session has ended";
+const ENDINGS = {
+  ended: [ENDED, "The host has ended it for everybody.", "Ended by the host"],
+  expired: [ENDED, "Its time was over.", "Expired"],
+  kicked: ["You are out of this session", "The host has removed you.", "Removed"],
+  replaced: ["Opened elsewhere", "The session goes on in another tab or window, as the same person.", "Opened elsewhere"],
+  lost: [ENDED, "The service has lost it.", "Lost"],
+  gone: [ENDED, "It ended or expired while you were away.", "Ended"],
+};
+const ENOUGH_TO_READ = 6000;
+
+const code = () => decodeURIComponent(location.hash.slice(1)).trim();
+let fading = 0;
+
+const room = new Room({
+  entered() {
+    show("room");
+    tell("");
+  },
+  refused(ack) {
+    const wanted = find("join-code").value;
+    dropTicket(wanted);
+    showStart(wanted);
+    fail("join", ack.message);
+  },
+  ended(reason) {
+    find("over-ranking").append(find("ranking-card"));
+    const [heading, text, state] = ENDINGS[reason] ?? [ENDED, "", "Ended"];
+    say(find("over-heading"), heading);
+    say(find("over-text"), text);
+    say(find("connection"), state);
+    find("connection").dataset.state = "ended";
+    tell("");
+    find("over-again").hidden = reason !== "replaced";
+    show("over");
+  },
+  left() {
+    showStart("");
+    tell("You have left the session.");
+  },
+  tell,
+});
+
+function show(view) {
+  for (const name of ["start", "room", "over"]) find(name).hidden = name !== view;
+  if (view === "start") {
+    document.title = "join-session";
+    find("connection").dataset.state = "idle";
+    say(find("connection"), "");
+  }
+  find(`${view}-heading`).focus({ preventScroll: true });
+  scrollTo(0, 0);
+}
+
+function showStart(invited) {
+  history.replaceState(null, "", invited ? `#${encodeURIComponent(invited)}` : location.pathname);
+  find("join-code").value = invited;
+  for (const field of document.querySelectorAll(".name-input")) field.value ||= lastName();
+  for (const kind of ["join", "create"]) fail(kind, "");
+  say(find("start-heading"), invited ? "You are invited" : "Pick a movie together");
+  find("start").classList.toggle("invited", invited !== "");
+  show("start");
+  if (invited) find("join-name").focus();
+}
+
+function enter(wanted, name) {
+  keepName(name);
+  history.replaceState(null, "", `#${encodeURIComponent(wanted)}`);
+  find("join-code").value = wanted;
+  document.querySelector(".side").prepend(find("ranking-card"));
+  room.enter(wanted, name);
+}
+
+function fail(kind, message) {
+  const error = find(`${kind}-error`);
+  error.hidden = message === "";
+  say(error, message);
+  find(`${kind}-button`).removeAttribute("aria-disabled");
+  const field = find(kind === "join" ? "join-code" : "create-title");
+  if (message) field.setAttribute("aria-invalid", "true");
+  else field.removeAttribute("aria-invalid");
+  if (!message) return;
+  find("news").textContent = message;
+  field.focus();
+}
+
+function tell(text, kind = "") {
+  clearTimeout(fading);
+  say(find("notice-text"), text);
+  find("notice").dataset.kind = text ? kind || "plain" : "";
+  find("notice-close").hidden = text === "";
+  // An error stays until it is read.
+  if (text && !kind) fading = setTimeout(() => tell(""), ENOUGH_TO_READ);
+}
+
+function onSubmit(kind, act) {
+  find(`${kind}-form`).addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const button = find(`${kind}-button`);
+    if (button.getAttribute("aria-disabled") === "true") return;
+    fail(kind, "");
+    button.setAttribute("aria-disabled", "true");
+    try {
+      await act();
+    } catch (error) {
+      fail(kind, error instanceof TypeError ? "The service cannot be reached" : error.message);
+    }
+  });
+}
+
+async function post(path, body) {
+  const response = await fetch(path, { method: "POST", body: JSON.stringify(body) });
+  const answer = await response.json();
+  if (!response.ok) throw new Error(answer.message);
+  return answer;
+}
+
+onSubmit("join", async () => {
+  const { sessionID } = await post("/api/session/join", { sessionID: find("join-code").value });
+  enter(sessionID, find("join-name").value.trim());
+});
+
+onSubmit("create", async () => {
+  const title = find("create-title").value.trim();
+  const { sessionID, hostToken } = await post("/api/session/create", title ? { title } : {});
+  keepTicket(sessionID, hostToken);
+  enter(sessionID, find("create-name").value.trim());
+});
+
+// One name, whichever of the two forms it is written into.
+for (const field of document.querySelectorAll(".name-input")) {
+  field.addEventListener("input", () => {
+    for (const other of document.querySelectorAll(".name-input")) other.value = field.value;
+  });
+}
+
+find("notice-close").addEventListener("click", () => {
+  tell("");
+  document.querySelector("main > section:not([hidden]) h1").focus();
+});
+find("over-start").addEventListener("click", () => showStart(""));
+find("over-again").addEventListener("click", () => enter(code(), lastName()));
+find("skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  find("main").focus();
+});
+// Another link in the same tab is another visit.
+addEventListener("hashchange", () => location.reload());
+
+const invited = code();
+if (invited && ticketOf(invited)) enter(invited, lastName());
+else showStart(invited);

@@ -1,0 +1,139 @@
+// Being in a session: the stock client, joining with the token after every connection that is not the old one
+// continued, and the state of the connection in one word.
+
+import { io } from "./vendor/socket.io.esm.min.js";
+
+import { Outbox } from "./outbox.js";
+import { dropTicket, keepTicket, ticketOf } from "./tickets.js";
+
+const PATIENCE = 5000;
+
+export class Membership {
+  #socket = io({ autoConnect: false });
+  #outbox = new Outbox(() => this.#whenIn(), (event, payload) => this.#ask(event, payload));
+  #arrivals = [];
+  #in = false;
+  #joining = false;
+  #name;
+  #on;
+
+  participantID = null;
+  state = "connecting";
+  latency = null;
+  offset = null;
+
+  // `on` has joined(ack), refused(ack), updated(data, meta), expiring(expiresAt), ended(reason), changed().
+  constructor(code, name, on) {
+    this.code = code;
+    this.#name = name;
+    this.#on = on;
+    const socket = this.#socket;
+    socket.on("connect", () => (socket.recovered ? this.#arrived() : this.#join()));
+    socket.on("disconnect", (reason) => {
+      this.#in = false;
+      this.#become(navigator.onLine ? "reconnecting" : "offline");
+      // The stock client comes back by itself unless it was told to go.
+      if (reason === "io server disconnect") setTimeout(() => this.state !== "ended" && socket.connect(), 500);
+    });
+    socket.on("connect_error", () => this.#become("offline"));
+    socket.on("session-update", (data, meta, offset) => {
+      const lost = this.epoch !== undefined && this.epoch !== meta.epoch;
+      this.epoch = meta.epoch;
+      this.offset = offset;
+      this.#on.updated(data, meta);
+      // The database has lost changes, perhaps ours: joining again tells what there is.
+      if (lost && this.#in) this.#join();
+    });
+    socket.on("session-expiring", ({ expiresAt }) => this.#on.expiring(expiresAt));
+    socket.on("session-ended", ({ sessionID, reason }) => {
+      if (sessionID !== this.code) return;
+      this.close();
+      this.#on.ended(reason);
+    });
+    socket.io.engine?.on("upgrade", () => this.#on.changed());
+    socket.io.on("open", () => socket.io.engine.on("upgrade", () => this.#on.changed()));
+    socket.connect();
+  }
+
+  get transport() {
+    return this.#socket.io.engine?.transport?.name ?? "none";
+  }
+
+  get recovered() {
+    return this.#socket.recovered;
+  }
+
+  // The acknowledgement of a change, sent as soon as it can be; undefined if the membership ended before.
+  change(event, payload, options) {
+    return this.#outbox.add(event, payload, options);
+  }
+
+  close() {
+    this.#in = false;
+    this.#become("ended");
+    this.#outbox.close();
+    for (const arrival of this.#arrivals.splice(0)) arrival();
+    this.#socket.disconnect();
+  }
+
+  async #join() {
+    if (this.#joining) return;
+    this.#joining = true;
+    const ack = await this.#joinWith(ticketOf(this.code));
+    this.#joining = false;
+    if (this.state === "ended") return;
+    if (ack === undefined || ack.retryable) {
+      // Without a connection the next one joins.
+      const wait = 1000 * (ack?.retryAfter ?? Math.random() + 0.5);
+      setTimeout(() => this.#socket.connected && this.state !== "ended" && this.#join(), wait);
+      return;
+    }
+    if (!ack.ok) {
+      this.close();
+      this.#on.refused(ack);
+      return;
+    }
+    keepTicket(this.code, ack.token);
+    this.participantID = ack.participantID;
+    this.#on.joined(ack);
+    this.#arrived();
+  }
+
+  async #joinWith(token) {
+    const options = { ...(this.#name && { name: this.#name }), ...(token && { token }) };
+    const ack = await this.#ask("join-session", this.code, options);
+    if (ack?.code !== "unauthorized" || token === null) return ack;
+    // The token is that of an earlier session with this code.
+    dropTicket(this.code);
+    return this.#joinWith(null);
+  }
+
+  async #ask(event, ...args) {
+    const start = performance.now();
+    const ack = await this.#socket.timeout(PATIENCE).emitWithAck(event, ...args).catch(() => undefined);
+    if (ack === undefined) return undefined;
+    this.latency = performance.now() - start;
+    if (ack.code === "not-joined") {
+      this.#in = false;
+      this.#join();
+    }
+    this.#on.changed();
+    return ack;
+  }
+
+  #arrived() {
+    this.#in = true;
+    this.#become("connected");
+    for (const arrival of this.#arrivals.splice(0)) arrival();
+  }
+
+  #whenIn() {
+    return this.#in ? Promise.resolve() : new Promise((arrival) => this.#arrivals.push(arrival));
+  }
+
+  #become(state) {
+    if (this.state === "ended") return;
+    this.state = state;
+    this.#on.changed();
+  }
+}

@@ -1,0 +1,220 @@
+"""The demo page, as three people use it: two at desks and one on a phone, each with a browser of their own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.harness.chromium import Browser, Screen, chromium
+from tests.harness.proxy import FaultProxy
+from tests.harness.redis import RedisServer
+from tests.harness.service import DIGITS, Replica, replicas
+from tests.web.visitor import DESKTOP, PHONE, Visitor
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+# Nothing of the page itself: what the browser says of a network that is not there.
+NETWORK = ("net::ERR_", "WebSocket connection to")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A browser and a service; `proxied` is the address of the second replica by a network that can be broken."""
+
+    browser: Browser
+    replicas: list[Replica]
+    network: FaultProxy
+
+    @property
+    def url(self) -> str:
+        return self.replicas[0].url
+
+    @property
+    def proxied(self) -> str:
+        return f"http://127.0.0.1:{self.network.port}"
+
+
+@pytest.fixture
+async def place(redis_server: RedisServer) -> AsyncIterator[Place]:
+    async with (
+        replicas(redis_server.url(), 2, demo=True, grace=30, **DIGITS) as started,
+        FaultProxy(started[1].port) as network,
+        chromium() as browser,
+    ):
+        yield Place(browser, started, network)
+
+
+async def host_with_movies(place: Place, *movies: str, name: str = "Anna") -> tuple[Visitor, str]:
+    """Somebody who has created a session; its code."""
+    host = await Visitor.at(place.browser, place.url)
+    await host.write("#create-title", "Friday")
+    await host.write("#create-name", name)
+    await host.press("Enter")
+    await host.sees_text("#room-heading", "Friday")
+    if movies:
+        await host.write("#add-title", "\n".join(movies))
+        await host.press("Enter")
+        await host.sees(f"$$('.movie').length == {len(movies)}")
+    code: str = await host.read("location.hash.slice(1)")
+    return host, code
+
+
+async def guest_of(place: Place, code: str, name: str, *, url: str | None = None, screen: Screen = DESKTOP) -> Visitor:
+    """Somebody who came by the link."""
+    guest = await Visitor.at(place.browser, f"{url or place.url}/#{code}", screen)
+    await guest.sees_text("#start-heading", "You are invited")
+    await guest.write("#join-name", name)
+    await guest.press("Enter")
+    await guest.sees_text("#people", f"{name} (you)")
+    return guest
+
+
+async def looks_right(visitor: Visitor, name: str) -> None:
+    """Takes a picture; nobody is shut out, nothing sticks out, fingers find everything."""
+    await visitor.shot(name)
+    assert await visitor.accessibility_problems() == []
+    assert await visitor.sideways_overflow() <= 0
+    assert await visitor.small_targets() == []
+
+
+async def test_the_whole_story(place: Place) -> None:
+    anna, code = await host_with_movies(place)
+    await looks_right(anna, "1-new-session")
+    # The second one types the code, the third one follows the link on a phone.
+    bob = await Visitor.at(place.browser, place.proxied)
+    await looks_right(bob, "2-start")
+    await bob.write("#join-code", "999999" if code != "999999" else "999998")
+    await bob.write("#join-name", "Bob")
+    await bob.click("#join-button")
+    await bob.sees_text("#join-error", "Session not found or has expired")
+    assert await bob.read("$('#join-name').value") == "Bob"
+    await looks_right(bob, "3-wrong-code")
+    bob.page.errors.clear()  # The browser reports each 404.
+    await bob.write("#join-code", code)
+    await bob.press("Enter")
+    await bob.sees_text("#people", "Bob (you)")
+    hostile = "<img src=x onerror=alert(1)>"
+    cleo = await guest_of(place, code, hostile, screen=PHONE)
+    everybody = (anna, bob, cleo)
+    for visitor in everybody:
+        await visitor.sees("$$('#people li').length == 3")
+        await visitor.sees_text("#people li:nth-child(1)", "Host")
+        await visitor.sees_text("#people li:nth-child(3)", hostile)
+        await visitor.sees_text("#connection", "Connected")
+    await anna.sees("$('#news').textContent.includes('joined')")
+
+    await anna.write("#add-title", "Alien (1979)\nArrival (2016)\n</li><script>alert(1)</script>")
+    await anna.sees_text("#add-button", "Add 3")
+    await anna.press("Enter")
+    await bob.sees("$$('.movie').length == 3")
+    await bob.write("#add-title", "Solaris")
+    await bob.write("#add-year", "1492")
+    await bob.click("#add-button")
+    await bob.sees_text("#notice", "year")
+    assert await bob.read("[$('#add-title').value, $('#add-year').value]") == ["Solaris", "1492"]
+    await bob.write("#add-year", "1972")
+    await bob.press("Enter")
+    for visitor in everybody:
+        await visitor.sees_text(".movie:nth-child(4) h3", "Solaris 1972")
+        await visitor.sees_text(".movie:nth-child(3) h3", "</li><script>alert(1)</script>")
+    await bob.click("#notice-close")
+
+    # By keyboard with arrows and digits, by pointer, by finger.
+    await anna.read("$('.movie:nth-child(1) input').focus()")
+    await anna.press("ArrowRight", "ArrowRight", "ArrowRight")
+    await bob.read("$('.movie:nth-child(1) input').focus()")
+    await bob.press("5")
+    await bob.click(".movie:nth-child(2) .step:nth-child(5)")
+    await cleo.click(".movie:nth-child(1) .step:nth-child(4)")
+    for visitor in everybody:
+        await visitor.sees_text("#ranking li:nth-child(1)", "Arrival (2016) 100 %")
+        await visitor.sees_text("#ranking li:nth-child(2)", "Alien (1979) 83 % 3 ratings")
+    assert await anna.read("document.activeElement.value") == "4"
+    await cleo.click(".movie:nth-child(2) .step:nth-child(1)")
+    for visitor in everybody:
+        await visitor.sees_text("#ranking li:nth-child(1)", "Alien (1979) 83 % 3 ratings")
+        await visitor.sees_text("#ranking", "Arrival (2016) 9 % 2 ratings, 1 veto")
+    await looks_right(anna, "4-host")
+    await looks_right(bob, "5-guest")
+    await looks_right(cleo, "6-phone")
+    await anna.read("$$('details').forEach((e) => e.open = true)")
+    await anna.page.show_on(Screen(dark=True))
+    await anna.shot("7-dark")
+    await cleo.page.show_on(Screen(320, 640, 2, phone=True, dark=True))
+    await cleo.shot("8-narrow-dark")
+    assert await cleo.sideways_overflow() <= 0
+    assert await cleo.small_targets() == []
+    await cleo.page.show_on(PHONE)
+
+    # Ratings can be taken back, by keyboard and by pointer.
+    await bob.read("$('.movie:nth-child(2) input:checked').focus()")
+    await bob.press("Delete")
+    await anna.sees_text("#ranking li:nth-child(4)", "Arrival (2016) 0 % 1 rating, 1 veto")
+    await anna.click(".movie:nth-child(1) .clear")
+    await bob.sees_text("#ranking li:nth-child(1)", "Alien (1979) 88 % 2 ratings")
+    assert await anna.read("$('.movie:nth-child(1)').contains(document.activeElement)")
+
+    # A reload is the same person with the same ratings.
+    await cleo.page.go()
+    await cleo.sees_text("#people li:nth-child(3)", f"{hostile} (you)")
+    await cleo.sees("$('.movie:nth-child(2) input:checked')?.value == '1'")
+    await anna.sees("$$('#people li').length == 3 && !$$('.badge.away').some((e) => e.checkVisibility())")
+
+    for visitor in everybody:
+        assert visitor.page.errors == []
+
+    # A dropped connection.
+    await place.network.refuse()
+    place.network.cut()
+    await bob.sees("['reconnecting', 'offline'].includes($('#connection').dataset.state)")
+    await anna.sees_text("#people li:nth-child(2)", "Away")
+    await cleo.sees_text("#people li:nth-child(2)", "Away")
+    await bob.click(".movie:nth-child(4) .step:nth-child(2)")
+    await bob.click(".movie:nth-child(4) .step:nth-child(4)")
+    await bob.sees_text(".movie:nth-child(4)", "Not sent yet")
+    await bob.sees_text("#connection", "Offline")
+    await looks_right(bob, "9-offline")
+    await place.network.accept()
+    await bob.sees_text("#connection", "Connected")
+    for visitor in everybody:
+        await visitor.sees_text("#ranking", "Solaris (1972) 75 % 1 rating")
+        await visitor.sees("!$$('.badge.away').some((e) => e.checkVisibility())")
+    await bob.sees("!$$('.unsent').some((e) => e.checkVisibility())")
+    assert await bob.read("$('.movie:nth-child(4) input:checked').value") == "4"
+    assert [error for error in bob.page.errors if not any(part in error for part in NETWORK)] == []
+    bob.page.errors.clear()
+
+    # The host sets things, removes somebody, and goes.
+    await anna.write("#host-title", "Saturday")
+    await anna.write("#host-capacity", "2")
+    await anna.click("#host-save")
+    await bob.sees_text("#room-heading", "Saturday")
+    await bob.sees_text("#people-count", "3 of 2")
+    await anna.click("#host .switch")
+    await bob.sees_text("#room-locked", "Locked")
+    await anna.click("#people li:nth-child(3) .manage")
+    await anna.sees_text("#manage-heading", hostile)
+    await looks_right(anna, "10-manage")
+    await anna.click("#manage-kick")
+    await cleo.sees_text("#over-heading", "You are out of this session")
+    await cleo.sees_text("#connection", "Removed")
+    await looks_right(cleo, "11-removed")
+    await bob.sees("$$('#people li').length == 2")
+    assert not await bob.read("$('#host').checkVisibility()")
+    await anna.click("#leave")
+    await anna.sees_text("#start-heading", "Pick a movie together")
+    await bob.sees_text("#host-heading", "Host controls")
+    await bob.sees_text("#people li:nth-child(1)", "Bob (you)")
+    await bob.sees_text("#people li:nth-child(1)", "Host")
+    await bob.click("#host-end")
+    await looks_right(bob, "12-ending")
+    await bob.click("#ending-yes")
+    await bob.sees_text("#over-heading", "This session has ended")
+    await bob.sees_text("#over-text", "The host has ended it for everybody.")
+    await looks_right(bob, "13-ended")
+    await bob.click("#over-start")
+    await bob.sees_text("#start-heading", "Pick a movie together")
+    for visitor in everybody:
+        assert visitor.page.errors == []
