@@ -19,6 +19,7 @@ MAY_USE: Final[dict[str, tuple[str, ...]]] = {
     "app": (),
     "app.__main__": ("app",),
     "app.cli": ("app",),
+    "app.client": ("app.sessions.rating",),
     "app.commands": ("app",),
     "app.server": ("app",),
     "app.listener": ("app",),

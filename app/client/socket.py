@@ -1,0 +1,149 @@
+"""A Socket.IO client over WebSocket: version 5 of its protocol, on version 4 of Engine.IO, namespace `/`, text only.
+
+https://github.com/socketio/socket.io-protocol and https://github.com/socketio/engine.io-protocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from typing import Any, Final, Self
+
+import orjson
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus, WebSocketException
+
+__all__ = ["Socket", "parse_event"]
+
+_OPEN_TIMEOUT: Final = 20.0
+_CLOSE_TIMEOUT: Final = 2.0
+_LARGEST_FRAME: Final = 1 << 24
+
+
+def parse_event(packet: bytes) -> list[Any]:
+    """An event's packet as its name and arguments; raises ValueError for anything else."""
+    event = orjson.loads(packet[2:])
+    if not isinstance(event, list) or not event or not isinstance(event[0], str):
+        raise ValueError("not an event")
+    return event
+
+
+class Socket:
+    """A connected socket. `on_event` is given the packet of every event as it came, unread: most clients of a session
+    get the same ones, which need be read only once.
+
+    `welcome` is what the server told when it connected; `closed` is set when the connection has ended.
+    """
+
+    def __init__(
+        self, connection: ClientConnection, patience: float, welcome: dict[str, Any], on_event: Callable[[bytes], None]
+    ) -> None:
+        self.welcome = welcome
+        self.closed = asyncio.Event()
+        self._connection = connection
+        self._patience = patience
+        self._on_event = on_event
+        self._acks: dict[int, asyncio.Future[Any]] = {}
+        self._numbers = itertools.count()
+        self._reader = asyncio.create_task(self._read())
+
+    @classmethod
+    async def open(cls, url: str, on_event: Callable[[bytes], None], auth: dict[str, Any] | None = None) -> Self:
+        """Connect to the service at `url` as `io(url, {transports: ["websocket"], auth})` does.
+
+        Raises ConnectionError, with a reason for people.
+        """
+        address = url.replace("http", "ws", 1).rstrip("/") + "/socket.io/?EIO=4&transport=websocket"
+        try:
+            connection = await connect(
+                address,
+                compression=None,
+                ping_interval=None,
+                proxy=None,
+                open_timeout=_OPEN_TIMEOUT,
+                close_timeout=_CLOSE_TIMEOUT,
+                max_size=_LARGEST_FRAME,
+                user_agent_header=None,
+            )
+        except InvalidStatus as error:
+            raise ConnectionError(f"refused with HTTP status {error.response.status_code}") from error
+        except (OSError, WebSocketException) as error:
+            raise ConnectionError(getattr(error, "strerror", None) or str(error) or "cannot connect") from error
+        try:
+            async with asyncio.timeout(_OPEN_TIMEOUT):
+                opened = _object(b"0", await connection.recv(decode=False))
+                await connection.send("40" + (orjson.dumps(auth).decode() if auth else ""))
+                welcome = _object(b"40", await connection.recv(decode=False))
+            patience = (opened["pingInterval"] + opened["pingTimeout"]) / 1000
+        except BaseException as error:
+            await connection.close()
+            if isinstance(error, (OSError, WebSocketException, ValueError, KeyError, TypeError)):
+                raise ConnectionError("the server does not speak Socket.IO, or refused") from error
+            raise
+        return cls(connection, patience, welcome, on_event)
+
+    async def emit(self, event: str, *args: Any, timeout: float) -> Any:
+        """Emit an event; returns the first argument of its ack.
+
+        Raises ConnectionError when the connection ends before the ack, TimeoutError when it does not come.
+        """
+        number = next(self._numbers)
+        answer = self._acks[number] = asyncio.get_running_loop().create_future()
+        try:
+            if self.closed.is_set():
+                raise ConnectionError("the connection is closed")
+            async with asyncio.timeout(timeout):
+                await self._connection.send(f"42{number}{orjson.dumps([event, *args]).decode()}")
+                return await answer
+        except WebSocketException as error:
+            raise ConnectionError("the connection ended before the ack") from error
+        finally:
+            del self._acks[number]
+
+    async def close(self) -> None:
+        """Close the connection; returns when that is done."""
+        await self._connection.close()
+        await self._reader
+
+    async def _read(self) -> None:
+        clock = asyncio.get_running_loop().time
+        try:
+            # The server pings; one that has not for as long as it promised is gone.
+            async with asyncio.timeout(self._patience) as limit:
+                while True:
+                    packet = await self._connection.recv(decode=False)
+                    if packet == b"2":
+                        limit.reschedule(clock() + self._patience)
+                        await self._connection.send("3")
+                    elif packet.startswith(b"42"):
+                        self._on_event(packet)
+                    elif packet.startswith(b"43"):
+                        self._acknowledged(packet)
+                    elif packet.startswith((b"41", b"1")):
+                        break
+        except (WebSocketException, TimeoutError, ValueError):
+            pass
+        finally:
+            self.closed.set()
+            for answer in self._acks.values():
+                if not answer.done():
+                    answer.set_exception(ConnectionError("the connection ended before the ack"))
+                    answer.exception()  # Retrieved, should the one who emitted have stopped waiting.
+            await self._connection.close()
+
+    def _acknowledged(self, packet: bytes) -> None:
+        number, bracket, args = packet[2:].partition(b"[")
+        answer = self._acks.get(int(number))
+        if answer is not None and not answer.done():
+            given = orjson.loads(bracket + args)
+            answer.set_result(given[0] if given else None)
+
+
+def _object(kind: bytes, packet: bytes) -> dict[str, Any]:
+    if not packet.startswith(kind):
+        raise ValueError("another packet")
+    told = orjson.loads(packet[len(kind) :] or b"{}")
+    if not isinstance(told, dict):
+        raise ValueError("not an object")
+    return told

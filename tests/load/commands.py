@@ -1,0 +1,59 @@
+"""The commands as people run them, while the test's own event loop goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+__all__ = ["Done", "run", "started"]
+
+_ROOT: Final = Path(__file__).parent.parent.parent
+_PATIENCE: Final = 45.0
+
+
+@dataclass(frozen=True)
+class Done:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+async def run(*arguments: str, timeout: float = _PATIENCE, **variables: str) -> Done:
+    """Runs a command to its end; `variables` are of its environment."""
+    async with started(*arguments, **variables) as process, asyncio.timeout(timeout):
+        out, err = await process.communicate()
+        return Done(await process.wait(), out.decode(), err.decode())
+
+
+@asynccontextmanager
+async def started(*arguments: str, **variables: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A command that runs; it is killed at the end if it still does."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "app",
+        *arguments,
+        cwd=os.environ.get("TMPDIR", "/tmp"),
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(_ROOT), "PYTHONUNBUFFERED": "1", **variables},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGKILL)
+        await process.communicate()
