@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from app import __version__
 from app.commands.documents import add_document_commands
 from app.commands.exits import MISUSED
-from app.commands.operators import add_operator_commands
 from app.commands.load import add_load_commands
+from app.commands.operators import add_operator_commands
+from app.commands.people import add_people_commands
 from app.commands.service import add_service_commands
 from app.settings import PREFIX, SettingsError
 
@@ -43,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     add_service_commands(commands)
     add_operator_commands(commands)
+    add_people_commands(commands)
     add_load_commands(commands)
     add_document_commands(commands)
     return parser

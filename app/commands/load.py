@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from app.commands.exits import FAILED, OK
+from app.commands.urls import DEFAULT_URL, urls
 from app.settings import load_settings
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ def add_load_commands(commands: Any) -> None:
     command.add_argument(
         "--url",
         metavar="URL[,URL...]",
-        type=_urls,
-        default="http://localhost:8080",
+        type=urls,
+        default=(DEFAULT_URL,),
         help="the service, or its replicas",
     )
     command.add_argument("--sessions", metavar="N", type=_count, default=200, help="sessions (200)")
@@ -196,15 +197,6 @@ def _verdict(told: Report) -> Iterator[str]:
                 who = "" if one["client"] is None else f", client {one['client']}"
                 version = "" if one["version"] is None else f", version {one['version']}"
                 yield f"  session {one['session']}{who}{version}: {one['detail']}"
-
-
-def _urls(text: str) -> tuple[str, ...]:
-    from urllib.parse import urlsplit
-
-    urls = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
-    if not urls or not all(urlsplit(url).scheme in ("http", "https") and urlsplit(url).hostname for url in urls):
-        raise argparse.ArgumentTypeError(f"{text} is not a URL such as http://localhost:8080")
-    return urls
 
 
 def _number(parse: Callable[[str], float], least: float) -> Callable[[str], float]:

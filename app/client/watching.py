@@ -1,0 +1,169 @@
+"""Watching a session: everything that a member is told, for as long as it lives."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from app.client.http import request
+from app.client.socket import Socket, parse_event
+
+__all__ = ["CannotWatchError", "Frame", "changes", "masked", "watch"]
+
+_SECRETS: Final = ("token", "hostToken", "pid", "sid")
+_MASK: Final = "********"
+_ACK_TIMEOUT: Final = 20.0
+_LEAVE_TIMEOUT: Final = 2.0
+_FIRST_PAUSE: Final = 0.5
+_LONGEST_PAUSE: Final = 5.0
+
+
+class CannotWatchError(Exception):
+    """The session cannot be watched; says why, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """An event as it came, by its name and arguments, secrets masked; or, with `note`, what became of the connection:
+    `connected`, `joined`, `disconnected`, `unreachable`, `gone`: the session has ended meanwhile."""
+
+    event: str
+    arguments: list[Any]
+    note: bool = False
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+async def watch(url: str, code: str, name: str | None) -> AsyncGenerator[Frame, None]:
+    """Join the session and give every frame, until the session is over for us; comes back when the connection ends.
+
+    Closing the generator leaves the session. Raises CannotWatchError when joining is refused.
+    """
+    token, pause, ended = None, _FIRST_PAUSE, False
+    while not ended:
+        frames: asyncio.Queue[Frame | None] = asyncio.Queue()
+        try:
+            socket = await _connect(url, code, frames)
+        except CannotWatchError as error:
+            if token is None:
+                raise
+            yield Frame("gone", [str(error)], note=True)
+            return
+        except ConnectionError as error:
+            yield Frame("unreachable", [str(error)], note=True)
+            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            continue
+        closing = asyncio.create_task(_tell_end(socket, frames))
+        try:
+            yield Frame("connected", [masked(socket.welcome)], note=True)
+            ack = await _join(socket, code, {"name": name} if token is None else {"token": token})
+            if ack is not None:
+                token, pause = ack.get("token"), _FIRST_PAUSE
+                yield Frame("joined", [masked(ack)], note=True)
+            while not ended and (frame := await frames.get()) is not None:
+                yield frame
+                ended = frame.event == "session-ended"
+            if not ended:
+                yield Frame("disconnected", [], note=True)
+        finally:
+            await _leave(socket)
+            await closing
+
+
+def masked(value: Any) -> Any:
+    """The same without what must not be shown: tokens, and the ids by which a connection could be taken over."""
+    if isinstance(value, dict):
+        return {key: _MASK if key in _SECRETS else masked(item) for key, item in value.items()}
+    return [masked(item) for item in value] if isinstance(value, list) else value
+
+
+def changes(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> Iterator[str]:
+    """What is different in a `sessionData`, in words; `before` is None where it is the first."""
+    if before is None:
+        yield f"{_number(after['participants'], 'participant')}, {_number(after['movies'], 'movie')}"
+        return
+    yield from _people(_by_id(before["participants"]), _by_id(after["participants"]))
+    yield from _movies(_by_id(before["movies"]), _by_id(after["movies"]))
+
+
+async def _connect(url: str, code: str, frames: asyncio.Queue[Frame | None]) -> Socket:
+    answer = await request("POST", f"{url}/api/session/join", {"sessionID": code})
+    if answer.status in (400, 404):
+        raise CannotWatchError(answer.message)
+    if answer.status != 200:
+        raise ConnectionError(answer.message)
+
+    def take(packet: bytes) -> None:
+        try:
+            event, *arguments = parse_event(packet)
+        except ValueError:
+            return
+        frames.put_nowait(Frame(event, masked(arguments)))
+
+    return await Socket.open(url, take)
+
+
+async def _join(socket: Socket, code: str, options: dict[str, Any]) -> dict[str, Any] | None:
+    """The ack, None where the connection has to be made again."""
+    given = {key: value for key, value in options.items() if value is not None}
+    try:
+        ack: dict[str, Any] = await socket.emit("join-session", code, given, timeout=_ACK_TIMEOUT)
+    except (ConnectionError, TimeoutError):
+        await socket.close()
+        return None
+    if ack.get("ok"):
+        return ack
+    if not ack.get("retryable"):
+        raise CannotWatchError(str(ack.get("message")))
+    await socket.close()
+    return None
+
+
+async def _leave(socket: Socket) -> None:
+    try:
+        await socket.emit("leave-session", timeout=_LEAVE_TIMEOUT)
+    except (ConnectionError, TimeoutError):
+        pass
+    await socket.close()
+
+
+async def _tell_end(socket: Socket, frames: asyncio.Queue[Frame | None]) -> None:
+    await socket.closed.wait()
+    frames.put_nowait(None)
+
+
+def _people(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
+    for key, person in after.items():
+        was = before.get(key)
+        if was is None:
+            yield f"{person['name']} came"
+        elif was["connected"] != person["connected"]:
+            yield f"{person['name']} is {'back' if person['connected'] else 'away'}"
+        if was is not None and person["role"] == "host" != was["role"]:
+            yield f"{person['name']} is host"
+    yield from (f"{person['name']} left" for key, person in before.items() if key not in after)
+
+
+def _movies(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
+    for key, movie in after.items():
+        was = before.get(key)
+        if was is None:
+            yield f"{movie['title']} added"
+        elif any(was[name] != movie[name] for name in ("count", "vetoes", "score")):
+            yield f"{movie['title']} {movie['compatibility']} ({_number(movie['count'], 'rating')}" + (
+                f", {_number(movie['vetoes'], 'veto', 'vetoes')})" if movie["vetoes"] else ")"
+            )
+    yield from (f"{movie['title']} removed" for key, movie in before.items() if key not in after)
+
+
+def _by_id(items: list[dict[str, Any]]) -> dict[str, Any]:
+    return {item["id"]: item for item in items}
+
+
+def _number(things: Any, one: str, many: str | None = None) -> str:
+    count = things if isinstance(things, int) else len(things)
+    return f"{count} {one if count == 1 else many or one + 's'}"

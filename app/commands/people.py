@@ -1,0 +1,192 @@
+"""`create`, `join`, `watch`: for whoever uses a service, without a browser."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from app.commands.exits import FAILED, OK
+from app.commands.urls import DEFAULT_URL, url
+from app.settings import load_settings
+
+if TYPE_CHECKING:
+    from app.client.http import Answer
+    from app.client.watching import Frame
+
+__all__ = ["add_people_commands"]
+
+_RANKS_SHOWN: Final = 3
+
+
+def add_people_commands(commands: Any) -> None:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--url", metavar="URL", type=url, default=DEFAULT_URL, help=f"the service ({DEFAULT_URL})")
+    common.add_argument("--json", action="store_true", help="print JSON, for programs")
+
+    command = commands.add_parser(
+        "create", parents=[common], help="create a session", description=create.__doc__, allow_abbrev=False
+    )
+    command.add_argument("--title", help="what it is called")
+    command.add_argument("--capacity", metavar="N", type=int, help="how many participants it takes")
+    command.add_argument("--ttl", metavar="S", type=float, help="seconds that it lives on without anybody present")
+    command.add_argument("--movies", metavar="FILE", type=_movies, help="JSON: a list of movies, {id, title, ...} each")
+    command.add_argument("--show-token", action="store_true", help="print the host token, too")
+    command.set_defaults(command=create)
+
+    command = commands.add_parser("join", parents=[common], help="look a session up", description=join.__doc__)
+    command.add_argument("code", metavar="CODE")
+    command.set_defaults(command=join)
+
+    command = commands.add_parser("watch", parents=[common], help="watch a session live", description=watch.__doc__)
+    command.add_argument("code", metavar="CODE")
+    command.add_argument("--name", help="who to be there (Guest N)")
+    command.set_defaults(command=watch)
+
+
+def create(options: argparse.Namespace) -> int:
+    """Create a session, and print its code and link. The host token, which gives the host's rights to whoever shows it,
+    is printed with --json or --show-token only. JOIN_SESSION_CREATE_KEY is shown to the service where it is set."""
+    key = load_settings().create_key
+    wanted = {
+        "title": options.title,
+        "capacity": options.capacity,
+        "ttlSeconds": options.ttl,
+        "movies": options.movies,
+    }
+    answer = _ask(
+        f"{options.url}/api/session/create",
+        {name: value for name, value in wanted.items() if value is not None},
+        key.get_secret_value() if key else None,
+    )
+    if answer is None or answer.status != 201:
+        return _failed(answer)
+    if options.json:
+        print(json.dumps(answer.body))
+        return OK
+    code, token = answer.body["sessionID"], answer.body["hostToken"]
+    print(f"code        {code}")
+    print(f"link        {options.url}/#{code}")
+    print(f"host token  {token if options.show_token else '********  (--show-token shows it)'}")
+    return OK
+
+
+def join(options: argparse.Namespace) -> int:
+    """Ask whether a session exists, as clients do before they connect; nothing changes. Exit code 1: there is none."""
+    answer = _ask(f"{options.url}/api/session/join", {"sessionID": options.code}, None)
+    if answer is None or answer.status != 200:
+        return _failed(answer)
+    if options.json:
+        print(json.dumps(answer.body))
+        return OK
+    data = answer.body["sessionData"]
+    print(answer.message)
+    print(f"{len(data['participants'])} participants, {len(data['movies'])} movies, created {data['createdAt']}")
+    return OK
+
+
+def watch(options: argparse.Namespace) -> int:
+    """Join a session and print what its members are told, until it ends or Ctrl-C; secrets are masked. The state of the
+    connection is told on standard error. Exit code 1: there is no such session, or it takes nobody."""
+    import uvloop
+
+    from app.client.watching import CannotWatchError
+
+    try:
+        uvloop.run(_watch(options))
+    except CannotWatchError as error:
+        print(f"join-session: {error}", file=sys.stderr)
+        return FAILED
+    return OK
+
+
+async def _watch(options: argparse.Namespace) -> None:
+    """Until the session is over, or somebody stops it."""
+    loop = asyncio.get_running_loop()
+    watching = asyncio.create_task(_show_all(options))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, watching.cancel)
+    try:
+        await watching
+    except asyncio.CancelledError:
+        return
+
+
+async def _show_all(options: argparse.Namespace) -> None:
+    from contextlib import aclosing
+
+    from app.client import watching
+
+    shown: dict[str, Any] | None = None
+    async with aclosing(watching.watch(options.url, options.code, options.name)) as frames:
+        async for frame in frames:
+            if frame.note:
+                print(_note(frame), file=sys.stderr, flush=True)
+            elif options.json:
+                line = {"at": _time(frame), "event": frame.event, "arguments": frame.arguments}
+                print(json.dumps(line), flush=True)
+            elif frame.event == "session-update":
+                shown, before = frame.arguments[0], shown
+                what = "; ".join(watching.changes(before, shown)) or "nothing to see"
+                version = frame.arguments[1]["version"]
+                print(_printable(f"{_time(frame)}  {frame.event} {version}  {what}{_ranking(shown)}"), flush=True)
+            else:
+                print(_printable(f"{_time(frame)}  {frame.event}  {_words(frame.arguments)}"), flush=True)
+
+
+def _note(frame: Frame) -> str:
+    told = frame.arguments[0] if frame.arguments else ""
+    return _printable(f"{_time(frame)}  {frame.event}" + (f": {told}" if isinstance(told, str) and told else ""))
+
+
+def _ranking(data: dict[str, Any]) -> str:
+    best = sorted(data["movies"], key=lambda movie: int(movie["rank"]))[:_RANKS_SHOWN]
+    shown = ", ".join(f"{movie['rank']}. {movie['title']} {movie['compatibility']}" for movie in best)
+    return f"  [{shown}]" if shown else ""
+
+
+def _words(arguments: list[Any]) -> str:
+    told = arguments[0] if arguments and isinstance(arguments[0], dict) else {}
+    return ", ".join(f"{name} {value}" for name, value in told.items() if name != "sessionID")
+
+
+def _time(frame: Frame) -> str:
+    return frame.at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _printable(text: str) -> str:
+    """Without what others could steer the terminal with."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def _ask(address: str, body: dict[str, Any], token: str | None) -> Answer | None:
+    """The answer, None where there is none, which is told."""
+    from app.client.http import request
+
+    try:
+        return asyncio.run(request("POST", address, body, token=token))
+    except ConnectionError as error:
+        print(f"join-session: {address}: {error}", file=sys.stderr)
+        return None
+
+
+def _failed(answer: Answer | None) -> int:
+    if answer is not None:
+        print(f"join-session: {_printable(answer.message)}", file=sys.stderr)
+    return FAILED
+
+
+def _movies(name: str) -> list[Any]:
+    try:
+        given = json.loads(Path(name).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{name} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{name} is not JSON") from error
+    if not isinstance(given, list):
+        raise argparse.ArgumentTypeError(f"{name} is not a list of movies")
+    return given

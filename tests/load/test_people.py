@@ -1,0 +1,208 @@
+"""`create`, `join` and `watch` as people run them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.harness.here import served_here
+from tests.harness.people import Api, People, api, movie, node, people
+from tests.harness.ports import free_port
+from tests.harness.proxy import FaultProxy
+from tests.harness.redis import RedisServer
+from tests.harness.service import Replica
+from tests.load.commands import Done, run, started
+
+__all__ = ["api", "node", "people"]
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+PATIENCE: Final = 20.0
+
+
+async def created(service: list[Replica], *arguments: str) -> Any:
+    return (await run("create", "--url", service[0].url, "--json", *arguments)).json
+
+
+async def test_a_session_is_created_and_the_token_shown_to_who_asks(service: list[Replica], api: Api) -> None:
+    done = await run("create", "--url", f"{service[0].url}/")
+    assert (done.code, done.err) == (0, "")
+    code = re.match(r"code +(\d+)\n", done.out)
+    assert code is not None
+    assert f"link        {service[0].url}/#{code[1]}\n" in done.out
+    assert done.out.endswith("host token  ********  (--show-token shows it)\n")
+
+    shown = await run("create", "--url", service[0].url, "--show-token")
+    code, token = re.search(r"code +(\S+)", shown.out), re.search(r"host token +(\S+)\n$", shown.out)
+    assert code is not None
+    assert token is not None
+    ended = await api.call("DELETE", f"/api/session/{code[1]}", token=token[1])
+    assert ended.status_code == 200
+
+
+async def test_a_session_has_what_was_asked_for(service: list[Replica], tmp_path: Path) -> None:
+    movies = tmp_path / "movies.json"
+    movies.write_text(json.dumps([movie("m1"), movie("m2")]))
+    made = await created(service, "--title", "Friday", "--capacity", "7", "--ttl", "600", "--movies", str(movies))
+    assert (made["meta"]["title"], made["meta"]["capacity"]) == ("Friday", 7)
+    assert [shown["id"] for shown in made["sessionData"]["movies"]] == ["m1", "m2"]
+    assert made["hostToken"]
+
+
+async def test_what_the_service_refuses_exits_1_with_its_words(service: list[Replica]) -> None:
+    done = await run("create", "--url", service[0].url, "--capacity", "0")
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("join-session: capacity: ")
+
+
+async def test_the_key_to_create_is_shown_where_it_is_set(redis_server: RedisServer) -> None:
+    async with served_here(redis_server.url(), create_key="the-key") as (replica,):
+        refused = await run("create", "--url", replica.url)
+        taken = await run("create", "--url", replica.url, JOIN_SESSION_CREATE_KEY="the-key")
+    assert (refused.code, refused.err) == (1, "join-session: A valid token is required\n")
+    assert taken.code == 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("create", "--movies", "nowhere.json"),
+        ("create", "--movies", __file__),
+        ("create", "--url", "localhost:8080"),
+        ("join",),
+        ("watch", "123456", "--url", "http://localhost:x"),
+    ],
+    ids=" ".join,
+)
+async def test_wrong_usage_exits_2(wrong: tuple[str, ...]) -> None:
+    done = await run(*wrong)
+    assert (done.code, done.out) == (2, "")
+    assert "usage: join-session" in done.err
+
+
+async def test_joining_says_what_the_service_says(service: list[Replica]) -> None:
+    code = (await created(service))["sessionID"]
+    found = await run("join", code, "--url", service[1].url)
+    assert (found.code, found.err) == (0, "")
+    assert found.out.startswith(
+        "Session found. You can now connect via WebSocket.\n0 participants, 0 movies, created 2"
+    )
+    assert list((await run("join", code, "--url", service[1].url, "--json")).json) == [
+        "sessionID",
+        "message",
+        "sessionData",
+    ]
+    for command in ("join", "watch"):
+        missing = await run(command, "nothing", "--url", service[0].url)
+        assert missing == Done(1, "", "join-session: Session not found or has expired\n")
+
+
+async def test_where_nobody_answers_joining_fails() -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    done = await run("join", "123456", "--url", url)
+    assert done == Done(1, "", f"join-session: {url}/api/session/join: Connection refused\n")
+
+
+class Watcher:
+    """`watch` as it runs."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.out: list[str] = []
+        self.err: list[str] = []
+
+    async def until(self, text: str) -> str:
+        """The first line not yet read that has this text in it."""
+        assert self.process.stdout is not None
+        return await self._until(self.process.stdout, self.out, text)
+
+    async def until_told(self, text: str) -> str:
+        """As `until`, of standard error."""
+        assert self.process.stderr is not None
+        return await self._until(self.process.stderr, self.err, text)
+
+    async def exit_code(self) -> int:
+        async with asyncio.timeout(PATIENCE):
+            return await self.process.wait()
+
+    async def _until(self, stream: asyncio.StreamReader, kept: list[str], text: str) -> str:
+        async with asyncio.timeout(PATIENCE):
+            while line := (await stream.readline()).decode():
+                kept.append(line)
+                if text in line:
+                    return line
+        raise AssertionError(f"{text} did not come: {kept}")
+
+
+@asynccontextmanager
+async def watching(*arguments: str) -> AsyncIterator[Watcher]:
+    async with started("watch", *arguments) as process:
+        yield Watcher(process)
+
+
+async def test_watching_tells_what_changes_until_the_end(service: list[Replica], api: Api, people: People) -> None:
+    made = await api.create(movies=[movie("m1", title="Alien")])
+    async with watching(made.code, "--url", service[1].url, "--name", "Watcher") as watcher:
+        await watcher.until_told("joined")
+        await watcher.until("1 participant, 1 movie  [1. Alien 0]")
+        host = await people.join(made.code, token=made.host_token, name="Ada")
+        await watcher.until("Ada came")
+        await host.do("add-movie", **movie("m2", title="Heat"))
+        await watcher.until("Heat added")
+        await host.do("vote", movieID="m2", rating=4)
+        assert (await watcher.until("Heat 75 (1 rating)")).endswith("[1. Heat 75, 2. Alien 0]\n")
+        await host.do("vote", movieID="m2", rating=1)
+        await watcher.until("Heat 0 (0 ratings, 1 veto)")
+        await host.do("remove-movie", movieID="m1")
+        await watcher.until("Alien removed")
+        await host.do("end-session")
+        await watcher.until("session-ended  reason ended")
+        assert await watcher.exit_code() == 0
+
+
+async def test_frames_are_lines_of_json_without_secrets(service: list[Replica], api: Api) -> None:
+    made = await api.create()
+    async with watching(made.code, "--url", service[0].url, "--json") as watcher:
+        assert json.loads(await watcher.until("joined-session"))["arguments"] == [{"sessionID": made.code}]
+        update = json.loads(await watcher.until("session-update"))
+        assert list(update) == ["at", "event", "arguments"]
+        assert update["arguments"][2] == "{epoch}-{version}".format(**update["arguments"][1])
+        watcher.process.send_signal(signal.SIGINT)
+        assert await watcher.exit_code() == 0
+        out, err = await watcher.process.communicate()
+    said = "".join([*watcher.out, *watcher.err]) + out.decode() + err.decode()
+    assert made.host_token not in said
+    assert not re.search(r'"(pid|sid|token)": "(?!\*{8}")', said)
+    left = await api.call("GET", made.path)
+    assert left.json()["sessionData"]["participants"] == []
+
+
+async def test_watching_comes_back_as_the_same_participant(service: list[Replica], api: Api) -> None:
+    made = await api.create()
+    async with FaultProxy(service[0].port) as proxy:
+        url = f"http://127.0.0.1:{proxy.port}"
+        async with watching(made.code, "--url", url, "--name", "Watcher") as watcher:
+            await watcher.until("session-update")
+            proxy.cut()
+            await watcher.until_told("disconnected")
+            await watcher.until_told("joined")
+            await watcher.until("session-update")
+            seen = (await api.call("GET", made.path)).json()["sessionData"]["participants"]
+            assert [(person["name"], person["connected"]) for person in seen] == [("Watcher", True)]
+            await api.call("DELETE", made.path, token=made.host_token)
+            await watcher.until("session-ended")
+            assert await watcher.exit_code() == 0
+
+
+async def test_what_others_write_does_not_steer_the_terminal() -> None:
+    from app.commands.people import _printable
+
+    assert _printable("Ada \x1b[31m\u202e") == "Ada \ufffd[31m\ufffd"
