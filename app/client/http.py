@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 import httptools
 import orjson
 
-__all__ = ["Answer", "request"]
+__all__ = ["Answer", "reason_of", "request"]
 
 _TIMEOUT: Final = 20.0
 
@@ -48,9 +49,16 @@ async def request(
     except ssl.SSLError as error:
         raise ConnectionError(f"TLS failed: {error.reason}") from error
     except OSError as error:
-        raise ConnectionError(error.strerror or str(error) or "cannot connect") from error
+        raise ConnectionError(reason_of(error)) from error
     except httptools.HttpParserError as error:
         raise ConnectionError("the answer is not HTTP") from error
+
+
+def reason_of(error: Exception) -> str:
+    """Why no connection came about, in words that do not depend on the event loop."""
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return getattr(error, "strerror", None) or str(error) or "no connection"
 
 
 def _head(method: str, url: str, body: Any, token: str | None) -> bytes:

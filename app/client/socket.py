@@ -14,6 +14,8 @@ import orjson
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
+from app.client.http import reason_of
+
 __all__ = ["Socket", "parse_event"]
 
 _OPEN_TIMEOUT: Final = 20.0
@@ -69,7 +71,7 @@ class Socket:
         except InvalidStatus as error:
             raise ConnectionError(f"refused with HTTP status {error.response.status_code}") from error
         except (OSError, WebSocketException) as error:
-            raise ConnectionError(getattr(error, "strerror", None) or str(error) or "cannot connect") from error
+            raise ConnectionError(reason_of(error)) from error
         try:
             async with asyncio.timeout(_OPEN_TIMEOUT):
                 opened = _object(b"0", await connection.recv(decode=False))
