@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from app.commands.api import http_url
 from app.commands.exits import FAILED, OK
-from app.commands.urls import DEFAULT_URL, urls
 from app.settings import load_settings
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ def add_load_commands(commands: Any) -> None:
     command.add_argument(
         "--url",
         metavar="URL[,URL...]",
-        type=urls,
-        default=(DEFAULT_URL,),
+        type=_urls,
+        default=("http://localhost:8080",),
         help="the service, or its replicas",
     )
     command.add_argument("--sessions", metavar="N", type=_count, default=200, help="sessions (200)")
@@ -197,6 +197,10 @@ def _verdict(told: Report) -> Iterator[str]:
                 who = "" if one["client"] is None else f", client {one['client']}"
                 version = "" if one["version"] is None else f", version {one['version']}"
                 yield f"  session {one['session']}{who}{version}: {one['detail']}"
+
+
+def _urls(text: str) -> tuple[str, ...]:
+    return tuple(http_url(part.strip()) for part in text.split(","))
 
 
 def _number(parse: Callable[[str], float], least: float) -> Callable[[str], float]:

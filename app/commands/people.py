@@ -10,22 +10,23 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from app.commands.api import Unreachable, http_url, request
 from app.commands.exits import FAILED, OK
-from app.commands.urls import DEFAULT_URL, url
+from app.commands.tables import printable
 from app.settings import load_settings
 
 if TYPE_CHECKING:
-    from app.client.http import Answer
     from app.client.watching import Frame
 
 __all__ = ["add_people_commands"]
 
+_URL: Final = "http://localhost:8080"
 _RANKS_SHOWN: Final = 3
 
 
 def add_people_commands(commands: Any) -> None:
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--url", metavar="URL", type=url, default=DEFAULT_URL, help=f"the service ({DEFAULT_URL})")
+    common.add_argument("--url", metavar="URL", type=http_url, default=_URL, help=f"the service ({_URL})")
     common.add_argument("--json", action="store_true", help="print JSON, for programs")
 
     command = commands.add_parser(
@@ -58,17 +59,18 @@ def create(options: argparse.Namespace) -> int:
         "ttlSeconds": options.ttl,
         "movies": options.movies,
     }
-    answer = _ask(
+    made = _ask(
         f"{options.url}/api/session/create",
         {name: value for name, value in wanted.items() if value is not None},
-        key.get_secret_value() if key else None,
+        201,
+        token=key.get_secret_value() if key else None,
     )
-    if answer is None or answer.status != 201:
-        return _failed(answer)
+    if made is None:
+        return FAILED
     if options.json:
-        print(json.dumps(answer.body))
+        print(json.dumps(made))
         return OK
-    code, token = answer.body["sessionID"], answer.body["hostToken"]
+    code, token = made["sessionID"], made["hostToken"]
     print(f"code        {code}")
     print(f"link        {options.url}/#{code}")
     print(f"host token  {token if options.show_token else '********  (--show-token shows it)'}")
@@ -77,14 +79,14 @@ def create(options: argparse.Namespace) -> int:
 
 def join(options: argparse.Namespace) -> int:
     """Ask whether a session exists, as clients do before they connect; nothing changes. Exit code 1: there is none."""
-    answer = _ask(f"{options.url}/api/session/join", {"sessionID": options.code}, None)
-    if answer is None or answer.status != 200:
-        return _failed(answer)
+    found = _ask(f"{options.url}/api/session/join", {"sessionID": options.code}, 200)
+    if found is None:
+        return FAILED
     if options.json:
-        print(json.dumps(answer.body))
+        print(json.dumps(found))
         return OK
-    data = answer.body["sessionData"]
-    print(answer.message)
+    data = found["sessionData"]
+    print(printable(found["message"]))
     print(f"{len(data['participants'])} participants, {len(data['movies'])} movies, created {data['createdAt']}")
     return OK
 
@@ -133,14 +135,14 @@ async def _show_all(options: argparse.Namespace) -> None:
                 shown, before = frame.arguments[0], shown
                 what = "; ".join(watching.changes(before, shown)) or "nothing to see"
                 version = frame.arguments[1]["version"]
-                print(_printable(f"{_time(frame)}  {frame.event} {version}  {what}{_ranking(shown)}"), flush=True)
+                print(printable(f"{_time(frame)}  {frame.event} {version}  {what}{_ranking(shown)}"), flush=True)
             else:
-                print(_printable(f"{_time(frame)}  {frame.event}  {_words(frame.arguments)}"), flush=True)
+                print(printable(f"{_time(frame)}  {frame.event}  {_words(frame.arguments)}"), flush=True)
 
 
 def _note(frame: Frame) -> str:
     told = frame.arguments[0] if frame.arguments else ""
-    return _printable(f"{_time(frame)}  {frame.event}" + (f": {told}" if isinstance(told, str) and told else ""))
+    return printable(f"{_time(frame)}  {frame.event}" + (f": {told}" if isinstance(told, str) and told else ""))
 
 
 def _ranking(data: dict[str, Any]) -> str:
@@ -158,26 +160,18 @@ def _time(frame: Frame) -> str:
     return frame.at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _printable(text: str) -> str:
-    """Without what others could steer the terminal with."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
-
-
-def _ask(address: str, body: dict[str, Any], token: str | None) -> Answer | None:
-    """The answer, None where there is none, which is told."""
-    from app.client.http import request
-
+def _ask(address: str, body: dict[str, Any], right: int, *, token: str | None = None) -> Any:
+    """The body of the answer, None where it is another than the `right` one, which is told."""
     try:
-        return asyncio.run(request("POST", address, body, token=token))
-    except ConnectionError as error:
-        print(f"join-session: {address}: {error}", file=sys.stderr)
+        status, answer = request("POST", address, body=body, token=token)
+    except Unreachable as error:
+        print(f"join-session: {error}", file=sys.stderr)
         return None
-
-
-def _failed(answer: Answer | None) -> int:
-    if answer is not None:
-        print(f"join-session: {_printable(answer.message)}", file=sys.stderr)
-    return FAILED
+    if status == right and isinstance(answer, dict):
+        return answer
+    message = answer.get("message") if isinstance(answer, dict) else None
+    print(f"join-session: {printable(str(message or f'HTTP status {status}'))}", file=sys.stderr)
+    return None
 
 
 def _movies(name: str) -> list[Any]:

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["table"]
+__all__ = ["printable", "table"]
 
 _GAP = "  "
 _SHORTEST = 8
@@ -17,7 +17,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[Any]], *, width: int 
 
     What could move a terminal's cursor is shown escaped.
     """
-    texts = [list(headings), *([_printable(str(cell)) for cell in row] for row in rows)]
+    texts = [list(headings), *([printable(str(cell)) for cell in row] for row in rows)]
     widths = [max(_columns(row[index]) for row in texts) for index in range(len(headings))]
     if width is not None:
         excess = sum(widths) + len(_GAP) * (len(widths) - 1) - width
@@ -41,5 +41,6 @@ def _columns(text: str) -> int:
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """The text with what could move a terminal's cursor escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -35,7 +35,7 @@ async def created(service: list[Replica], *arguments: str) -> Any:
 async def test_a_session_is_created_and_the_token_shown_to_who_asks(service: list[Replica], api: Api) -> None:
     done = await run("create", "--url", f"{service[0].url}/")
     assert (done.code, done.err) == (0, "")
-    code = re.match(r"code +(\d+)\n", done.out)
+    code = re.match(r"code +(\S+)\n", done.out)
     assert code is not None
     assert f"link        {service[0].url}/#{code[1]}\n" in done.out
     assert done.out.endswith("host token  ********  (--show-token shows it)\n")
@@ -108,7 +108,7 @@ async def test_joining_says_what_the_service_says(service: list[Replica]) -> Non
 async def test_where_nobody_answers_joining_fails() -> None:
     url = f"http://127.0.0.1:{free_port()}"
     done = await run("join", "123456", "--url", url)
-    assert done == Done(1, "", f"join-session: {url}/api/session/join: Connection refused\n")
+    assert done == Done(1, "", f"join-session: {url} cannot be reached: Connection refused\n")
 
 
 class Watcher:
@@ -200,9 +200,3 @@ async def test_watching_comes_back_as_the_same_participant(service: list[Replica
             await api.call("DELETE", made.path, token=made.host_token)
             await watcher.until("session-ended")
             assert await watcher.exit_code() == 0
-
-
-async def test_what_others_write_does_not_steer_the_terminal() -> None:
-    from app.commands.people import _printable
-
-    assert _printable("Ada \x1b[31m\u202e") == "Ada \ufffd[31m\ufffd"
