@@ -1,0 +1,92 @@
+"""What others feel of an operator who pages through a hundred thousand sessions.
+
+    python bench/list_sessions.py [rounds]
+
+Each round times changes of a session, one after the other, first by themselves and then while another process reads all
+pages, again and again without a pause; printed are the medians of the rounds' p50 and p99. With the server that makes
+three processes, which need a core each, or they wait for each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import statistics
+import sys
+import time
+from typing import Any
+
+from app.store.connection import Connection
+from app.store.embedded import EmbeddedServer
+from app.store.listing import RedisListing
+from app.store.sessions import RedisSessions
+
+SESSIONS = 100_000
+AT_ONCE = 500
+CHANGES = 2_000
+PAGE = 50
+HOUR = 3_600_000
+
+
+async def main(rounds: int) -> None:
+    async with EmbeddedServer() as server:
+        ours = Connection.connect(server.url, timeout=60)
+        store = RedisSessions(ours, creation_memory=60, rest=60)
+        await create(store, SESSIONS)
+        alone: list[tuple[float, float]] = []
+        beside: list[tuple[float, float]] = []
+        pages = multiprocessing.Value("i", 0)
+        for _ in range(rounds):
+            alone.append(await changes(store))
+            reader = multiprocessing.Process(target=read_pages, args=(server.url, pages))
+            reader.start()
+            while not pages.value:  # noqa: ASYNC110 - it is another process that counts
+                await asyncio.sleep(0.01)
+            beside.append(await changes(store))
+            reader.terminate()
+            reader.join()
+        print(f"{SESSIONS:,} sessions, {rounds} rounds of {CHANGES:,} changes; {pages.value:,} pages of {PAGE} read\n")
+        for name, times in (("alone", alone), ("beside the list", beside)):
+            p50, p99 = (statistics.median(column) * 1000 for column in zip(*times, strict=True))
+            print(f"{name:16} p50 {p50:6.3f} ms   p99 {p99:6.3f} ms")
+        await store.close()
+        await ours.close()
+
+
+async def create(store: RedisSessions, count: int) -> None:
+    call: dict[str, Any] = {"lifetime": HOUR, "max_lifetime": HOUR, "rest": 60_000, "capacity": 100}
+    call |= {"leavers": "keep", "movies": []}
+    numbers = iter(range(count))
+
+    async def work() -> None:
+        for number in numbers:
+            ids = {"instance": f"i{number}", "epoch": f"e{number}"}
+            await store.create([f"{number:06}"], call | ids)
+
+    await asyncio.gather(*(work() for _ in range(AT_ONCE)))
+
+
+async def changes(store: RedisSessions) -> tuple[float, float]:
+    call = {"instance": "i0", "operator": True, "grants": {"operator": "any"}, "title": "Friday"}
+    times = []
+    for _ in range(CHANGES):
+        began = time.perf_counter()
+        await store.change("update-session", "000000", call)
+        times.append(time.perf_counter() - began)
+    cuts = statistics.quantiles(times, n=100)
+    return cuts[49], cuts[98]
+
+
+def read_pages(url: str, count: Any) -> None:
+    async def read() -> None:
+        listing = RedisListing(Connection.connect(url, timeout=60))
+        behind = None
+        while True:
+            _, behind = await listing.page(behind, PAGE)
+            count.value += 1
+
+    asyncio.run(read())
+
+
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 5))
