@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -17,14 +18,19 @@ import psutil
 import pytest
 
 from app.settings import PREFIX, Settings
+from tests.harness.chromium import chromium
 from tests.harness.node import JS, compile_typescript
 from tests.harness.service import Replica
+from tests.load import commands as commandline
+from tests.web.visitor import Visitor
 
 ROOT: Final = Path(__file__).parent.parent
 README: Final = (ROOT / "README.md").read_text()
 
 TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 STOP_TIMEOUT: Final = 30
+
+_READY: Final = r"^Ready: (\S+)\nSession (\d+) .*\n\n +(curl .+)\n\nOpen (\S+) in two browsers\n"
 
 
 def blocks(language: str) -> list[str]:
@@ -36,6 +42,7 @@ def test_the_readme_goes_from_what_to_how_to_where() -> None:
         "join-session",
         "Run it, test it",
         "Join a session",
+        "Commands",
         "On Kubernetes",
         "Settings that matter",
         "Where things are",
@@ -134,7 +141,8 @@ def test_make_run_serves_from_a_bare_clone_and_leaves_nothing_behind(
     bare_clone: Path, stop: Callable[[psutil.Process, psutil.Process], int]
 ) -> None:
     with tempfile.TemporaryDirectory() as directory, make_run(bare_clone, directory) as (make, printed):
-        address, code, command = printed
+        address, code, command, link = printed
+        assert link == f"{address}/#{code}"
         answer = json.loads(run(command))
         assert (answer["sessionID"], answer["message"][:13]) == (code, "Session found")
         assert command.split()[3] == f"{address}/api/session/join"
@@ -149,9 +157,46 @@ def test_make_run_serves_from_a_bare_clone_and_leaves_nothing_behind(
         assert list(Path(directory).iterdir()) == []
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_a_newcomer_gets_from_the_clone_to_two_browsers_in_one_session(bare_clone: Path, tmp_path: Path) -> None:
+    with make_run(bare_clone, str(tmp_path)) as (make, (*_, link)):
+        async with chromium() as browser:
+            people = [await Visitor.at(browser, link) for _ in range(2)]
+            for name, visitor in zip(("Ada", "Bob"), people, strict=True):
+                await visitor.write("#join-name", name)
+                await visitor.press("Enter")
+            for visitor in people:
+                await visitor.sees_text("#people", "Ada")
+                await visitor.sees_text("#people", "Bob")
+                assert visitor.page.errors == []
+        psutil.Process(make.pid).children(recursive=True)[0].terminate()
+        await asyncio.to_thread(make.communicate, timeout=STOP_TIMEOUT)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+async def test_the_commands_shown_do_what_they_say(service: list[Replica]) -> None:
+    [shown] = [block for block in blocks("sh") if "join-session create" in block]
+    commands = [line.partition("#")[0].split()[1:] for line in shown.splitlines()]
+    assert [command[0] for command in commands] == ["create", "join", "watch", "load"]
+    where = ("--url", service[0].url)
+    create, join, watch, load = commands
+    made = await commandline.run(*create, *where)
+    code = re.findall(r"^code +(\w+)$", made.out, re.MULTILINE)[0]
+    found = await commandline.run(*(code if word == "CODE" else word for word in join), *where)
+    assert (found.code, found.err) == (0, "")
+    async with commandline.started(*(code if word == "CODE" else word for word in watch), *where) as watching:
+        assert watching.stdout is not None
+        async with asyncio.timeout(30):
+            assert b"joined-session" in await watching.stdout.readline()
+    loaded = await commandline.run(*load, *where, timeout=120)
+    assert (loaded.code, loaded.err) == (0, ""), loaded.out
+
+
 @contextmanager
-def make_run(clone: Path, temporary: str) -> Iterator[tuple[subprocess.Popen[str], tuple[str, str, str]]]:
-    """`make run` on free ports, and what it printed: its address, a session's code, and a command that joins it."""
+def make_run(clone: Path, temporary: str) -> Iterator[tuple[subprocess.Popen[str], tuple[str, ...]]]:
+    """`make run` on free ports, and what it printed: its address, a session's code, a command that joins it, a link."""
     # As from a shell, also where another make runs the tests.
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", PREFIX))}
     environment |= {f"{PREFIX}PORT": "0", f"{PREFIX}INTERNAL_PORT": "0", "TMPDIR": temporary}
@@ -174,13 +219,13 @@ def make_run(clone: Path, temporary: str) -> Iterator[tuple[subprocess.Popen[str
         make.communicate()
 
 
-def until_ready(make: subprocess.Popen[str]) -> tuple[str, str, str]:
+def until_ready(make: subprocess.Popen[str]) -> tuple[str, ...]:
     assert make.stdout is not None
     text = ""
     for line in make.stdout:
         text += line
-        if found := re.search(r"^Ready: (\S+)\nSession (\d+) .*\n\n +(curl .+)\n", text, re.MULTILINE):
-            return found[1], found[2], found[3]
+        if found := re.search(_READY, text, re.MULTILINE):
+            return found.groups()
     raise AssertionError(f"make run has ended:\n{text}")
 
 
