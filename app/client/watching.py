@@ -111,10 +111,12 @@ async def _join(socket: Socket, code: str, options: dict[str, Any]) -> dict[str,
     """The ack, None where the connection has to be made again."""
     given = {key: value for key, value in options.items() if value is not None}
     try:
-        ack: dict[str, Any] = await socket.emit("join-session", code, given, timeout=_ACK_TIMEOUT)
+        ack = await socket.emit("join-session", code, given, timeout=_ACK_TIMEOUT)
     except (ConnectionError, TimeoutError):
         await socket.close()
         return None
+    if not isinstance(ack, dict):
+        raise CannotWatchError("the server does not answer as join-session does")
     if ack.get("ok"):
         return ack
     if not ack.get("retryable"):

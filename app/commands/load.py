@@ -56,7 +56,7 @@ def load(options: argparse.Namespace) -> int:
     """Fill sessions with clients that make changes, check everything that they are told, and report how long it took.
 
     Exit code 0: all was as it must be; 1: it was not, or the load could not run; 2: wrong usage. Ctrl-C ends early,
-    with the report. The sessions are ended at the end.
+    with the report; a second one at once. The sessions are ended at the end.
     """
     import uvloop
 
@@ -84,6 +84,8 @@ def load(options: argparse.Namespace) -> int:
             options.report.write_text(text + "\n")
     except (CannotLoadError, OSError) as error:
         print(f"join-session cannot load: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
         return FAILED
     print(text if options.json else "\n".join(_table(told)))
     return OK if told["ok"] else FAILED

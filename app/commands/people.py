@@ -137,7 +137,7 @@ async def _show_all(options: argparse.Namespace) -> None:
                 version = frame.arguments[1]["version"]
                 print(printable(f"{_time(frame)}  {frame.event} {version}  {what}{_ranking(shown)}"), flush=True)
             else:
-                print(printable(f"{_time(frame)}  {frame.event}  {_words(frame.arguments)}"), flush=True)
+                print(printable(f"{_time(frame)}  {frame.event}  {_words(frame.arguments)}".rstrip()), flush=True)
 
 
 def _note(frame: Frame) -> str:

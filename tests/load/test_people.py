@@ -26,6 +26,7 @@ __all__ = ["api", "node", "people"]
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PATIENCE: Final = 20.0
+PAGE: Final = (Path(__file__).parent.parent.parent / "docs" / "commands.md").read_text()
 
 
 async def created(service: list[Replica], *arguments: str) -> Any:
@@ -200,3 +201,24 @@ async def test_watching_comes_back_as_the_same_participant(service: list[Replica
             await api.call("DELETE", made.path, token=made.host_token)
             await watcher.until("session-ended")
             assert await watcher.exit_code() == 0
+
+
+async def test_the_commands_of_the_page_do_what_it_says(service: list[Replica], api: Api, tmp_path: Path) -> None:
+    (tmp_path / "movies.json").write_text(json.dumps([movie("m1")]))
+    block = re.search(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+    assert block is not None
+    code = (await api.create()).code
+    seen = set()
+    for line in block[1].splitlines():
+        command = line.partition("#")[0].replace("123456", code).replace("movies.json", str(tmp_path / "movies.json"))
+        program, name, *arguments = command.split()
+        assert program == "join-session"
+        seen.add(name)
+        if name == "watch":
+            async with watching(*arguments, "--url", service[0].url) as watcher:
+                await watcher.until("session-update")
+                watcher.process.send_signal(signal.SIGINT)
+                assert await watcher.exit_code() == 0
+        else:
+            assert (await run(name, *arguments, "--url", service[0].url)).code == 0
+    assert seen == {"create", "join", "watch"}
