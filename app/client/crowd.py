@@ -188,6 +188,8 @@ class Visitor:
             self._violate("malformed", "the ack of join-session")
             raise ConnectionError("joining was not answered properly")
         if not ack["ok"]:
+            # Where it may be tried again it may also have been done.
+            self._check.strangers += self._token is None and bool(ack.get("retryable"))
             raise ConnectionError(f"joining was refused: {ack['code']}")
         self._token = ack.get("token")
         self._check.participants.add(str(ack.get("participantID")))

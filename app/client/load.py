@@ -16,6 +16,8 @@ __all__ = ["CannotLoadError", "Load"]
 
 _JOINS_PER_SECOND: Final = 100
 _LAG_INTERVAL: Final = 0.05
+# What a session may ask for where the settings do not say otherwise.
+_MOST_CAPACITY: Final = 1000
 
 
 class CannotLoadError(Exception):
@@ -75,7 +77,9 @@ class Load:
 
     async def _create(self, number: int) -> None:
         url = self.plan.urls[number % len(self.plan.urls)]
-        wanted = {"title": f"Load {number}", "capacity": self.plan.clients, "leaverRatings": "keep"}
+        # Room for those of whom it is not known whether they came, and who come again.
+        capacity = max(self.plan.clients, min(2 * self.plan.clients, _MOST_CAPACITY))
+        wanted = {"title": f"Load {number}", "capacity": capacity, "leaverRatings": "keep"}
         try:
             async with self._run.turns:
                 answer = await request("POST", f"{url}/api/session/create", wanted, token=self.plan.create_key)
