@@ -146,12 +146,14 @@ def test_make_run_serves_from_a_bare_clone_and_leaves_nothing_behind(
         answer = json.loads(run(command))
         assert (answer["sessionID"], answer["message"][:13]) == (code, "Session found")
         assert command.split()[3] == f"{address}/api/session/join"
+        assert "/web/main.js" in run(f"curl {address}/")
 
         started = psutil.Process(make.pid).children(recursive=True)
         assert [process.name() for process in started] == ["join-session", "valkey-server"]
         expected = stop(started[0], psutil.Process(make.pid))
         output, _ = make.communicate(timeout=STOP_TIMEOUT)
         assert make.returncode == expected
+        assert f"Open {address}/#{code} in two browsers" in output
         assert '"message": "stopped"' in output.splitlines()[-1]
         assert psutil.wait_procs(started, timeout=STOP_TIMEOUT)[1] == []
         assert list(Path(directory).iterdir()) == []

@@ -45,7 +45,10 @@ export class HostControls {
   async #save() {
     const [title, capacity] = [find("host-title"), find("host-capacity")];
     const wanted = [title.value, capacity.value];
-    const ack = await this.#room.change("update-session", { title: wanted[0].trim() || null, capacity: Number(wanted[1]) });
+    const ack = await this.#room.change("update-session", {
+      title: wanted[0].trim() || null,
+      capacity: Number(wanted[1]),
+    });
     this.#room.refuse(ack);
     if (!ack?.ok) return;
     if (title.value === wanted[0]) this.#edited.delete(title);

@@ -9,8 +9,12 @@ const ENDED = "This session has ended";
 const ENDINGS = {
   ended: [ENDED, "The host has ended it for everybody.", "Ended by the host"],
   expired: [ENDED, "Its time was over.", "Expired"],
-  kicked: ["You are out of this session", "The host has removed you.", "Removed"],
-  replaced: ["Opened elsewhere", "The session goes on in another tab or window, as the same person.", "Opened elsewhere"],
+  kicked: ["You are out of this session", "The host has removed you, or you left it in another tab.", "Removed"],
+  replaced: [
+    "Opened elsewhere",
+    "The session goes on in another tab or window, as the same person.",
+    "Opened elsewhere",
+  ],
   lost: [ENDED, "The service has lost it.", "Lost"],
   gone: [ENDED, "It ended or expired while you were away.", "Ended"],
 };
@@ -18,17 +22,19 @@ const ENOUGH_TO_READ = 6000;
 
 const code = () => decodeURIComponent(location.hash.slice(1)).trim();
 let fading = 0;
+let shown = null;
 
 const room = new Room({
   entered() {
     show("room");
     tell("");
   },
-  refused(ack) {
+  refused({ code: reason, message }) {
     const wanted = find("join-code").value;
-    dropTicket(wanted);
+    // Whoever only has to choose another name, or to wait for a place, stays who they are.
+    if (["forbidden", "session-not-found"].includes(reason)) dropTicket(wanted);
     showStart(wanted);
-    fail("join", ack.message);
+    fail("join", message);
   },
   ended(reason) {
     find("over-ranking").append(find("ranking-card"));
@@ -49,13 +55,15 @@ const room = new Room({
 });
 
 function show(view) {
-  for (const name of ["start", "room", "over"]) find(name).hidden = name !== view;
+  for (const name of ["start", "wait", "room", "over"]) find(name).hidden = name !== view;
   if (view === "start") {
     document.title = "join-session";
     find("connection").dataset.state = "idle";
     say(find("connection"), "");
   }
-  find(`${view}-heading`).focus({ preventScroll: true });
+  // A page that has just been loaded is read from its top.
+  if (shown !== null) find(`${view}-heading`).focus({ preventScroll: true });
+  shown = view;
   scrollTo(0, 0);
 }
 
@@ -147,6 +155,10 @@ find("notice-close").addEventListener("click", () => {
 });
 find("over-start").addEventListener("click", () => showStart(""));
 find("over-again").addEventListener("click", () => enter(code(), lastName()));
+find("wait-cancel").addEventListener("click", () => {
+  room.abandon();
+  showStart(code());
+});
 find("skip").addEventListener("click", (event) => {
   event.preventDefault();
   find("main").focus();
@@ -155,5 +167,7 @@ find("skip").addEventListener("click", (event) => {
 addEventListener("hashchange", () => location.reload());
 
 const invited = code();
-if (invited && ticketOf(invited)) enter(invited, lastName());
-else showStart(invited);
+if (invited && ticketOf(invited)) {
+  show("wait");
+  enter(invited, lastName());
+} else showStart(invited);

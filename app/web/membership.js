@@ -10,7 +10,10 @@ const PATIENCE = 5000;
 
 export class Membership {
   #socket = io({ autoConnect: false });
-  #outbox = new Outbox(() => this.#whenIn(), (event, payload) => this.#ask(event, payload));
+  #outbox = new Outbox(
+    () => this.#whenIn(),
+    (event, payload) => this.#ask(event, payload),
+  );
   #arrivals = [];
   #in = false;
   #joining = false;
@@ -50,7 +53,6 @@ export class Membership {
       this.close();
       this.#on.ended(reason);
     });
-    socket.io.engine?.on("upgrade", () => this.#on.changed());
     socket.io.on("open", () => socket.io.engine.on("upgrade", () => this.#on.changed()));
     socket.connect();
   }
@@ -110,7 +112,10 @@ export class Membership {
 
   async #ask(event, ...args) {
     const start = performance.now();
-    const ack = await this.#socket.timeout(PATIENCE).emitWithAck(event, ...args).catch(() => undefined);
+    const ack = await this.#socket
+      .timeout(PATIENCE)
+      .emitWithAck(event, ...args)
+      .catch(() => undefined);
     if (ack === undefined) return undefined;
     this.latency = performance.now() - start;
     if (ack.code === "not-joined") {

@@ -42,21 +42,45 @@ export class Movies {
   render() {
     const { movies } = this.#room.data;
     find("movies-empty").hidden = movies.length > 0;
+    find("movies-keys").hidden = movies.length === 0;
     say(find("movies-count"), movies.length > 0 ? plural(movies.length, "movie") : "");
-    keyed(find("movies"), movies, (movie) => this.#make(movie), (node, movie) => this.#update(node, movie), find("movies-heading"));
+    keyed(
+      find("movies"),
+      movies,
+      (movie) => this.#make(movie),
+      (node, movie) => this.#update(node, movie),
+      find("movies-heading"),
+    );
   }
 
   #make(movie) {
     const control = ratingControl(movie.id, (rating) => this.#rate(movie.id, rating));
-    const remove = element("button", { type: "button", className: "quiet remove" }, "Remove", element("span", { className: "hidden" }));
-    remove.addEventListener("click", async () => this.#room.refuse(await this.#room.change("remove-movie", { movieID: movie.id })));
-    const node = element("li", { className: "card movie" },
-      element("div", { className: "movie-head" },
-        element("div", {}, element("h3", {}, element("span", { className: "title" }), element("span", { className: "year" })),
-          element("p", { className: "dim small by" })),
-        remove),
+    const remove = element(
+      "button",
+      { type: "button", className: "quiet remove" },
+      "Remove",
+      element("span", { className: "hidden" }),
+    );
+    remove.addEventListener("click", async () =>
+      this.#room.refuse(await this.#room.change("remove-movie", { movieID: movie.id })),
+    );
+    const node = element(
+      "li",
+      { className: "card movie" },
+      element(
+        "div",
+        { className: "movie-head" },
+        element(
+          "div",
+          {},
+          element("h3", {}, element("bdi", { className: "title" }), element("span", { className: "year" })),
+          element("p", { className: "dim small by" }),
+        ),
+        remove,
+      ),
       control.group,
-      element("p", { className: "small unsent", hidden: true, textContent: "Not sent yet" }));
+      element("p", { className: "small unsent", hidden: true, textContent: "Not sent yet" }),
+    );
     this.#controls.set(node, control);
     return node;
   }
@@ -66,7 +90,10 @@ export class Movies {
     const adder = data.participants.find((person) => person.id === movie.addedBy);
     say(node.querySelector(".title"), movie.title);
     say(node.querySelector(".year"), movie.year ? ` ${movie.year}` : "");
-    say(node.querySelector(".by"), movie.addedBy === participantID ? "added by you" : adder ? `added by ${adder.name}` : "");
+    say(
+      node.querySelector(".by"),
+      movie.addedBy === participantID ? "added by you" : adder ? `added by ${adder.name}` : "",
+    );
     const remove = node.querySelector(".remove");
     remove.hidden = !isHost && movie.addedBy !== participantID;
     say(remove.lastChild, ` ${movie.title}`);
@@ -92,20 +119,21 @@ export class Movies {
   }
 
   async #add(title, year) {
-    const text = title.value;
-    const movies = parseMovies(text, year.value);
+    const movies = parseMovies(title.value, year.value);
     if (movies.length === 0) {
       title.focus();
       return;
     }
-    const button = find("add-button");
-    if (button.getAttribute("aria-disabled") === "true") return;
-    button.setAttribute("aria-disabled", "true");
+    if (title.readOnly) return;
+    const waiting = (yes) => {
+      title.readOnly = year.readOnly = yes;
+      find("add-button").setAttribute("aria-disabled", String(yes));
+    };
+    waiting(true);
     const ack = await this.#room.change("add-movie", { movies });
-    button.removeAttribute("aria-disabled");
+    waiting(false);
     this.#room.refuse(ack);
-    // What was typed meanwhile stays.
-    if (!ack?.ok || title.value !== text) return;
+    if (!ack?.ok) return;
     title.value = year.value = "";
     showCount(title);
   }
@@ -113,7 +141,10 @@ export class Movies {
 
 // "Alien (1979)", one a line; for a single one the year may come from its own field.
 export function parseMovies(text, year) {
-  const lines = text.split(/[\r\n]+/).map((line) => line.trim()).filter(Boolean);
+  const lines = text
+    .split(/[\r\n]+/)
+    .map((line) => line.trim())
+    .filter(Boolean);
   return lines.map((line) => {
     const [, title, inLine] = /^(.+?)(?:\s*\((\d{4})\))?$/u.exec(line) ?? [null, line];
     const given = inLine ?? (lines.length === 1 && year.trim() ? year.trim() : undefined);
@@ -123,6 +154,8 @@ export function parseMovies(text, year) {
 
 function showCount(title) {
   const count = parseMovies(title.value, "").length;
+  // For browsers without `field-sizing`.
+  title.rows = Math.min(8, title.value.split("\n").length);
   find("add-year-field").hidden = count > 1;
   say(find("add-button"), count > 1 ? `Add ${count}` : "Add");
 }

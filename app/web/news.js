@@ -14,13 +14,15 @@ export function announce(before, after, participantID) {
     const was = then.get(id);
     if (id === participantID) continue;
     if (was === undefined) waiting.push(`${person.name} joined.`);
-    else if (was.connected !== person.connected) waiting.push(`${person.name} is ${person.connected ? "back" : "away"}.`);
+    else if (was.connected !== person.connected)
+      waiting.push(`${person.name} is ${person.connected ? "back" : "away"}.`);
     if (was?.role === "member" && person.role === "host") waiting.push(`${person.name} is the host now.`);
   }
   for (const [id, person] of then) if (!now.has(id)) waiting.push(`${person.name} left.`);
   const known = new Set(before.movies.map((movie) => movie.id));
   const added = after.movies.filter((movie) => !known.has(movie.id) && movie.addedBy !== participantID);
-  if (added.length > 0) waiting.push(added.length === 1 ? `${added[0].title} was added.` : `${plural(added.length, "movie")} were added.`);
+  if (added.length > 0)
+    waiting.push(added.length === 1 ? `${added[0].title} was added.` : `${plural(added.length, "movie")} were added.`);
   if (waiting.length > 0) timer ??= setTimeout(tell, GATHER);
 }
 

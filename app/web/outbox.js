@@ -40,7 +40,7 @@ export class Outbox {
   async #run() {
     if (this.#running) return;
     this.#running = true;
-    for (let attempt = 1; this.#waiting.length > 0; ) {
+    for (let attempt = 1; this.#waiting.length > 0;) {
       const change = this.#waiting[0];
       while (change.due > performance.now()) await pause(change.due - performance.now());
       await this.#ready();

@@ -9,10 +9,11 @@ export class People {
   constructor(room) {
     this.#room = room;
     const dialog = find("manage");
-    const acting = (button, event, more) => find(button).addEventListener("click", async () => {
-      dialog.close();
-      room.refuse(await room.change(event, { participantID: this.#managed, ...more }));
-    });
+    const acting = (button, event, more) =>
+      find(button).addEventListener("click", async () => {
+        dialog.close();
+        room.refuse(await room.change(event, { participantID: this.#managed, ...more }));
+      });
     acting("manage-host", "transfer-host");
     acting("manage-kick", "kick-participant");
     acting("manage-ban", "kick-participant", { ban: true });
@@ -20,9 +21,22 @@ export class People {
   }
 
   render() {
-    const { data: { participants }, meta, isHost } = this.#room;
-    say(find("people-count"), meta ? `${participants.length} of ${meta.capacity}` : plural(participants.length, "person", "people"));
-    keyed(find("people"), participants, (person) => this.#make(person), (node, person) => this.#update(node, person), find("people-heading"));
+    const {
+      data: { participants },
+      meta,
+      isHost,
+    } = this.#room;
+    say(
+      find("people-count"),
+      meta ? `${participants.length} of ${meta.capacity}` : plural(participants.length, "person", "people"),
+    );
+    keyed(
+      find("people"),
+      participants,
+      (person) => this.#make(person),
+      (node, person) => this.#update(node, person),
+      find("people-heading"),
+    );
     const stays = isHost && participants.some((person) => person.id === this.#managed);
     if (find("manage").open && !stays) find("manage").close();
   }
@@ -31,13 +45,27 @@ export class People {
     const face = element("span", { className: "face" });
     face.setAttribute("aria-hidden", "true");
     face.style.setProperty("--hue", String(hueOf(person.id)));
-    const manage = element("button", { type: "button", className: "quiet manage" }, "Manage", element("span", { className: "hidden" }));
+    const manage = element(
+      "button",
+      { type: "button", className: "quiet manage" },
+      "Manage",
+      element("span", { className: "hidden" }),
+    );
     manage.addEventListener("click", () => this.#manage(person.id));
-    return element("li", {}, face,
-      element("p", { className: "who" }, element("span", { className: "person" }), element("span", { className: "dim you" })),
+    return element(
+      "li",
+      {},
+      face,
+      element(
+        "p",
+        { className: "who" },
+        element("bdi", { className: "person" }),
+        element("span", { className: "dim you" }),
+      ),
       element("span", { className: "badge host", textContent: "Host" }),
       element("span", { className: "badge away", textContent: "Away" }),
-      manage);
+      manage,
+    );
   }
 
   #update(node, person) {

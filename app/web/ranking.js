@@ -14,19 +14,31 @@ export function renderRanking({ movies }) {
   if (calm.matches) return;
   for (const [node, top] of before) {
     const moved = node.isConnected ? top - node.offsetTop : 0;
-    if (moved !== 0) node.animate({ transform: [`translateY(${moved}px)`, "none"] }, { duration: 250, easing: "ease-out" });
+    if (moved !== 0)
+      node.animate({ transform: [`translateY(${moved}px)`, "none"] }, { duration: 250, easing: "ease-out" });
   }
 }
 
 function make() {
   const bar = element("span", { className: "meter" }, element("span", { className: "fill" }));
   bar.setAttribute("aria-hidden", "true");
-  return element("li", {},
+  return element(
+    "li",
+    {},
     element("span", { className: "place" }),
-    element("div", { className: "ranked" },
-      element("div", { className: "ranked-head" }, element("span", { className: "ranked-title" }), element("strong", { className: "percent" })),
+    element(
+      "div",
+      { className: "ranked" },
+      element(
+        "div",
+        { className: "ranked-head" },
+        element("bdi", { className: "ranked-title" }),
+        element("strong", { className: "percent" }),
+      ),
       bar,
-      element("p", { className: "small dim counts" })));
+      element("p", { className: "small dim counts" }),
+    ),
+  );
 }
 
 function update(node, movie) {

@@ -14,11 +14,27 @@ export function ratingControl(movieID, rated) {
     return radio;
   });
   const labels = radios.map((radio, index) =>
-    element("label", { className: index === 0 ? "step veto" : "step" }, radio,
+    element(
+      "label",
+      { className: index === 0 ? "step veto" : "step" },
+      radio,
       element("span", { className: "number", textContent: String(index + 1) }),
-      element("span", { className: "word", textContent: WORDS[index] })));
-  const clear = element("button", { type: "button", className: "quiet clear" }, "Clear", element("span", { className: "hidden" }));
-  const group = element("fieldset", { className: "rating" }, legend, element("div", { className: "steps" }, ...labels), clear);
+      element("span", { className: "word", textContent: WORDS[index] }),
+    ),
+  );
+  const clear = element(
+    "button",
+    { type: "button", className: "quiet clear" },
+    "Clear",
+    element("span", { className: "hidden" }),
+  );
+  const group = element(
+    "fieldset",
+    { className: "rating" },
+    legend,
+    element("div", { className: "steps" }, ...labels),
+    clear,
+  );
 
   const take = () => radios.find((radio) => radio.checked) ?? radios[0];
   const withdraw = () => {

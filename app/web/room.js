@@ -13,7 +13,7 @@ const STATES = {
   connecting: "Connecting…",
   connected: "Connected",
   reconnecting: "Reconnecting…",
-  offline: "Offline – trying again",
+  offline: "Offline",
 };
 
 export class Room {
@@ -76,8 +76,16 @@ export class Room {
     this.#showConnection();
   }
 
-  change(event, payload, options) {
+  // The acknowledgement of a change, or undefined if the session was over before.
+  change(event, payload, options = {}) {
+    // Ratings show it in their place.
+    if (this.state !== "connected" && !options.key) this.tell("This is sent as soon as the connection is back.");
     return this.#membership.change(event, payload, options);
+  }
+
+  // Stops trying to get in.
+  abandon() {
+    this.#membership.close();
   }
 
   // Shows why a change was refused, if it was.
@@ -159,15 +167,17 @@ export class Room {
   }
 
   #warn(expiresAt) {
-    say(find("expiring"), `This session ends at ${new Date(expiresAt).toLocaleTimeString()}: it has lasted as long as a session may.`);
+    say(
+      find("expiring"),
+      `This session ends at ${new Date(expiresAt).toLocaleTimeString()}: it has lasted as long as a session may.`,
+    );
     find("expiring").hidden = false;
   }
 
   async #leave() {
     const { code } = this.#membership;
-    const leaving = this.change("leave-session");
     // Who is offline need not wait: the grace time does the rest.
-    if (this.state === "connected") this.refuse(await leaving);
+    if (this.state === "connected") await this.#membership.change("leave-session");
     dropTicket(code);
     this.#membership.close();
     this.#closed();

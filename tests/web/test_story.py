@@ -2,73 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-
 import pytest
 
-from tests.harness.chromium import Browser, Screen, chromium
-from tests.harness.proxy import FaultProxy
-from tests.harness.redis import RedisServer
-from tests.harness.service import DIGITS, Replica, replicas
-from tests.web.visitor import DESKTOP, PHONE, Visitor
+from tests.harness.chromium import Screen
+from tests.web.place import NETWORK, Place, guest_of, host_with_movies
+from tests.web.visitor import PHONE, Visitor
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
-
-# Nothing of the page itself: what the browser says of a network that is not there.
-NETWORK = ("net::ERR_", "WebSocket connection to")
-
-
-@dataclass(frozen=True)
-class Place:
-    """A browser and a service; `proxied` is the address of the second replica by a network that can be broken."""
-
-    browser: Browser
-    replicas: list[Replica]
-    network: FaultProxy
-
-    @property
-    def url(self) -> str:
-        return self.replicas[0].url
-
-    @property
-    def proxied(self) -> str:
-        return f"http://127.0.0.1:{self.network.port}"
-
-
-@pytest.fixture
-async def place(redis_server: RedisServer) -> AsyncIterator[Place]:
-    async with (
-        replicas(redis_server.url(), 2, demo=True, grace=30, **DIGITS) as started,
-        FaultProxy(started[1].port) as network,
-        chromium() as browser,
-    ):
-        yield Place(browser, started, network)
-
-
-async def host_with_movies(place: Place, *movies: str, name: str = "Anna") -> tuple[Visitor, str]:
-    """Somebody who has created a session; its code."""
-    host = await Visitor.at(place.browser, place.url)
-    await host.write("#create-title", "Friday")
-    await host.write("#create-name", name)
-    await host.press("Enter")
-    await host.sees_text("#room-heading", "Friday")
-    if movies:
-        await host.write("#add-title", "\n".join(movies))
-        await host.press("Enter")
-        await host.sees(f"$$('.movie').length == {len(movies)}")
-    code: str = await host.read("location.hash.slice(1)")
-    return host, code
-
-
-async def guest_of(place: Place, code: str, name: str, *, url: str | None = None, screen: Screen = DESKTOP) -> Visitor:
-    """Somebody who came by the link."""
-    guest = await Visitor.at(place.browser, f"{url or place.url}/#{code}", screen)
-    await guest.sees_text("#start-heading", "You are invited")
-    await guest.write("#join-name", name)
-    await guest.press("Enter")
-    await guest.sees_text("#people", f"{name} (you)")
-    return guest
 
 
 async def looks_right(visitor: Visitor, name: str) -> None:

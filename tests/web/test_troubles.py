@@ -1,0 +1,176 @@
+"""The demo page where things go wrong: nothing that somebody did or typed is lost, and they are told."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from tests.harness.chromium import Screen
+from tests.harness.people import Api
+from tests.harness.redis import RedisServer
+from tests.harness.service import DIGITS, replicas
+from tests.web.place import NETWORK, Place, guest_of, host_with_movies
+from tests.web.visitor import Visitor
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+
+async def test_who_was_away_for_too_long_comes_back_with_their_name_and_ratings(place: Place) -> None:
+    anna, code = await host_with_movies(place, "Alien")
+    bob = await guest_of(place, code, "Bob", url=place.proxied)
+    await bob.click(".step:nth-child(5)")
+    await anna.sees_text("#ranking", "Alien 100 % 1 rating")
+    await place.network.refuse()
+    place.network.cut()
+    await anna.sees_text("#people li:nth-child(2)", "Away")
+    await anna.sees("$$('#people li').length == 1")
+    await bob.write("#add-title", "Solaris")
+    await bob.press("Enter")
+    await bob.sees_text("#notice", "This is sent as soon as the connection is back.")
+    await place.network.accept()
+    await bob.sees_text("#connection", "Connected")
+    await anna.sees_text("#people li:nth-child(2)", "Bob")
+    await anna.sees_text(".movie:nth-child(2)", "Solaris")
+    await bob.sees("$('#add-title').value == '' && $('.movie input:checked').value == '5'")
+    assert [error for error in bob.page.errors if not error_of_the_network(error)] == []
+
+
+async def test_a_rating_given_while_redis_is_away_is_done_once_when_it_is_back(
+    place: Place, redis_server: RedisServer
+) -> None:
+    anna, _ = await host_with_movies(place, "Alien")
+    redis_server.kill()
+    await anna.click(".step:nth-child(4)")
+    await anna.write("#add-title", "Solaris")
+    await anna.press("Enter")
+    await anna.page.until(lambda: any('"vote"' in frame for frame in anna.page.sent))
+    await redis_server.start()
+    await anna.sees_text("#ranking", "Alien 75 % 1 rating")
+    await anna.sees("$$('.movie').length == 2")
+    assert anna.page.errors == []
+
+
+async def test_two_tabs_are_one_person_and_the_older_one_says_so_where_the_policy_is_one(
+    place: Place, redis_server: RedisServer
+) -> None:
+    async with replicas(redis_server.url(), 1, demo=True, second_connection="newest", **DIGITS) as started:
+        anna, code = await host_with_movies(replace(place, replicas=started))
+        ticket = await anna.read(f"sessionStorage.getItem('join-session:{code}')")
+        other = await Visitor.at(place.browser, started[0].url)
+        await other.read(f"sessionStorage.setItem('join-session:{code}', '{ticket}')")
+        # Only the fragment is another one.
+        await other.page.go(f"{started[0].url}/#{code}")
+        await other.sees_text("#people", "(you)")
+        await anna.sees_text("#over-heading", "Opened elsewhere")
+        await anna.click("#over-again")
+        await anna.sees_text("#host-heading", "Host controls")
+        await anna.sees("$$('#people li').length == 1")
+        await other.sees_text("#over-heading", "Opened elsewhere")
+        assert anna.page.errors == other.page.errors == []
+
+
+async def test_what_is_refused_says_why_and_loses_nothing_that_was_typed(place: Place) -> None:
+    anna, code = await host_with_movies(place)
+    await anna.write("#host-capacity", "0")
+    await anna.click("#host-save")
+    await anna.sees_text("#notice", "capacity")
+    assert await anna.read("$('#host-capacity').value") == "0"
+    await anna.write("#host-capacity", "1")
+    await anna.click("#host-save")
+    await anna.sees_text("#people-count", "1 of 1")
+    bob = await Visitor.at(place.browser, f"{place.url}/#{code}")
+    await bob.write("#join-name", "\u202ebob")
+    await bob.press("Enter")
+    await bob.sees_text("#join-error", "control characters")
+    await bob.write("#join-name", "Bob")
+    await bob.press("Enter")
+    await bob.sees_text("#join-error", "Session is full")
+    assert await bob.read("[$('#join-code').value, $('#join-name').value]") == [code, "Bob"]
+    assert await bob.accessibility_problems() == []
+    await anna.write("#host-capacity", "2")
+    await anna.click("#host-save")
+    await anna.click("#host .switch")
+    await anna.sees_text("#room-locked", "Locked")
+    await bob.press("Enter")
+    await bob.sees_text("#join-error", "Session is locked")
+    await anna.click("#host .switch")
+    await anna.sees("!$('#room-locked').checkVisibility()")
+    await bob.press("Enter")
+    await bob.sees_text("#people", "Bob (you)")
+    # Handed over, and back again; then for good.
+    await anna.click("#people li:nth-child(2) .manage")
+    await anna.click("#manage-host")
+    await bob.sees_text("#notice", "You are the host now.")
+    await anna.sees("!$('#host').checkVisibility() && document.hasFocus()")
+    await bob.click("#people li:nth-child(1) .manage")
+    await bob.click("#manage-ban")
+    await anna.sees_text("#over-text", "The host has removed you")
+    assert await anna.read(f"sessionStorage.getItem('join-session:{code}')") is None
+    assert anna.page.errors == bob.page.errors == []
+
+
+async def test_a_movie_that_goes_takes_no_focus_with_it(place: Place) -> None:
+    anna, code = await host_with_movies(place, "Alien", "Solaris")
+    bob = await guest_of(place, code, "Bob")
+    await bob.read("$('.movie:nth-child(1) input').focus()")
+    await anna.click(".movie:nth-child(1) .remove")
+    await bob.sees("$$('.movie').length == 1")
+    assert await bob.read("document.activeElement.id") == "movies-heading"
+    await bob.read("$('#add-title').focus()")
+    await anna.click(".step:nth-child(3)")
+    await bob.sees_text("#ranking", "Solaris 50 %")
+    assert await bob.read("document.activeElement.id") == "add-title"
+
+
+async def test_everything_can_be_done_without_a_pointer(place: Place) -> None:
+    anna = await Visitor.at(place.browser, place.url, Screen(calm=True))
+    await anna.press("Tab")
+    assert await anna.read("document.activeElement.id") == "skip"
+    await anna.press("Enter")
+    assert await anna.read("document.activeElement.id") == "main"
+    for field in ("join-code", "join-name", "join-button", "create-title", "create-name", "create-button"):
+        await anna.press("Tab")
+        assert await anna.read("document.activeElement.id") == field
+    await anna.press("Enter")
+    await anna.sees_text("#people", "(you)")
+    assert await anna.read("document.activeElement.id") == "room-heading"
+    await anna.press("Tab", "Tab", "Tab", "Tab")
+    assert await anna.read("document.activeElement.id") == "add-title"
+    await anna.write("#add-title", "Alien")
+    await anna.press("Tab", "Tab", "Enter")
+    await anna.sees_text(".movie", "Alien")
+    await anna.press("Tab", "Tab", "5")
+    await anna.sees_text("#ranking", "Alien 100 %")
+    await anna.press("Tab", "Enter")
+    await anna.sees_text("#ranking-empty", "It appears with the first rating.")
+    assert await anna.read("document.activeElement.type") == "radio"
+    assert anna.page.errors == []
+
+
+async def test_the_end_of_the_longest_time_is_announced_and_shown(place: Place, redis_server: RedisServer) -> None:
+    short = {"lifetime": 6, "max_lifetime": 6, "expiry_warning": 5, **DIGITS}
+    async with replicas(redis_server.url(), 1, demo=True, **short) as [replica]:
+        api = Api([replica])
+        made = await api.create(title="Short")
+        await api.close()
+        anna = await Visitor.at(place.browser, f"{replica.url}/#{made.code}")
+        await anna.click("#join-button")
+        await anna.sees_text("#expiring", "This session ends at")
+        await anna.sees_text("#over-text", "Its time was over.")
+        assert anna.page.errors == []
+
+
+async def test_a_reload_without_the_service_waits_for_it(place: Place) -> None:
+    _, code = await host_with_movies(place)
+    bob = await guest_of(place, code, "Bob", url=place.proxied)
+    place.network.freeze()
+    reload = asyncio.create_task(bob.page.go())
+    place.network.thaw()
+    await reload
+    await bob.sees_text("#people", "Bob (you)")
+
+
+def error_of_the_network(error: str) -> bool:
+    return any(part in error for part in NETWORK)
