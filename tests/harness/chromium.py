@@ -167,11 +167,18 @@ class Browser:
         self._numbers = itertools.count(1)
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._pages: dict[str, Page] = {}
+        self._contexts: list[str] = []
 
     async def context(self) -> str:
         """A profile of its own, as another person's browser has; for `open`."""
         context: str = (await self.command("Target.createBrowserContext"))["browserContextId"]
+        self._contexts.append(context)
         return context
+
+    async def close_contexts(self) -> None:
+        """Ends all of them, with their pages."""
+        while self._contexts:
+            await self.command("Target.disposeBrowserContext", browserContextId=self._contexts.pop())
 
     async def open(self, url: str, *, context: str | None = None, screen: Screen | None = None) -> Page:
         """A new tab, when its page and the page's scripts have been loaded."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-import pytest
+import pytest_asyncio
 
 from tests.harness.chromium import chromium
 from tests.harness.proxy import FaultProxy
@@ -13,11 +13,20 @@ from tests.harness.service import DIGITS, replicas
 from tests.web.place import Place
 
 
-@pytest.fixture
-async def place(redis_server: RedisServer) -> AsyncIterator[Place]:
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
+async def opened_place() -> AsyncIterator[Place]:
+    """What takes long to start, for all tests."""
     async with (
-        replicas(redis_server.url(), 2, demo=True, grace=4, **DIGITS) as started,
+        RedisServer(aof=True) as redis,
+        replicas(redis.url(), 2, demo=True, grace=30, **DIGITS) as started,
         FaultProxy(started[1].port) as network,
         chromium() as browser,
     ):
-        yield Place(browser, started, network)
+        yield Place(browser, redis, started, network)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def place(opened_place: Place) -> AsyncIterator[Place]:
+    """With nobody in it: the browsers of the test before are closed."""
+    yield opened_place
+    await opened_place.browser.close_contexts()

@@ -7,6 +7,7 @@ from typing import Final
 
 from tests.harness.chromium import Browser, Screen
 from tests.harness.proxy import FaultProxy
+from tests.harness.redis import RedisServer
 from tests.harness.service import Replica
 from tests.web.visitor import DESKTOP, Visitor
 
@@ -21,6 +22,7 @@ class Place:
     """A browser and a service; `proxied` is the address of the second replica by a network that can be broken."""
 
     browser: Browser
+    redis: RedisServer
     replicas: list[Replica]
     network: FaultProxy
 
@@ -33,11 +35,11 @@ class Place:
         return f"http://127.0.0.1:{self.network.port}"
 
 
-async def host_with_movies(place: Place, *movies: str, name: str = "Anna") -> tuple[Visitor, str]:
+async def host_with_movies(place: Place, *movies: str, url: str | None = None) -> tuple[Visitor, str]:
     """Somebody who has created a session; its code."""
-    host = await Visitor.at(place.browser, place.url)
+    host = await Visitor.at(place.browser, url or place.url)
     await host.write("#create-title", "Friday")
-    await host.write("#create-name", name)
+    await host.write("#create-name", "Anna")
     await host.press("Enter")
     await host.sees_text("#room-heading", "Friday")
     if movies:

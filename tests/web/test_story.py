@@ -8,7 +8,7 @@ from tests.harness.chromium import Screen
 from tests.web.place import NETWORK, Place, guest_of, host_with_movies
 from tests.web.visitor import PHONE, Visitor
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="session")]
 
 
 async def looks_right(visitor: Visitor, name: str) -> None:

@@ -2,61 +2,57 @@
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import replace
-
 import pytest
 
 from tests.harness.chromium import Screen
 from tests.harness.people import Api
-from tests.harness.redis import RedisServer
+from tests.harness.proxy import FaultProxy
 from tests.harness.service import DIGITS, replicas
 from tests.web.place import NETWORK, Place, guest_of, host_with_movies
 from tests.web.visitor import Visitor
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="session")]
 
 
 async def test_who_was_away_for_too_long_comes_back_with_their_name_and_ratings(place: Place) -> None:
-    anna, code = await host_with_movies(place, "Alien")
-    bob = await guest_of(place, code, "Bob", url=place.proxied)
-    await bob.click(".step:nth-child(5)")
-    await anna.sees_text("#ranking", "Alien 100 % 1 rating")
-    await place.network.refuse()
-    place.network.cut()
-    await anna.sees_text("#people li:nth-child(2)", "Away")
-    await anna.sees("$$('#people li').length == 1")
-    await bob.write("#add-title", "Solaris")
-    await bob.press("Enter")
-    await bob.sees_text("#notice", "This is sent as soon as the connection is back.")
-    await place.network.accept()
-    await bob.sees_text("#connection", "Connected")
-    await anna.sees_text("#people li:nth-child(2)", "Bob")
-    await anna.sees_text(".movie:nth-child(2)", "Solaris")
-    await bob.sees("$('#add-title').value == '' && $('.movie input:checked').value == '5'")
-    assert [error for error in bob.page.errors if not error_of_the_network(error)] == []
+    async with (
+        replicas(place.redis.url(), 1, demo=True, grace=1, **DIGITS) as [replica],
+        FaultProxy(replica.port) as network,
+    ):
+        anna, code = await host_with_movies(place, "Alien", url=replica.url)
+        bob = await guest_of(place, code, "Bob", url=f"http://127.0.0.1:{network.port}")
+        await bob.click(".step:nth-child(5)")
+        await anna.sees_text("#ranking", "Alien 100 % 1 rating")
+        await network.refuse()
+        network.cut()
+        await anna.sees("$$('#people li').length == 1")
+        await bob.write("#add-title", "Solaris")
+        await bob.press("Enter")
+        await bob.sees_text("#notice", "This is sent as soon as the connection is back.")
+        await network.accept()
+        await bob.sees_text("#connection", "Connected")
+        await anna.sees_text("#people li:nth-child(2)", "Bob")
+        await anna.sees_text(".movie:nth-child(2)", "Solaris")
+        await bob.sees("$('#add-title').value == '' && $('.movie input:checked').value == '5'")
+        assert [error for error in bob.page.errors if not error_of_the_network(error)] == []
 
 
-async def test_a_rating_given_while_redis_is_away_is_done_once_when_it_is_back(
-    place: Place, redis_server: RedisServer
-) -> None:
+async def test_a_rating_given_while_redis_is_away_is_done_once_when_it_is_back(place: Place) -> None:
     anna, _ = await host_with_movies(place, "Alien")
-    redis_server.kill()
+    place.redis.kill()
     await anna.click(".step:nth-child(4)")
     await anna.write("#add-title", "Solaris")
     await anna.press("Enter")
     await anna.page.until(lambda: any('"vote"' in frame for frame in anna.page.sent))
-    await redis_server.start()
+    await place.redis.start()
     await anna.sees_text("#ranking", "Alien 75 % 1 rating")
     await anna.sees("$$('.movie').length == 2")
     assert anna.page.errors == []
 
 
-async def test_two_tabs_are_one_person_and_the_older_one_says_so_where_the_policy_is_one(
-    place: Place, redis_server: RedisServer
-) -> None:
-    async with replicas(redis_server.url(), 1, demo=True, second_connection="newest", **DIGITS) as started:
-        anna, code = await host_with_movies(replace(place, replicas=started))
+async def test_two_tabs_are_one_person_and_the_older_one_says_so_where_the_policy_is_one(place: Place) -> None:
+    async with replicas(place.redis.url(), 1, demo=True, second_connection="newest", **DIGITS) as started:
+        anna, code = await host_with_movies(place, url=started[0].url)
         ticket = await anna.read(f"sessionStorage.getItem('join-session:{code}')")
         other = await Visitor.at(place.browser, started[0].url)
         await other.read(f"sessionStorage.setItem('join-session:{code}', '{ticket}')")
@@ -149,9 +145,9 @@ async def test_everything_can_be_done_without_a_pointer(place: Place) -> None:
     assert anna.page.errors == []
 
 
-async def test_the_end_of_the_longest_time_is_announced_and_shown(place: Place, redis_server: RedisServer) -> None:
+async def test_the_end_of_the_longest_time_is_announced_and_shown(place: Place) -> None:
     short = {"lifetime": 6, "max_lifetime": 6, "expiry_warning": 5, **DIGITS}
-    async with replicas(redis_server.url(), 1, demo=True, **short) as [replica]:
+    async with replicas(place.redis.url(), 1, demo=True, **short) as [replica]:
         api = Api([replica])
         made = await api.create(title="Short")
         await api.close()
@@ -162,14 +158,21 @@ async def test_the_end_of_the_longest_time_is_announced_and_shown(place: Place, 
         assert anna.page.errors == []
 
 
-async def test_a_reload_without_the_service_waits_for_it(place: Place) -> None:
-    _, code = await host_with_movies(place)
-    bob = await guest_of(place, code, "Bob", url=place.proxied)
-    place.network.freeze()
-    reload = asyncio.create_task(bob.page.go())
-    place.network.thaw()
-    await reload
-    await bob.sees_text("#people", "Bob (you)")
+async def test_a_reload_waits_for_the_service(place: Place) -> None:
+    anna, code = await host_with_movies(place)
+    await anna.page.command("Network.setBlockedURLs", urls=["*/socket.io/*"])
+    await anna.page.go()
+    await anna.sees_text("#wait-heading", "Coming back")
+    await anna.sees_text("#connection", "Offline")
+    assert await anna.accessibility_problems() == []
+    await anna.click("#wait-cancel")
+    await anna.sees_text("#start-heading", "You are invited")
+    assert await anna.read("[$('#join-code').value, $('#join-name').value]") == [code, "Anna"]
+    await anna.page.go()
+    await anna.sees_text("#wait-heading", "Coming back")
+    await anna.page.command("Network.setBlockedURLs", urls=[])
+    await anna.sees_text("#host-heading", "Host controls")
+    assert [error for error in anna.page.errors if not error_of_the_network(error)] == []
 
 
 def error_of_the_network(error: str) -> bool:
