@@ -20,7 +20,8 @@ const ENDINGS = {
 };
 const ENOUGH_TO_READ = 6000;
 
-const code = () => decodeURIComponent(location.hash.slice(1)).trim();
+const UNREACHABLE = "The service cannot be reached";
+
 let fading = 0;
 let shown = null;
 
@@ -53,6 +54,16 @@ const room = new Room({
   },
   tell,
 });
+
+// The code in the address; a fragment, so that it is in no server's log.
+function code() {
+  const fragment = location.hash.slice(1);
+  try {
+    return decodeURIComponent(fragment).trim();
+  } catch {
+    return fragment;
+  }
+}
 
 function show(view) {
   for (const name of ["start", "wait", "room", "over"]) find(name).hidden = name !== view;
@@ -91,10 +102,11 @@ function fail(kind, message) {
   error.hidden = message === "";
   say(error, message);
   find(`${kind}-button`).removeAttribute("aria-disabled");
-  const field = find(kind === "join" ? "join-code" : "create-title");
-  if (message) field.setAttribute("aria-invalid", "true");
-  else field.removeAttribute("aria-invalid");
+  for (const field of find(`${kind}-form`).querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
   if (!message) return;
+  // The service begins with the name of the field where it is not the code.
+  const field = find(message.startsWith("name:") ? `${kind}-name` : kind === "join" ? "join-code" : "create-title");
+  field.setAttribute("aria-invalid", "true");
   find("news").textContent = message;
   field.focus();
 }
@@ -118,14 +130,14 @@ function onSubmit(kind, act) {
     try {
       await act();
     } catch (error) {
-      fail(kind, error instanceof TypeError ? "The service cannot be reached" : error.message);
+      fail(kind, error instanceof TypeError ? UNREACHABLE : error.message);
     }
   });
 }
 
 async function post(path, body) {
   const response = await fetch(path, { method: "POST", body: JSON.stringify(body) });
-  const answer = await response.json();
+  const answer = await response.json().catch(() => ({ message: UNREACHABLE }));
   if (!response.ok) throw new Error(answer.message);
   return answer;
 }

@@ -80,6 +80,7 @@ async def test_what_is_refused_says_why_and_loses_nothing_that_was_typed(place: 
     await bob.write("#join-name", "\u202ebob")
     await bob.press("Enter")
     await bob.sees_text("#join-error", "control characters")
+    assert await bob.read("[document.activeElement.id, $('#join-code').ariaInvalid]") == ["join-name", None]
     await bob.write("#join-name", "Bob")
     await bob.press("Enter")
     await bob.sees_text("#join-error", "Session is full")
@@ -173,6 +174,12 @@ async def test_a_reload_waits_for_the_service(place: Place) -> None:
     await anna.page.command("Network.setBlockedURLs", urls=[])
     await anna.sees_text("#host-heading", "Host controls")
     assert [error for error in anna.page.errors if not error_of_the_network(error)] == []
+
+
+async def test_an_address_that_is_no_link_of_ours_shows_the_start(place: Place) -> None:
+    anna = await Visitor.at(place.browser, f"{place.url}/#%E0%A4%A")
+    await anna.click("#join-button")
+    await anna.sees_text("#join-error", "Session not found or has expired")
 
 
 def error_of_the_network(error: str) -> bool:
