@@ -17,6 +17,7 @@ export class Membership {
   #arrivals = [];
   #in = false;
   #joining = false;
+  #epoch = null;
   #name;
   #on;
 
@@ -31,7 +32,7 @@ export class Membership {
     this.#name = name;
     this.#on = on;
     const socket = this.#socket;
-    socket.on("connect", () => (socket.recovered ? this.#arrived() : this.#join()));
+    socket.on("connect", () => (socket.recovered && this.participantID !== null ? this.#arrived() : this.#join()));
     socket.on("disconnect", (reason) => {
       this.#in = false;
       this.#become(navigator.onLine ? "reconnecting" : "offline");
@@ -40,8 +41,8 @@ export class Membership {
     });
     socket.on("connect_error", () => this.#become("offline"));
     socket.on("session-update", (data, meta, offset) => {
-      const lost = this.epoch !== undefined && this.epoch !== meta.epoch;
-      this.epoch = meta.epoch;
+      const lost = this.#epoch !== null && this.#epoch !== meta.epoch;
+      this.#epoch = meta.epoch;
       this.offset = offset;
       this.#on.updated(data, meta);
       // The database has lost changes, perhaps ours: joining again tells what there is.
