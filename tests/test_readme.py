@@ -18,10 +18,10 @@ import psutil
 import pytest
 
 from app.settings import PREFIX, Settings
+from tests.harness import commands as commandline
 from tests.harness.chromium import chromium
 from tests.harness.node import JS, compile_typescript
 from tests.harness.service import Replica
-from tests.load import commands as commandline
 from tests.web.visitor import Visitor
 
 ROOT: Final = Path(__file__).parent.parent

@@ -10,8 +10,8 @@ from typing import Any, Final
 import pytest
 import pytest_asyncio
 
+from tests.harness.commands import Done, run
 from tests.harness.service import Replica
-from tests.load.commands import Done, run
 from tests.load.liar import Honest, liar, spoilt
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

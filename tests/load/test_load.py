@@ -13,12 +13,12 @@ from pydantic import TypeAdapter
 
 from app.client.checker import KINDS
 from app.client.report import Report
+from tests.harness.commands import run, started
 from tests.harness.here import served_here
 from tests.harness.metrics import until_metrics
 from tests.harness.ports import free_port
 from tests.harness.redis import RedisServer
 from tests.harness.service import Replica
-from tests.load.commands import run, started
 
 SMALL: Final = ("--sessions", "5", "--clients", "4", "--duration", "2", "--rate", "8", "--ramp", "0.5")
 NOTHING: Final = ("--duration", "0", "--ramp", "0")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.commands import run
 from tests.harness.redis import RedisServer
 from tests.harness.service import replicas
-from tests.load.commands import run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 

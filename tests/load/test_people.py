@@ -13,13 +13,13 @@ from typing import Any, Final
 
 import pytest
 
+from tests.harness.commands import Done, run, started
 from tests.harness.here import served_here
 from tests.harness.people import Api, People, api, movie, node, people
 from tests.harness.ports import free_port
 from tests.harness.proxy import FaultProxy
 from tests.harness.redis import RedisServer
 from tests.harness.service import Replica
-from tests.load.commands import Done, run, started
 
 __all__ = ["api", "node", "people"]
 

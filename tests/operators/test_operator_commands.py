@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest_asyncio
 
 from app.commands.tables import table
+from tests.harness.commands import run
 from tests.harness.here import Here, served_here
 from tests.harness.people import Api, movie
 from tests.harness.ports import free_port
@@ -24,6 +23,7 @@ from tests.harness.sockets import Socket
 ROOT: Final = Path(__file__).parents[2]
 DOCUMENT: Final = (ROOT / "docs" / "operators.md").read_text()
 TOKEN: Final = "the-operators-own-token"
+TOKEN_SETTING: Final = "JOIN_SESSION_OPERATOR_TOKEN"
 
 
 @pytest_asyncio.fixture
@@ -32,19 +32,12 @@ async def replica(redis_server: RedisServer) -> AsyncIterator[Here]:
         yield started
 
 
-async def run(*arguments: str, cwd: Path, **variables: Any) -> subprocess.CompletedProcess[str]:
-    settings = {f"JOIN_SESSION_{name.upper()}": str(value) for name, value in variables.items()}
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **settings}
-    return await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "app", *arguments],
-        cwd=cwd, env=environment, capture_output=True, text=True, timeout=50, check=False,
-    )  # fmt: skip
+def settings(replica: Here) -> dict[str, str]:
+    """The environment of a pod."""
+    return {TOKEN_SETTING: TOKEN, "JOIN_SESSION_INTERNAL_PORT": str(replica.internal_port)}
 
 
-async def test_the_documented_commands_do_what_they_say(
-    replica: Here, redis_server: RedisServer, tmp_path: Path
-) -> None:
+async def test_the_documented_commands_do_what_they_say(replica: Here, redis_server: RedisServer) -> None:
     api = Api([replica])
     made = await api.create(title="Friday", movies=[movie("m1", title="Alien")])
     host, guest = await Socket.open(replica.url), await Socket.open(replica.url)
@@ -55,9 +48,9 @@ async def test_the_documented_commands_do_what_they_say(
     said = {}
     for line in re.findall(r"^join-session (.+?)(?: +#.*)?$", DOCUMENT, re.MULTILINE):
         words = line.replace("CODE", made.code).replace("PARTICIPANT", joined["participantID"]).split()
-        done = await run(*words, cwd=tmp_path, operator_token=TOKEN, internal_port=replica.internal_port)
-        assert (done.returncode, done.stderr) == (0, ""), line
-        said[line] = done.stdout
+        done = await run(*words, environment=settings(replica))
+        assert (done.code, done.err) == (0, ""), line
+        said[line] = done.out
     assert said.keys() == {
         "list", "list --all --json", "show CODE", "kick CODE PARTICIPANT", "end CODE", "drain --wait"
     }  # fmt: skip
@@ -92,7 +85,7 @@ async def test_the_documented_requests_are_answered(replica: Here) -> None:
         assert json.loads(done.stdout)
 
 
-async def test_every_page_is_listed(replica: Here, redis_server: RedisServer, tmp_path: Path) -> None:
+async def test_every_page_is_listed(replica: Here, redis_server: RedisServer) -> None:
     api = Api([replica])
     codes = {(await api.create()).code for _ in range(5)}
     await api.close()
@@ -101,37 +94,32 @@ async def test_every_page_is_listed(replica: Here, redis_server: RedisServer, tm
         return int(await redis_server.call("ZCARD", "js:sessions")) == 5
 
     await until(all_listed, "all sessions are listed")
-    settings = {"operator_token": TOKEN, "internal_port": replica.internal_port}
-    first = await run("list", "--limit", "2", "--json", cwd=tmp_path, **settings)
-    every = await run("list", "--limit", "2", "--json", "--all", cwd=tmp_path, **settings)
-    assert len(first.stdout.splitlines()) == 2
-    listed = [json.loads(line)["sessionID"] for line in every.stdout.splitlines()]
-    assert (sorted(listed), every.stderr) == (sorted(codes), "")
+    first = await run("list", "--limit", "2", "--json", environment=settings(replica))
+    every = await run("list", "--limit", "2", "--json", "--all", environment=settings(replica))
+    assert len(first.out.splitlines()) == 2
+    listed = [json.loads(line)["sessionID"] for line in every.out.splitlines()]
+    assert (sorted(listed), every.err) == (sorted(codes), "")
 
 
-async def test_what_cannot_be_done_is_one_line_and_a_code(replica: Here, tmp_path: Path) -> None:
-    here = {"operator_token": TOKEN, "internal_port": replica.internal_port}
+async def test_what_cannot_be_done_is_one_line_and_a_code(replica: Here) -> None:
+    here = settings(replica)
+    port = "JOIN_SESSION_INTERNAL_PORT"
     for arguments, variables, code, text in (
         (("show", "2222222222"), here, 1, "Session not found or has expired"),
         (("end", "a b?c"), here, 1, "Session not found or has expired"),
         (("list", "--limit", "0"), here, 1, "limit: must be from 1 to 500"),
-        (("list",), here | {"operator_token": "wrong"}, 1, "A valid token is required"),
-        (
-            ("list",),
-            here | {"internal_port": free_port()},
-            1,
-            "http://localhost:.* reached: Connection refused",
-        ),
-        (("list", "--url", replica.url), here, 1, f"the operators' API is off at {replica.url}: .*OPERATOR_TOKEN"),
-        (("list",), {"internal_port": replica.internal_port}, 2, "JOIN_SESSION_OPERATOR_TOKEN is not set"),
-        (("list",), here | {"prot": 1}, 2, "JOIN_SESSION_PROT"),
+        (("list",), here | {TOKEN_SETTING: "wrong"}, 1, "A valid token is required"),
+        (("list",), here | {port: str(free_port())}, 1, "http://localhost:.* reached: Connection refused"),
+        (("list", "--url", replica.url), here, 1, f"the operators' API is off at {replica.url}: .*{TOKEN_SETTING}"),
+        (("list",), {port: here[port]}, 2, f"{TOKEN_SETTING} is not set"),
+        (("list",), here | {"JOIN_SESSION_PROT": "1"}, 2, "JOIN_SESSION_PROT"),
     ):
-        done = await run(*arguments, cwd=tmp_path, **variables)
-        assert (done.returncode, done.stdout) == (code, ""), arguments
-        assert re.match(text, done.stderr), done.stderr
-        assert done.stderr.count("\n") == 1
-    assert (await run("show", cwd=tmp_path, **here)).returncode == 2
-    assert (await run("list", "--url", "ftp://h", cwd=tmp_path, **here)).returncode == 2
+        done = await run(*arguments, environment=variables)
+        assert (done.code, done.out) == (code, ""), arguments
+        assert re.match(text, done.err), done.err
+        assert done.err.count("\n") == 1
+    assert (await run("show", environment=here)).code == 2
+    assert (await run("list", "--url", "ftp://h", environment=here)).code == 2
 
 
 def test_a_table_fits_and_moves_no_cursor() -> None:

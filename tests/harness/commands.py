@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +30,11 @@ class Done:
         return json.loads(self.out)
 
 
-async def run(*arguments: str, timeout: float = _PATIENCE, **variables: str) -> Done:
-    """Runs a command to its end; `variables` are of its environment."""
-    async with started(*arguments, **variables) as process, asyncio.timeout(timeout):
+async def run(
+    *arguments: str, timeout: float = _PATIENCE, environment: Mapping[str, str] | None = None, **variables: str
+) -> Done:
+    """Runs a command to its end; `environment` and `variables` are of its environment."""
+    async with started(*arguments, **{**(environment or {}), **variables}) as process, asyncio.timeout(timeout):
         out, err = await process.communicate()
         return Done(await process.wait(), out.decode(), err.decode())
 
