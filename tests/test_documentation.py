@@ -26,7 +26,8 @@ def blocks(page: str, language: str) -> list[str]:
 async def test_the_client_guide_lives_through_a_session(redis_server: RedisServer) -> None:
     assert "\n".join(blocks("clients.md", "ts")) == (JS / "client-guide.ts").read_text()
     compile_typescript()
-    async with served_here(redis_server.url()) as [replica]:
+    # So that the end is near from the beginning.
+    async with served_here(redis_server.url(), lifetime=50, max_lifetime=50, expiry_warning=60) as [replica]:
         done = await run_js(JS / "client-guide-run.mjs", replica.url)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {
@@ -41,6 +42,7 @@ async def test_the_client_guide_lives_through_a_session(redis_server: RedisServe
         "stranger": True,
         "nowhere": "Session not found or has expired",
         "reason": "ended",
+        "warned": True,
     }
 
 

@@ -32,7 +32,8 @@ const render = (data, meta) => {
 const socket = connect();
 const ended = new Promise((resolve) => guide.stay(socket, "Ada", code, resolve));
 guide.show(socket, render);
-guide.extend(socket, 3600);
+let warned;
+guide.warn(socket, (end) => (warned = end));
 const { participants } = await seen(({ participants }) => participants.length === 1);
 
 const first = await guide.readIfChanged(code);
@@ -71,5 +72,6 @@ const result = {
   stranger: newcomer.participantID !== participants[0].id,
   nowhere,
   reason,
+  warned: warned > new Date(),
 };
 process.stdout.write(JSON.stringify(result) + "\n", () => process.exit(0));

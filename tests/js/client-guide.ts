@@ -61,11 +61,8 @@ export async function create(body: Routes["POST /api/session/create"]["body"]) {
   return created;
 }
 
-export function extend(socket: Member, ttlSeconds: number) {
-  socket.on("session-expiring", ({ expiresAt }) => {
-    console.log("This session ends at", expiresAt);
-    socket.emit("update-session", { ttlSeconds }, () => {});
-  });
+export function warn(socket: Member, tell: (end: Date) => void) {
+  socket.on("session-expiring", ({ expiresAt }) => tell(new Date(expiresAt)));
 }
 
 let etag = "";
