@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 
 from app.commands.api import Unreachable, http_url, request
 from app.commands.exits import FAILED, MISUSED, OK
-from app.commands.tables import table
+from app.commands.tables import printable, table
 from app.settings import PREFIX, load_settings
 
 __all__ = ["add_operator_commands"]
@@ -72,11 +72,12 @@ class Desk:
     def ask(self, method: str, path: str) -> Any:
         """The answer's JSON; raises `Refused` and `Unreachable`."""
         status, body = request(method, f"{self._url}/operator{path}", token=self._token)
-        if status < 400:
-            return body
-        if status == 404 and body.get("code") == "not-found":
+        told = body if isinstance(body, dict) else {}
+        if status < 400 and told:
+            return told
+        if status == 404 and told.get("code") == "not-found":
             raise Refused(f"the operators' API is off at {self._url}: it needs {PREFIX}OPERATOR_TOKEN there")
-        raise Refused(body.get("message", f"HTTP status {status}"))
+        raise Refused(told.get("message", f"{self._url} answers with HTTP status {status}: is it join-session?"))
 
 
 def list_(desk: Desk, options: argparse.Namespace) -> None:
@@ -100,7 +101,7 @@ def show(desk: Desk, options: argparse.Namespace) -> None:
         print(json.dumps(session))
         return
     meta, data = session["meta"], session["sessionData"]
-    print(f"Session {session['sessionID']}, {meta['title'] or 'untitled'}, version {meta['version']}")
+    print(printable(f"Session {session['sessionID']}, {meta['title'] or 'untitled'}, version {meta['version']}"))
     print(f"created {data['createdAt']}, expires {meta['expiresAt']}{', locked' if meta['locked'] else ''}\n")
     people = [
         (each["id"], each["name"], each["role"], "here" if each["connected"] else "away", each["joinedAt"])

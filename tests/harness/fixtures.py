@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -14,6 +14,8 @@ from tests.harness.otlp import receiver
 from tests.harness.redis import RedisServer
 from tests.harness.service import DIGITS, UNKNOWN, Replica, running_replicas
 from tests.harness.topologies import TOPOLOGIES
+
+_TOPOLOGY: Final = "JOIN_SESSION_TEST_TOPOLOGY"
 
 
 @pytest.fixture
@@ -24,8 +26,11 @@ async def redis_server() -> AsyncIterator[RedisServer]:
 
 
 @pytest.fixture(scope="session")
-def service() -> Iterator[list[Replica]]:
+def service(request: pytest.FixtureRequest) -> Iterator[list[Replica]]:
     """Three replicas on one Redis, for all tests that break nothing; loopback is free of budgets."""
+    if _TOPOLOGY in os.environ:
+        # Started between the tests it would starve sentinels, who are not patient, and so cause a failover.
+        request.getfixturevalue("service_with_digits")
     with _serving() as started:
         yield started
 
@@ -43,7 +48,7 @@ def _serving(**settings: Any) -> Iterator[list[Replica]]:
 
     Two of the replicas send traces, in which nothing private may be in the end; the third one does without.
     """
-    topology = TOPOLOGIES[os.environ.get("JOIN_SESSION_TEST_TOPOLOGY", "standalone")]()
+    topology = TOPOLOGIES[os.environ.get(_TOPOLOGY, "standalone")]()
     asyncio.run(topology.start())
     settings = {"grace": 1, "code_rest": 1, **settings}
     try:
