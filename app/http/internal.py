@@ -1,4 +1,4 @@
-"""The internal port: probes and metrics. No ingress may route to it."""
+"""The internal port: probes and metrics, and where they are wanted the operators' routes. No ingress may lead to it."""
 
 from __future__ import annotations
 

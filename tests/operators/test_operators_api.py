@@ -14,6 +14,7 @@ from tests.harness.here import Here, served_here
 from tests.harness.people import Api, Made, movie
 from tests.harness.privacy import note
 from tests.harness.redis import RedisServer
+from tests.harness.service import replicas
 from tests.harness.sockets import open_sockets
 
 TOKEN: Final = "the-operators-own-token"
@@ -283,6 +284,31 @@ async def test_a_replica_drains_and_goes_on_answering(desk: Desk) -> None:
         assert (await client.get(leaving.url + poll)).status_code == 503
         assert (await client.get(staying.url + poll)).status_code == 200
     assert (await desk.api.join(made.code)).status_code == 200
+
+
+async def test_a_replica_that_operators_have_drained_tells_so_and_stops_at_once(redis_server: RedisServer) -> None:
+    settings = {**SETTINGS, "drain_timeout": 30, "affinity_cookie": "route"}
+    async with (
+        replicas(redis_server.url(), **settings) as [replica],
+        httpx.AsyncClient(trust_env=False) as client,
+    ):
+        async with open_sockets([replica.url], 2) as people:
+            headers = {"Authorization": f"Bearer {TOKEN}"}
+            answer = await client.post(f"{replica.internal_url}/operator/drain", headers=headers)
+            assert answer.json()["clients"] == 2
+            for socket in people:
+                await socket.closed()
+        refused = await client.get(f"{replica.url}/socket.io/?EIO=4&transport=polling")
+        assert refused.status_code == 503
+        assert refused.headers["set-cookie"] == "route=; Path=/; Max-Age=0; HttpOnly"
+        ready = await client.get(f"{replica.internal_url}/readyz")
+        assert (ready.status_code, ready.json()["status"]) == (200, "draining")
+        metrics = (await client.get(f"{replica.internal_url}/metrics")).text
+        assert "join_session_draining 1.0" in metrics
+        assert "join_session_drain_clients 0.0" in metrics
+        # Nobody is left to be sent away, so it need not take the drain's thirty seconds.
+        async with asyncio.timeout(15):
+            assert await asyncio.to_thread(replica.stop) == 0
 
 
 async def test_limits_are_shown_with_what_is_used_of_them(desk: Desk) -> None:
