@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from app.commands.api import http_url
 from app.commands.exits import FAILED, OK
+from app.commands.progress import show_progress
 from app.settings import load_settings
 
 if TYPE_CHECKING:
@@ -102,29 +103,23 @@ async def _run(plan: Plan) -> Load:
         load.interrupt()
 
     loop.add_signal_handler(signal.SIGINT, interrupt)
-    showing = asyncio.create_task(_show_progress(load)) if sys.stderr.isatty() else None
+    showing = asyncio.create_task(_show_progress(load))
     try:
         await load.run()
     finally:
         loop.remove_signal_handler(signal.SIGINT)
-        if showing is not None:
-            showing.cancel()
-            await asyncio.gather(showing, return_exceptions=True)
+        showing.cancel()
+        await asyncio.gather(showing, return_exceptions=True)
     return load
 
 
 async def _show_progress(load: Load) -> None:
     try:
         while True:
-            _show(_progress(load))
+            show_progress(_progress(load))
             await asyncio.sleep(_EVERY)
     finally:
-        _show("")
-
-
-def _show(line: str) -> None:
-    # https://www.xfree86.org/current/ctlseqs.html: EL, erase to the right.
-    print(f"\r{line}\033[K", end="", file=sys.stderr, flush=True)
+        show_progress("")
 
 
 def _progress(load: Load) -> str:

@@ -12,9 +12,10 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from app.commands.api import Unreachable, http_url, request
-from app.commands.exits import FAILED, MISUSED, OK
+from app.commands.exits import FAILED, OK
+from app.commands.progress import show_progress
 from app.commands.tables import printable, table
-from app.settings import PREFIX, load_settings
+from app.settings import PREFIX, SettingsError, load_settings
 
 __all__ = ["add_operator_commands"]
 
@@ -58,16 +59,14 @@ def add_operator_commands(commands: Any) -> None:
 
 
 class Desk:
-    """Asks one replica's internal port as the settings say."""
+    """Asks one replica's internal port as the settings say; raises `SettingsError` where they name no token."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         settings = load_settings()
+        if settings.operator_token is None:
+            raise SettingsError([f"{PREFIX}OPERATOR_TOKEN is not set: operators have to show it"])
         self._url = options.url or f"http://localhost:{settings.internal_port}"
-        self._token = settings.operator_token.get_secret_value() if settings.operator_token else None
-
-    @property
-    def has_token(self) -> bool:
-        return self._token is not None
+        self._token = settings.operator_token.get_secret_value()
 
     def ask(self, method: str, path: str) -> Any:
         """The answer's JSON; raises `Refused` and `Unreachable`."""
@@ -132,10 +131,10 @@ def drain(desk: Desk, options: argparse.Namespace) -> None:
     answer = desk.ask("POST", "/drain")
     clients = answer["clients"]
     while options.wait and clients:
-        _progress(f"{clients} clients are still here")
+        show_progress(f"{clients} clients are still here")
         time.sleep(_POLL)
         clients = desk.ask("GET", "/replicas")["asked"]["connections"]
-    _progress("")
+    show_progress("")
     said = "Nobody is left." if not clients else f"{clients} clients are being sent away."
     _done(answer | {"clients": clients}, options, said)
 
@@ -144,12 +143,8 @@ def _asking(command: Any) -> Any:
     """A command that asks, with its errors as one line and an exit code."""
 
     def run(options: argparse.Namespace) -> int:
-        desk = Desk(options)
-        if not desk.has_token:
-            print(f"{PREFIX}OPERATOR_TOKEN is not set: operators have to show it", file=sys.stderr)
-            return MISUSED
         try:
-            command(desk, options)
+            command(Desk(options), options)
         except (Unreachable, Refused) as error:
             print(error, file=sys.stderr)
             return FAILED
@@ -170,8 +165,8 @@ def _sessions(desk: Desk, limit: int, every: bool) -> Iterator[dict[str, Any]]:
         if page["next"] is None or not every:
             break
         query["cursor"] = page["next"]
-        _progress(f"{len(seen)} sessions")
-    _progress("")
+        show_progress(f"{len(seen)} sessions")
+    show_progress("")
 
 
 def _row(session: dict[str, Any]) -> tuple[Any, ...]:
@@ -182,11 +177,6 @@ def _row(session: dict[str, Any]) -> tuple[Any, ...]:
 
 def _done(answer: Any, options: argparse.Namespace, text: str) -> None:
     print(json.dumps(answer) if options.json else text)
-
-
-def _progress(text: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def _width() -> int | None:

@@ -1,4 +1,4 @@
-"""What requests bring along: bodies, tokens and idempotency keys."""
+"""What requests bring along: bodies, flags, tokens and idempotency keys."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from quart import request
 from app.sessions.errors import SessionError
 from app.sessions.payloads import Payload, parse
 
-__all__ = ["bearer_token", "idempotency_key", "read_body", "read_payload", "read_session_id"]
+__all__ = ["bearer_token", "idempotency_key", "read_body", "read_flag", "read_payload", "read_session_id"]
 
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,128}")
 
@@ -39,6 +39,14 @@ async def read_payload(model: type[P], limit: int, **fields: Any) -> P:
     if not isinstance(data, dict):
         raise SessionError("invalid-payload", "The body must be a JSON object")
     return parse(model, data | {name: value for name, value in fields.items() if value is not None})
+
+
+def read_flag(name: str) -> bool:
+    """A parameter of the query that is true or false, the latter where it is not given."""
+    value = request.args.get(name, "false")
+    if value not in ("true", "false"):
+        raise SessionError("invalid-payload", f"{name}: must be true or false")
+    return value == "true"
 
 
 def bearer_token() -> str | None:

@@ -12,7 +12,7 @@ from quart import Blueprint, Response, request
 
 from app.http.addresses import is_address, subscriber
 from app.http.answers import answer
-from app.http.bodies import bearer_token
+from app.http.bodies import bearer_token, read_flag
 from app.sessions.answers import SessionState
 from app.sessions.errors import SessionError
 from app.sessions.operations import LONGEST_PAGE, Operations
@@ -71,7 +71,7 @@ class OperatorsAPI:
         return answer(await self._operations.end(session_id))
 
     async def kick(self, session_id: str, participant_id: str) -> Response:
-        return answer(await self._operations.kick(session_id, participant_id, ban=_flag("ban")))
+        return answer(await self._operations.kick(session_id, participant_id, ban=read_flag("ban")))
 
     async def replicas(self) -> Response:
         living = await self._replica.living()
@@ -102,10 +102,3 @@ def _limit() -> int:
     if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= LONGEST_PAGE:
         raise SessionError("invalid-payload", f"limit: must be from 1 to {LONGEST_PAGE}")
     return int(text)
-
-
-def _flag(name: str) -> bool:
-    value = request.args.get(name, "false")
-    if value not in ("true", "false"):
-        raise SessionError("invalid-payload", f"{name}: must be true or false")
-    return value == "true"

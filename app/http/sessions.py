@@ -10,7 +10,7 @@ from werkzeug.routing import BaseConverter
 
 from app.http.addresses import ClientAddresses
 from app.http.answers import answer
-from app.http.bodies import bearer_token, idempotency_key, read_body, read_payload, read_session_id
+from app.http.bodies import bearer_token, idempotency_key, read_body, read_flag, read_payload, read_session_id
 from app.sessions.admission import Client
 from app.sessions.answers import SessionCreated, SessionFound, SessionState
 from app.sessions.errors import SessionError
@@ -152,10 +152,8 @@ class SessionAPI:
 
     async def _read_kick(self, participant_id: str) -> KickParticipant:
         await read_body(self._limits.body)
-        ban = request.args.get("ban", "false")
-        if ban not in ("true", "false"):
-            raise SessionError("invalid-payload", "ban: must be true or false")
-        return parse(KickParticipant, {"participantID": participant_id, "ban": ban == "true", "mid": idempotency_key()})
+        fields = {"participantID": participant_id, "ban": read_flag("ban"), "mid": idempotency_key()}
+        return parse(KickParticipant, fields)
 
 
 def _etag(session: Session) -> dict[str, str]:
