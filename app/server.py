@@ -12,9 +12,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any, Final
 
-from pydantic import SecretStr
-from pydantic.alias_generators import to_camel
-
+from app.assembly import bytes_of, redis_connection, session_rules, session_store, shown_limits, socket_server, text_of
 from app.http.addresses import ClientAddresses
 from app.http.app import create_app
 from app.http.counting import count_requests
@@ -28,13 +26,12 @@ from app.observability.logging import begin_request
 from app.observability.metrics import Metrics
 from app.observability.tracing import Tracing, untraced_delivery
 from app.own_address import own_address
-from app.realtime.counting import EngineMetrics, RoomMetrics
+from app.realtime.counting import RoomMetrics
 from app.realtime.drain import drain, parting
-from app.realtime.engine import SocketServer
 from app.realtime.entry import Entry
 from app.realtime.forwarded import ForwardedRequests
 from app.realtime.forwarding import PATH as FORWARDED_PATH
-from app.realtime.forwarding import Forwarder, session_id
+from app.realtime.forwarding import Forwarder
 from app.realtime.handlers import SocketHandlers
 from app.realtime.peers import ADDRESS, Peers
 from app.realtime.presence import Presence
@@ -46,22 +43,17 @@ from app.sessions.codes import CodeSpace
 from app.sessions.errors import SessionError
 from app.sessions.operations import Operations
 from app.sessions.payloads import CreateSession
-from app.sessions.rules import Rules
 from app.sessions.service import SessionService, random_id
 from app.sessions.tokens import TokenSigner
 from app.settings import Settings, traces_wanted
 from app.store.announcements import Announcements
 from app.store.budgets import RedisBudgets
-from app.store.connection import Connection
-from app.store.counting import CountedConnection
 from app.store.embedded import EmbeddedServer
 from app.store.errors import StoreError
 from app.store.listing import RedisListing
 from app.store.recoveries import RedisRecoveries
 from app.store.replicas import RedisReplicas
 from app.store.secret import DeploymentSecret
-from app.store.sessions import RedisSessions
-from app.store.tracing import TracedConnection, TracedSessions
 from app.store.url import parse_url
 
 __all__ = ["Replica", "run_replica", "serve"]
@@ -123,12 +115,12 @@ class Replica:
         self._leaving: asyncio.Task[None] | None = None
         self._details: dict[str, str] = {}
         self._tracing = tracing = Tracing(self.id) if traces_wanted() else None
-        self._connection = connection = _connection(redis_url, settings, self.metrics, tracing)
-        self._secret = DeploymentSecret(connection, _bytes(settings.secret))
-        self._store = store = _sessions(connection, settings, tracing)
+        self._connection = connection = redis_connection(redis_url, settings, self.metrics, tracing)
+        self._secret = DeploymentSecret(connection, bytes_of(settings.secret))
+        self._store = store = session_store(connection, settings, tracing)
         budgets = RedisBudgets(connection, self._secret)
         codes = CodeSpace(settings.code_characters, settings.code_length)
-        rules = _rules(settings)
+        rules = session_rules(settings)
         signer = TokenSigner(self._secret)
         self.service = service = SessionService(store, budgets, codes, signer, rules, new_id=random_id)
         addresses = ClientAddresses(settings.trusted_proxies, settings.unlimited_addresses)
@@ -143,7 +135,7 @@ class Replica:
             patience=settings.ping_interval + settings.ping_timeout,
             count=lambda result: self.metrics.forwarded.labels(result).inc(),
         )
-        self.sockets = _socket_server(settings, addresses, self.metrics, self.id, self._forwarder)
+        self.sockets = socket_server(settings, addresses, self.metrics, self.id, self._forwarder)
         self._forwarded = ForwardedRequests(self.id, voucher, self.sockets.asgi, self.sockets.path)
         self._announcements = Announcements(
             connection,
@@ -181,7 +173,7 @@ class Replica:
             join_deadline=settings.join_deadline,
             observer=observer,
         ).register()
-        limits = Limits(settings.body_limit, settings.movies_body_limit, _text(settings.create_key))
+        limits = Limits(settings.body_limit, settings.movies_body_limit, text_of(settings.create_key))
         http = create_app(service, addresses, limits, allowed_origins=settings.allowed_origins, demo=settings.demo)
         count_requests(http, self.metrics)
         self._http = TracedRequests(http, tracing) if tracing else http
@@ -194,9 +186,9 @@ class Replica:
         )
         self._watch_gauges()
         self._internal_http = create_internal_app(self.health, self.metrics.registry)
-        if token := _text(settings.operator_token):
+        if token := text_of(settings.operator_token):
             operations = Operations(store, RedisListing(connection), budgets, codes, rules)
-            controls = ReplicaControls(self.id, self._state, _limits(settings), replicas.living, self.begin_drain)
+            controls = ReplicaControls(self.id, self._state, shown_limits(settings), replicas.living, self.begin_drain)
             self._internal_http.register_blueprint(OperatorsAPI(operations, controls, token).blueprint())
         self.internal = Listener(
             self._dispatch_internal,
@@ -326,58 +318,6 @@ class Replica:
     async def _dispatch_internal(self, scope: Any, receive: Any, send: Any) -> None:
         is_forwarded = scope["path"] == FORWARDED_PATH
         await (self._forwarded if is_forwarded else self._internal_http)(scope, receive, send)
-
-
-def _connection(redis_url: str, settings: Settings, metrics: Metrics, tracing: Tracing | None) -> Connection:
-    if tracing is None:
-        return CountedConnection.connect(redis_url, timeout=settings.redis_timeout, metrics=metrics)
-    return TracedConnection.connect(redis_url, timeout=settings.redis_timeout, metrics=metrics, tracing=tracing)
-
-
-def _sessions(connection: Connection, settings: Settings, tracing: Tracing | None) -> RedisSessions:
-    kind = partial(TracedSessions, tracing=tracing) if tracing else RedisSessions
-    return kind(connection, creation_memory=settings.max_lifetime, rest=settings.code_rest)
-
-
-def _socket_server(
-    settings: Settings, addresses: ClientAddresses, metrics: Metrics, replica: str, forwarder: Forwarder
-) -> SocketServer:
-    return SocketServer(
-        ping_interval=settings.ping_interval,
-        ping_timeout=settings.ping_timeout,
-        connect_timeout=settings.connect_timeout,
-        max_payload=settings.movies_body_limit,
-        allowed_origins="*" if "*" in settings.allowed_origins else settings.allowed_origins or None,
-        max_connections=settings.max_connections,
-        max_connections_per_address=settings.max_connections_per_address,
-        unlimited=addresses.is_unlimited,
-        events_per_second=settings.events_per_second,
-        burst=settings.events_burst,
-        address=addresses.address,
-        new_id=lambda: session_id(replica),
-        foreign_session=forwarder,
-        observer=EngineMetrics(metrics),
-        logger=logging.getLogger("app.realtime.engine"),
-    )
-
-
-def _limits(settings: Settings) -> dict[str, Any]:
-    """What operators are shown as limits, in the terms of the settings."""
-    names = ("capacity", "max_capacity", "max_movies", "max_sessions", "max_connections")
-    budgets = ("max_connections_per_address", "miss_budget", "miss_budget_total", "create_budget")
-    return {to_camel(name): getattr(settings, name) for name in (*names, *budgets)}
-
-
-def _rules(settings: Settings) -> Rules:
-    return Rules(**{name: getattr(settings, name) for name in Rules.__dataclass_fields__})
-
-
-def _text(secret: SecretStr | None) -> str | None:
-    return None if secret is None else secret.get_secret_value()
-
-
-def _bytes(secret: SecretStr | None) -> bytes | None:
-    return None if secret is None else secret.get_secret_value().encode()
 
 
 async def _logged(work: Coroutine[Any, Any, None]) -> None:

@@ -18,6 +18,7 @@ LONGEST: Final = 400
 MAY_USE: Final[dict[str, tuple[str, ...]]] = {
     "app": (),
     "app.__main__": ("app",),
+    "app.assembly": ("app",),
     "app.cli": ("app",),
     "app.client": ("app.sessions.rating",),
     "app.commands": ("app",),

@@ -1,0 +1,85 @@
+"""The parts of a replica that follow from the settings alone."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import Any
+
+from pydantic import SecretStr
+from pydantic.alias_generators import to_camel
+
+from app.http.addresses import ClientAddresses
+from app.observability.metrics import Metrics
+from app.observability.tracing import Tracing
+from app.realtime.counting import EngineMetrics
+from app.realtime.engine import SocketServer
+from app.realtime.forwarding import Forwarder, session_id
+from app.sessions.rules import Rules
+from app.settings import Settings
+from app.store.connection import Connection
+from app.store.counting import CountedConnection
+from app.store.sessions import RedisSessions
+from app.store.tracing import TracedConnection, TracedSessions
+
+__all__ = [
+    "bytes_of",
+    "redis_connection",
+    "session_rules",
+    "session_store",
+    "shown_limits",
+    "socket_server",
+    "text_of",
+]
+
+
+def redis_connection(redis_url: str, settings: Settings, metrics: Metrics, tracing: Tracing | None) -> Connection:
+    if tracing is None:
+        return CountedConnection.connect(redis_url, timeout=settings.redis_timeout, metrics=metrics)
+    return TracedConnection.connect(redis_url, timeout=settings.redis_timeout, metrics=metrics, tracing=tracing)
+
+
+def session_store(connection: Connection, settings: Settings, tracing: Tracing | None) -> RedisSessions:
+    kind = partial(TracedSessions, tracing=tracing) if tracing else RedisSessions
+    return kind(connection, creation_memory=settings.max_lifetime, rest=settings.code_rest)
+
+
+def socket_server(
+    settings: Settings, addresses: ClientAddresses, metrics: Metrics, replica: str, forwarder: Forwarder
+) -> SocketServer:
+    return SocketServer(
+        ping_interval=settings.ping_interval,
+        ping_timeout=settings.ping_timeout,
+        connect_timeout=settings.connect_timeout,
+        max_payload=settings.movies_body_limit,
+        allowed_origins="*" if "*" in settings.allowed_origins else settings.allowed_origins or None,
+        max_connections=settings.max_connections,
+        max_connections_per_address=settings.max_connections_per_address,
+        unlimited=addresses.is_unlimited,
+        events_per_second=settings.events_per_second,
+        burst=settings.events_burst,
+        address=addresses.address,
+        new_id=lambda: session_id(replica),
+        foreign_session=forwarder,
+        observer=EngineMetrics(metrics),
+        logger=logging.getLogger("app.realtime.engine"),
+    )
+
+
+def shown_limits(settings: Settings) -> dict[str, Any]:
+    """What operators are shown as limits, in the terms of the settings."""
+    names = ("capacity", "max_capacity", "max_movies", "max_sessions", "max_connections")
+    budgets = ("max_connections_per_address", "miss_budget", "miss_budget_total", "create_budget")
+    return {to_camel(name): getattr(settings, name) for name in (*names, *budgets)}
+
+
+def session_rules(settings: Settings) -> Rules:
+    return Rules(**{name: getattr(settings, name) for name in Rules.__dataclass_fields__})
+
+
+def text_of(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
+
+
+def bytes_of(secret: SecretStr | None) -> bytes | None:
+    return None if secret is None else secret.get_secret_value().encode()
