@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
-
 from app.sessions.admission import Admission, Client
 from app.sessions.answers import Done, MoviesAdded
+from app.sessions.calls import decoded, fingerprint, given, milliseconds, who
 from app.sessions.codes import CodeSpace
+from app.sessions.creation import Created, SessionCreation
 from app.sessions.errors import SessionError
 from app.sessions.model import Head, Session
 from app.sessions.payloads import (
@@ -30,7 +29,7 @@ from app.sessions.ports import Budgets, SessionStore
 from app.sessions.rules import Rules
 from app.sessions.tokens import Credential, TokenSigner
 
-__all__ = ["Access", "Created", "Joined", "SessionService", "random_id"]
+__all__ = ["Access", "Joined", "SessionService", "random_id"]
 
 _ID_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 
@@ -49,12 +48,6 @@ class Access:
     code: str
     credential: Credential
     client: Client | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Created:
-    session: Session
-    host_token: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,26 +86,11 @@ class SessionService:
         self._signer = signer
         self._rules = rules
         self._new_id = new_id
+        self._creation = SessionCreation(store, self._admission, codes, signer, rules, new_id=new_id)
 
     async def create(self, payload: CreateSession, client: Client, key: str | None = None) -> Created:
         """Makes a session under a free code; with an idempotency key the same one again."""
-        rules = self._rules
-        call: dict[str, Any] = {
-            "instance": self._new_id(),
-            "epoch": self._new_id(),
-            "lifetime": _milliseconds(rules.allowed_lifetime(payload.ttl_seconds) or rules.lifetime),
-            "max_lifetime": _milliseconds(rules.max_lifetime),
-            "rest": _milliseconds(rules.code_rest),
-            "capacity": rules.allowed_capacity(payload.capacity) or rules.capacity,
-            "leavers": payload.leaver_ratings or rules.leaver_ratings,
-            "title": payload.title or None,
-            "movies": rules.allowed_movies(payload.movies),
-        }
-        if key is not None:
-            return await self._create_once(payload, call, client, key)
-        await self._allow_creation(client)
-        code = await self._reserve(call)
-        return await self._created(code, call["instance"])
+        return await self._creation.create(payload, client, key)
 
     async def look_up(self, text: str, client: Client) -> Session:
         """The session that a person means by ``text``; failed look-ups are counted against the client's budget."""
@@ -190,10 +168,10 @@ class SessionService:
             "recovery": recovery,
             "recovering": recovering or None,
             "policy": self._rules.second_connection,
-            **_who(credential),
+            **who(credential),
         }
-        version, *texts, stay, free_at, cast = await self._store.change("join", code, _present(call))
-        epoch, instance, participant = _texts(texts)
+        version, *texts, stay, free_at, cast = await self._store.change("join", code, given(call))
+        epoch, instance, participant = decoded(texts)
         return Joined(
             access=Access(code, Credential("participant", instance, participant)),
             participant=participant,
@@ -209,7 +187,7 @@ class SessionService:
 
         Returns when that is over, in Unix milliseconds by the store's clock, 0 when nobody is away by it.
         """
-        call = {"connection": connection, "grace": _milliseconds(self._rules.grace)}
+        call = {"connection": connection, "grace": milliseconds(self._rules.grace)}
         _, due = await self._store.change("detach", code, call)
         return int(due)
 
@@ -227,7 +205,7 @@ class SessionService:
             "max_bytes": rules.max_movies_bytes,
         }
         version, added, present = await self._run(access, Action.ADD_MOVIES, "add-movies", arguments, payload.mid)
-        return {"ok": True, "version": version, "added": _texts(added), "present": _texts(present)}
+        return {"ok": True, "version": version, "added": decoded(added), "present": decoded(present)}
 
     async def remove_movie(self, access: Access, payload: MovieReference) -> Done:
         arguments = {"movie": payload.movie_id}
@@ -245,7 +223,7 @@ class SessionService:
             "title": (payload.title or "") if "title" in payload.model_fields_set else None,
             "capacity": self._rules.allowed_capacity(payload.capacity),
             "locked": None if payload.locked is None else int(payload.locked),
-            "lifetime": None if lifetime is None else _milliseconds(lifetime),
+            "lifetime": None if lifetime is None else milliseconds(lifetime),
         }
         return await self._change(access, Action.UPDATE_SESSION, "update-session", arguments, payload.mid)
 
@@ -280,77 +258,20 @@ class SessionService:
     ) -> list[Any]:
         permission = PERMISSIONS[action]
         call: dict[str, Any] = {
-            **_who(access.credential),
+            **who(access.credential),
             "grants": {"host": permission.host, "member": permission.member},
             **arguments,
         }
         if mid is not None:
-            call |= {"key": mid, "fingerprint": _fingerprint(action, arguments)}
+            call |= {"key": mid, "fingerprint": fingerprint(action, arguments)}
         try:
-            return await self._store.change(script, access.code, _present(call))
+            return await self._store.change(script, access.code, given(call))
         except SessionError as error:
             if access.client is not None and error.code in _MISSES:
                 await self._admission.miss(access.client)
             raise
 
-    async def _create_once(self, payload: CreateSession, call: dict[str, Any], client: Client, key: str) -> Created:
-        """All repeats of a creation follow the plan that the first of them has claimed, so any of them completes it."""
-        wanted = hashlib.sha256(payload.model_dump_json(exclude_none=True).encode()).hexdigest()[:32]
-        digest = hashlib.sha256(f"{client.address} {key}".encode()).hexdigest()[:32]
-        await self._allow_creation(client)
-        plan: dict[str, str] = {"instance": call["instance"], "epoch": call["epoch"], "wanted": wanted}
-        plan = orjson.loads(await self._store.claim_creation(digest, orjson.dumps(plan).decode()))
-        if plan["wanted"] != wanted:
-            raise SessionError("idempotency-mismatch")
-        if "code" not in plan:
-            plan["code"] = await self._reserve(call | {"instance": plan["instance"], "epoch": plan["epoch"]})
-            await self._store.remember_creation(digest, orjson.dumps(plan).decode())
-        return await self._created(plan["code"], plan["instance"])
-
-    async def _reserve(self, call: Mapping[str, Any]) -> str:
-        for batch in self._codes.candidates(seed=call["instance"]):
-            if code := await self._store.create(batch, _present(call)):
-                return code
-        raise SessionError("codes-exhausted")
-
-    async def _created(self, code: str, instance: str) -> Created:
-        session = await self._store.read(code)
-        if session is None or session.instance != instance:
-            raise SessionError("session-not-found")
-        return Created(session, self._signer.host(instance, 1))
-
-    async def _allow_creation(self, client: Client) -> None:
-        await self._admission.creation(client)
-        if not client.unlimited and await self._store.count() >= self._rules.max_sessions:
-            raise SessionError("limit-reached", "As many sessions are open as this service can hold")
-
 
 def random_id() -> str:
     """An id with 75 random bits, of digits and small letters, as tokens and keys expect."""
     return "".join(secrets.choice(_ID_ALPHABET) for _ in range(15))
-
-
-def _milliseconds(seconds: float) -> int:
-    return max(1, round(seconds * 1000))
-
-
-def _who(credential: Credential | None) -> dict[str, Any]:
-    if credential is None:
-        return {}
-    if credential.kind == "host":
-        return {"instance": credential.instance, "generation": int(credential.subject)}
-    return {"instance": credential.instance, "participant": credential.subject}
-
-
-def _present(call: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what is None: JSON's null is a value of its own in Lua."""
-    return {name: value for name, value in call.items() if value is not None}
-
-
-def _fingerprint(action: Action, arguments: Mapping[str, Any]) -> str:
-    canonical = orjson.dumps([action, arguments], option=orjson.OPT_SORT_KEYS)
-    return hashlib.sha256(canonical).hexdigest()[:24]
-
-
-def _texts(values: list[bytes]) -> list[str]:
-    return [value.decode() for value in values]

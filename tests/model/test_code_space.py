@@ -10,10 +10,11 @@ import pytest
 
 from app.sessions.admission import Client
 from app.sessions.codes import CodeSpace
+from app.sessions.creation import Created
 from app.sessions.errors import SessionError
 from app.sessions.payloads import CreateSession
 from app.sessions.rules import Rules
-from app.sessions.service import Created, SessionService, random_id
+from app.sessions.service import SessionService, random_id
 from app.sessions.tokens import TokenSigner
 from app.store import keys
 from app.store.budgets import RedisBudgets
