@@ -128,7 +128,7 @@ class MovieDetails(Payload):
         | None
     ) = None
     overview: Annotated[str, _Text(1000)] | None = None
-    genres: Annotated[list[Annotated[str, _Text(40, shortest=1)]], Field(max_length=20)] | None = None
+    genres: Annotated[list[Annotated[str, _Text(40, shortest=1)]], Field(max_length=20, fail_fast=True)] | None = None
 
 
 class CreateSession(Payload):
@@ -137,7 +137,7 @@ class CreateSession(Payload):
     title: Annotated[str, _Text(100)] | None = None
     ttl_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     capacity: Annotated[int, Field(ge=1)] | None = None
-    movies: Annotated[list[MovieDetails], Field(max_length=10_000)] = []
+    movies: Annotated[list[MovieDetails], Field(max_length=10_000, fail_fast=True)] = []
     leaver_ratings: Literal["keep", "drop"] | None = None
 
 
@@ -157,7 +157,7 @@ class AddMovie(MovieDetails, Mutation):
 class AddMovies(Mutation):
     """Payload of ``add-movie`` for many movies, all or none; one movie itself is taken, too."""
 
-    movies: Annotated[list[MovieDetails], Field(min_length=1, max_length=10_000)]
+    movies: Annotated[list[MovieDetails], Field(min_length=1, max_length=10_000, fail_fast=True)]
 
     @model_validator(mode="before")
     @classmethod

@@ -38,6 +38,19 @@ def test_a_name_of_visible_characters_of_any_script_is_taken(text: str) -> None:
     assert clean_text(f"  {text}\u3000", MAX_NAME) == unicodedata.normalize("NFC", text)
 
 
+@pytest.mark.parametrize("text", ["a" + "\u0301\u0316" * 16, "\u0344" * 31, "e\u0301" * 2 + "\u0e38" * 40])
+def test_a_long_run_of_combining_marks_is_refused(text: str) -> None:
+    """Putting them in order takes time that grows with the square of their number."""
+    with pytest.raises(ValueError, match="combining marks"):
+        clean_text(text, 1000)
+
+
+@pytest.mark.parametrize("text", ["ế" * 40, "ที่อยู่", "வணக்கம்", "👩🏽‍🚀 crème brûlée", "Z͑ͫ̓ͪ̂ͫ̽͏̴̙̤̞͉͚̯̞̠͍A̴̵̜̰͔ͫ͗͢"])
+def test_combining_marks_as_people_write_them_are_taken(text: str) -> None:
+    for form in ("NFC", "NFD"):
+        assert clean_text(unicodedata.normalize(form, text), 100) == unicodedata.normalize("NFC", text)
+
+
 @given(spaces, st.integers(0))
 def test_a_code_is_recognised_in_small_and_capital_letters_and_among_white_space(space: CodeSpace, seed: int) -> None:
     for code in next(space.candidates(str(seed))):
