@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-import app.sessions.payloads as payloads
 from app.sessions.errors import SessionError
+from app.sessions.names import clean_text
 from app.sessions.payloads import AddMovies, CreateSession, parse
 
 
@@ -16,13 +16,12 @@ def test_a_list_of_movies_is_refused_at_the_first_that_is_wrong(
     model: type[CreateSession | AddMovies], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked_at: list[str] = []
-    clean_text = payloads.clean_text
 
     def noting(text: str, longest: int) -> str:
         looked_at.append(text)
         return clean_text(text, longest)
 
-    monkeypatch.setattr(payloads, "clean_text", noting)
+    monkeypatch.setattr("app.sessions.payloads.clean_text", noting)
     movies: list[dict[str, Any]] = [{"id": f"m{number}", "title": "\u0316" * 200} for number in range(100)]
     with pytest.raises(SessionError, match=r"movies\.0\.title"):
         parse(model, {"movies": movies})
