@@ -12,7 +12,10 @@ run: .venv/ready ## Run the service on http://localhost:8080, with a Valkey of i
 
 test: .venv/ready ## Run the tests; ARGS="-k name" goes to pytest
 	@$(BIN)/python -m tests.harness.node
-	$(BIN)/pytest -m "not slow" $(ARGS)
+	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not slow" $(ARGS)
+
+# Most tests wait more than they compute. Each process goes through its part in order, and takes from others in the end.
+SIDE_BY_SIDE := --numprocesses=4 --dist=worksteal
 
 e2e: slow cluster ## Run the slow suites, then the drills on a cluster
 

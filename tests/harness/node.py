@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import functools
 import itertools
 import json
 import os
@@ -18,8 +17,8 @@ import signal
 import subprocess
 from asyncio.subprocess import PIPE, Process
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -48,6 +47,8 @@ _NODE: Final = str(_INSTALLATION / "bin" / "node")
 # In the wheel bin/npm is a copy of this file that does not find its library.
 _NPM: Final = str(_INSTALLATION / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")
 _MODULES: Final = JS / "node_modules"
+_BUILD: Final = JS / "build"
+_DECLARATIONS: Final = JS.parent.parent / "docs" / "join-session.d.ts"
 # Snapshots of large sessions are long lines.
 _LONGEST_LINE: Final = 64 * 1024 * 1024
 
@@ -300,14 +301,16 @@ async def run_js(
     return subprocess.CompletedProcess(str(script), process.returncode, output.decode(), errors.decode())
 
 
-@functools.cache
 def compile_typescript() -> Path:
-    """Compile the TypeScript of `tests/js`, strictly, once; returns the scripts' folder.
+    """Compile the TypeScript of `tests/js`, strictly, if it has changed; returns the scripts' folder.
 
     Raises AssertionError on errors.
     """
-    _compile("--project", str(JS))
-    return JS / "build"
+    install()
+    with _locked():
+        if not _is_compiled():
+            _compile("--project", str(JS))
+    return _BUILD
 
 
 def check_declarations(file: Path) -> None:
@@ -326,10 +329,17 @@ def install() -> None:
     """Install what package-lock.json lists, once; later calls cost a look at two files' times."""
     if _is_installed():
         return
-    with (JS / ".install.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _locked():
         if not _is_installed():
             subprocess.run([_NODE, _NPM, "ci"], cwd=JS, check=True)
+
+
+@contextmanager
+def _locked() -> Iterator[None]:
+    """One of all the processes that run tests at a time."""
+    with (JS / ".install.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _is_own(event: str) -> bool:
@@ -341,6 +351,15 @@ def _is_installed() -> bool:
     # npm writes this file last.
     written = _MODULES / ".package-lock.json"
     return written.exists() and written.stat().st_mtime >= (JS / "package-lock.json").stat().st_mtime
+
+
+def _is_compiled() -> bool:
+    scripts = list(JS.glob("*.ts"))
+    # With `noEmitOnError` there is a result only of what is right.
+    results = [_BUILD / f"{script.stem}.js" for script in scripts]
+    read = [*scripts, JS / "tsconfig.json", JS / "package-lock.json", _DECLARATIONS]
+    newest = max(file.stat().st_mtime for file in read)
+    return all(result.exists() and result.stat().st_mtime >= newest for result in results)
 
 
 if __name__ == "__main__":

@@ -171,7 +171,11 @@ async def test_a_client_that_leaves_its_bridge_leaves_the_owner(
     await until(gone, "the end of the session")
 
 
-@pytest.mark.parametrize("sid", [session_id("0123456789ab"), secrets.token_urlsafe(15), "", ".", "x" * 5000])
+@pytest.mark.parametrize(
+    "sid",
+    [session_id("0123456789ab"), secrets.token_urlsafe(15), "", ".", "x" * 5000],
+    ids=["of no replica", "of another server", "empty", "dot", "long"],
+)
 async def test_a_session_of_nobody_is_refused_as_by_any_server(
     doors: list[httpx.AsyncClient], trio: list[Replica], sid: str
 ) -> None:
