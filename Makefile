@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help run test e2e slow cluster lint lock clean
+.PHONY: help run test e2e slow serial cluster lint lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -17,19 +17,18 @@ test: .venv/ready ## Run the tests; ARGS="-k name" goes to pytest
 # Most tests wait more than they compute. Each process goes through its part in order, and takes from others in the end.
 SIDE_BY_SIDE := --numprocesses=4 --dist=worksteal
 
-e2e: slow cluster ## Run the slow suites, then the drills on a cluster
+e2e: slow serial cluster ## Run the slow suites, then the drills on a cluster
 
-slow: .venv/ready ## Run the slow suites
+slow: .venv/ready ## Run the slow suites, but for those that want the machine for themselves
 	@$(BIN)/python -m tests.harness.node
-	$(BIN)/pytest -m "slow and not cluster" $(ARGS)
+	$(BIN)/pytest $(SIDE_BY_SIDE) -m "slow and not serial and not cluster" $(ARGS)
 
-# Where nothing can be pulled, a folder beside this one makes what Docker and kind need.
+serial: .venv/ready ## Run the slow suites that want the machine for themselves
+	@$(BIN)/python -m tests.harness.node
+	$(BIN)/pytest -m "serial and not cluster" $(ARGS)
+
 cluster: .venv/ready ## With Docker and kind: run the drills on a cluster, which is made and deleted
-	@if [ -x ../shared/cluster/up ]; then \
-		../shared/cluster/up && . ../shared/cluster/env && export CLUSTER_INGRESS=../shared/cluster/ingress; \
-	elif ! command -v docker >/dev/null || ! command -v kind >/dev/null; then \
-		echo "No cluster, no drills: Docker and kind are not installed"; exit 0; \
-	fi && $(BIN)/pytest -m cluster --capture=no tests/e2e $(ARGS)
+	@tests/e2e/run $(ARGS)
 
 lint: .venv/ready ## Check style and types
 	$(BIN)/ruff check

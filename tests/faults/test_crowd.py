@@ -45,6 +45,7 @@ async def test_two_hundred_join_within_two_seconds(service: list[Replica], api: 
 
 
 @pytest.mark.slow
+@pytest.mark.serial
 @pytest.mark.timeout(120)
 async def test_a_thousand_join_within_five_seconds(service: list[Replica], api: Api) -> None:
     await fill_up(service, api, people=1000, seconds=5)

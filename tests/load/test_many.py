@@ -11,7 +11,7 @@ from tests.harness.commands import run
 from tests.harness.redis import RedisServer
 from tests.harness.service import replicas
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.serial, pytest.mark.timeout(420)]
 
 
 async def test_two_hundred_sessions_of_ten_lose_nothing_for_a_minute(redis_server: RedisServer) -> None:
