@@ -181,6 +181,7 @@ class Replica:
             self._dispatch,
             settings.host,
             settings.port,
+            websocket_path=self.sockets.path,
             max_message=settings.movies_body_limit,
             patience=_PATIENCE,
         )
@@ -194,6 +195,7 @@ class Replica:
             self._dispatch_internal,
             settings.internal_host,
             settings.internal_port,
+            websocket_path=FORWARDED_PATH,
             max_message=settings.movies_body_limit,
             patience=1,
         )

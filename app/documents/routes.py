@@ -13,7 +13,14 @@ from app.sessions.permissions import Action
 
 __all__ = ["Route", "routes"]
 
-_ALWAYS: Final = ("invalid-payload", "request-timeout", "payload-too-large", "internal-error", "unavailable")
+_ALWAYS: Final = (
+    "invalid-payload",
+    "request-timeout",
+    "payload-too-large",
+    "headers-too-large",
+    "internal-error",
+    "unavailable",
+)
 _LOOKS_UP: Final = (*_ALWAYS, "session-not-found", "too-many-requests")
 _CHANGES: Final = (
     *_LOOKS_UP,

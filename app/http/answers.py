@@ -62,6 +62,9 @@ def _error_answer(error: SessionError, headers: dict[str, str] | None = None) ->
     headers = {"X-Error-Code": error.code, **(headers or {})}
     if error.retry_after is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+    if error.status == 408:
+        # What of the request comes later must not be taken for the next one, or be waited for.
+        headers["Connection"] = "close"
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     body = {"message": error.message} if joining else {"message": error.message, "code": error.code}

@@ -3,77 +3,354 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import unquote
 
+import httptools
 import orjson
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
 
-__all__ = ["HttpProtocol"]
+from app.sessions.errors import CATALOGUE
 
-_MAX_HEAD: Final = 65_536
+__all__ = ["HttpProtocol", "PortState"]
+
+_MAX_HEAD: Final = 16_384
+_MAX_FIELDS: Final = 100
+# Bytes that may frame each byte of a chunked body: the smallest chunk has five.
+_FRAMING: Final = 16
 _HEAD_TIMEOUT: Final = 10.0
+# For how long a client that was refused may go on sending, so that it gets to read why.
+_LINGER: Final = 1.0
+# Requests that may wait on a connection for their turn.
+_MAX_PIPELINED: Final = 64
+# RFC 6455, section 4.1: sixteen bytes in base64.
+_WEBSOCKET_KEY: Final = re.compile(rb"[A-Za-z0-9+/]{22}==")
+# A WebSocket is begun without these: the first two are said anew, and nobody reads the others.
+_NOT_HANDED_OVER: Final = (b"connection", b"upgrade", b"content-length", b"cookie")
+
+
+def _error(code: str, message: str | None = None, *, status: int | None = None, fields: str = "") -> bytes:
+    """A whole answer, the last one of its connection."""
+    kind = CATALOGUE[code]
+    body = orjson.dumps({"message": message or kind.message, "code": code})
+    head = (
+        f"HTTP/1.1 {status or kind.status} {HTTPStatus(status or kind.status).phrase}\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
+        f"x-error-code: {code}\r\nconnection: close\r\n{fields}\r\n"
+    )
+    return head.encode() + body
+
+
+_INVALID: Final = _error("invalid-payload", "Invalid HTTP request")
+_LATE: Final = _error("request-timeout")
+_TOO_LARGE: Final = _error("headers-too-large")
+_TOO_MANY: Final = _error("too-many-requests")
+_NO_HANDSHAKE: Final = _error("invalid-payload", "Invalid WebSocket handshake")
+# RFC 6455, section 4.4; RFC 9110, section 15.5.22.
+_OTHER_VERSION: Final = _error(
+    "invalid-payload",
+    "Unsupported WebSocket version",
+    status=HTTPStatus.UPGRADE_REQUIRED,
+    fields="upgrade: websocket\r\nsec-websocket-version: 13\r\n",
+)
+
+
+class PortState(ServerState):
+    """What the connections of one port share; ``websocket_path``: where it has WebSockets."""
+
+    def __init__(self, websocket_path: str) -> None:
+        super().__init__()
+        self.websocket_path = websocket_path.rstrip("/")
+
+
+class _Refused(Exception):
+    """Ends the parsing of what a client sends; ``answer`` is its last one."""
+
+    def __init__(self, answer: bytes) -> None:
+        super().__init__()
+        self.answer = answer
+
+
+class _Flow(FlowControl):
+    """Reads nothing on while requests wait for their turn."""
+
+    def __init__(self, transport: asyncio.Transport, waiting: Any) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+
+    def resume_reading(self) -> None:
+        if not self._waiting:
+            super().resume_reading()
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """Uvicorn has no limit on the bytes of a request's head, nor on the time that it takes to come."""
+    """Uvicorn bounds neither the head of a request nor the time that it takes to come, nor the requests that wait.
+
+    It also takes every offer to change the protocol (``Upgrade``) for the end of HTTP, and drops what follows. Here
+    only a WebSocket is one, where the port has WebSockets; others are ignored, as RFC 9110, section 7.8, allows.
+    """
+
+    server_state: PortState
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self._deadline: asyncio.TimerHandle | None = None
+        self._running: RequestResponseCycle | None = None
+        self._last_words: bytes | None = None
+        # Of the message that is being read.
         self._reads_head = True
-        self._head_bytes = 0
-        self._head_deadline: asyncio.TimerHandle | None = None
+        self._reads_body = False
+        self._is_websocket = False
+        self._host_count = 0
+        self._trailer_count = 0
+        self._body_bytes = 0
+        # Bytes read for it that are not its body: at least those, where it came along with the message before.
+        self._overhead = 0
+        # Of what was read last: whether the message begins there, and its bytes without those of bodies.
+        self._began = False
+        self._segment = 0
+
+    # asyncio
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._expect_head()
+        self.flow = _Flow(transport, self.pipeline)
+        self._set_deadline(_HEAD_TIMEOUT)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._head_is_here()
+        self._clear_deadline()
+        self.pipeline.clear()
         super().connection_lost(exc)
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if not self._reads_head:
-            self._head_is_here()
+        if self._last_words is not None:
             return
-        self._head_bytes += len(data)
-        if self._head_bytes > _MAX_HEAD and not self.transport.is_closing():
-            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "payload-too-large", "Request header too large")
-        elif self._head_deadline is None:
-            self._expect_head()
+        self._unset_keepalive_if_required()
+        self._segment = len(data)
+        self._overhead += self._segment
+        self._began = False
+        refused = self._feed(data) or self._excess(data)
+        if refused is not None:
+            self._refuse(refused)
+        elif self._is_answering() and not self._reads_head:
+            self._clear_deadline()
+        elif self._deadline is None:
+            self._set_deadline(_HEAD_TIMEOUT)
+
+    # httptools
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._reads_head = True
-        self._head_bytes = 0
+        self._reads_head = self._began = True
+        self._is_websocket = False
+        self._host_count = self._trailer_count = self._body_bytes = 0
+        self._overhead = self._segment
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._reads_head:
+            # Behind a chunked body: nothing here reads such fields, and no request may change while it is served.
+            self._trailer_count += 1
+            if self._trailer_count > _MAX_FIELDS:
+                raise _Refused(_TOO_LARGE)
+            return
+        name = name.lower()
+        if name == b"host":
+            self._host_count += 1
+        elif name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
+        if len(self.headers) > _MAX_FIELDS or (self._overhead > _MAX_HEAD and self._head_size() > _MAX_HEAD):
+            raise _Refused(_TOO_LARGE)
+        # RFC 9112, section 3.2.
+        if self._host_count != 1 and (self._host_count or self.parser.get_http_version() != "1.0"):
+            raise _Refused(_INVALID)
+        if self.parser.should_upgrade():
+            self._is_websocket = self._asks_for_websocket()
+            if self._is_websocket:
+                self._check_handshake()
+            # The parser stops behind the head: see `_upgrade`.
+            return
+        if len(self.pipeline) >= _MAX_PIPELINED:
+            raise _Refused(_TOO_MANY)
         self._reads_head = False
+        self._reads_body = True
         super().on_headers_complete()
 
-    def send_400_response(self, msg: str) -> None:
-        self._refuse(HTTPStatus.BAD_REQUEST, "invalid-payload", "Invalid HTTP request")
+    def on_body(self, body: bytes) -> None:
+        size = len(body)
+        self._body_bytes += size
+        self._overhead -= size
+        self._segment -= size
+        super().on_body(body)
 
-    def _expect_head(self) -> None:
-        self._head_deadline = self.loop.call_later(_HEAD_TIMEOUT, self._head_is_late)
+    def on_message_complete(self) -> None:
+        if self._reads_head:
+            return
+        self._reads_body = False
+        super().on_message_complete()
 
-    def _head_is_here(self) -> None:
-        if self._head_deadline is not None:
-            self._head_deadline.cancel()
-            self._head_deadline = None
+    # uvicorn
 
-    def _head_is_late(self) -> None:
-        self._head_deadline = None
-        if not self.transport.is_closing():
-            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "request-timeout", "Request timed out")
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
-    def _refuse(self, status: HTTPStatus, code: str, message: str) -> None:
-        body = orjson.dumps({"message": message, "code": code})
-        head = (
-            f"HTTP/1.1 {status.value} {status.phrase}\r\n"
-            f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
-            f"x-error-code: {code}\r\nconnection: close\r\n\r\n"
+    def on_response_complete(self) -> None:
+        is_last = not self.pipeline
+        super().on_response_complete()
+        if not is_last or self.transport.is_closing():
+            return
+        if self._last_words is not None:
+            self._say_last_words()
+        elif self._reads_body:
+            # The client has its answer and has not said all.
+            self._set_deadline(_HEAD_TIMEOUT)
+
+    # Reading
+
+    def _feed(self, data: bytes) -> bytes | None:
+        """Has the parser read; returns the answer to what it does not take."""
+        rest: bytes | None = data
+        while rest is not None:
+            try:
+                self.parser.feed_data(rest)
+                return None
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = self._upgrade(rest[upgrade.args[0] :])
+            except httptools.HttpParserError as error:
+                return error.__context__.answer if isinstance(error.__context__, _Refused) else _INVALID
+        return None
+
+    def _excess(self, data: bytes) -> bytes | None:
+        """The answer to a head, or to what frames a body, that has not ended within its bounds."""
+        if not self._reads_head:
+            return _TOO_LARGE if self._overhead > 2 * _MAX_HEAD + _FRAMING * self._body_bytes else None
+        if self._began and self._overhead > _MAX_HEAD:
+            # Without what belongs to the messages before.
+            self._overhead = max(0, len(data) - (data.rfind(b"\r\n\r\n") + 4 if b"\r\n\r\n" in data else 0))
+        return _TOO_LARGE if self._overhead > _MAX_HEAD or len(self.headers or ()) > _MAX_FIELDS else None
+
+    def _head_size(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    def _is_answering(self) -> bool:
+        return self._running is not None and not self._running.response_complete
+
+    def _set_deadline(self, seconds: float) -> None:
+        self._clear_deadline()
+        self._deadline = self.loop.call_later(seconds, self._is_late)
+
+    def _clear_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _is_late(self) -> None:
+        self._deadline = None
+        if self._last_words is not None or not self._reads_head:
+            self.transport.abort()
+        else:
+            self._refuse(_LATE)
+
+    # Refusing
+
+    def _refuse(self, answer: bytes) -> None:
+        """Answers for the last time, in its turn, and closes the connection."""
+        if self.transport.is_closing():
+            return
+        self._last_words = answer
+        self._clear_deadline()
+        if self._reads_body and not self.cycle.response_complete:
+            # It is the answer to a request whose body is wrong.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            if self.cycle is self._running:
+                self._say_last_words()
+                return
+            self.pipeline.popleft()
+        if not self._is_answering():
+            self._say_last_words()
+
+    def _say_last_words(self) -> None:
+        self._unset_keepalive_if_required()
+        if self._running is not None and self._running.response_started and not self._running.response_complete:
+            self.transport.close()
+            return
+        if self._last_words is not None:
+            self.transport.write(self._last_words)
+        # Closing at once would reset the connection where something is unread, and the answer be lost with it.
+        self.transport.write_eof()
+        self._set_deadline(_LINGER)
+
+    # Other protocols
+
+    def _asks_for_websocket(self) -> bool:
+        if self.parser.get_method() != b"GET" or self.parser.get_http_version() != "1.1":
+            return False
+        if [value.lower() for value in self._values(b"upgrade")] != [b"websocket"]:
+            return False
+        path = httptools.parse_url(self.url).path or b""
+        return unquote(path.decode("ascii")).rstrip("/") == self.server_state.websocket_path
+
+    def _check_handshake(self) -> None:
+        """Raises for what the WebSocket library would refuse with a text, or wait for (RFC 6455, section 4.2.1)."""
+        has_body = self._values(b"transfer-encoding") or any(value != b"0" for value in self._values(b"content-length"))
+        if has_body or self._is_answering():
+            raise _Refused(_INVALID)
+        if self._values(b"sec-websocket-version") != [b"13"]:
+            raise _Refused(_OTHER_VERSION)
+        keys = self._values(b"sec-websocket-key")
+        if len(keys) != 1 or not _WEBSOCKET_KEY.fullmatch(keys[0]):
+            raise _Refused(_NO_HANDSHAKE)
+
+    def _values(self, wanted: bytes) -> list[bytes]:
+        return [value for name, value in self.headers if name == wanted]
+
+    def _upgrade(self, rest: bytes) -> bytes | None:
+        """Goes on behind a head that offers another protocol; returns what is to be parsed."""
+        if self._is_websocket:
+            self._begin_websocket(rest)
+            return None
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            self._refuse(_INVALID)
+            return None
+        # The parser skips the body of such a message, so another one reads it, without the offer.
+        version = self.parser.get_http_version().encode()
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        fields = [field for field in self.headers if field[0] != b"upgrade"]
+        head = _head(b"%s %s HTTP/%s" % (method, self.url, version), fields)
+        self._segment = len(head) + len(rest)
+        return head + rest
+
+    def _begin_websocket(self, rest: bytes) -> None:
+        self._clear_deadline()
+        self.connections.discard(self)
+        protocol: Any = self.config.ws_protocol_class(  # type: ignore[call-arg, misc]
+            config=self.config, server_state=self.server_state, app_state=self.app_state
         )
-        self.transport.write(head.encode() + body)
-        self.transport.close()
+        protocol.connection_made(self.transport)
+        self.transport.set_protocol(protocol)
+        url = httptools.parse_url(self.url)
+        target = url.path if url.query is None else url.path + b"?" + url.query
+        fields = [field for field in self.headers if field[0] not in _NOT_HANDED_OVER]
+        fields += [(b"connection", b"Upgrade"), (b"upgrade", b"websocket")]
+        protocol.data_received(_head(b"GET %s HTTP/1.1" % target, fields) + rest)
+        if not protocol.handshake_initiated:
+            # The library takes no field of more than 8 KiB.
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
+
+
+def _head(request_line: bytes, fields: list[tuple[bytes, bytes]]) -> bytes:
+    return b"\r\n".join([request_line, *(b"%s: %s" % field for field in fields), b"", b""])

@@ -43,6 +43,7 @@ CATALOGUE: Final[dict[str, ErrorKind]] = {
     "payload-too-large": ErrorKind(413, "Request body too large"),
     "idempotency-mismatch": ErrorKind(422, "Idempotency key was used with another request"),
     "too-many-requests": ErrorKind(429, "Too many requests", retryable=True),
+    "headers-too-large": ErrorKind(431, "Request header too large"),
     "join-failed": ErrorKind(500, "Failed to join session", retryable=True),
     "internal-error": ErrorKind(500, "Internal error"),
     "unavailable": ErrorKind(503, "Service unavailable", retryable=True),

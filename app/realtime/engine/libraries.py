@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 import engineio
+import orjson
 import socketio
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.datastructures import Headers
+from websockets.http11 import Response
 
 from .frames import Encoded
 
@@ -174,6 +178,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.close_timeout = 1.0
+        self.conn.reject = _rejection  # type: ignore[method-assign]
         self._unparsed = bytearray()
 
     def data_received(self, data: bytes) -> None:
@@ -214,6 +219,15 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             super().data_received(piece)
             if self.transport.is_closing():
                 self._unparsed.clear()
+
+
+def _rejection(status: HTTPStatus | int, text: str) -> Response:
+    """A refused handshake; the library would answer with ``text``."""
+    status = HTTPStatus(status)
+    code = {403: "forbidden", 500: "internal-error"}.get(status, "invalid-payload")
+    body = orjson.dumps({"message": status.phrase, "code": code})
+    headers = {"Connection": "close", "Content-Length": str(len(body)), "Content-Type": "application/json"}
+    return Response(status, status.phrase, Headers(headers | {"X-Error-Code": code}), body)
 
 
 def _is_utf8(frames: list[bytes]) -> bool:
