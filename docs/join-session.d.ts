@@ -46,7 +46,7 @@ export interface ErrorBody {
   code: ErrorCode;
 }
 
-export type ErrorCode = "session-id-required" | "invalid-payload" | "unknown-event" | "unauthorized" | "forbidden" | "not-found" | "session-not-found" | "movie-not-found" | "participant-not-found" | "method-not-allowed" | "request-timeout" | "session-full" | "session-locked" | "not-joined" | "limit-reached" | "payload-too-large" | "idempotency-mismatch" | "too-many-requests" | "join-failed" | "internal-error" | "unavailable" | "outcome-unknown" | "codes-exhausted";
+export type ErrorCode = "session-id-required" | "invalid-payload" | "unknown-event" | "unauthorized" | "forbidden" | "not-found" | "session-not-found" | "movie-not-found" | "participant-not-found" | "method-not-allowed" | "request-timeout" | "session-full" | "session-locked" | "not-joined" | "limit-reached" | "payload-too-large" | "idempotency-mismatch" | "too-many-requests" | "headers-too-large" | "join-failed" | "internal-error" | "unavailable" | "outcome-unknown" | "codes-exhausted";
 
 /** What went wrong; the code is in the header `X-Error-Code`. */
 export interface JoinFailure {
