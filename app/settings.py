@@ -146,7 +146,9 @@ class Settings(BaseSettings):
         "`reject` is refused.",
     )
     leaver_ratings: Literal["keep", "drop"] = Field(
-        "keep", description="What becomes of the ratings of those who left: `keep` or `drop`."
+        "drop",
+        description="Whether the ratings of people who leave or are removed go with them (`drop`), or stay as those of "
+        "people whose grace time has ended do (`keep`).",
     )
 
     miss_budget: Count = Field(20, description="Failed look-ups of session codes a minute and address.")

@@ -48,6 +48,13 @@ export interface ErrorBody {
 
 export type ErrorCode = "session-id-required" | "invalid-payload" | "unknown-event" | "unauthorized" | "forbidden" | "not-found" | "session-not-found" | "movie-not-found" | "participant-not-found" | "method-not-allowed" | "request-timeout" | "session-full" | "session-locked" | "not-joined" | "limit-reached" | "payload-too-large" | "idempotency-mismatch" | "too-many-requests" | "headers-too-large" | "join-failed" | "internal-error" | "unavailable" | "outcome-unknown" | "codes-exhausted";
 
+/** `hostToken` is the new one; those before are void. */
+export interface HostTokenRotated {
+  ok: true;
+  version: number;
+  hostToken: string;
+}
+
 /** What went wrong; the code is in the header `X-Error-Code`. */
 export interface JoinFailure {
   message: string;
@@ -148,7 +155,7 @@ export interface MoviesAdded {
   present: Array<string>;
 }
 
-/** Payload of `leave-session` and `end-session`: nothing but perhaps an idempotency key. */
+/** Payload of `leave-session`, `rotate-host-token` and `end-session`: at most an idempotency key. */
 export interface NoArguments {
   mid?: string | null;
 }
@@ -171,7 +178,7 @@ export interface Refused {
   retryAfter?: number;
 }
 
-/** `hostToken` gives the host's rights to whoever shows it; it is told only here. */
+/** `hostToken` gives the host's rights to whoever shows it, as long as the session lives; it is told only here. */
 export interface SessionCreated {
   sessionID: string;
   message: "Session created";
@@ -249,6 +256,7 @@ export interface Acknowledgements {
   "update-session": Done | Refused;
   "kick-participant": Done | Refused;
   "transfer-host": Done | Refused;
+  "rotate-host-token": HostTokenRotated | Refused;
   "end-session": Done | Refused;
 }
 
@@ -286,6 +294,8 @@ export interface ClientToServerEvents {
   "kick-participant": (...args: [payload: KickParticipant, ack: (ack: Acknowledgements["kick-participant"]) => void] | [payload: KickParticipant]) => void;
   /** Make another participant the host. */
   "transfer-host": (...args: [payload: TransferHost, ack: (ack: Acknowledgements["transfer-host"]) => void] | [payload: TransferHost]) => void;
+  /** Get a new host token; the old one is void. */
+  "rotate-host-token": (...args: [payload: NoArguments, ack: (ack: Acknowledgements["rotate-host-token"]) => void] | [ack: (ack: Acknowledgements["rotate-host-token"]) => void] | [payload: NoArguments] | []) => void;
   /** End the session for everybody. */
   "end-session": (...args: [payload: NoArguments, ack: (ack: Acknowledgements["end-session"]) => void] | [ack: (ack: Acknowledgements["end-session"]) => void] | [payload: NoArguments] | []) => void;
 }
@@ -310,6 +320,8 @@ export interface AcknowledgedEvents {
   "kick-participant": (...args: [payload: KickParticipant, ack: (ack: Acknowledgements["kick-participant"]) => void]) => void;
   /** Make another participant the host. */
   "transfer-host": (...args: [payload: TransferHost, ack: (ack: Acknowledgements["transfer-host"]) => void]) => void;
+  /** Get a new host token; the old one is void. */
+  "rotate-host-token": (...args: [payload: NoArguments, ack: (ack: Acknowledgements["rotate-host-token"]) => void] | [ack: (ack: Acknowledgements["rotate-host-token"]) => void]) => void;
   /** End the session for everybody. */
   "end-session": (...args: [payload: NoArguments, ack: (ack: Acknowledgements["end-session"]) => void] | [ack: (ack: Acknowledgements["end-session"]) => void]) => void;
 }

@@ -68,6 +68,7 @@ class SocketHandlers:
             "update-session": service.update_session,
             "kick-participant": service.kick,
             "transfer-host": service.transfer_host,
+            "rotate-host-token": lambda access, payload: service.rotate_host_token(access, payload.mid),
             "end-session": lambda access, payload: service.end_session(access, payload.mid),
         }
 

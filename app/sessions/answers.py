@@ -15,6 +15,7 @@ __all__ = [
     "EndReason",
     "ErrorBody",
     "ErrorCode",
+    "HostTokenRotated",
     "JoinFailure",
     "Joined",
     "JoinedSession",
@@ -100,7 +101,7 @@ class SessionFound(TypedDict):
 
 
 class SessionCreated(TypedDict):
-    """``hostToken`` gives the host's rights to whoever shows it; it is told only here."""
+    """``hostToken`` gives the host's rights to whoever shows it, as long as the session lives; it is told only here."""
 
     sessionID: str
     message: Literal["Session created"]
@@ -144,6 +145,12 @@ class MoviesAdded(Done):
     present: list[str]
 
 
+class HostTokenRotated(Done):
+    """``hostToken`` is the new one; those before are void."""
+
+    hostToken: str
+
+
 class Joined(Done):
     """``token`` lets the participant come back; ``votes`` are the participant's own ratings, by movie."""
 
@@ -163,7 +170,7 @@ class Refused(TypedDict):
     retryAfter: NotRequired[Annotated[int, Field(ge=1)]]
 
 
-Ack = Done | MoviesAdded | Joined | Refused
+Ack = Done | MoviesAdded | HostTokenRotated | Joined | Refused
 
 
 def result_of(ack: Ack) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from app.sessions.answers import (
     Done,
     ErrorBody,
+    HostTokenRotated,
     JoinedSession,
     Meta,
     MoviesAdded,
@@ -58,6 +59,9 @@ CLIENT_EVENTS: Final[dict[str, ClientEvent]] = {
     "update-session": ClientEvent(Action.UPDATE_SESSION, UpdateSession, Done, "Title, capacity, lock, lifetime"),
     "kick-participant": ClientEvent(Action.KICK, KickParticipant, Done, "Remove a participant, or ban it"),
     "transfer-host": ClientEvent(Action.TRANSFER_HOST, TransferHost, Done, "Make another participant the host"),
+    "rotate-host-token": ClientEvent(
+        Action.ROTATE_HOST_TOKEN, NoArguments, HostTokenRotated, "Get a new host token; the old one is void"
+    ),
     "end-session": ClientEvent(Action.END_SESSION, NoArguments, Done, "End the session for everybody"),
 }
 

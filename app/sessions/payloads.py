@@ -213,7 +213,7 @@ class TransferHost(Mutation):
 
 
 class NoArguments(Mutation):
-    """Payload of ``leave-session`` and ``end-session``: nothing but perhaps an idempotency key."""
+    """Payload of ``leave-session``, ``rotate-host-token`` and ``end-session``: at most an idempotency key."""
 
 
 P = TypeVar("P", bound=Payload)

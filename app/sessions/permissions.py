@@ -24,6 +24,7 @@ class Action(StrEnum):
     UPDATE_SESSION = "update-session"
     KICK = "kick"
     TRANSFER_HOST = "transfer-host"
+    ROTATE_HOST_TOKEN = "rotate-host-token"  # noqa: S105 - the name of an action
     END_SESSION = "end-session"
 
 
@@ -52,5 +53,6 @@ PERMISSIONS: Final[dict[Action, Permission]] = {
     Action.UPDATE_SESSION: Permission("any", "none", "none"),
     Action.KICK: Permission("any", "none", "none", "any"),
     Action.TRANSFER_HOST: Permission("any", "none", "none"),
+    Action.ROTATE_HOST_TOKEN: Permission("own", "none", "none"),
     Action.END_SESSION: Permission("any", "none", "none", "any"),
 }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from app.sessions.admission import Admission, Client
-from app.sessions.answers import Done, MoviesAdded
+from app.sessions.answers import Done, HostTokenRotated, MoviesAdded
 from app.sessions.calls import decoded, fingerprint, given, milliseconds, who
 from app.sessions.codes import CodeSpace
 from app.sessions.creation import Created, SessionCreation
@@ -194,7 +194,8 @@ class SessionService:
     async def leave(self, access: Access, connection: str, recovery: str, mid: str | None = None) -> Done:
         """The participant of a connection leaves, unless it is there by another connection, too."""
         arguments = {"connection": connection, "recovery": recovery}
-        return await self._change(access, Action.LEAVE, "leave", arguments, mid)
+        # Which connection it is does not come from the client: by another one a repeat is a repeat, too.
+        return await self._change(access, Action.LEAVE, "leave", arguments, mid, sent={})
 
     async def add_movies(self, access: Access, payload: AddMovies) -> MoviesAdded:
         """Adds movies, all or none. The ack says which were ``added`` and which were ``present`` already."""
@@ -240,6 +241,12 @@ class SessionService:
         arguments = {"target": payload.participant_id}
         return await self._change(access, Action.TRANSFER_HOST, "transfer-host", arguments, payload.mid)
 
+    async def rotate_host_token(self, access: Access, mid: str | None = None) -> HostTokenRotated:
+        """A new host token for the one who holds it. Nothing is stored: a repeat makes the same token again."""
+        version, generation = await self._run(access, Action.ROTATE_HOST_TOKEN, "rotate-host-token", {}, mid)
+        host_token = self._signer.host(access.credential.instance, generation)
+        return {"ok": True, "version": version, "hostToken": host_token}
+
     async def end_session(self, access: Access, mid: str | None = None) -> Done:
         return await self._change(access, Action.END_SESSION, "end-session", {}, mid)
 
@@ -248,14 +255,27 @@ class SessionService:
         return await self._change(access, action, "vote", arguments, mid)
 
     async def _change(
-        self, access: Access, action: Action, script: str, arguments: Mapping[str, Any], mid: str | None
+        self,
+        access: Access,
+        action: Action,
+        script: str,
+        arguments: Mapping[str, Any],
+        mid: str | None,
+        sent: Mapping[str, Any] | None = None,
     ) -> Done:
-        version, *_ = await self._run(access, action, script, arguments, mid)
+        version, *_ = await self._run(access, action, script, arguments, mid, sent)
         return {"ok": True, "version": version}
 
     async def _run(
-        self, access: Access, action: Action, script: str, arguments: Mapping[str, Any], mid: str | None
+        self,
+        access: Access,
+        action: Action,
+        script: str,
+        arguments: Mapping[str, Any],
+        mid: str | None,
+        sent: Mapping[str, Any] | None = None,
     ) -> list[Any]:
+        """One step; ``sent`` is what a repeat must have in common with it, if that is not all ``arguments``."""
         permission = PERMISSIONS[action]
         call: dict[str, Any] = {
             **who(access.credential),
@@ -263,7 +283,7 @@ class SessionService:
             **arguments,
         }
         if mid is not None:
-            call |= {"key": mid, "fingerprint": fingerprint(action, arguments)}
+            call |= {"key": mid, "fingerprint": fingerprint(action, arguments if sent is None else sent)}
         try:
             return await self._store.change(script, access.code, given(call))
         except SessionError as error:

@@ -9,6 +9,7 @@ first key. Everything begins with ``js:``, for access control lists.
 ``js:{C}:connections`` hash     whose connection is whose; as long
 ``js:{C}:replies``     hash     replies to repeat, by idempotency key; as long
 ``js:{C}:code``        string   keeps the code taken; as long, and while the code rests
+``js:{C}:absent``      zset     who has left ratings behind, the longest absent first; as long as the session
 ``js:recovery:P``      string   which participant the recovery id P continues; as long as the code is taken
 ``js:created:H``       string   which session an idempotency key has created; ``lifetime``
 ``js:sessions``        zset     code -> time of expiry of all live sessions, for counting and listing
@@ -61,7 +62,7 @@ def reservation(code: str) -> str:
 def session_keys(code: str) -> list[str]:
     """All keys of one session, in the order in which the scripts take them."""
     first = session(code)
-    return [first, f"{first}:votes", f"{first}:connections", f"{first}:replies", f"{first}:code"]
+    return [first, f"{first}:votes", f"{first}:connections", f"{first}:replies", f"{first}:code", f"{first}:absent"]
 
 
 def channel(code: str) -> str:

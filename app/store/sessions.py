@@ -6,7 +6,7 @@ Fields of a session's hash, all numbers decimal, all times Unix milliseconds by 
   ``rest`` of the code; ``listed``: the time of expiry that ``js:sessions`` was told last
 - ``title``, ``capacity``, ``locked`` (0, 1), ``leavers`` (keep, drop)
 - ``host``: the participant; ``generation`` of the host token that is valid; ``tokenholder``: who has used it
-- ``order``, ``guests``, ``people``, ``films``, ``bytes``: counters
+- ``order``, ``guests``, ``people``, ``films``, ``bytes``: counters; ``peak``: the most ``people`` there ever were
 - ``p:<participant>``: ``<order>|<joined>|<name>``; ``d:<participant>``: disconnected, removed at this time;
   ``o:<participant>``: its only connection; ``k:<participant>``: why it was told to go;
   ``l:<participant>``: the name of one whose grace time is over
@@ -45,6 +45,7 @@ _SCRIPTS: Final = (
     "leave",
     "remove-participant",
     "transfer-host",
+    "rotate-host-token",
     "update-session",
     "end-session",
     "add-movies",

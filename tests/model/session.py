@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -30,6 +31,8 @@ class Person:
     name: str
     away: Literal["no", "briefly", "long"] = "no"
     owner: str | None = None
+    lost: int = 0
+    """When the last connection was, among all such moments."""
 
 
 @dataclass
@@ -61,6 +64,11 @@ class ModelSession:
     ended: bool = False
     guests: int = 0
     stays: int = 0
+    losses: int = 0
+    peak: int = 0
+    absent: list[str] = field(default_factory=list)
+    voters: set[str] = field(default_factory=set)
+    """Who has rated anything since their ratings were dropped, even a movie that is gone or a rating withdrawn."""
     people: dict[str, Person] = field(default_factory=dict)
     films: dict[str, Film] = field(default_factory=dict)
     banned: set[str] = field(default_factory=set)
@@ -143,15 +151,14 @@ class ModelSession:
         self._must_live()
         id_ = self.connections.pop(connection, None)
         if id_ is not None and id_ not in self.connections.values():
-            self.people[id_].away = away
+            self._lose([id_], away)
             self.version += 1
 
     def reap(self, replica: str, away: Literal["briefly", "long"]) -> None:
         self._must_live()
         dead = [connection for connection in self.connections if connection.startswith(f"{replica}.")]
         alone = {self.connections.pop(connection) for connection in dead} - set(self.connections.values())
-        for id_ in alone:
-            self.people[id_].away = away
+        self._lose(alone, away)
         self.version += bool(alone)
 
     def lose(self) -> None:
@@ -164,18 +171,27 @@ class ModelSession:
         for id_ in alone:
             self.people[id_].away = "long"
         over = [id_ for id_, person in self.people.items() if person.away == "briefly"]
+        over.sort(key=lambda id_: (self.people[id_].lost, id_))
         for id_ in over:
             self.lost_names[id_] = self.people[id_].name
         # All are away, so who is promoted in between does not matter.
         for id_ in over:
-            self._remove(id_)
+            self._remove(id_, returns=True)
         self.version += bool(over or alone)
 
     # Changes
 
-    def change(self, caller: Caller, action: Action, arguments: dict[str, Any], mid: str | None) -> Answer:
-        """A change that somebody asks for, with an idempotency key or None."""
-        request = (action, arguments)
+    def change(
+        self,
+        caller: Caller,
+        action: Action,
+        arguments: dict[str, Any],
+        mid: str | None,
+        sent: dict[str, Any] | None = None,
+    ) -> Answer:
+        """A change that somebody asks for, with an idempotency key or None; `sent` is what a repeat has to send, too,
+        if that is not all `arguments`."""
+        request = (action, arguments if sent is None else sent)
         known = self.replies.get((caller, mid)) if mid is not None else None
         # Of a session that has ended only the reply to the one who ended it is left.
         if self.ended and (known is None or known[0][0] != Action.END_SESSION):
@@ -185,6 +201,8 @@ class ModelSession:
                 raise Refused("idempotency-mismatch")
             if isinstance(known[1], str):
                 raise Refused(known[1])
+            if self.connections.get(arguments.get("connection", "")) == caller[1]:
+                self._leave(Asker(caller[1], "own", by_token=False), **arguments)
             return known[1]
         asker = self._authorized(caller, action)
         answer: Answer | str
@@ -245,6 +263,7 @@ class ModelSession:
             ratings.pop(asker.id, None)
             if rating:
                 ratings[asker.id] = rating
+            self.voters.add(asker.id)
             self.version += 1
         return {}
 
@@ -259,7 +278,7 @@ class ModelSession:
     def _kick(self, asker: Asker, target: str, *, ban: bool) -> Answer:
         if target not in self.people:
             raise Refused("participant-not-found")
-        if target == self.host and (asker.id != target or ban or not asker.by_token):
+        if target in (self.host, self.token_holder) and (asker.id != target or ban or not asker.by_token):
             raise Refused("forbidden")
         self._disconnect(target)
         self._remove(target)
@@ -273,10 +292,18 @@ class ModelSession:
             raise Refused("participant-not-found")
         if target != self.host:
             self.host = target
-            self.generation += 1
-            self.token_holder = None
+            if asker.by_token or asker.id == self.token_holder:
+                self.generation += 1
+                self.token_holder = None
             self.version += 1
         return {}
+
+    def _rotate_host_token(self, asker: Asker) -> Answer:
+        if not asker.by_token and asker.id != self.token_holder:
+            raise Refused("forbidden")
+        self.generation += 1
+        self.version += 1
+        return {"generation": self.generation}
 
     def _leave(self, asker: Asker, connection: str | None = None, recovery: str = "") -> Answer:
         """Without a connection with all of them."""
@@ -331,6 +358,9 @@ class ModelSession:
         self.lost_names.pop(id_, None)
         self.stays += 1
         self.people[id_] = Person(self.stays, name)
+        self.peak = max(self.peak, len(self.people))
+        if id_ in self.absent:
+            self.absent.remove(id_)
         return True
 
     def _replace(self, id_: str, connection: str, recovery: str) -> bool:
@@ -351,11 +381,27 @@ class ModelSession:
             name: entry for name, entry in self.recoveries.items() if entry[0] != id_ or name == recovery
         }
 
-    def _remove(self, id_: str) -> None:
+    def _lose(self, ids: Iterable[str], away: Literal["briefly", "long"]) -> None:
+        """Their last connections, all at once."""
+        self.losses += 1
+        for id_ in ids:
+            self.people[id_].away = away
+            self.people[id_].lost = self.losses
+
+    def _remove(self, id_: str, *, returns: bool = False) -> None:
+        """`returns`: by the end of the grace time."""
         del self.people[id_]
-        if self.leavers == "drop":
-            for film in self.films.values():
-                film.ratings.pop(id_, None)
+        if not returns and self.leavers == "drop":
+            self._drop_ratings(id_)
+        elif id_ in self.voters:
+            self.absent.append(id_)
+            while len(self.absent) > self.peak:
+                self._drop_ratings(self.absent.pop(0))
         if self.host == id_:
             waiting = sorted(self.people.items(), key=lambda entry: (entry[1].away != "no", entry[1].order))
             self.host = waiting[0][0] if waiting else None
+
+    def _drop_ratings(self, id_: str) -> None:
+        self.voters.discard(id_)
+        for film in self.films.values():
+            film.ratings.pop(id_, None)

@@ -168,6 +168,7 @@ class SessionMachine(RuleBasedStateMachine):
     def detach(self, connection: str, away: Any) -> None:
         service = self.brief if away == "briefly" else self.long
         real = self._do(service.detach(self.code, connection))
+        self._pass_time()
         self._same(None if isinstance(real, int) else real, lambda: self.model.detach(connection, away))
 
     @rule(replica=st.sampled_from("ab"), away=st.sampled_from(["briefly", "long"]))
@@ -175,11 +176,12 @@ class SessionMachine(RuleBasedStateMachine):
         grace = BRIEF if away == "briefly" else LONG
         call = {"replica": replica, "grace": round(1000 * grace)}
         real = self._do(self.store.sessions.change("reap", self.code, call))
+        self._pass_time()
         self._same(None if isinstance(real, list) else real, lambda: self.model.reap(replica, away))
 
     @rule()
     def sweep(self) -> None:
-        self.store.run(asyncio.sleep(2 * BRIEF))
+        self._pass_time()
         real = self._do(self.store.sessions.change("sweep", self.code, {"grace": round(1000 * LONG)}))
         self._same(None if isinstance(real, list) else real, self.model.sweep)
 
@@ -245,6 +247,15 @@ class SessionMachine(RuleBasedStateMachine):
         self.leave(connection, mid)
         self._join(("person", person), None, lost, lost, recovering=True)
 
+    @rule(movie=st.sampled_from(MOVIES), rating=st.integers(1, 5), connection=st.sampled_from(CONNECTIONS))
+    def pass_by(self, movie: str, rating: int, connection: str) -> None:
+        """Somebody new joins, rates and is gone for longer than the grace time."""
+        joined = self._join(None, None, connection, connection, recovering=False)
+        if isinstance(joined, tuple):
+            self.vote(joined, movie, [rating], None)
+            self.detach(connection, "briefly")
+            self.sweep()
+
     @rule()
     def touch(self) -> None:
         real = self._do(self.store.sessions.change("touch", self.code, {}))
@@ -305,6 +316,13 @@ class SessionMachine(RuleBasedStateMachine):
         payload = TransferHost(participant_id=whom[1], mid=mid)
         self._change(caller, Action.TRANSFER_HOST, {"target": whom[1]}, mid, self.brief.transfer_host, payload)
 
+    @rule(caller=callers, mid=mids)
+    def rotate_host_token(self, caller: Caller, mid: str | None) -> None:
+        done: Any = self._do(self.brief.rotate_host_token(Access(self.code, self._credential(caller)), mid))
+        if isinstance(done, dict):
+            done["generation"] = int(done.pop("hostToken").split(".")[2])
+        self._same(done, lambda: self.model.change(caller, Action.ROTATE_HOST_TOKEN, {}, mid))
+
     @rule(connection=st.sampled_from(CONNECTIONS), mid=mids)
     def leave(self, connection: str, mid: str | None) -> None:
         """As sockets do it, in the name of the participant whose connection it is."""
@@ -312,13 +330,13 @@ class SessionMachine(RuleBasedStateMachine):
         arguments = {"connection": connection, "recovery": connection}
         access = Access(self.code, self._credential(caller))
         real = self._do(self.brief.leave(access, connection, connection, mid))
-        self._same(real, lambda: self.model.change(caller, Action.LEAVE, arguments, mid))
+        self._same(real, lambda: self.model.change(caller, Action.LEAVE, arguments, mid, sent={}))
 
     @rule(person=people, mid=mids)
     def remove_self(self, person: Caller, mid: str | None) -> None:
         access = Access(self.code, self._credential(person))
         real = self._do(self.brief.remove_self(access, person[1], mid))
-        self._same(real, lambda: self.model.change(person, Action.LEAVE, {}, mid))
+        self._same(real, lambda: self.model.change(person, Action.LEAVE, {}, mid, sent={"all": True}))
 
     @precondition(lambda self: self.steps > EARLIEST_END)
     @rule(caller=callers, mid=mids)
@@ -373,7 +391,10 @@ class SessionMachine(RuleBasedStateMachine):
         left = self.store.run(self.store.connection.batch(commands))
         assert all(milliseconds > 0 or milliseconds == -2 for milliseconds in left), left
         if self.model.ended:
-            assert [milliseconds == -2 for milliseconds in left] == [True, True, True, True, False]
+            there = [
+                key for key, milliseconds in zip(keys.session_keys(self.code), left, strict=True) if milliseconds != -2
+            ]
+            assert there == [keys.reservation(self.code)]
 
     def _join(
         self, caller: Caller | None, name: str | None, connection: str, recovery: str, *, recovering: bool
@@ -399,6 +420,10 @@ class SessionMachine(RuleBasedStateMachine):
         assert real.head.version == self.model.version
         assert real.votes == self.model.votes_of(real.participant)
         return ("person", real.participant)
+
+    def _pass_time(self) -> None:
+        """So that of two moments the store's clock knows which was first."""
+        self.store.run(asyncio.sleep(2 * BRIEF))
 
     def _credential(self, caller: Caller) -> Credential:
         kind, subject = caller

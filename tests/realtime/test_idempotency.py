@@ -80,6 +80,19 @@ async def test_an_event_repeated_is_done_once_and_answered_alike(api: Api, peopl
     assert acks == [acks[0]] * 3
 
 
+async def test_leaving_repeated_by_another_socket_is_answered_alike_and_takes_that_one_along(
+    api: Api, people: People
+) -> None:
+    made, host, guest = await stage(api, people)
+    other = await people.join(made.code, token=guest.token, replica=2)
+    first = await guest.do("leave-session", mid="leave")
+    assert first["ok"]
+    assert await other.do("leave-session", mid="leave") == first
+    left = [person["id"] for person in (await api.read(made.code))["sessionData"]["participants"]]
+    assert left == [host.id]
+    assert (await other.do("vote", movieID="there", rating=4))["code"] == "not-joined"
+
+
 async def test_only_the_repeat_itself_is_answered_after_leaving(api: Api, people: People) -> None:
     _, _, guest = await stage(api, people)
     assert (await guest.do("vote", movieID="there", rating=4, mid="vote"))["ok"]

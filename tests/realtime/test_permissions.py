@@ -30,6 +30,8 @@ TARGETS = {
     Action.WITHDRAW_VOTE: ("mine",),
     Action.KICK: ("theirs",),
     Action.TRANSFER_HOST: ("theirs",),
+    # The token that one has shown, or somebody else's.
+    Action.ROTATE_HOST_TOKEN: ("mine",),
 }
 EVENTS = {
     Action.LEAVE: "leave-session",
@@ -40,6 +42,7 @@ EVENTS = {
     Action.UPDATE_SESSION: "update-session",
     Action.KICK: "kick-participant",
     Action.TRANSFER_HOST: "transfer-host",
+    Action.ROTATE_HOST_TOKEN: "rotate-host-token",
     Action.END_SESSION: "end-session",
 }
 # What strangers hear: over HTTP without a token, with one of another session, with one of a participant that is gone.
@@ -62,7 +65,11 @@ def cases() -> Iterator[tuple[str, str, Action, str]]:
     for transport in ("http", "socket"):
         for role in ROLES:
             for action in Action:
-                if transport == "http" and action in (Action.JOIN, Action.TRANSFER_HOST):
+                if transport == "http" and action in (
+                    Action.JOIN,
+                    Action.TRANSFER_HOST,
+                    Action.ROTATE_HOST_TOKEN,
+                ):
                     continue
                 if transport == "socket" and action == Action.READ:
                     continue
@@ -139,6 +146,8 @@ async def over_socket(api: Api, scene: Scene, action: Action, target: str) -> st
 
 
 def expected(transport: str, role: str, action: Action, target: str) -> set[str]:
+    if action == Action.ROTATE_HOST_TOKEN and role == "host by participant":
+        return {"forbidden"}
     grant = getattr(PERMISSIONS[action], ROLES[role])
     if grant == "any" or (grant == "own" and target == "mine"):
         return {"ok"}

@@ -1,12 +1,13 @@
 -- What every script on a session shares.
 --
--- KEYS: the five keys of one session, all in one slot.
+-- KEYS: the keys of one session, all in one slot.
 --   session      hash; see app/store/sessions.py for its fields
 --   votes        hash: participant -> JSON {movie order: rating}
 --   connections  hash: c:<connection> -> participant, n:<participant> -> number of its connections,
 --                r:<recovery id> -> "<participant> <connection>"
 --   replies      hash: "<caller> <idempotency key>" -> fingerprint and the reply given
 --   reservation  string that keeps the code taken while the session lives, and while the code rests after it
+--   absent       zset: who is not in the session but has ratings that count, the longest absent first
 -- ARGV[1]: the call, a JSON object; call.seen: epoch -> the lowest version at which the session can be, as far as the
 -- caller has seen.
 -- call.trace: the W3C traceparent that an announcement of the change carries, if any; it also carries the time.
@@ -14,7 +15,7 @@
 -- sessions should hear of it, else 0; voided are recovery ids that continue nobody any more; announced is how many
 -- announcements the replicas got; head is where the session stands now, as "<epoch>-<version>"; status is "ok" or the
 -- code of an error.
-local session, votes, connections, replies, reservation = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local session, votes, connections, replies, reservation, absent = unpack(KEYS)
 local call = cjson.decode(ARGV[1])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -45,10 +46,9 @@ local function prolong(extend)
       relist = expires
     end
   end
-  for index = 1, 4 do
-    redis.call('PEXPIREAT', KEYS[index], expires)
+  for _, name in ipairs(KEYS) do
+    redis.call('PEXPIREAT', name, expires + (name == reservation and tonumber(field('rest')) or 0))
   end
-  redis.call('PEXPIREAT', reservation, expires + tonumber(field('rest')))
 end
 
 local function announce(news)
@@ -147,18 +147,60 @@ local function disconnect(participant, connection, recovery)
   end
 end
 
-local function remove_participant(participant, reason)
+-- As many people as were ever in the session at one time; one of an older version begins with those who are in it.
+local function peak()
+  local most, people = tonumber(field('peak') or 0), tonumber(field('people'))
+  if people > most then
+    put('peak', people)
+  end
+  return math.max(most, people)
+end
+
+-- Takes somebody's ratings out of the tallies; how many they were.
+local function drop_ratings(participant)
+  local cast, number = redis.call('HGET', votes, participant), 0
+  for order, rating in pairs(cast and cjson.decode(cast) or {}) do
+    add_to_tally(order, rating, -1)
+    number = number + 1
+  end
+  redis.call('HDEL', votes, participant)
+  return number
+end
+
+-- The ratings of the absent count for as many people as the peak; beyond that those of the longest absent go, a bounded
+-- number of ratings in one step. Replies: whether any went, whether there is more to do.
+local droppable = 2000
+
+local function limit_absent()
+  local most, changed = peak(), false
+  while redis.call('ZCARD', absent) > most do
+    if droppable <= 0 then
+      return changed, true
+    end
+    local longest = redis.call('ZPOPMIN', absent)[1]
+    -- An older version lets people in without taking them off the list.
+    if not field('p:' .. longest) then
+      droppable = droppable - drop_ratings(longest)
+      changed = true
+    end
+    droppable = droppable - 1
+  end
+  return changed, false
+end
+
+-- `returns`: the grace time is over, so nobody has meant to leave.
+local function remove_participant(participant, reason, returns)
+  peak()
   redis.call('HDEL', session, 'p:' .. participant, 'd:' .. participant, 'o:' .. participant)
   redis.call('HINCRBY', session, 'people', -1)
   if reason then
     put('k:' .. participant, reason)
   end
-  if field('leavers') == 'drop' then
-    local cast = redis.call('HGET', votes, participant)
-    for order, rating in pairs(cast and cjson.decode(cast) or {}) do
-      add_to_tally(order, rating, -1)
-    end
-    redis.call('HDEL', votes, participant)
+  if not returns and field('leavers') == 'drop' then
+    drop_ratings(participant)
+  elseif redis.call('HEXISTS', votes, participant) == 1 then
+    redis.call('ZADD', absent, redis.call('HINCRBY', session, 'order', 1), participant)
+    limit_absent()
   end
   if field('host') == participant then
     promote()
@@ -209,7 +251,18 @@ local function authorize()
   end
 end
 
-local function change(apply)
+-- Whether the caller has the creator's rights, whoever was promoted in between.
+local function holds_token()
+  return call.generation or caller == field('tokenholder')
+end
+
+local function void_token()
+  redis.call('HINCRBY', session, 'generation', 1)
+  redis.call('HDEL', session, 'tokenholder')
+end
+
+-- `again` is done when the change was done before, if anything is.
+local function change(apply, again)
   local instance = field('instance')
   local key = call.key and ((call.participant or ('h' .. call.generation)) .. ' ' .. call.key)
   local stored
@@ -231,6 +284,9 @@ local function change(apply)
     local fingerprint, body = stored:match('^(%S+) (.*)$')
     if fingerprint ~= call.fingerprint then
       return reply('idempotency-mismatch')
+    end
+    if again then
+      again()
     end
     return reply(unpack(cjson.decode(body)))
   end

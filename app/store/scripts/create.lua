@@ -9,7 +9,7 @@ end
 local deadline = now + call.max_lifetime
 put('instance', call.instance, 'epoch', call.epoch, 'version', 1, 'created', now, 'deadline', deadline,
   'lifetime', call.lifetime, 'listed', 0, 'rest', call.rest, 'capacity', call.capacity, 'locked', 0,
-  'leavers', call.leavers, 'generation', 1, 'order', 0, 'guests', 0, 'people', 0, 'films', 0, 'bytes', 0)
+  'leavers', call.leavers, 'generation', 1, 'order', 0, 'guests', 0, 'people', 0, 'peak', 0, 'films', 0, 'bytes', 0)
 if call.title then
   put('title', call.title)
 end
@@ -19,6 +19,8 @@ for _, movie in ipairs(call.movies) do
   redis.call('HINCRBY', session, 'films', 1)
   redis.call('HINCRBY', session, 'bytes', #movie.details)
 end
+-- An older version that ended the session before does not know of it.
+redis.call('DEL', absent)
 redis.call('SET', reservation, call.instance)
 redis.call('PEXPIREAT', session, math.min(now + call.lifetime, deadline))
 prolong(true)

@@ -58,6 +58,8 @@ else
   entry = redis.call('HINCRBY', session, 'order', 1) .. '|' .. now .. '|' .. name
   put('p:' .. participant, entry)
   redis.call('HINCRBY', session, 'people', 1)
+  peak()
+  redis.call('ZREM', absent, participant)
   redis.call('HDEL', session, 'k:' .. participant, 'l:' .. participant)
   changed = true
 end

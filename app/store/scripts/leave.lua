@@ -1,11 +1,20 @@
 -- A connection leaves: its participant is removed at once, unless it has other connections.
-return change(function()
+local function leave(participant)
   void_recovery(call.recovery)
   drop_connection(call.connection)
-  if redis.call('HEXISTS', connections, 'n:' .. caller) == 1 then
-    return {'ok', version()}
+  if redis.call('HEXISTS', connections, 'n:' .. participant) == 1 then
+    return version()
   end
-  disconnect(caller)
-  remove_participant(caller)
-  return {'ok', commit(true)}
+  disconnect(participant)
+  remove_participant(participant)
+  return commit(true)
+end
+
+return change(function()
+  return {'ok', leave(caller)}
+end, function()
+  -- Repeated by another connection of the same participant: that one leaves, too.
+  if redis.call('HGET', connections, 'c:' .. call.connection) == call.participant then
+    leave(call.participant)
+  end
 end)

@@ -8,14 +8,16 @@ return change(function()
     return {'participant-not-found'}
   end
   local reason = call.reason
-  if target == field('host') and call.operator then
-    -- Or it would be the host again by the token.
-    redis.call('HINCRBY', session, 'generation', 1)
-    redis.call('HDEL', session, 'tokenholder')
-  elseif reason ~= 'left' and target == field('host') then
+  local host, holder = field('host'), field('tokenholder')
+  if call.operator then
+    if target == (holder or host) then
+      -- Or it would be the host again by the token.
+      void_token()
+    end
+  elseif reason ~= 'left' and (target == host or target == holder) then
     -- Whoever shows the host token leaves by the request by which the others are kicked.
     if not call.generation or target ~= caller or reason ~= 'kicked' then
-      return {'forbidden', 'The host cannot be kicked'}
+      return {'forbidden', target == host and 'The host cannot be kicked' or 'Who created the session cannot be kicked'}
     end
     reason = 'left'
   end

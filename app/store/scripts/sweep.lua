@@ -10,7 +10,7 @@ for index = 1, #fields, 2 do
     local participant, due = fields[index]:sub(3), tonumber(fields[index + 1])
     away[participant] = true
     if due <= now then
-      over[#over + 1] = participant
+      over[#over + 1] = {participant, due}
     elseif next_due == 0 or due < next_due then
       next_due = due
     end
@@ -24,13 +24,21 @@ for index = 1, #fields, 2 do
     changed = true
   end
 end
-for _, participant in ipairs(over) do
+table.sort(over, function(one, other)
+  return one[2] < other[2] or (one[2] == other[2] and one[1] < other[1])
+end)
+for _, gone in ipairs(over) do
+  local participant = gone[1]
   -- Whoever comes back later is a newcomer, but keeps the name.
   put('l:' .. participant, field('p:' .. participant):match('^%d+|%d+|(.*)$'))
-  remove_participant(participant)
+  remove_participant(participant, nil, true)
   changed = true
 end
-if changed then
+local dropped, unfinished = limit_absent()
+if unfinished then
+  next_due = now
+end
+if changed or dropped then
   commit(false)
 end
 return reply('ok', #over, next_due)

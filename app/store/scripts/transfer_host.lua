@@ -1,4 +1,4 @@
--- Hands the host's role over; the host token that was valid until now is void.
+-- Hands the host's role over. The host token is void when its holder does, not when somebody does who was promoted.
 return change(function()
   if not field('p:' .. call.target) then
     return {'participant-not-found'}
@@ -7,7 +7,8 @@ return change(function()
     return {'ok', version()}
   end
   put('host', call.target)
-  redis.call('HINCRBY', session, 'generation', 1)
-  redis.call('HDEL', session, 'tokenholder')
+  if holds_token() then
+    void_token()
+  end
   return {'ok', commit(true)}
 end)

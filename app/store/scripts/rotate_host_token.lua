@@ -1,0 +1,8 @@
+-- Makes a new host token; the one until now is void. Replies: ok, version, generation of the new one.
+return change(function()
+  if not holds_token() then
+    return {'forbidden', 'Only who holds the host token can renew it'}
+  end
+  local generation = redis.call('HINCRBY', session, 'generation', 1)
+  return {'ok', commit(true), generation}
+end)
