@@ -48,6 +48,7 @@ from app.sessions.tokens import TokenSigner
 from app.settings import Settings, traces_wanted
 from app.store.announcements import Announcements
 from app.store.budgets import RedisBudgets
+from app.store.deadline import deadline
 from app.store.embedded import EmbeddedServer
 from app.store.errors import StoreError
 from app.store.listing import RedisListing
@@ -170,6 +171,7 @@ class Replica:
             entry,
             clients=addresses.client,
             replica=self.id,
+            redis_timeout=settings.redis_timeout,
             join_deadline=settings.join_deadline,
             observer=observer,
         ).register()
@@ -315,11 +317,23 @@ class Replica:
         begin_request()
         if self.health.draining:
             send = parting(send, self._settings.affinity_cookie)
-        await self._http(scope, receive, send)
+        with deadline(self._settings.redis_timeout) as limit:
+
+            async def received() -> Any:
+                message = await receive()
+                if not message.get("more_body", False):
+                    # For a body that comes slowly it is the client who is waited for.
+                    limit.restart()
+                return message
+
+            await self._http(scope, received, send)
 
     async def _dispatch_internal(self, scope: Any, receive: Any, send: Any) -> None:
-        is_forwarded = scope["path"] == FORWARDED_PATH
-        await (self._forwarded if is_forwarded else self._internal_http)(scope, receive, send)
+        if scope["path"] == FORWARDED_PATH:
+            await self._forwarded(scope, receive, send)
+            return
+        with deadline(self._settings.redis_timeout):
+            await self._internal_http(scope, receive, send)
 
 
 async def _logged(work: Coroutine[Any, Any, None]) -> None:

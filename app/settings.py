@@ -106,7 +106,11 @@ class Settings(BaseSettings):
         description="Where Redis or Valkey is: `redis://`, `rediss://`, `unix://`, `redis+sentinel://`, "
         "`redis+cluster://`. Default: an embedded Valkey, for development.",
     )
-    redis_timeout: Seconds = Field(1.5, description="Time after which a call to Redis counts as failed.")
+    redis_timeout: Seconds = Field(
+        1.5,
+        description="Time after which a call to Redis counts as failed, and so do all calls for one request or event "
+        "together.",
+    )
 
     secret_file: Path | None = Field(None, description="File that holds `JOIN_SESSION_SECRET`.")
     secret: Secret | None = Field(

@@ -149,9 +149,9 @@ class Entry:
         """The socket is gone; its participant has the grace time to come back."""
         member = self._rooms.release(peer.sid)
         if member is not None:
-            peer.attached.add(member.code)
+            self._presence.gone(member.code, peer.connection)
         for code in peer.attached:
-            self._presence.gone(code, peer.connection)
+            self._presence.gone(code, peer.connection, attaching=True)
 
     async def _admit(self, peer: Peer, joined: Joined) -> Member | None:
         await self._recoveries.put(

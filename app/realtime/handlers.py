@@ -21,6 +21,7 @@ from app.sessions.errors import SessionError
 from app.sessions.events import CLIENT_EVENTS, EVENTS
 from app.sessions.payloads import JoinOptions, parse
 from app.sessions.service import Access, SessionService
+from app.store.deadline import deadline
 
 __all__ = ["SocketHandlers"]
 
@@ -33,7 +34,8 @@ _logger = logging.getLogger(__name__)
 class SocketHandlers:
     """Puts the service's use cases on a Socket.IO server.
 
-    ``clients`` tells who is behind an ASGI scope; ``replica`` names this replica; a socket that is in no session
+    ``clients`` tells who is behind an ASGI scope; ``replica`` names this replica; an event waits ``redis_timeout``
+    seconds for Redis in all; a socket that is in no session
     ``join_deadline`` seconds after it connected is closed (None: never).
     """
 
@@ -46,6 +48,7 @@ class SocketHandlers:
         *,
         clients: Callable[[Mapping[str, Any]], Client],
         replica: str,
+        redis_timeout: float,
         join_deadline: float | None,
         observer: Observer | None = None,
     ) -> None:
@@ -55,6 +58,7 @@ class SocketHandlers:
         self._entry = entry
         self._clients = clients
         self._replica = replica
+        self._redis_timeout = redis_timeout
         self._join_deadline = join_deadline
         self._observer = observer or Observer()
         self._peers: dict[str, Peer] = {}
@@ -89,7 +93,8 @@ class SocketHandlers:
             self._deadlines[sid] = loop.call_later(self._join_deadline, self._close_idle, sid)
         if recovery is not None:
             try:
-                await self._entry.resume(peer, recovery, offset)
+                with deadline(self._redis_timeout):
+                    await self._entry.resume(peer, recovery, offset)
             except SessionError:
                 self._observer.recovery("failed")
                 # The client comes back by itself; connected without its membership it would wait for ever.
@@ -107,7 +112,8 @@ class SocketHandlers:
     async def _event(self, event: str, sid: str, *args: Any) -> Ack:
         begin_request()
         started = perf_counter()
-        ack = await self._answer(event, sid, args)
+        with deadline(self._redis_timeout):
+            ack = await self._answer(event, sid, args)
         name = event if event in EVENTS else _UNKNOWN
         self._observer.handled(name, result_of(ack), perf_counter() - started)
         return ack

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 from app.realtime.rooms import Rooms
 from app.sessions.errors import SessionError
 from app.sessions.service import SessionService
+from app.store.deadline import apart
 
 __all__ = ["Presence"]
 
@@ -18,6 +19,7 @@ _SWEEP_CLAIM: Final = 10.0
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0
 _TIME_TO_SAY_SO: Final = 5.0
+_TIME_TO_ARRIVE: Final = 3.0
 _OURSELVES: Final = ""
 
 _logger = logging.getLogger(__name__)
@@ -76,9 +78,23 @@ class Presence:
         """Removes, for ever, participants whose grace time is over, whichever replica they were at."""
         await _for_ever(self._sweep_due, min(1.0, max(0.02, self._grace / 4)))
 
-    def gone(self, code: str, connection: str) -> None:
-        """A connection is gone from a session; Redis is told as soon as it can be."""
-        self._see_to(lambda: self._take_away(code, lambda: self._service.detach(code, connection)))
+    def gone(self, code: str, connection: str, *, attaching: bool = False) -> None:
+        """A connection is gone from a session; Redis is told as soon as it can be.
+
+        ``attaching``: what attaches it may still be under way, by a connection to Redis that was given up, and come
+        after this. So Redis is told once more.
+        """
+
+        async def detach() -> None:
+            await self._take_away(code, lambda: self._service.detach(code, connection))
+
+        async def detach_again() -> None:
+            await asyncio.sleep(_TIME_TO_ARRIVE)
+            await detach()
+
+        self._see_to(detach)
+        if attaching:
+            self._see_to(detach_again)
 
     def doubt(self, code: str) -> None:
         """Redis has gone back in time, and with it who is connected: those who are not are found by a sweep."""
@@ -99,7 +115,7 @@ class Presence:
             _logger.warning("the lease runs out by itself: Redis is away")
 
     def _see_to(self, step: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        task = asyncio.get_running_loop().create_task(_insist(step))
+        task = asyncio.get_running_loop().create_task(apart(_insist(step)))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
 

@@ -18,6 +18,7 @@ from app.sessions.errors import SessionError
 from app.sessions.model import Head
 from app.sessions.service import SessionService
 from app.store.announcements import Announcement
+from app.store.deadline import apart, before_deadline
 
 __all__ = ["Registry", "RoomChannels", "Rooms"]
 
@@ -191,7 +192,8 @@ class Rooms:
         for lifetime in self._lifetimes.values():
             lifetime.close()
         await asyncio.gather(*(room.close() for room in self._rooms.values()))
-        await asyncio.gather(*self._background, *self._opening.values(), return_exceptions=True)
+        await asyncio.gather(*self._opening.values(), return_exceptions=True)
+        await asyncio.gather(*self._background, return_exceptions=True)
 
     def _new_room(self, code: str) -> Room:
         return Room(
@@ -210,15 +212,17 @@ class Rooms:
             return
         opening = self._opening.get(code)
         if opening is None:
-            opening = asyncio.get_running_loop().create_task(self._subscribe(code))
+            opening = asyncio.get_running_loop().create_task(apart(self._subscribe(code)))
             self._opening[code] = opening
             opening.add_done_callback(lambda done: self._opened(code, done))
-        await asyncio.shield(opening)
+        await before_deadline(opening)
 
     def _opened(self, code: str, opening: asyncio.Task[None]) -> None:
         del self._opening[code]
         if not opening.cancelled():
             opening.exception()
+        # Those who waited for it may have given up.
+        self._release_empty(code)
 
     async def _subscribe(self, code: str) -> None:
         await asyncio.gather(self._channels.subscribe(code), self._registry.enter(code))
@@ -250,13 +254,13 @@ class Rooms:
             _logger.debug("a recovery id was not voided", extra={"code": error.code})
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+        task = asyncio.get_running_loop().create_task(apart(work))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
     def _release_empty(self, code: str) -> None:
         room = self._rooms.get(code)
-        if code in self._pins or (room is not None and room.members):
+        if code in self._pins or code in self._opening or (room is not None and room.members):
             return
         self._rooms.pop(code, None)
         self._store.unwatch(code)

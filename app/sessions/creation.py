@@ -89,7 +89,11 @@ class SessionCreation:
         raise SessionError("codes-exhausted")
 
     async def _created(self, code: str, instance: str) -> Created:
-        session = await self._store.read(code)
+        try:
+            session = await self._store.read(code)
+        except SessionError as error:
+            # It has been made; nobody is told that nothing was done.
+            raise SessionError("outcome-unknown") from error
         if session is None or session.instance != instance:
             raise SessionError("session-not-found")
         return Created(session, self._signer.host(instance, 1))

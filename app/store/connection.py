@@ -8,9 +8,10 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from app.store.cluster import Cluster
+from app.store.deadline import within
 from app.store.errors import CommandFailed, Redirected, StoreUnavailable
 from app.store.link import Argument, pack
 from app.store.sentinel import Sentinel
@@ -41,12 +42,20 @@ class Script:
         return hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 
+class _Limits(NamedTuple):
+    """Loop times: of the answer to whoever called, and from which on a missing reply speaks against the link."""
+
+    deadline: float
+    overdue: float
+
+
 class Connection:
     """A lasting connection to one Redis, Sentinel service or Cluster, shared by everything in the process.
 
-    Every call returns or raises within the time-out, whatever the server does; replies are bytes (RESP3: maps are
-    dicts, doubles floats). A call raises StoreUnavailable or, when the command as such is wrong, CommandFailed. Within
-    the time-out it waits for a server that restarts, loads or fails over, and repeats what was certainly not executed,
+    Every call returns or raises within the time-out, or by the deadline of the request or event that it is made for,
+    whatever the server does; replies are bytes (RESP3: maps are
+    dicts, doubles floats). A call raises StoreUnavailable or, when the command as such is wrong, CommandFailed. Until
+    then it waits for a server that restarts, loads or fails over, and repeats what was certainly not executed,
     never what may have been.
 
     In a Cluster the first argument of a command is its key (of EVAL and its kin the first key).
@@ -69,30 +78,28 @@ class Connection:
 
     async def execute(self, *command: Argument) -> Any:
         """Run one command and return its reply."""
-        return await self._call(pack(command), _key_of(command), self._deadline())
+        return await self._call(pack(command), _key_of(command), self._limits())
 
     async def run(self, script: Script, keys: Sequence[str | bytes], args: Iterable[Argument] = ()) -> Any:
         """Run a script and return its reply; whether to repeat it after an unknown outcome is up to the caller."""
-        deadline = self._deadline()
+        limits = self._limits()
         key = _bytes(keys[0]) if keys else b""
         rest = (len(keys), *keys, *args)
         try:
-            return await self._call(pack(("EVALSHA", script.sha, *rest)), key, deadline)
+            return await self._call(pack(("EVALSHA", script.sha, *rest)), key, limits)
         except CommandFailed as error:
             if error.code != "NOSCRIPT":
                 raise
-        return await self._call(pack(("EVAL", script.text, *rest)), key, deadline)
+        return await self._call(pack(("EVAL", script.text, *rest)), key, limits)
 
     async def batch(self, commands: Iterable[Sequence[Argument]]) -> list[Any]:
         """Run many commands at once, each for itself, and return their replies in order.
 
         A command that failed has its StoreError as its reply; nothing is raised.
         """
-        deadline = self._deadline()
+        limits = self._limits()
         calls = [(pack(tuple(command)), _key_of(command)) for command in commands]
-        return await asyncio.gather(
-            *(self._call(packed, key, deadline) for packed, key in calls), return_exceptions=True
-        )
+        return await asyncio.gather(*(self._call(packed, key, limits) for packed, key in calls), return_exceptions=True)
 
     async def ping(self) -> None:
         """Return when Redis answers."""
@@ -103,20 +110,23 @@ class Connection:
         self._closed = True
         await self.topology.close()
 
-    def _deadline(self) -> float:
-        return asyncio.get_running_loop().time() + self._timeout
+    def _limits(self) -> _Limits:
+        now = asyncio.get_running_loop().time()
+        return _Limits(within(self._timeout), now + self._timeout)
 
-    async def _call(self, packed: bytes, key: bytes, deadline: float) -> Any:
+    async def _call(self, packed: bytes, key: bytes, limits: _Limits) -> Any:
+        if limits.deadline <= asyncio.get_running_loop().time():
+            raise StoreUnavailable("timeout", "no time is left", sent=False)
         link = self.topology.ready(key)
         if link is None:
-            return await self._call_patiently(packed, key, deadline, None)
+            return await self._call_patiently(packed, key, limits, None)
         try:
-            return await link.send(packed, deadline)
+            return await link.send(packed, *limits)
         except StoreUnavailable as error:
-            return await self._call_patiently(packed, key, deadline, error)
+            return await self._call_patiently(packed, key, limits, error)
 
     async def _call_patiently(
-        self, packed: bytes, key: bytes, deadline: float, failure: StoreUnavailable | None
+        self, packed: bytes, key: bytes, limits: _Limits, failure: StoreUnavailable | None
     ) -> Any:
         now = asyncio.get_running_loop().time
         pause = 0.0
@@ -126,28 +136,28 @@ class Connection:
             if failure is not None:
                 self.topology.heed(failure)
                 wait = random.uniform(pause / 2, pause)  # noqa: S311 - jitter
-                if not failure.worth_retrying or now() + wait >= deadline:
+                if not failure.worth_retrying or now() + wait >= limits.deadline:
                     raise failure
                 # Nothing waits before the first repetition: a stale connection or a moved slot needs no patience.
                 await asyncio.sleep(wait)
                 pause = min(max(2 * pause, _FIRST_PAUSE), _LONGEST_PAUSE)
             try:
-                return await self._attempt(packed, key, deadline, failure)
+                return await self._attempt(packed, key, limits, failure)
             except StoreUnavailable as error:
                 failure = error
 
-    async def _attempt(self, packed: bytes, key: bytes, deadline: float, failure: StoreUnavailable | None) -> Any:
+    async def _attempt(self, packed: bytes, key: bytes, limits: _Limits, failure: StoreUnavailable | None) -> Any:
         redirect = failure if isinstance(failure, Redirected) else None
         try:
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout_at(limits.deadline):
                 link = await self.topology.link(key, redirect)
         except TimeoutError:
             # What went wrong before says more than that there was no time to try again.
             raise failure or StoreUnavailable("timeout", "no connection in time", sent=False) from None
         if redirect is not None and redirect.asking:
             # Written together with the command; if it fails so does the command.
-            link.send(_ASKING, deadline).add_done_callback(asyncio.Future.exception)
-        return await link.send(packed, deadline)
+            link.send(_ASKING, *limits).add_done_callback(asyncio.Future.exception)
+        return await link.send(packed, *limits)
 
 
 def _key_of(command: Sequence[Argument]) -> bytes:

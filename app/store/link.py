@@ -37,8 +37,9 @@ class Link(asyncio.Protocol):
     """A socket speaking RESP3; `open_link` makes one.
 
     `on_push` gets what the server sends unasked; `on_lost` is called once, as soon as the link takes no more commands.
-    When a reply is overdue the link is given up: half-open connections and stalled servers look just like that. It then
-    lingers for `linger` seconds, so that commands sent later keep the chance of being answered in time.
+    When a reply is overdue the link is given up: half-open connections and stalled servers look just like that. A
+    caller may give up sooner. The link then lingers for `linger` seconds, so that commands sent later keep the chance
+    of being answered in time.
     """
 
     def __init__(self, *, batching: bool, linger: float, on_push: Pushed | None = None) -> None:
@@ -60,13 +61,18 @@ class Link(asyncio.Protocol):
         """Whether the socket is closed; a link may linger for a while when it is not usable any more."""
         return self._transport is None or self._transport.is_closing()
 
-    def send(self, packed: bytes, deadline: float, *, push: tuple[bytes, bytes] | None = None) -> asyncio.Future[Any]:
-        """Queue a packed command; the future ends with its reply or a StoreError by the loop time `deadline`."""
+    def send(
+        self, packed: bytes, deadline: float, overdue: float = 0, *, push: tuple[bytes, bytes] | None = None
+    ) -> asyncio.Future[Any]:
+        """Queue a packed command; the future ends with its reply or a StoreError by the loop time `deadline`.
+
+        The reply is overdue at the loop time `overdue`, but not before the deadline.
+        """
         reply = self._loop.create_future()
         if not self.usable:
             reply.set_exception(StoreUnavailable("lost", "the connection is closed", sent=False))
             return reply
-        self._unsent.append((packed, _Call(reply, self._loop.call_at(deadline, self._expire, reply), push)))
+        self._unsent.append((packed, _Call(reply, self._loop.call_at(deadline, self._expire, reply, overdue), push)))
         if not self._batching:
             self._flush()
         elif len(self._unsent) == 1:
@@ -137,12 +143,19 @@ class Link(asyncio.Protocol):
         else:
             call.reply.set_result(outcome)
 
-    def _expire(self, reply: asyncio.Future[Any]) -> None:
+    def _expire(self, reply: asyncio.Future[Any], overdue: float) -> None:
         if reply.done():
             return
         sent = all(call.reply is not reply for _, call in self._unsent)
         reply.set_exception(StoreUnavailable("timeout", "no reply in time", sent=sent))
-        self.retire()
+        if overdue > self._loop.time():
+            self._loop.call_at(overdue, self._doubt, reply)
+        else:
+            self.retire()
+
+    def _doubt(self, given_up: asyncio.Future[Any]) -> None:
+        if any(call.reply is given_up for call in self._pending):
+            self.retire()
 
     def _stop(self) -> None:
         if not self.usable:

@@ -29,6 +29,7 @@ from app.sessions.model import Head, Member, MovieEntry, Session
 from app.sessions.rating import Tally
 from app.store import keys
 from app.store.connection import Connection
+from app.store.deadline import apart
 from app.store.errors import StoreError, StoreUnavailable
 from app.store.scripts import load_script, load_session_script
 from app.store.watermarks import Watermarks
@@ -185,7 +186,7 @@ class RedisSessions:
         return reply
 
     def _in_background(self, writing: Any) -> None:
-        task = asyncio.get_running_loop().create_task(writing)
+        task = asyncio.get_running_loop().create_task(apart(writing))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 

@@ -13,6 +13,7 @@ from typing import cast
 import pytest
 
 from app.store.connection import Connection, Script
+from app.store.deadline import apart, deadline
 from app.store.errors import StoreUnavailable
 from tests.harness.ports import free_port
 from tests.harness.proxy import FaultProxy
@@ -268,6 +269,31 @@ async def test_a_slow_network_is_served_within_the_time_out(through_proxy: Conne
     proxy.delay = TIMEOUT / 10
     with in_time():
         assert len(await asyncio.gather(*(through_proxy.execute("INCR", "count") for _ in range(50)))) == 50
+
+
+async def test_the_commands_of_one_request_share_its_deadline(through_proxy: Connection, proxy: FaultProxy) -> None:
+    """What it leaves to be done apart has the usual time-out."""
+    proxy.delay = 0.3 * TIMEOUT
+    with in_time(), deadline(TIMEOUT):
+        assert await through_proxy.execute("INCR", "count") == 1
+        rest = asyncio.create_task(apart(through_proxy.execute("INCR", "rest")))
+        assert await outcome(through_proxy, "INCR", "count") == ("timeout", True)
+        assert await outcome(through_proxy, "INCR", "count") == ("timeout", False)
+        assert await through_proxy.batch([("INCR", "count")]) != [3]
+    assert await rest == 1
+    assert await through_proxy.execute("GET", "count") == b"2"
+
+
+async def test_a_caller_without_time_costs_nobody_the_connection(through_proxy: Connection, proxy: FaultProxy) -> None:
+    """Only a reply that is overdue says that something is wrong with the server."""
+    proxy.freeze()
+    with deadline(TIMEOUT / 10):
+        assert await outcome(through_proxy, "INCR", "count") == ("timeout", True)
+    proxy.thaw()
+    assert await through_proxy.execute("INCR", "count") == 2
+    await asyncio.sleep(TIMEOUT)
+    assert await through_proxy.execute("INCR", "count") == 3
+    assert proxy.connections == 1
 
 
 class FakeServer(asyncio.Protocol):
