@@ -13,7 +13,7 @@ from app.http.addresses import ClientAddresses
 from app.observability.metrics import Metrics
 from app.observability.tracing import Tracing
 from app.realtime.counting import EngineMetrics
-from app.realtime.engine import SocketServer
+from app.realtime.engine import Admission, SocketServer
 from app.realtime.forwarding import Forwarder, session_id
 from app.sessions.rules import Rules
 from app.settings import Settings
@@ -24,6 +24,7 @@ from app.store.tracing import TracedConnection, TracedSessions
 
 __all__ = [
     "bytes_of",
+    "forwarding_admission",
     "redis_connection",
     "session_rules",
     "session_store",
@@ -63,6 +64,15 @@ def socket_server(
         foreign_session=forwarder,
         observer=EngineMetrics(metrics),
         logger=logging.getLogger("app.realtime.engine"),
+    )
+
+
+def forwarding_admission(settings: Settings, addresses: ClientAddresses) -> Admission:
+    """What may be under way to other replicas: a poll and a POST, or a WebSocket, for each connection there may be."""
+    return Admission(
+        max_connections=2 * settings.max_connections,
+        max_connections_per_address=2 * settings.max_connections_per_address,
+        unlimited=addresses.is_unlimited,
     )
 
 

@@ -12,7 +12,16 @@ from functools import partial
 from time import perf_counter
 from typing import Any, Final
 
-from app.assembly import bytes_of, redis_connection, session_rules, session_store, shown_limits, socket_server, text_of
+from app.assembly import (
+    bytes_of,
+    forwarding_admission,
+    redis_connection,
+    session_rules,
+    session_store,
+    shown_limits,
+    socket_server,
+    text_of,
+)
 from app.http.addresses import ClientAddresses
 from app.http.app import create_app
 from app.http.counting import count_requests
@@ -129,10 +138,10 @@ class Replica:
         voucher = Voucher(self._secret, replicas.now)
         self._forwarder = Forwarder(
             self.id,
-            Peers(replicas, memory=settings.lease / 2),
+            Peers(replicas, self.id, memory=settings.lease / 2),
             voucher,
             client=addresses.address,
-            max_body=settings.movies_body_limit,
+            admission=forwarding_admission(settings, addresses),
             patience=settings.ping_interval + settings.ping_timeout,
             count=lambda result: self.metrics.forwarded.labels(result).inc(),
         )

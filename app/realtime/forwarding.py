@@ -10,15 +10,15 @@ import asyncio
 import contextlib
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Final, Literal
 
 from httptools import HttpParserError
 from websockets import ConnectionClosed, WebSocketException
 from websockets.asyncio.client import ClientConnection
 
-from app.realtime.engine import abort, end_websocket, flushed
-from app.realtime.hops import Answer, Lanes, open_websocket
+from app.realtime.engine import Admission, abort, end_websocket, flushed, unavailable
+from app.realtime.hops import Answer, Exchange, Lanes, open_websocket
 from app.realtime.peers import Peers
 from app.realtime.voucher import Voucher
 from app.sessions.errors import SessionError
@@ -42,6 +42,8 @@ _NOT_PASSED_BACK: Final = (b"connection", b"date", b"keep-alive", b"server", b"t
 # Engine.IO's packet by which a client changes over to a WebSocket.
 _UPGRADE: Final = "5"
 _WRITE_TIMEOUT: Final = 20.0
+# The owner asks for a body, or says that it has no such session, as soon as it has read the head.
+_TIME_TO_ASK: Final = 10.0
 # RFC 6455, section 7.4: "going away", and the IANA registry: "service restart".
 _GOING_AWAY: Final = 1001
 _SERVICE_RESTART: Final = 1012
@@ -74,8 +76,10 @@ class Hop:
 class Forwarder:
     """The engine's ``foreign_session``: called with an unknown session, answers for its owner or returns False.
 
-    ``replica``: this replica's own id; ``client`` tells the address behind a scope; ``max_body``: bytes of a request
-    that the owner would take; ``patience``: seconds in which any poll is answered; ``count`` hears of every result.
+    Raises ``Refusal`` for one request too many, and while it cannot be known who the owner is.
+
+    ``replica``: this replica's own id; ``client`` tells the address behind a scope; ``admission`` bounds what is under
+    way; ``patience``: seconds in which any poll is answered; ``count`` hears of every result.
     """
 
     def __init__(
@@ -85,7 +89,7 @@ class Forwarder:
         voucher: Voucher,
         *,
         client: Callable[[Scope], str],
-        max_body: int,
+        admission: Admission,
         patience: float,
         count: Callable[[Result], None],
     ) -> None:
@@ -93,7 +97,7 @@ class Forwarder:
         self._peers = peers
         self._voucher = voucher
         self._client = client
-        self._max_body = max_body
+        self._admission = admission
         self._patience = patience
         self._count = count
         self._lanes = Lanes()
@@ -112,15 +116,12 @@ class Forwarder:
         address = await self._peers.address(owner)
         if address is None:
             self._count("unknown")
+            if not self._peers.are_known:
+                raise unavailable("replicas unknown")
             return False
         way = self._pass_websocket if is_upgrade else self._pass_request
-        hop = Hop(owner)
-        self._hops.add(hop)
-        try:
+        with self._under_way(owner, self._client(scope)) as hop:
             result = await way(hop, address, scope, receive, send)
-        finally:
-            self._hops.discard(hop)
-            hop.breakable.set()
         self._count(result)
         return result in ("answered", "abandoned")
 
@@ -145,27 +146,38 @@ class Forwarder:
             hop.end()
         self._lanes.close()
 
+    @contextlib.contextmanager
+    def _under_way(self, owner: str, client: str) -> Iterator[Hop]:
+        """Counts a request while it is being passed on."""
+        self._admission.enter(client)
+        hop = Hop(owner)
+        self._hops.add(hop)
+        try:
+            yield hop
+        finally:
+            self._hops.discard(hop)
+            hop.breakable.set()
+            self._admission.leave(client)
+
     async def _pass_request(self, hop: Hop, address: str, scope: Scope, receive: Receive, send: Send) -> Result:
-        # One byte too many is enough for the owner to see that it is too much.
-        body = await _body(receive, self._max_body + 1)
-        if body is None:
-            return "abandoned"
-        hop.breakable.set()
+        method = scope["method"]
         target = PATH.encode() + b"?" + scope["query_string"]
         headers = [field for field in scope["headers"] if field[0] in _PASSED_ON]
         try:
-            headers += self._vouching_headers(hop, scope, scope["method"])
-            asking = asyncio.create_task(self._lanes.exchange(address, scope["method"], target, headers, body))
-            gone = asyncio.create_task(_disconnected(receive))
-            async with _cancelling(asking, gone):
-                ends: list[asyncio.Future[Any]] = [asking, gone, hop.ended]
-                await asyncio.wait(ends, timeout=self._patience, return_when=asyncio.FIRST_COMPLETED)
-                if asking.done():
-                    await _respond(send, asking.result())
-                    return "answered"
-                return "abandoned" if gone.done() else "severed"
+            headers += self._vouching_headers(hop, scope, method)
+            async with self._lanes.exchange(address, method, target, headers, has_body=method == "POST") as exchange:
+                asking = asyncio.create_task(exchange.answer())
+                leaving = asyncio.create_task(_to_exchange(receive, exchange, hop))
+                async with _cancelling(asking, leaving):
+                    ends: list[asyncio.Future[Any]] = [asking, leaving, hop.ended]
+                    await asyncio.wait(ends, timeout=self._patience, return_when=asyncio.FIRST_COMPLETED)
+                    if not asking.done():
+                        return _gone(leaving)
+                    answer = asking.result()
         except (OSError, HttpParserError, SessionError):
             return "unreachable"
+        await _respond(send, answer)
+        return "answered"
 
     async def _pass_websocket(self, hop: Hop, address: str, scope: Scope, receive: Receive, send: Send) -> Result:
         target = f"{PATH}?{scope['query_string'].decode()}"
@@ -188,6 +200,17 @@ class Forwarder:
 
     def _vouching_headers(self, hop: Hop, scope: Scope, method: str) -> list[tuple[bytes, bytes]]:
         return self._voucher.headers(hop.owner, method, scope["query_string"], self._client(scope))
+
+
+async def _to_exchange(receive: Receive, exchange: Exchange, hop: Hop) -> None:
+    """Passes on a request's body when the owner asks for it; returns when the client has gone."""
+    async with asyncio.timeout(_TIME_TO_ASK):
+        await exchange.wanted.wait()
+    while (message := await receive())["type"] == "http.request":
+        more = message.get("more_body", False)
+        await exchange.send(message.get("body", b""), more=more)
+        if not more:
+            hop.breakable.set()
 
 
 async def _to_owner(receive: Receive, far: ClientConnection, hop: Hop) -> int | None:
@@ -224,24 +247,6 @@ async def _respond(send: Send, answer: Answer) -> None:
         abort(send)
 
 
-async def _body(receive: Receive, limit: int) -> bytes | None:
-    """The first ``limit`` bytes of a request's body, None if the client did not send all of it."""
-    body = bytearray()
-    while len(body) < limit:
-        message = await receive()
-        if message["type"] != "http.request":
-            return None
-        body += message.get("body", b"")
-        if not message.get("more_body", False):
-            break
-    return bytes(body[:limit])
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
 @contextlib.asynccontextmanager
 async def _cancelling(*tasks: asyncio.Future[Any]) -> AsyncIterator[None]:
     """Cancels the tasks at the end of the block, and waits until they have ended."""
@@ -251,6 +256,14 @@ async def _cancelling(*tasks: asyncio.Future[Any]) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _gone(leaving: asyncio.Task[None]) -> Result:
+    """Why there is no answer; raises ``OSError`` where the owner did not ask for the body, or not take it."""
+    if not leaving.done():
+        return "severed"
+    leaving.result()
+    return "abandoned"
 
 
 def _has_result(task: asyncio.Future[Any]) -> bool:

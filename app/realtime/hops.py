@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
 import httptools
 from websockets.asyncio.client import ClientConnection, connect
 
-__all__ = ["Answer", "Headers", "Lanes", "open_websocket"]
+__all__ = ["Answer", "Exchange", "Headers", "Lanes", "open_websocket"]
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -23,19 +24,25 @@ _CLOSE_TIMEOUT: Final = 1.0
 # Far less than the time after which the other side closes an idle connection, perhaps while a request is on its way.
 _LONGEST_IDLE: Final = 15.0
 _READ_SIZE: Final = 65_536
+# Statuses below it are of answers that another one follows.
+_FINAL: Final = 200
 # Messages that may wait between owner and client, so that the owner notices a client that does not read.
 _WAITING_MESSAGES: Final = 4
 
 
 class Answer:
-    """An HTTP response, as a parser of httptools tells it; ``keeps_alive``: the connection takes another request."""
+    """An HTTP response, as a parser of httptools tells it; ``keeps_alive``: the connection takes another request.
 
-    def __init__(self) -> None:
+    ``on_continue`` is called where the other side asks for the request's body.
+    """
+
+    def __init__(self, on_continue: Callable[[], None]) -> None:
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self.body = bytearray()
         self.complete = False
         self.keeps_alive = False
+        self._on_continue = on_continue
         self._parser = httptools.HttpResponseParser(self)
 
     def feed(self, data: bytes) -> None:
@@ -52,6 +59,10 @@ class Answer:
         self.body += body
 
     def on_message_complete(self) -> None:
+        if self.status < _FINAL:
+            self.headers.clear()
+            self._on_continue()
+            return
         self.complete = True
         self.keeps_alive = self._parser.should_keep_alive()
 
@@ -62,23 +73,25 @@ class Lanes:
     def __init__(self) -> None:
         self._idle: defaultdict[str, deque[_Lane]] = defaultdict(deque)
 
-    async def exchange(self, address: str, method: str, target: bytes, headers: Headers, body: bytes) -> Answer:
-        """Sends a request and reads the answer, however long that takes; nothing is sent twice.
+    @contextlib.asynccontextmanager
+    async def exchange(
+        self, address: str, method: str, target: bytes, headers: Headers, *, has_body: bool
+    ) -> AsyncIterator[Exchange]:
+        """A request whose head has been sent; nothing is sent twice.
 
-        Raises ``OSError`` where nobody answers, ``httptools.HttpParserError`` for what is not HTTP.
+        Raises ``OSError`` where nobody answers, as the exchange does.
         """
         lane = self._kept(address) or await _open(address)
-        kept = False
+        exchange = Exchange(lane.reader, lane.writer, has_body=has_body)
         try:
-            answer = await lane.exchange(method, target, headers, body)
-            kept = answer.keeps_alive
+            exchange.begin(method, target, headers)
+            yield exchange
         finally:
-            if kept:
+            if exchange.is_done:
                 lane.idle_since = asyncio.get_running_loop().time()
                 self._idle[address].append(lane)
             else:
                 lane.writer.close()
-        return answer
 
     def close(self) -> None:
         for lanes in self._idle.values():
@@ -104,17 +117,52 @@ class _Lane:
     writer: asyncio.StreamWriter
     idle_since: float = 0.0
 
-    async def exchange(self, method: str, target: bytes, headers: Headers, body: bytes) -> Answer:
-        fields = [*headers, (b"content-length", b"%d" % len(body))]
+
+class Exchange:
+    """One request and its answer on a lane; the body is sent once the other side has asked for it.
+
+    RFC 9110, section 10.1.1: with ``Expect: 100-continue`` the other side either asks, or answers right away.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, has_body: bool) -> None:
+        self.wanted = asyncio.Event()
+        self._reader = reader
+        self._writer = writer
+        self._answer = Answer(self.wanted.set)
+        self._unsent = has_body
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all was sent and read, and the connection takes another request."""
+        return self._answer.keeps_alive and not self._unsent
+
+    def begin(self, method: str, target: bytes, headers: Headers) -> None:
+        fields = [*headers]
+        if self._unsent:
+            fields += [(b"expect", b"100-continue"), (b"transfer-encoding", b"chunked")]
+        else:
+            self.wanted.set()
         head = [b"%s %s HTTP/1.1\r\n" % (method.encode(), target), *(b"%s: %s\r\n" % field for field in fields)]
-        self.writer.write(b"".join([*head, b"\r\n", body]))
-        answer = Answer()
-        while not answer.complete:
-            data = await self.reader.read(_READ_SIZE)
+        self._writer.write(b"".join([*head, b"\r\n"]))
+
+    async def send(self, data: bytes, *, more: bool) -> None:
+        """Sends a part of the body, if the request has one, and waits while the other side does not take it."""
+        if not self._unsent:
+            return
+        # An empty chunk would be the last one.
+        chunk = b"%x\r\n%s\r\n" % (len(data), data) if data else b""
+        self._writer.write(chunk if more else chunk + b"0\r\n\r\n")
+        self._unsent = more
+        await self._writer.drain()
+
+    async def answer(self) -> Answer:
+        """The answer, however long that takes; raises ``httptools.HttpParserError`` for what is not HTTP."""
+        while not self._answer.complete:
+            data = await self._reader.read(_READ_SIZE)
             if not data:
                 raise ConnectionResetError("no complete answer")
-            answer.feed(data)
-        return answer
+            self._answer.feed(data)
+        return self._answer
 
 
 async def _open(address: str) -> _Lane:

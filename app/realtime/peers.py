@@ -33,14 +33,17 @@ class Peers:
     """The addresses of the living replicas, from memory.
 
     An id that is unknown has Redis asked for all of them, four times a second at the most, whoever sends what ids. As
-    no id is ever used again, an address holds until its replica has been missing for ``memory`` seconds; the time in
-    which Redis is away does not count. ``memory`` has to be longer than replicas take to tell a Redis that has lost
-    its data of themselves.
+    no id is ever used again, an address holds until its replica has been missing for ``memory`` seconds. That counts
+    only while Redis knows of this replica, ``own``, itself: one that is away, has lost its data or takes no leases says
+    nothing of the others. ``memory`` has to be longer than replicas take to tell a Redis that has lost its data of
+    themselves.
     """
 
-    def __init__(self, directory: Directory, *, memory: float) -> None:
+    def __init__(self, directory: Directory, own: str, *, memory: float) -> None:
         self._directory = directory
+        self._own = own
         self._memory = memory
+        self.are_known = False
         self._known: dict[str, _Known] = {}
         self._asking = asyncio.Lock()
         self._asked_at = float("-inf")
@@ -56,22 +59,28 @@ class Peers:
         return None if known is None else known.address
 
     async def refresh(self) -> None:
-        """Asks Redis; while that is away nothing changes."""
+        """Asks Redis; nobody is forgotten while it does not know, which ``are_known`` then tells."""
         loop = asyncio.get_running_loop()
         self._asked_at = loop.time()
-        try:
-            living = await self._directory.living()
-        except SessionError:
-            return
+        living = await self._ask()
+        self.are_known = self._own in living
         for replica, details in living.items():
             if address := details.get(ADDRESS):
                 self._known[replica] = _Known(address)
         for replica in self._known.keys() - living.keys():
             known = self._known[replica]
-            if known.missing_since is None:
+            if not self.are_known:
+                known.missing_since = None
+            elif known.missing_since is None:
                 known.missing_since = loop.time()
             elif loop.time() - known.missing_since >= self._memory:
                 del self._known[replica]
+
+    async def _ask(self) -> Mapping[str, Mapping[str, str]]:
+        try:
+            return await self._directory.living()
+        except SessionError:
+            return {}
 
     async def _ask_again(self) -> None:
         wanted_at = asyncio.get_running_loop().time()

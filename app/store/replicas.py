@@ -46,6 +46,7 @@ class RedisReplicas:
         self._lease = round(lease * 1000)
         self._clock_offset: float | None = None
         self._renew = load_script("renew-lease")
+        self._tell = load_script("tell-details")
         self._schedule = load_script("schedule-due")
         self._claim = load_script("claim-due")
         self._settle = load_script("settle-due")
@@ -61,9 +62,8 @@ class RedisReplicas:
         with answering(changing=True):
             now, lapsed, dead = await self._connection.run(self._renew, [keys.REPLICAS], [self._replica, self._lease])
             self._clock_offset = now - time.monotonic() * 1000
-            await self._connection.execute(
-                "SET", keys.replica(self._replica), orjson.dumps(dict(details)), "PX", self._lease
-            )
+            told = orjson.dumps(dict(details))
+            await self._connection.run(self._tell, [keys.replica(self._replica)], [told, self._lease])
             return Lease(bool(lapsed), [replica.decode() for replica in dead])
 
     async def resign(self) -> None:

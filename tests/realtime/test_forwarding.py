@@ -30,6 +30,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECRET = "the deployment's secret"
 ORIGIN = "https://app.example"
 UNKNOWN = {"code": 1, "message": "Session ID unknown"}
+UNAVAILABLE = {"code": 3, "message": "Service unavailable"}
+NOBODYS = session_id("0123456789ab")
 POLL = "EIO=4&transport=polling"
 UPGRADE = "EIO=4&transport=websocket"
 
@@ -259,10 +261,38 @@ async def test_what_is_known_of_the_others_outlives_an_outage_of_redis(
     redis.pause()
     try:
         assert (await poll(doors[1], sid)).text.startswith("40")
-        unknown = await poll(doors[1], session_id("0123456789ab"))
-        assert unknown.json() == UNKNOWN
+
+        async def doubted() -> bool:
+            return (await poll(doors[1], NOBODYS)).status_code == 503
+
+        # What Redis has just said is not asked for again.
+        await until(doubted, "Redis is asked in vain")
+        answer = await post(doors[1], NOBODYS, "40")
+        assert (answer.status_code, answer.json()) == (503, UNAVAILABLE)
+        assert answer.headers["retry-after"] == "1"
     finally:
         redis.resume()
+
+
+async def test_nobody_is_taken_for_gone_while_redis_does_not_know_who_asks(
+    doors: list[httpx.AsyncClient], redis: RedisServer
+) -> None:
+    sid = await handshake(doors[0])
+    await post(doors[1], sid, "40")
+
+    async def doubted() -> bool:
+        for replica in await redis.call("KEYS", "js:replica:*"):
+            await redis.call("DEL", replica.decode())
+        return (await poll(doors[1], NOBODYS)).status_code == 503
+
+    await until(doubted, "the directory is read while it is empty")
+    assert (await poll(doors[1], sid)).text.startswith("40")
+
+    async def trusted() -> bool:
+        answer: bool = (await poll(doors[1], NOBODYS)).json() == UNKNOWN
+        return answer
+
+    await until(trusted, "the replicas have told Redis of themselves again")
 
 
 async def test_a_dead_owner_is_noticed_at_once(doors: list[httpx.AsyncClient], trio: list[Replica]) -> None:

@@ -29,7 +29,7 @@ for it; what `on_handler_error` returned where the handler raised, or `WrongArgu
 fewer arguments than it takes. `current_event` tells a handler whether one was asked for.
 """
 
-from .admission import peer
+from .admission import Admission, peer
 from .asgi import end_websocket
 from .connection import Connection
 from .engine import EngineServer
@@ -38,10 +38,12 @@ from .frames import Encoded, ProtocolError, message
 from .libraries import WebSocketProtocol, abort, flushed
 from .observer import Observer
 from .options import Options
+from .refusals import unavailable
 from .rooms import RoomManager
 from .server import SocketServer
 
 __all__ = [
+    "Admission",
     "Connection",
     "Encoded",
     "EngineServer",
@@ -59,4 +61,5 @@ __all__ = [
     "flushed",
     "message",
     "peer",
+    "unavailable",
 ]

@@ -47,5 +47,10 @@ def too_many(reason: str, status: int) -> Refusal:
     return Refusal(reason, 3, "Too many connections", status=status, headers=[(b"retry-after", b"5")])
 
 
+def unavailable(reason: str) -> Refusal:
+    """Not the client's fault, and soon over."""
+    return Refusal(reason, 3, "Service unavailable", status=503, headers=[(b"retry-after", b"1")])
+
+
 def too_large() -> Refusal:
     return Refusal("too large", 3, "Payload too large", status=413)

@@ -1,3 +1,5 @@
+#!lua flags=allow-oom
+-- Also in a full Redis: without their leases replicas would take each other for dead.
 -- KEYS[1]: js:replicas. ARGV: replica, milliseconds of the lease.
 -- Replies: now, 1 when the lease had run out or was unknown, replicas whose lease has run out.
 local time = redis.call('TIME')
