@@ -15,23 +15,26 @@ POLL = "/socket.io/?EIO=4&transport=polling"
 
 
 async def test_replicas_keep_their_leases_in_a_full_redis_and_pass_on_what_is_for_each_other() -> None:
-    async with RedisServer() as redis, served_here(redis.url(), 2, lease=LEASE) as (owner, other):
-        async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
-            sid = (await client.get(owner.url + POLL)).text.split('"')[3]
-            await redis.call("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1")
-            full_since = await now(redis)
+    async with (
+        RedisServer() as redis,
+        served_here(redis.url(), 2, lease=LEASE) as (owner, other),
+        httpx.AsyncClient(trust_env=False, timeout=10) as client,
+    ):
+        sid = (await client.get(owner.url + POLL)).text.split('"')[3]
+        await redis.call("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1")
+        full_since = await now(redis)
 
-            async def outlasted() -> bool:
-                return await now(redis) > full_since + 2 * LEASE
+        async def outlasted() -> bool:
+            return await now(redis) > full_since + 2 * LEASE
 
-            await until(outlasted, "two leases are over")
-            posted = await client.post(f"{other.url}{POLL}&sid={sid}", content="40")
-            assert (posted.status_code, posted.text) == (200, "ok")
-            assert (await client.get(f"{other.url}{POLL}&sid={sid}")).text.startswith("40")
-            assert len(await redis.call("KEYS", "js:replica:*")) == 2
-            created = await client.post(f"{other.url}/api/session/create")
-            assert (created.status_code, created.json()["code"]) == (503, "unavailable")
-            await redis.call("CONFIG", "SET", "maxmemory", "0")
+        await until(outlasted, "two leases are over")
+        posted = await client.post(f"{other.url}{POLL}&sid={sid}", content="40")
+        assert (posted.status_code, posted.text) == (200, "ok")
+        assert (await client.get(f"{other.url}{POLL}&sid={sid}")).text.startswith("40")
+        assert len(await redis.call("KEYS", "js:replica:*")) == 2
+        created = await client.post(f"{other.url}/api/session/create")
+        assert (created.status_code, created.json()["code"]) == (503, "unavailable")
+        await redis.call("CONFIG", "SET", "maxmemory", "0")
 
 
 async def now(redis: RedisServer) -> float:
