@@ -171,7 +171,7 @@ class Settings(BaseSettings):
     ping_interval: Seconds = Field(25, description="Time between two heartbeats of a connection.")
     ping_timeout: Seconds = Field(20, description="Time that a client has for the answer to a heartbeat.")
     connect_timeout: Seconds = Field(45, description="Time that a new transport has to connect to the namespace.")
-    join_deadline: Seconds = Field(60, description="Time that a connected socket has to join a session.")
+    join_deadline: Seconds = Field(900, description="Time that a connected socket has to join a session.")
     drain_timeout: SecondsOrZero = Field(25, description="Time over which a stopping replica sends its clients away.")
 
     demo: bool = Field(False, description="Whether to serve the demo page at `/`.")

@@ -62,6 +62,10 @@ CONTRACT = {
 }
 
 
+def test_someone_has_a_quarter_of_an_hour_to_type_a_code() -> None:
+    assert load_settings().join_deadline == 900
+
+
 def test_every_setting_is_read_from_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOIN_SESSION_PORT", "8081")
     monkeypatch.setenv("JOIN_SESSION_GRACE", "0.25")

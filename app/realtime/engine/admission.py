@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -59,17 +60,17 @@ class Admission:
         self._max_per_address = max_connections_per_address
         self._unlimited = unlimited
         self._addresses: Counter[str] = Counter()
-        self._stopped: Refusal | None = None
+        self._stopped: Callable[[], Refusal] | None = None
         self.open = 0
 
     def stop(self, status: int, headers: Headers) -> None:
         """Refuse all from now on."""
-        self._stopped = Refusal("draining", 3, "Try another replica", status=status, headers=headers)
+        self._stopped = partial(Refusal, "draining", 3, "Try another replica", status=status, headers=headers)
 
     def enter(self, address: str) -> None:
         """Count a new session; raise `Refusal` (503 or 429) where it is one too many."""
         if self._stopped is not None:
-            raise self._stopped
+            raise self._stopped()
         if not self._unlimited(address):
             if self._max is not None and self.open >= self._max:
                 raise refusals.too_many("too many connections", 503)

@@ -55,7 +55,8 @@ class Connection:
     """An Engine.IO session, over whichever transport it has now.
 
     `state` belongs to the layer above. `farewell` is what a pending poll is answered with at the end, `code` is the
-    code of the WebSocket's close frame. `dropped` says that the peer is not worth waiting for.
+    code of the WebSocket's close frame. `dropped` says that the peer is not worth waiting for, `known` that the
+    application has heard of the session.
     """
 
     def __init__(self, owner: Owner, sid: str, scope: Scope, address: str) -> None:
@@ -66,6 +67,7 @@ class Connection:
         self.session: dict[Any, Any] = {}
         self.state: Any = None
         self.closed = False
+        self.known = False
         self.upgraded = False
         self.posting = False
         self.farewell = frames.CLOSE

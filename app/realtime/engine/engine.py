@@ -99,7 +99,7 @@ class EngineServer(EngineIOServer):
         """Run the handler of one message, or of the session's end."""
         event, argument = ("disconnect", item.reason) if isinstance(item, Closed) else ("message", item)
         handler = self.handlers.get(event)
-        if handler is None:
+        if handler is None or not session.known:
             return
         try:
             await handler(session, argument)
@@ -170,7 +170,9 @@ class EngineServer(EngineIOServer):
                 raise refusals.bad_method()
             if query["transport"] != "polling":
                 raise refusals.bad_request()
-            session = await self._open(scope, websocket=False)
+            session = self._open(scope, websocket=False)
+            with session.serving():
+                await self._opened(session, scope)
             await asgi.respond(send, 200, self._open_packet(session).polling.encode(), headers)
             return
         owned = await self._session(sid, scope, receive, send)
@@ -197,17 +199,25 @@ class EngineServer(EngineIOServer):
             return None
         raise refusals.unknown_session()
 
-    async def _open(self, scope: Scope, *, websocket: bool) -> Connection:
+    def _open(self, scope: Scope, *, websocket: bool) -> Connection:
         address = self._address(scope)
         self.admission.enter(address)
         session = Connection(self, self.generate_id(), scope, address)
         session.upgraded = websocket
         self.sockets[session.sid] = session
         self.observer.opened(session.transport)
-        handler = self.handlers.get("connect")
-        if handler is not None:
-            await handler(session, scope)
         return session
+
+    async def _opened(self, session: Connection, scope: Scope) -> None:
+        """Tell the application of a session; only then does it hear of its end."""
+        handler = self.handlers.get("connect")
+        session.known = True
+        try:
+            if handler is not None:
+                await handler(session, scope)
+        except BaseException:
+            session.known = False
+            raise
 
     def _open_packet(self, session: Connection) -> Encoded:
         options = self.options
@@ -280,11 +290,12 @@ class EngineServer(EngineIOServer):
         sid = query.get("sid")
         if sid is None:
             asgi.check_version(query)
-            session = await self._open(scope, websocket=True)
+            session = self._open(scope, websocket=True)
             with session.serving():
                 await asgi.accept(receive, send)
                 session.attach(self._writer(send))
                 session.send(self._open_packet(session))
+                await self._opened(session, scope)
                 await self._read(session, receive)
             await self._finish(session, send)
             return

@@ -119,31 +119,38 @@ class ReceivingServer(SocketIOServer):
             return
         sid = await self.manager.pre_connect(session.sid, namespace)
         socket = self._sockets[sid] = sockets.by_namespace[namespace] = Socket(session, sid, namespace)
-        refusal, answer = await self._admit(socket, auth)
-        self.observer.connected(refusal is None)
-        if refusal is not None:
-            session.send(self._packet(packets.CONNECT_ERROR, namespace, refusal))
-            await self._forget(socket)
-            return
-        sockets.timer.cancel()
-        sockets.left.discard(namespace)
-        session.send(self._packet(packets.CONNECT, namespace, {"sid": sid, **answer}))
-        await self.manager.connect(sid, namespace)
-        socket.release()
+        accepted, answer = await self._admit(socket, auth)
+        self.observer.connected(accepted)
+        if accepted:
+            sockets.timer.cancel()
+            sockets.left.discard(namespace)
+        session.send(answer)
+        if accepted:
+            await self.manager.connect(sid, namespace)
+            socket.release()
 
-    async def _admit(self, socket: Socket, auth: Any) -> tuple[Mapping[str, Any] | None, Mapping[str, Any]]:
-        """Ask the connect handler; return why the client is refused, or None, and what its answer holds."""
-        arguments = (socket.sid, self.environ_of(socket.connection), auth)
+    async def _admit(self, socket: Socket, auth: Any) -> tuple[bool, Encoded]:
+        """Ask the connect handler; return whether the client is let in, and the answer. Who is not is forgotten."""
+        refusal: Any = {"message": "Connection refused"}
         try:
+            arguments = (socket.sid, self.environ_of(socket.connection), auth)
             result = await self._call(socket, "connect", arguments, ack_requested=False)
         except ConnectionRefused as error:
-            return error.error_args, {}
+            result, refusal = False, error.error_args
         except Exception as error:
-            self._on_handler_error(socket.sid, "connect", error)
-            return {"message": "Connection refused"}, {}
+            result = False
+            await self._handler_failed(socket.sid, "connect", error)
         if result is False:
-            return {"message": "Connection refused"}, {}
-        return None, result if isinstance(result, Mapping) else {}
+            await self._forget(socket)
+            return False, self._packet(packets.CONNECT_ERROR, socket.namespace, refusal)
+        answer = {"sid": socket.sid, **(result if isinstance(result, Mapping) else {})}
+        try:
+            return True, self._packet(packets.CONNECT, socket.namespace, answer)
+        except TypeError as error:
+            await self._handler_failed(socket.sid, "connect", error)
+            # The handler has taken the client in, so it hears that the client is gone.
+            await self._leave(socket, self.reason.SERVER_DISCONNECT)
+            return False, self._packet(packets.CONNECT_ERROR, socket.namespace, refusal)
 
     async def _event(self, socket: Socket, packet: Any) -> None:
         event, *args = packet.data
@@ -151,15 +158,21 @@ class ReceivingServer(SocketIOServer):
             result = await self._call(socket, event, (socket.sid, *args), ack_requested=packet.id is not None)
             self._acknowledge(socket, packet, result)
         except Exception as error:
-            await self._failed(socket, packet, error)
+            answer = await self._handler_failed(socket.sid, event, error)
+            try:
+                self._acknowledge(socket, packet, answer)
+            except TypeError:
+                self._log.exception("on_handler_error returned what is not JSON")
+                self._acknowledge(socket, packet, None)
 
-    async def _failed(self, socket: Socket, packet: Any, error: Exception) -> None:
+    async def _handler_failed(self, sid: str, event: str, error: Exception) -> Any:
+        """Tell the application; return what it answers the event with."""
         try:
-            answer = self._on_handler_error(socket.sid, packet.data[0], error)
-            self._acknowledge(socket, packet, await answer if inspect.isawaitable(answer) else answer)
+            answer = self._on_handler_error(sid, event, error)
+            return await answer if inspect.isawaitable(answer) else answer
         except Exception:
             self._log.exception("on_handler_error failed")
-            self._acknowledge(socket, packet, None)
+            return None
 
     def _acknowledge(self, socket: Socket, packet: Any, result: Any) -> None:
         if packet.id is None:
@@ -199,7 +212,7 @@ class ReceivingServer(SocketIOServer):
         try:
             await self._call(socket, "disconnect", (socket.sid, reason), ack_requested=False)
         except Exception as error:
-            self._on_handler_error(socket.sid, "disconnect", error)
+            await self._handler_failed(socket.sid, "disconnect", error)
         finally:
             await self._forget(socket)
         sockets.left.add(socket.namespace)
@@ -215,7 +228,7 @@ class ReceivingServer(SocketIOServer):
         try:
             await self.manager.trigger_callback(sid, packet.id, packet.data)
         except Exception as error:
-            self._on_handler_error(sid, "ack", error)
+            await self._handler_failed(sid, "ack", error)
 
     def _packet(self, kind: int, namespace: str, data: Any = None, ack: int | None = None) -> Encoded:
         packet: Packet = self.packet_class(kind, namespace=namespace, data=data, id=ack)
