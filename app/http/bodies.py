@@ -12,7 +12,7 @@ from quart import request
 from app.sessions.errors import SessionError
 from app.sessions.payloads import Payload, parse
 
-__all__ = ["bearer_token", "idempotency_key", "read_body", "read_flag", "read_payload", "read_session_id"]
+__all__ = ["bearer_token", "idempotency_key", "parse_body", "read_body", "read_flag", "read_session_id"]
 
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,128}")
 
@@ -29,9 +29,8 @@ async def read_body(limit: int) -> bytes:
     return body
 
 
-async def read_payload(model: type[P], limit: int, **fields: Any) -> P:
+def parse_body(model: type[P], body: bytes, **fields: Any) -> P:
     """The body as the ``model``, with ``fields`` that the path or the headers give; an empty body is an object."""
-    body = await read_body(limit)
     try:
         data = orjson.loads(body) if body.strip() else {}
     except orjson.JSONDecodeError:

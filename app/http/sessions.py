@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from quart import Blueprint, Response, request
@@ -10,7 +12,7 @@ from werkzeug.routing import BaseConverter
 
 from app.http.addresses import ClientAddresses
 from app.http.answers import answer
-from app.http.bodies import bearer_token, idempotency_key, read_body, read_flag, read_payload, read_session_id
+from app.http.bodies import bearer_token, idempotency_key, parse_body, read_body, read_flag, read_session_id
 from app.sessions.admission import Client
 from app.sessions.answers import SessionCreated, SessionFound, SessionState
 from app.sessions.errors import SessionError
@@ -25,6 +27,7 @@ from app.sessions.payloads import (
     Vote,
     parse,
 )
+from app.sessions.permissions import Action
 from app.sessions.service import Access, SessionService
 
 __all__ = ["Limits", "SessionAPI", "SessionIDConverter"]
@@ -76,7 +79,7 @@ class SessionAPI:
 
     async def join(self) -> Response:
         text = read_session_id(await read_body(self._limits.body))
-        session = await self._service.look_up(text, self._client())
+        session = await self._service.look_up(text, self._client(), bearer_token())
         body: SessionFound = {
             "sessionID": session.code,
             "message": "Session found. You can now connect via WebSocket.",
@@ -85,10 +88,12 @@ class SessionAPI:
         return answer(body, headers=_etag(session))
 
     async def create(self) -> Response:
+        body = await read_body(self._limits.movies_body)
         self._check_create_key()
-        payload = await read_payload(CreateSession, self._limits.movies_body)
-        created = await self._service.create(payload, self._client(), idempotency_key())
-        body: SessionCreated = {
+        client = self._client()
+        await self._service.allow_creation(client)
+        created = await self._service.create(parse_body(CreateSession, body), client, idempotency_key())
+        answered: SessionCreated = {
             "sessionID": created.session.code,
             "message": "Session created",
             "sessionData": created.session.data,
@@ -96,10 +101,10 @@ class SessionAPI:
             "meta": created.session.meta,
         }
         location = f"/api/session/{created.session.code}"
-        return answer(body, 201, {"Location": location, **_etag(created.session)})
+        return answer(answered, 201, {"Location": location, **_etag(created.session)})
 
     async def read(self, session_id: str) -> Response:
-        session = await self._service.look_up(session_id, self._client())
+        session = await self._service.look_up(session_id, self._client(), bearer_token())
         headers = _etag(session)
         if request.if_none_match.contains_weak(str(session.head)):
             unchanged = Response(status=304, headers=headers)
@@ -109,35 +114,55 @@ class SessionAPI:
         return answer(body, headers=headers)
 
     async def update(self, session_id: str) -> Response:
-        payload = await read_payload(UpdateSession, self._limits.body, mid=idempotency_key())
-        return answer(await self._service.update_session(await self._access(session_id), payload))
+        async with self._change(session_id, Action.UPDATE_SESSION) as (access, body):
+            payload = parse_body(UpdateSession, body, mid=idempotency_key())
+            return answer(await self._service.update_session(access, payload))
 
     async def end(self, session_id: str) -> Response:
-        payload = await read_payload(NoArguments, self._limits.body, mid=idempotency_key())
-        return answer(await self._service.end_session(await self._access(session_id), payload.mid))
+        async with self._change(session_id, Action.END_SESSION) as (access, body):
+            payload = parse_body(NoArguments, body, mid=idempotency_key())
+            return answer(await self._service.end_session(access, payload.mid))
 
     async def add_movies(self, session_id: str) -> Response:
-        payload = await read_payload(AddMovies, self._limits.movies_body, mid=idempotency_key())
-        return answer(await self._service.add_movies(await self._access(session_id), payload))
+        async with self._change(session_id, Action.ADD_MOVIES, self._limits.movies_body) as (access, body):
+            payload = parse_body(AddMovies, body, mid=idempotency_key())
+            return answer(await self._service.add_movies(access, payload))
 
     async def remove_movie(self, session_id: str, movie_id: str) -> Response:
-        payload = await read_payload(MovieReference, self._limits.body, movieID=movie_id, mid=idempotency_key())
-        return answer(await self._service.remove_movie(await self._access(session_id), payload))
+        async with self._change(session_id, Action.REMOVE_MOVIE) as (access, body):
+            payload = parse_body(MovieReference, body, movieID=movie_id, mid=idempotency_key())
+            return answer(await self._service.remove_movie(access, payload))
 
     async def vote(self, session_id: str, movie_id: str) -> Response:
-        payload = await read_payload(Vote, self._limits.body, movieID=movie_id, mid=idempotency_key())
-        return answer(await self._service.vote(await self._access(session_id), payload))
+        async with self._change(session_id, Action.VOTE) as (access, body):
+            payload = parse_body(Vote, body, movieID=movie_id, mid=idempotency_key())
+            return answer(await self._service.vote(access, payload))
 
     async def withdraw_vote(self, session_id: str, movie_id: str) -> Response:
-        payload = await read_payload(MovieReference, self._limits.body, movieID=movie_id, mid=idempotency_key())
-        return answer(await self._service.withdraw_vote(await self._access(session_id), payload))
+        async with self._change(session_id, Action.WITHDRAW_VOTE) as (access, body):
+            payload = parse_body(MovieReference, body, movieID=movie_id, mid=idempotency_key())
+            return answer(await self._service.withdraw_vote(access, payload))
 
     async def remove_participant(self, session_id: str, participant_id: str) -> Response:
-        payload = await self._read_kick(participant_id)
-        granted = await self._access(session_id)
-        if granted.credential.kind == "participant" and granted.credential.subject == participant_id:
-            return answer(await self._service.remove_self(granted, participant_id, payload.mid))
-        return answer(await self._service.kick(granted, payload))
+        await read_body(self._limits.body)
+        access = await self._access(session_id)
+        leaves = access.credential.kind == "participant" and access.credential.subject == participant_id
+        async with self._service.checked(access, Action.LEAVE if leaves else Action.KICK):
+            fields = {"participantID": participant_id, "ban": read_flag("ban"), "mid": idempotency_key()}
+            payload = parse(KickParticipant, fields)
+        if leaves:
+            return answer(await self._service.remove_self(access, participant_id, payload.mid))
+        return answer(await self._service.kick(access, payload))
+
+    @asynccontextmanager
+    async def _change(
+        self, session_id: str, action: Action, limit: int | None = None
+    ) -> AsyncIterator[tuple[Access, bytes]]:
+        """Who asks for a change, and the body; whatever is wrong with it counts only for who may ask at all."""
+        body = await read_body(limit or self._limits.body)
+        access = await self._access(session_id)
+        async with self._service.checked(access, action):
+            yield access, body
 
     def _check_create_key(self) -> None:
         key = self._limits.create_key
@@ -149,11 +174,6 @@ class SessionAPI:
 
     async def _access(self, session_id: str) -> Access:
         return await self._service.access(session_id, bearer_token(), self._client())
-
-    async def _read_kick(self, participant_id: str) -> KickParticipant:
-        await read_body(self._limits.body)
-        fields = {"participantID": participant_id, "ban": read_flag("ban"), "mid": idempotency_key()}
-        return parse(KickParticipant, fields)
 
 
 def _etag(session: Session) -> dict[str, str]:

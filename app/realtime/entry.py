@@ -76,7 +76,9 @@ class Entry:
 
         The client has ``joined-session`` before anything of the session. Where joining fails nothing has changed.
         """
-        code = await self._service.admit(text, peer.client)
+        member = self._rooms.member(peer.sid)
+        present_in = member.code if member is not None else None
+        code = await self._service.admit(text, peer.client, options.token or None, present_in=present_in)
         member = self._rooms.member(peer.sid)
         known_as = member.access.credential if member is not None and member.code == code else None
         async with self._rooms.listening(code), _attaching(peer, code):

@@ -138,6 +138,13 @@ class SocketHandlers:
             return await self._join(peer, args)
         if event not in CLIENT_EVENTS:
             raise SessionError("unknown-event")
+        member = self._rooms.member(peer.sid)
+        if member is None:
+            return await self._change(event, peer, args)
+        async with self._service.checked(member.access, CLIENT_EVENTS[event].action):
+            return await self._change(event, peer, args)
+
+    async def _change(self, event: str, peer: Peer, args: tuple[Any, ...]) -> Ack:
         payload = parse(CLIENT_EVENTS[event].payload, _payload(args))
         if event == "leave-session":
             return await self._leave(peer, payload.mid)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
 from app.sessions.errors import SessionError
-from app.sessions.ports import Budgets, Usage
+from app.sessions.look_ups import MISSES, LookUp, LookUps
+from app.sessions.ports import Budgets
 from app.sessions.rules import Rules
 
 __all__ = ["Admission", "Client", "SocketMisses"]
 
-# Once the whole deployment's budget of failed look-ups is spent, an address has this part of its own.
-_SHRUNK: Final = 10
 _MINUTE: Final = 60.0
 
 
@@ -48,38 +48,47 @@ class Admission:
 
     def __init__(self, budgets: Budgets, rules: Rules, clock: Callable[[], float] = time.monotonic) -> None:
         self._budgets = budgets
+        self._look_ups = LookUps(budgets, rules)
         self._rules = rules
         self._clock = clock
 
-    async def check(self, client: Client) -> None:
-        """Lets a client look a session up."""
-        if client.unlimited:
+    @asynccontextmanager
+    async def look_up(self, client: Client, code: str, *, known: bool = False) -> AsyncIterator[LookUp]:
+        """Lets a client look a session up; an error that says that there is none makes it a failed look-up.
+
+        ``known``: whether the client has shown that it knows the code. It passes, but what fails is counted all the
+        same.
+        """
+        if known or client.unlimited:
+            try:
+                yield LookUp(None)
+            except SessionError as error:
+                await self.note(error, client)
+                raise
             return
         socket = client.socket_misses
         if socket and socket.count >= self._rules.miss_budget and (left := socket.seconds_left(self._clock())):
             raise SessionError("too-many-requests", retry_after=left)
-        used = await self._budgets.misses(client.address)
-        if used.address >= self._budget(used):
-            raise SessionError("too-many-requests", retry_after=used.seconds_left)
+        try:
+            async with self._look_ups.counted(client.address, code) as look_up:
+                yield look_up
+        except SessionError as error:
+            if error.code in MISSES and socket is not None:
+                socket.add(self._clock())
+            raise
 
-    async def miss(self, client: Client) -> None:
-        """Counts a failed look-up, or a token that is not good."""
-        if client.unlimited:
+    async def note(self, error: SessionError, client: Client) -> None:
+        """Counts a failed look-up that shows only afterwards, if ``error`` is one."""
+        if client.unlimited or error.code not in MISSES:
             return
         if client.socket_misses is not None:
             client.socket_misses.add(self._clock())
-        used = await self._budgets.add_miss(client.address)
-        if used.address > self._budget(used):
-            raise SessionError("too-many-requests", retry_after=used.seconds_left)
+        await self._look_ups.miss(client.address)
 
     async def creation(self, client: Client) -> None:
         """Counts a session that is about to be created."""
         if client.unlimited:
             return
         used = await self._budgets.add_create(client.address)
-        if used.address > self._rules.create_budget:
+        if used.times > self._rules.create_budget:
             raise SessionError("too-many-requests", retry_after=used.seconds_left)
-
-    def _budget(self, used: Usage) -> int:
-        budget = self._rules.miss_budget
-        return budget if used.total < self._rules.miss_budget_total else max(1, budget // _SHRUNK)

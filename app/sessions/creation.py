@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from app.sessions.admission import Admission, Client
+from app.sessions.admission import Client
 from app.sessions.calls import given, milliseconds
 from app.sessions.codes import CodeSpace
 from app.sessions.errors import SessionError
@@ -34,7 +34,6 @@ class SessionCreation:
     def __init__(
         self,
         store: SessionStore,
-        admission: Admission,
         codes: CodeSpace,
         signer: TokenSigner,
         rules: Rules,
@@ -42,7 +41,6 @@ class SessionCreation:
         new_id: Callable[[], str],
     ) -> None:
         self._store = store
-        self._admission = admission
         self._codes = codes
         self._signer = signer
         self._rules = rules
@@ -64,28 +62,29 @@ class SessionCreation:
         }
         if key is not None:
             return await self._create_once(payload, call, client, key)
-        await self._allow_creation(client)
-        code = await self._reserve(call)
-        return await self._created(code, call["instance"])
+        await self._check_room(client)
+        return await self._created(*await self._reserve(call["instance"], call))
 
     async def _create_once(self, payload: CreateSession, call: dict[str, Any], client: Client, key: str) -> Created:
         """All repeats of a creation follow the plan that the first of them has claimed, so any of them completes it."""
         wanted = hashlib.sha256(payload.model_dump_json(exclude_none=True).encode()).hexdigest()[:32]
         digest = hashlib.sha256(f"{client.address} {key}".encode()).hexdigest()[:32]
-        await self._allow_creation(client)
+        await self._check_room(client)
         plan: dict[str, str] = {"instance": call["instance"], "epoch": call["epoch"], "wanted": wanted}
         plan = orjson.loads(await self._store.claim_creation(digest, orjson.dumps(plan).decode()))
         if plan["wanted"] != wanted:
             raise SessionError("idempotency-mismatch")
         if "code" not in plan:
-            plan["code"] = await self._reserve(call | {"instance": plan["instance"], "epoch": plan["epoch"]})
+            plan["code"], plan["instance"] = await self._reserve(plan["instance"], call | {"epoch": plan["epoch"]})
             await self._store.remember_creation(digest, orjson.dumps(plan).decode())
         return await self._created(plan["code"], plan["instance"])
 
-    async def _reserve(self, call: Mapping[str, Any]) -> str:
-        for batch in self._codes.candidates(seed=call["instance"]):
-            if code := await self._store.create(batch, given(call)):
-                return code
+    async def _reserve(self, seed: str, call: Mapping[str, Any]) -> tuple[str, str]:
+        """Makes the session; its code and its instance."""
+        for batch in self._codes.candidates(seed):
+            instances = {code: self._signer.instance(seed, code) for code in batch}
+            if code := await self._store.create(instances, given(call)):
+                return code, instances[code]
         raise SessionError("codes-exhausted")
 
     async def _created(self, code: str, instance: str) -> Created:
@@ -98,7 +97,6 @@ class SessionCreation:
             raise SessionError("session-not-found")
         return Created(session, self._signer.host(instance, 1))
 
-    async def _allow_creation(self, client: Client) -> None:
-        await self._admission.creation(client)
+    async def _check_room(self, client: Client) -> None:
         if not client.unlimited and await self._store.count() >= self._rules.max_sessions:
             raise SessionError("limit-reached", "As many sessions are open as this service can hold")

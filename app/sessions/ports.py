@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from app.sessions.answers import SessionSummary
 from app.sessions.model import Session
 
-__all__ = ["Budgets", "Place", "SessionListing", "SessionStore", "Usage"]
+__all__ = ["Budgets", "Place", "Reserved", "SessionListing", "SessionStore", "Usage"]
 
 
 class SessionStore(Protocol):
@@ -18,10 +18,14 @@ class SessionStore(Protocol):
     async def read(self, code: str) -> Session | None:
         """The newest version, None when there is no such session."""
 
-    async def create(self, codes: Sequence[str], call: Mapping[str, Any]) -> str | None:
-        """Makes a session under the first of ``codes`` that is free; the code, or None when all are taken.
+    async def instance(self, code: str) -> str | None:
+        """The instance of the session under a code, None when there is none: less than to read it."""
 
-        Where the session of the same instance exists under one of them, that is the one."""
+    async def create(self, instances: Mapping[str, str], call: Mapping[str, Any]) -> str | None:
+        """Makes a session under the first code that is free; the code, or None when all are taken.
+
+        ``instances``: what the session's instance is under each code. Where the session of that instance exists under
+        one of them, that is the one."""
 
     async def change(self, script: str, code: str, call: Mapping[str, Any]) -> list[Any]:
         """Runs one atomic step on a session; what it replies after its "ok"."""
@@ -51,21 +55,32 @@ class SessionListing(Protocol):
 
 
 class Usage(NamedTuple):
-    """How often an address, and the whole deployment, did something within a minute, and what is left of the minute."""
+    """How often an address did something within a minute, and what is left of the minute."""
 
-    address: int
-    total: int
+    times: int
+    seconds_left: float
+
+
+class Reserved(NamedTuple):
+    """How many look-ups of an address are counted now. ``misses`` and ``under_way`` are what was counted before, of the
+    address and of everybody; ``seconds_left`` of the minute of its misses."""
+
+    counted: int
+    misses: int
+    under_way: int
+    total_misses: int
+    total_under_way: int
     seconds_left: float
 
 
 class Budgets(Protocol):
     """Counters by client address that all replicas share. ``address`` is never stored in clear."""
 
-    async def misses(self, address: str) -> Usage:
-        """Failed look-ups so far."""
+    async def reserve(self, address: str, look_ups: Sequence[str], most: int) -> Reserved:
+        """Counts look-ups that are about to be made, by ids of their own: the first that fit into ``most``."""
 
-    async def add_miss(self, address: str) -> Usage:
-        """Counts a failed look-up."""
+    async def settle(self, address: str, look_ups: Sequence[str], *, missed: bool = False) -> None:
+        """Gives look-ups back, also such that were not counted; a miss is counted in their stead."""
 
     async def add_create(self, address: str) -> Usage:
         """Counts a session created."""

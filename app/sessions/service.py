@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -32,9 +33,6 @@ from app.sessions.tokens import Credential, TokenSigner
 __all__ = ["Access", "Joined", "SessionService", "random_id"]
 
 _ID_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
-
-# Errors that tell a client something about codes and tokens: they are counted as failed look-ups.
-_MISSES: Final = ("session-not-found", "unauthorized")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,39 +84,62 @@ class SessionService:
         self._signer = signer
         self._rules = rules
         self._new_id = new_id
-        self._creation = SessionCreation(store, self._admission, codes, signer, rules, new_id=new_id)
+        self._creation = SessionCreation(store, codes, signer, rules, new_id=new_id)
 
     async def create(self, payload: CreateSession, client: Client, key: str | None = None) -> Created:
         """Makes a session under a free code; with an idempotency key the same one again."""
         return await self._creation.create(payload, client, key)
 
-    async def look_up(self, text: str, client: Client) -> Session:
-        """The session that a person means by ``text``; failed look-ups are counted against the client's budget."""
-        code = await self.admit(text, client)
-        session = await self._store.read(code)
-        if session is None:
-            await self._admission.miss(client)
-            raise SessionError("session-not-found")
+    async def look_up(self, text: str, client: Client, token: str | None = None) -> Session:
+        """The session that a person means by ``text``; a failed look-up is counted against the client's budget."""
+        code = self._code(text)
+        known = self._is_known(self._verified(token), code)
+        async with self._admission.look_up(client, code, known=known) as look_up:
+            session = await look_up.answer(lambda: self._store.read(code))
+            if session is None:
+                raise SessionError("session-not-found")
         return session
 
     async def access(self, text: str, token: str | None, client: Client) -> Access:
-        """What a token allows in the session that ``text`` means. A bad token counts as a failed look-up."""
-        code = await self.admit(text, client)
-        credential = self._signer.verify(token) if token else None
-        if credential is not None:
-            return Access(code, credential, client)
-        found = await self._store.read(code) is not None
-        if token is not None or not found:
-            await self._admission.miss(client)
-        raise SessionError("unauthorized" if found else "session-not-found")
+        """What a token allows in the session that ``text`` means."""
+        code = await self.admit(text, client, token)
+        credential = self._verified(token)
+        if credential is None:
+            raise SessionError("unauthorized")
+        return Access(code, credential, client)
 
-    async def admit(self, text: str, client: Client) -> str:
-        """The code that ``text`` means, for a client that may still look sessions up."""
-        code = self._codes.parse(text)
-        if code is None:
-            raise SessionError("session-not-found")
-        await self._admission.check(client)
+    async def admit(self, text: str, client: Client, token: str | None = None, *, present_in: str | None = None) -> str:
+        """The code that ``text`` means, of a session that is there and to which the token belongs, if one is shown.
+
+        A look-up that fails, also by the token, is counted against the client's budget. Who shows a good token, or is
+        ``present_in`` that session, needs none: the next step tells whether the session is there.
+        """
+        code = self._code(text)
+        credential = self._verified(token)
+        if code == present_in or self._is_known(credential, code):
+            return code
+        async with self._admission.look_up(client, code) as look_up:
+            instance = await look_up.answer(lambda: self._store.instance(code))
+            if instance is None:
+                raise SessionError("session-not-found")
+            if token is not None and (credential is None or credential.instance != instance):
+                raise SessionError("unauthorized")
         return code
+
+    @asynccontextmanager
+    async def checked(self, access: Access, action: Action) -> AsyncIterator[None]:
+        """For reading a request and for doing what it asks: one that is wrong tells whoever may not do this at all no
+        more than that. One that is right costs nothing: the step that does it checks who asks."""
+        try:
+            yield
+        except SessionError as error:
+            if error.status == 400:
+                await self._authorize(access, action)
+            raise
+
+    async def allow_creation(self, client: Client) -> None:
+        """Counts a session that is about to be created on the client's budget."""
+        await self._admission.creation(client)
 
     async def join(
         self,
@@ -143,8 +164,7 @@ class SessionService:
                     raise SessionError("unauthorized")
             return await self.attach(code, credential, options.name, connection=connection, recovery=recovery)
         except SessionError as error:
-            if error.code in _MISSES:
-                await self._admission.miss(client)
+            await self._admission.note(error, client)
             raise
 
     async def attach(
@@ -266,6 +286,14 @@ class SessionService:
         version, *_ = await self._run(access, action, script, arguments, mid, sent)
         return {"ok": True, "version": version}
 
+    async def _authorize(self, access: Access, action: Action) -> None:
+        try:
+            await self._run(access, action, "authorize", {}, None)
+        except SessionError as error:
+            # Where a session stands is looked at after what is asked for.
+            if error.code != "not-joined":
+                raise
+
     async def _run(
         self,
         access: Access,
@@ -287,9 +315,22 @@ class SessionService:
         try:
             return await self._store.change(script, access.code, given(call))
         except SessionError as error:
-            if access.client is not None and error.code in _MISSES:
-                await self._admission.miss(access.client)
+            if access.client is not None:
+                await self._admission.note(error, access.client)
             raise
+
+    def _code(self, text: str) -> str:
+        code = self._codes.parse(text)
+        if code is None:
+            raise SessionError("session-not-found")
+        return code
+
+    def _verified(self, token: str | None) -> Credential | None:
+        return self._signer.verify(token) if token else None
+
+    def _is_known(self, credential: Credential | None, code: str) -> bool:
+        """Whether a token shows that its holder knows the code already, so that nothing is to be found out with it."""
+        return credential is not None and self._signer.carries(credential, code)
 
 
 def random_id() -> str:

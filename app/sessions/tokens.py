@@ -3,6 +3,10 @@
 A token is ``<kind>.<instance>.<subject>.<mac>``: the session's instance (unique over all sessions, unlike a code) and
 the participant's id or the generation of the host's token, under an HMAC-SHA256 with the deployment's secret. Nothing
 is stored: a token is recomputed whenever it has to be given out again.
+
+An instance ends in a mark of the code that its session has, so every token carries the code under its MAC: whoever
+shows one is known to have been in the session of that code, without a look-up. Tokens keep their form, so earlier
+versions take them; the instances that those have made have no mark.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from base64 import urlsafe_b64encode
+from base64 import b32encode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -20,6 +24,9 @@ __all__ = ["Credential", "TokenSigner"]
 Kind = Literal["host", "participant"]
 _KINDS: Final[dict[str, Kind]] = {"h": "host", "p": "participant"}
 _TOKEN: Final = re.compile(r"([hp])\.([a-z0-9]{1,32})\.([a-z0-9]{1,32})\.([A-Za-z0-9_-]{22})")
+
+# Characters of five bits.
+_MARK: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,15 @@ class TokenSigner:
 
     def __init__(self, secret: Callable[[], bytes]) -> None:
         self._secret = secret
+
+    def instance(self, seed: str, code: str) -> str:
+        """The instance of the session that is made under a code; ``seed`` makes it unique."""
+        return seed + self._mark(seed, code)
+
+    def carries(self, credential: Credential, code: str) -> bool:
+        """Whether a genuine token was made for the session of a code, or for an earlier one under that code."""
+        seed, mark = credential.instance[:-_MARK], credential.instance[-_MARK:]
+        return hmac.compare_digest(mark, self._mark(seed, code))
 
     def host(self, instance: str, generation: int) -> str:
         return self._token("h", instance, str(generation))
@@ -55,6 +71,10 @@ class TokenSigner:
 
     def _token(self, kind: str, instance: str, subject: str) -> str:
         return f"{kind}.{instance}.{subject}.{self._mac(kind, instance, subject)}"
+
+    def _mark(self, seed: str, code: str) -> str:
+        digest = hmac.digest(self._secret(), f"instance.{seed}.{code}".encode(), hashlib.sha256)
+        return b32encode(digest).decode().lower()[:_MARK]
 
     def _mac(self, kind: str, instance: str, subject: str) -> str:
         digest = hmac.digest(self._secret(), f"token.{kind}.{instance}.{subject}".encode(), hashlib.sha256)

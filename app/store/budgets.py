@@ -1,21 +1,28 @@
-"""Counters by client address in Redis, shared by all replicas: windows of a minute that begin with the first count."""
+"""Counters by client address in Redis, shared by all replicas: windows of a minute that begin with the first count.
+
+A look-up is counted as under way before it is made, and given back for a hit or exchanged for a miss. Each has its own
+end besides, so that nothing is left of those that nobody gives back, and giving back twice or late changes nothing.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import hmac
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
-from app.sessions.ports import Usage
+from app.sessions.ports import Reserved, Usage
 from app.store import keys
-from app.store.connection import Connection
+from app.store.connection import Connection, Script
+from app.store.scripts import load_script
 from app.store.sessions import answering
 
 __all__ = ["RedisBudgets"]
 
 _WINDOW: Final = 60_000
+# Longer than any request waits for Redis: what a replica counted that died since is given back by itself.
+_LAPSE: Final = 10_000
 _EVERYBODY: Final = "all"
 
 
@@ -25,26 +32,34 @@ class RedisBudgets:
     def __init__(self, connection: Connection, secret: Callable[[], bytes]) -> None:
         self._connection = connection
         self._secret = secret
+        self._reserve = load_script("reserve-look-ups")
+        self._settle = load_script("settle-look-ups")
 
-    async def misses(self, address: str) -> Usage:
+    async def reserve(self, address: str, look_ups: Sequence[str], most: int) -> Reserved:
         with answering(changing=False):
-            own = keys.misses(self._hashed(address))
-            count, total, left = await asyncio.gather(
-                self._connection.execute("GET", own),
-                self._connection.execute("GET", keys.misses(_EVERYBODY)),
-                self._connection.execute("PTTL", own),
+            own, total = await asyncio.gather(
+                self._run(self._reserve, self._hashed(address), most, _LAPSE, *look_ups),
+                self._run(self._reserve, _EVERYBODY, "-", _LAPSE, *look_ups),
             )
-            return Usage(int(count or 0), int(total or 0), max(0, left) / 1000)
+            counted, misses, under_way, left = own
+            return Reserved(counted, misses, under_way, total[1], total[2], left / 1000)
 
-    async def add_miss(self, address: str) -> Usage:
-        mine, all_together = await asyncio.gather(
-            self._add(keys.misses(self._hashed(address))), self._add(keys.misses(_EVERYBODY))
-        )
-        return Usage(mine[0], all_together[0], mine[1])
+    async def settle(self, address: str, look_ups: Sequence[str], *, missed: bool = False) -> None:
+        with answering(changing=False):
+            await asyncio.gather(
+                self._run(self._settle, self._hashed(address), int(missed), _WINDOW, *look_ups),
+                self._run(self._settle, _EVERYBODY, int(missed), _WINDOW, *look_ups),
+            )
 
     async def add_create(self, address: str) -> Usage:
-        count, left = await self._add(keys.creates(self._hashed(address)))
-        return Usage(count, 0, left)
+        key = keys.creates(self._hashed(address))
+        with answering(changing=False):
+            count, _, left = await asyncio.gather(
+                self._connection.execute("INCR", key),
+                self._connection.execute("PEXPIRE", key, _WINDOW, "NX"),
+                self._connection.execute("PTTL", key),
+            )
+            return Usage(int(count), max(0, left) / 1000)
 
     async def total_misses(self) -> int:
         with answering(changing=False):
@@ -54,18 +69,12 @@ class RedisBudgets:
         hashed = self._hashed(address)
         with answering(changing=True):
             await asyncio.gather(
-                self._connection.execute("DEL", keys.misses(hashed)),
+                *(self._connection.execute("DEL", key) for key in keys.look_ups(hashed)),
                 self._connection.execute("DEL", keys.creates(hashed)),
             )
 
-    async def _add(self, key: str) -> tuple[int, float]:
-        with answering(changing=False):
-            count, _, left = await asyncio.gather(
-                self._connection.execute("INCR", key),
-                self._connection.execute("PEXPIRE", key, _WINDOW, "NX"),
-                self._connection.execute("PTTL", key),
-            )
-            return int(count), max(0, left) / 1000
+    async def _run(self, script: Script, whose: str, *arguments: str | int) -> Any:
+        return await self._connection.run(script, keys.look_ups(whose), arguments)
 
     def _hashed(self, address: str) -> str:
         return hmac.digest(self._secret(), f"address.{address}".encode(), hashlib.sha256).hex()[:20]

@@ -18,6 +18,8 @@ first key. Everything begins with ``js:``, for access control lists.
 ``js:replica:R``       string   what the others need to know of replica R; as long as its lease
 ``js:replica:R:codes`` set      sessions that have connections at replica R; until it is reaped
 ``js:misses:A``        string   failed look-ups of one address (hashed) within a minute, ``all`` for all
+``js:looks:{M}``       zset     look-ups of one address under way -> when they are over; M: ``js:misses:A``, whose slot
+                                it shares
 ``js:creates:A``       string   sessions created by one address (hashed) within a minute
 ``js:secret``          string   signs tokens where the deployment sets no secret
 ====================== ======== =============================================================================
@@ -36,6 +38,7 @@ __all__ = [
     "code_of",
     "created",
     "creates",
+    "look_ups",
     "misses",
     "recovery",
     "replica",
@@ -83,6 +86,11 @@ def created(digest: str) -> str:
 
 def misses(address: str) -> str:
     return f"js:misses:{address}"
+
+
+def look_ups(address: str) -> list[str]:
+    """The keys that count an address's look-ups, in one slot: those that failed, and those under way."""
+    return [misses(address), f"js:looks:{{{misses(address)}}}"]
 
 
 def creates(address: str) -> str:

@@ -40,6 +40,7 @@ _logger = logging.getLogger(__name__)
 
 _HASH_TAG: Final = re.compile(r"\{[^}]*\}")
 _SCRIPTS: Final = (
+    "authorize",
     "create",
     "join",
     "detach",
@@ -119,16 +120,20 @@ class RedisSessions:
         words = reservation.decode().split(" ")
         return "ended" if words[:2] == ["ended", instance] else "expired"
 
-    async def create(self, codes: Sequence[str], call: Mapping[str, Any]) -> str | None:
-        instance = call["instance"].encode()
+    async def instance(self, code: str) -> str | None:
         with answering(changing=False):
-            holders = await self._connection.batch([("GET", keys.reservation(code)) for code in codes])
+            instance = await self._connection.execute("HGET", keys.session(code), "instance")
+            return instance.decode() if instance else None
+
+    async def create(self, instances: Mapping[str, str], call: Mapping[str, Any]) -> str | None:
+        with answering(changing=False):
+            holders = await self._connection.batch([("GET", keys.reservation(code)) for code in instances])
             if failure := next((holder for holder in holders if isinstance(holder, StoreError)), None):
                 raise failure
-        for code, holder in sorted(zip(codes, holders, strict=True), key=lambda pair: pair[1] != instance):
-            if holder not in (None, instance):
-                continue
-            status, _ = await self._run("create", code, call)
+        held = {code: holder for code, holder in zip(instances, holders, strict=True) if holder is not None}
+        made = [code for code, holder in held.items() if holder == instances[code].encode()]
+        for code in made + [code for code in instances if code not in held]:
+            status, _ = await self._run("create", code, {**call, "instance": instances[code]})
             if status == "ok":
                 return code
         return None

@@ -58,8 +58,8 @@ async def create(connection: Connection, numbers: Iterable[int]) -> None:
 
     async def work() -> None:
         for number in pending:
-            ids = {"instance": f"i{number}", "epoch": f"e{number}"}
-            assert await store.create([code_of(number)], call | ids) == code_of(number)
+            code = code_of(number)
+            assert await store.create({code: f"i{number}"}, call | {"epoch": f"e{number}"}) == code
 
     await asyncio.gather(*(work() for _ in range(AT_ONCE)))
     await store.close()

@@ -1,0 +1,265 @@
+"""Look-ups of session codes within the budgets of addresses, over all replicas.
+
+A look-up is counted when it is sent to Redis, not when its outcome is known, and what it found is shown only once it is
+counted. A hit gives the count back, a miss keeps it, so no burst finds more than the budget. Look-ups beyond what is
+left wait for those under way, and are refused when misses alone have spent the budget.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import itertools
+import logging
+import secrets
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+from app.sessions.errors import SessionError
+from app.sessions.ports import Budgets, Reserved
+from app.sessions.rules import Rules
+
+__all__ = ["MISSES", "LookUp", "LookUps"]
+
+# Errors that tell a client something about codes and tokens.
+MISSES: Final = frozenset({"session-not-found", "unauthorized"})
+
+# Once the whole deployment's budget is spent, an address has this part of its own.
+_SHRUNK: Final = 10
+# Seconds that a look-up waits for others, and between two looks at whether another replica has given something back.
+_PATIENCE: Final = 1.5
+_POLL: Final = 0.05
+_REMEMBERED: Final = 10_000
+
+T = TypeVar("T")
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    code: str
+    retry_after: float | None = None
+
+
+@dataclass(eq=False, slots=True)
+class _Unit:
+    """A part of the budget. It covers all look-ups of one code at one time, with any number of hits and one miss.
+
+    ``verdict``: None once it is counted; ``apart``: nothing is looked up before that.
+    """
+
+    id: str
+    code: str
+    apart: bool
+    verdict: asyncio.Future[_Refusal | None]
+    users: int = 1
+    missed: bool = False
+
+    def decide(self, refusal: _Refusal | None) -> None:
+        if not self.verdict.done():
+            self.verdict.set_result(refusal)
+
+    @property
+    def counted(self) -> bool:
+        return self.verdict.done() and self.verdict.result() is None
+
+    async def until_counted(self) -> None:
+        await asyncio.wait((self.verdict,), timeout=_PATIENCE)
+        if not self.verdict.done():
+            raise SessionError("unavailable")
+        if refusal := self.verdict.result():
+            raise SessionError(refusal.code, retry_after=refusal.retry_after)
+
+
+@dataclass(eq=False, slots=True)
+class _Line:
+    """The look-ups of one address under way at this replica: units by code, those about to be counted, and those that
+    wait until something is given back."""
+
+    address: str
+    users: int = 0
+    units: dict[str, _Unit] = field(default_factory=dict)
+    fresh: list[_Unit] = field(default_factory=list)
+    waiting: list[_Unit] = field(default_factory=list)
+    queueing: bool = False
+    freed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class LookUp:
+    """One look-up; ``unit`` is None for whoever has no budget."""
+
+    def __init__(self, unit: _Unit | None) -> None:
+        self._unit = unit
+
+    async def answer(self, look: Callable[[], Awaitable[T]]) -> T:
+        """What ``look`` finds, once it is counted; both are under way at the same time."""
+        if self._unit is None:
+            return await look()
+        if self._unit.apart:
+            await self._unit.until_counted()
+            return await look()
+        _, found = await asyncio.gather(self._unit.until_counted(), look())
+        return found
+
+
+class LookUps:
+    """Counts look-ups; raises ``too-many-requests`` for an address that has spent its budget."""
+
+    def __init__(self, budgets: Budgets, rules: Rules) -> None:
+        self._budgets = budgets
+        self._rules = rules
+        self._lines: dict[str, _Line] = {}
+        # Addresses that were refused lately: what they look up is not worth a command before it is counted.
+        self._refused: OrderedDict[str, float] = OrderedDict()
+        self._replica = secrets.token_hex(4)
+        self._numbers = itertools.count(1)
+        self._background: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def counted(self, address: str, code: str) -> AsyncIterator[LookUp]:
+        """A look-up of a code; leaving by one of ``MISSES`` makes it a miss."""
+        line = self._lines.setdefault(address, _Line(address))
+        line.users += 1
+        unit = self._share(line, code)
+        try:
+            yield LookUp(unit)
+        except SessionError as error:
+            if error.code in MISSES:
+                await self._miss(line, unit)
+            raise
+        finally:
+            self._leave(line, unit)
+            line.users -= 1
+            if not line.users:
+                del self._lines[address]
+
+    async def miss(self, address: str) -> None:
+        """Counts one that failed after it was given back."""
+        await self._budgets.settle(address, (), missed=True)
+
+    def _share(self, line: _Line, code: str) -> _Unit:
+        if unit := line.units.get(code):
+            unit.users += 1
+            return unit
+        unit = line.units[code] = self._take(line, code)
+        return unit
+
+    def _take(self, line: _Line, code: str) -> _Unit:
+        apart = line.queueing or self._was_refused(line.address)
+        verdict = asyncio.get_running_loop().create_future()
+        unit = _Unit(f"{self._replica}.{next(self._numbers)}", code, apart, verdict)
+        if line.queueing:
+            line.waiting.append(unit)
+        else:
+            line.fresh.append(unit)
+            if len(line.fresh) == 1:
+                self._in_background(self._count_fresh(line))
+        return unit
+
+    async def _miss(self, line: _Line, unit: _Unit) -> None:
+        if unit.missed:
+            # Others have told it by this one already.
+            unit = self._take(line, unit.code)
+            try:
+                await unit.until_counted()
+            except SessionError:
+                self._leave(line, unit)
+                raise
+        unit.missed = True
+        self._forget(line, unit)
+        await self._budgets.settle(line.address, (unit.id,), missed=True)
+        line.freed.set()
+
+    def _leave(self, line: _Line, unit: _Unit) -> None:
+        unit.users -= 1
+        if unit.users:
+            return
+        self._forget(line, unit)
+        if unit.counted and not unit.missed:
+            self._give_back(line, [unit])
+
+    def _forget(self, line: _Line, unit: _Unit) -> None:
+        if line.units.get(unit.code) is unit:
+            del line.units[unit.code]
+
+    async def _count_fresh(self, line: _Line) -> None:
+        """Counts all that were begun in one turn of the event loop by one command."""
+        fresh, line.fresh = line.fresh, []
+        rest = await self._count(line, fresh)
+        line.waiting.extend(rest)
+        if line.waiting and not line.queueing:
+            line.queueing = True
+            try:
+                await self._serve_waiting(line)
+            finally:
+                line.queueing = False
+
+    async def _serve_waiting(self, line: _Line) -> None:
+        while line.waiting:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_POLL):
+                    await line.freed.wait()
+            line.freed.clear()
+            waiting, line.waiting = [unit for unit in line.waiting if unit.users], []
+            line.waiting = await self._count(line, waiting) + line.waiting
+
+    async def _count(self, line: _Line, units: list[_Unit]) -> list[_Unit]:
+        """Decides on units as far as that can be done; those that have to wait."""
+        if not units:
+            return []
+        try:
+            used = await self._budgets.reserve(line.address, [unit.id for unit in units], self._rules.miss_budget)
+        except Exception as error:
+            if not isinstance(error, SessionError):
+                _logger.error("unexpected error in counting look-ups", exc_info=error)
+            refusal = _Refusal(error.code if isinstance(error, SessionError) else "internal-error")
+            return self._refuse(units, refusal)
+        fit = min(used.counted, self._room(used))
+        counted, rest = units[:fit], units[fit:]
+        for unit in counted:
+            unit.decide(None)
+        if unused := rest + [unit for unit in counted if not unit.users]:
+            self._give_back(line, unused)
+        if used.misses >= self._budget(used.total_misses):
+            self._remember_refusal(line.address, used.seconds_left)
+            return self._refuse(rest, _Refusal("too-many-requests", used.seconds_left))
+        return rest
+
+    def _refuse(self, units: list[_Unit], refusal: _Refusal) -> list[_Unit]:
+        for unit in units:
+            unit.decide(refusal)
+        return []
+
+    def _budget(self, total: int) -> int:
+        budget = self._rules.miss_budget
+        return budget if total < self._rules.miss_budget_total else max(1, budget // _SHRUNK)
+
+    def _room(self, used: Reserved) -> int:
+        return max(0, self._budget(used.total_misses + used.total_under_way) - used.misses - used.under_way)
+
+    def _was_refused(self, address: str) -> bool:
+        return self._refused.get(address, 0) > asyncio.get_running_loop().time()
+
+    def _remember_refusal(self, address: str, seconds: float) -> None:
+        self._refused[address] = asyncio.get_running_loop().time() + seconds
+        self._refused.move_to_end(address)
+        if len(self._refused) > _REMEMBERED:
+            self._refused.popitem(last=False)
+
+    def _give_back(self, line: _Line, units: list[_Unit]) -> None:
+        self._in_background(self._settle(line, [unit.id for unit in units]))
+
+    async def _settle(self, line: _Line, ids: list[str]) -> None:
+        # What is not given back is given back by its lapse.
+        with suppress(SessionError):
+            await self._budgets.settle(line.address, ids)
+        line.freed.set()
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        # In a context of its own: it outlives the request that happens to begin it.
+        task = asyncio.get_running_loop().create_task(work, context=contextvars.Context())
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
