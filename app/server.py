@@ -164,6 +164,7 @@ class Replica:
             recoveries,
             self.sockets,
             on_loss=lambda code: self._presence.doubt(code),
+            on_gone=lambda code, connection: self._presence.gone(code, connection, attaching=True),
             expiry_warning=settings.expiry_warning,
             delivery=tracing.delivery if tracing else untraced_delivery,
             observer=observer,

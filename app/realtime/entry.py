@@ -16,9 +16,9 @@ from app.realtime.rooms import Rooms
 from app.sessions.admission import Client
 from app.sessions.answers import Done
 from app.sessions.errors import SessionError
-from app.sessions.model import Head, Session
+from app.sessions.model import Head
 from app.sessions.payloads import JoinOptions
-from app.sessions.service import Joined, SessionService
+from app.sessions.service import Joined, Membership, SessionService
 from app.sessions.tokens import Credential
 
 __all__ = ["Entry", "Peer", "new_recovery_id"]
@@ -46,8 +46,7 @@ class RecoveryStore(Protocol):
 
 
 class FateStore(Protocol):
-    async def read(self, code: str) -> Session | None: ...
-    async def fate(self, code: str, instance: str) -> str: ...
+    async def fate(self, code: str, instance: str, participant: str = "") -> str: ...
 
 
 class Entry:
@@ -111,14 +110,23 @@ class Entry:
         try:
             async with self._rooms.listening(known.code), _attaching(peer, known.code):
                 joined = await self._service.attach(
-                    known.code, credential, connection=peer.connection, recovery=recovery, recovering=True
+                    known.code,
+                    credential,
+                    connection=peer.connection,
+                    recovery=recovery,
+                    recovering=True,
+                    continued=Membership(known.stay),
                 )
                 recovered = joined.stay == known.stay and _continues(offset, joined.head)
                 if recovered:
                     peer.recovery = recovery
                 else:
                     joined = await self._service.attach(
-                        known.code, credential, connection=peer.connection, recovery=peer.recovery
+                        known.code,
+                        credential,
+                        connection=peer.connection,
+                        recovery=peer.recovery,
+                        continued=Membership(joined.stay),
                     )
                 await self._admit(peer, joined)
             self._observer.recovery("recovered" if recovered else "restored")
@@ -147,19 +155,23 @@ class Entry:
         self._rooms.release(peer.sid)
         return ack
 
-    def vanish(self, peer: Peer) -> None:
-        """The socket is gone; its participant has the grace time to come back."""
+    def vanish(self, peer: Peer, *, for_good: bool) -> None:
+        """The socket is gone; its participant has the grace time to come back.
+
+        ``for_good``: the client has closed it by itself, so its recovery id continues nobody any more.
+        """
+        recovery = peer.recovery if for_good else None
         member = self._rooms.release(peer.sid)
         if member is not None:
-            self._presence.gone(member.code, peer.connection)
+            self._presence.gone(member.code, peer.connection, recovery=recovery)
         for code in peer.attached:
-            self._presence.gone(code, peer.connection, attaching=True)
+            self._presence.gone(code, peer.connection, recovery=recovery, attaching=True)
 
     async def _admit(self, peer: Peer, joined: Joined) -> Member | None:
         await self._recoveries.put(
             peer.recovery, joined.access.code, joined.access.credential, joined.stay, joined.free_at
         )
-        member = Member(peer.sid, joined.access, joined.stay, joined.head, peer.connection, peer.recovery)
+        member = Member(peer.sid, joined.access, joined.stay, joined.head, peer.connection, peer.recovery, joined.name)
         return self._rooms.admit(member)
 
     async def _leave_for_another(self, former: Member) -> None:
@@ -182,9 +194,8 @@ class Entry:
             return await self._store.fate(known.code, known.instance)
         if error.code not in ("not-joined", "forbidden"):
             return None
-        session = await self._store.read(known.code)
-        told_to_go = session is not None and session.removed.get(known.participant) in ("kicked", "banned")
-        return "kicked" if told_to_go else None
+        reason = await self._store.fate(known.code, known.instance, known.participant)
+        return "kicked" if reason == "kicked" else None
 
     def _tell(self, peer: Peer, event: str, body: Mapping[str, Any]) -> None:
         self._outbox.deliver([peer.sid], self._outbox.encode(event, body))

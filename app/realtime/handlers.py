@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any, Final
 
 from app.observability.logging import begin_request
-from app.realtime.engine import SocketServer, current_event
+from app.realtime.engine import CLIENT_NAMESPACE_DISCONNECT, SocketServer, current_event
 from app.realtime.entry import Entry, Peer, new_recovery_id
 from app.realtime.member import error_body
 from app.realtime.observer import Observer
@@ -107,7 +107,7 @@ class SocketHandlers:
             deadline.cancel()
         self._tried.pop(sid, None)
         if peer := self._peers.pop(sid, None):
-            self._entry.vanish(peer)
+            self._entry.vanish(peer, for_good=reason == CLIENT_NAMESPACE_DISCONNECT)
 
     async def _event(self, event: str, sid: str, *args: Any) -> Ack:
         begin_request()

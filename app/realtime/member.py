@@ -19,7 +19,7 @@ class Member:
     """``connection`` is its name in Redis, ``recovery`` the id by which a later socket can continue it.
 
     ``stay`` names the time since its participant joined, ``since`` is the head at which the socket was attached,
-    ``seen`` the newest head it was shown.
+    ``name`` what its participant was called last, ``seen`` the newest head it was shown.
     """
 
     sid: str
@@ -28,6 +28,7 @@ class Member:
     since: Head
     connection: str
     recovery: str
+    name: str
     seen: Head | None = None
     warned: bool = False
     leaving: bool = False

@@ -78,15 +78,16 @@ class Presence:
         """Removes, for ever, participants whose grace time is over, whichever replica they were at."""
         await _for_ever(self._sweep_due, min(1.0, max(0.02, self._grace / 4)))
 
-    def gone(self, code: str, connection: str, *, attaching: bool = False) -> None:
+    def gone(self, code: str, connection: str, *, recovery: str | None = None, attaching: bool = False) -> None:
         """A connection is gone from a session; Redis is told as soon as it can be.
 
+        ``recovery``: its recovery id, if that continues nobody any more.
         ``attaching``: what attaches it may still be under way, by a connection to Redis that was given up, and come
         after this. So Redis is told once more.
         """
 
         async def detach() -> None:
-            await self._take_away(code, lambda: self._service.detach(code, connection))
+            await self._take_away(code, lambda: self._service.detach(code, connection, recovery))
 
         async def detach_again() -> None:
             await asyncio.sleep(_TIME_TO_ARRIVE)

@@ -45,7 +45,7 @@ class RoomStore(Protocol):
 
     async def read(self, code: str) -> Session | None: ...
 
-    async def fate(self, code: str, instance: str) -> str: ...
+    async def fate(self, code: str, instance: str, participant: str = "") -> str: ...
 
     async def change(self, script: str, code: str, call: dict[str, Any]) -> list[Any]: ...
 
@@ -60,7 +60,7 @@ class Room:
         store: RoomStore,
         outbox: Outbox,
         *,
-        reattach: Callable[[Member, str | None], Coroutine[Any, Any, None]],
+        reattach: Callable[[Member], Coroutine[Any, Any, None]],
         removed: Callable[[Member], None],
         lost: Callable[[], None],
         delivery: Delivery = untraced_delivery,
@@ -252,6 +252,8 @@ class Room:
             if member.since.epoch == session.head.epoch and member.since.version > session.head.version:
                 continue
             entry = session.members.get(member.participant)
+            if entry is not None:
+                member.name = entry.name
             # Whether Redis knows a connection that was made in another epoch is not to be seen in the session.
             known = entry is not None and entry.connected and member.since.epoch == session.head.epoch
             if entry is not None and entry.order == member.stay and known:
@@ -261,7 +263,7 @@ class Room:
                 self.dismiss(member, "kicked")
             elif not member.reattaching and not member.leaving:
                 member.reattaching = True
-                task = self._loop.create_task(self._reattach(member, entry.name if entry else None))
+                task = self._loop.create_task(self._reattach(member))
                 self._reattaching.add(task)
                 task.add_done_callback(self._reattaching.discard)
 

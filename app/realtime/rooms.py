@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, Protocol
 
 from app.observability.tracing import untraced_delivery
@@ -16,7 +16,7 @@ from app.realtime.observer import Observer
 from app.realtime.room import Delivery, Room, RoomStore
 from app.sessions.errors import SessionError
 from app.sessions.model import Head
-from app.sessions.service import SessionService
+from app.sessions.service import Membership, SessionService
 from app.store.announcements import Announcement
 from app.store.deadline import apart, before_deadline
 
@@ -61,7 +61,8 @@ class HeadStore(RoomStore, Protocol):
 class Rooms:
     """Who of this replica's sockets is in which session.
 
-    ``on_loss`` hears of sessions of which Redis has lost changes.
+    ``on_loss`` hears of sessions of which Redis has lost changes, ``on_gone`` of connections, by session and name, that
+    may be attached although their members have gone.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Rooms:
         outbox: Outbox,
         *,
         on_loss: Callable[[str], None],
+        on_gone: Callable[[str, str], None],
         expiry_warning: float,
         delivery: Delivery = untraced_delivery,
         observer: Observer | None = None,
@@ -86,6 +88,7 @@ class Rooms:
         self._recoveries = recoveries
         self._outbox = outbox
         self._on_loss = on_loss
+        self._on_gone = on_gone
         self._delivery = delivery
         self._observer = observer or Observer()
         self._rooms: dict[str, Room] = {}
@@ -166,10 +169,11 @@ class Rooms:
 
     async def reattach_all(self) -> None:
         """The others may have taken this replica for dead: every member is attached again."""
-        for code in list(self._rooms):
+        for code in {*self._rooms, *self._pins}:
             await self._registry.enter(code)
         for member in self.members():
-            await self._reattach(member, None)
+            if self._members.get(member.sid) is member and not member.leaving:
+                await self._reattach(member)
 
     async def keep_up(self) -> None:
         """Compares, for ever, what members have seen with where the sessions stand."""
@@ -278,16 +282,34 @@ class Rooms:
         except SessionError as error:
             _logger.debug("a channel was not left", extra={"code": error.code})
 
-    async def _reattach(self, member: Member, name: str | None) -> None:
+    async def _reattach(self, member: Member) -> None:
         try:
             joined = await self._service.attach(
-                member.code, member.access.credential, name, connection=member.connection, recovery=member.recovery
+                member.code,
+                member.access.credential,
+                connection=member.connection,
+                recovery=member.recovery,
+                continued=Membership(member.stay, member.since.epoch, member.name),
             )
             member.access, member.stay, member.since = joined.access, joined.stay, joined.head
+            if self._members.get(member.sid) is not member:
+                # Gone in the meantime, perhaps before it was attached again.
+                self._on_gone(member.code, member.connection)
         except SessionError as error:
-            if not error.retryable and (room := self._rooms.get(member.code)) and member.sid in room.members:
-                room.dismiss(member, "lost")
+            if not error.retryable:
+                await self._dismiss(member, error)
         finally:
             member.reattaching = False
             if room := self._rooms.get(member.code):
                 room.refresh()
+
+    async def _dismiss(self, member: Member, error: SessionError) -> None:
+        """Tells a member that cannot be attached again why that is."""
+        with suppress(SessionError):
+            reason = await self._store.fate(member.code, member.access.credential.instance, member.participant)
+            if (room := self._rooms.get(member.code)) and room.members.get(member.sid) is member:
+                if error.code == "limit-reached":
+                    # The participant is connected elsewhere.
+                    reason = "replaced"
+                # Who has left by another socket is told to go.
+                room.dismiss(member, "kicked" if reason == "left" else reason)

@@ -30,7 +30,7 @@ from app.sessions.ports import Budgets, SessionStore
 from app.sessions.rules import Rules
 from app.sessions.tokens import Credential, TokenSigner
 
-__all__ = ["Access", "Joined", "SessionService", "random_id"]
+__all__ = ["Access", "Joined", "Membership", "SessionService", "random_id"]
 
 _ID_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 
@@ -60,9 +60,20 @@ class Joined:
     participant: str
     stay: int
     free_at: int
+    name: str
     head: Head
     token: str
     votes: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """One that is to go on: ``stay`` as in ``Joined``; the epoch in which its connection was attached, and the name of
+    its participant, as far as they are known."""
+
+    stay: int
+    epoch: str | None = None
+    name: str | None = None
 
 
 class SessionService:
@@ -176,10 +187,12 @@ class SessionService:
         connection: str,
         recovery: str,
         recovering: bool = False,
+        continued: Membership | None = None,
     ) -> Joined:
         """As ``join``, for a code and a credential that are known to be good.
 
-        ``recovering``: raises ``not-joined`` when the recovery id is void, by leaving or being told to go.
+        ``recovering``: raises ``not-joined`` when the recovery id is void. ``continued``: raises ``not-joined`` when
+        that membership has ended by leaving or being told to go; a lock does not keep it out.
         """
         call: dict[str, Any] = {
             "newcomer": self._new_id(),
@@ -187,28 +200,33 @@ class SessionService:
             "connection": connection,
             "recovery": recovery,
             "recovering": recovering or None,
+            "stay": continued.stay if continued else None,
+            "joined_in": continued.epoch if continued else None,
+            "known_name": continued.name if continued else None,
             "policy": self._rules.second_connection,
             **who(credential),
         }
-        version, *texts, stay, free_at, cast = await self._store.change("join", code, given(call))
+        version, *texts, stay, free_at, cast, known_as = await self._store.change("join", code, given(call))
         epoch, instance, participant = decoded(texts)
         return Joined(
             access=Access(code, Credential("participant", instance, participant)),
             participant=participant,
             stay=stay,
             free_at=free_at,
+            name=known_as.decode(),
             head=Head(epoch, version),
             token=self._signer.participant(instance, participant),
             votes={movie.decode(): rating for movie, rating in zip(cast[::2], cast[1::2], strict=True)},
         )
 
-    async def detach(self, code: str, connection: str) -> int:
-        """A connection is gone; its participant may come back within the grace time.
+    async def detach(self, code: str, connection: str, recovery: str | None = None) -> int:
+        """A connection is gone; its participant may come back within the grace time. ``recovery``: the id that
+        continues nobody any more.
 
         Returns when that is over, in Unix milliseconds by the store's clock, 0 when nobody is away by it.
         """
-        call = {"connection": connection, "grace": milliseconds(self._rules.grace)}
-        _, due = await self._store.change("detach", code, call)
+        call = {"connection": connection, "recovery": recovery, "grace": milliseconds(self._rules.grace)}
+        _, due = await self._store.change("detach", code, given(call))
         return int(due)
 
     async def leave(self, access: Access, connection: str, recovery: str, mid: str | None = None) -> Done:

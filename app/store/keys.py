@@ -8,6 +8,7 @@ first key. Everything begins with ``js:``, for access control lists.
 ``js:{C}:votes``       hash     who rated what; as long
 ``js:{C}:connections`` hash     whose connection is whose; as long
 ``js:{C}:replies``     hash     replies to repeat, by idempotency key; as long
+``js:{C}:former``      zset     who has gone from it, in the order in which they are forgotten; as long
 ``js:{C}:code``        string   keeps the code taken; as long, and while the code rests
 ``js:{C}:absent``      zset     who has left ratings behind, the longest absent first; as long as the session
 ``js:recovery:P``      string   which participant the recovery id P continues; as long as the code is taken
@@ -36,6 +37,7 @@ __all__ = [
     "SESSIONS",
     "channel",
     "code_of",
+    "connections",
     "created",
     "creates",
     "look_ups",
@@ -58,6 +60,10 @@ def session(code: str) -> str:
     return f"js:{{{code}}}"
 
 
+def connections(code: str) -> str:
+    return f"js:{{{code}}}:connections"
+
+
 def reservation(code: str) -> str:
     return f"js:{{{code}}}:code"
 
@@ -65,7 +71,8 @@ def reservation(code: str) -> str:
 def session_keys(code: str) -> list[str]:
     """All keys of one session, in the order in which the scripts take them."""
     first = session(code)
-    return [first, f"{first}:votes", f"{first}:connections", f"{first}:replies", f"{first}:code", f"{first}:absent"]
+    names = ("votes", "connections", "replies", "code", "absent", "former")
+    return [first, *(f"{first}:{name}" for name in names)]
 
 
 def channel(code: str) -> str:

@@ -8,6 +8,7 @@ from typing import Final
 from app.sessions.tokens import Credential
 from app.store import keys
 from app.store.connection import Connection
+from app.store.errors import StoreError
 from app.store.sessions import answering
 
 __all__ = ["Recovery", "RedisRecoveries"]
@@ -49,7 +50,16 @@ class RedisRecoveries:
         """``free_at``: when the code of the session is free again, Unix milliseconds."""
         entry = f"{code} {credential.instance} {credential.subject} {stay}"
         with answering(changing=True):
-            await self._connection.execute("SET", keys.recovery(recovery_id), entry, "PXAT", free_at)
+            commands: list[tuple[str | int, ...]] = [
+                ("SET", keys.recovery(recovery_id), entry, "PXAT", free_at),
+                ("HEXISTS", keys.connections(code), f"r:{recovery_id}"),
+            ]
+            for reply in (replies := await self._connection.batch(commands)):
+                if isinstance(reply, StoreError):
+                    raise reply
+            if replies[1] == 0:
+                # The participant has got newer ones, or is gone, in the meantime.
+                await self._connection.execute("UNLINK", keys.recovery(recovery_id))
 
     async def void(self, recovery_id: str) -> None:
         """The id continues nobody any more, and its client knows why."""

@@ -8,8 +8,10 @@ Fields of a session's hash, all numbers decimal, all times Unix milliseconds by 
 - ``host``: the participant; ``generation`` of the host token that is valid; ``tokenholder``: who has used it
 - ``order``, ``guests``, ``people``, ``films``, ``bytes``: counters; ``peak``: the most ``people`` there ever were
 - ``p:<participant>``: ``<order>|<joined>|<name>``; ``d:<participant>``: disconnected, removed at this time;
-  ``o:<participant>``: its only connection; ``k:<participant>``: why it was told to go;
-  ``l:<participant>``: the name of one whose grace time is over
+  ``o:<participant>``: its only connection; ``k:<participant>``: why it was told to go, for all who are banned,
+  ``bans`` in number, and the newest ``told`` of the others; ``l:<participant>``: the name of one whose grace time is
+  over, as replicas of an earlier release remember it
+- ``lost``: ``<epoch> <order>`` of the newest epochs that have ended: whoever joined later in one of them is not known
 - ``m:<movie>``: ``<order>|<added>|<adder>|<details as JSON>``; ``t:<order>``: ``<count> <vetoes> <points>``
 """
 
@@ -38,6 +40,8 @@ __all__ = ["RedisSessions", "answering"]
 
 _logger = logging.getLogger(__name__)
 
+_BATCH: Final = 200
+_FATES: Final = {"kicked": "kicked", "banned": "kicked", "left": "left"}
 _HASH_TAG: Final = re.compile(r"\{[^}]*\}")
 _SCRIPTS: Final = (
     "authorize",
@@ -111,14 +115,26 @@ class RedisSessions:
                     raise reply
             return [Head(epoch.decode(), int(version)) if epoch else None for epoch, version in replies]
 
-    async def fate(self, code: str, instance: str) -> str:
-        """Why a session is no longer there: ``ended``, ``expired``, or ``lost`` by Redis."""
+    async def fate(self, code: str, instance: str, participant: str = "") -> str:
+        """Why a membership is over: its session was ``ended``, has ``expired``, or was ``lost`` by Redis; where the
+        session is there its participant was ``kicked`` or has ``left``, if that is known."""
         with answering(changing=False):
-            reservation = await self._connection.execute("GET", keys.reservation(code))
-        if reservation is None:
-            return "lost"
-        words = reservation.decode().split(" ")
-        return "ended" if words[:2] == ["ended", instance] else "expired"
+            commands = [
+                ("GET", keys.reservation(code)),
+                ("HMGET", keys.session(code), "instance", f"k:{participant}"),
+                ("HGET", keys.connections(code), f"f:{participant}"),
+            ]
+            replies = await self._connection.batch(commands)
+            if failure := next((reply for reply in replies if isinstance(reply, StoreError)), None):
+                raise failure
+            reservation, (there, told), record = replies
+            if there is not None and there.decode() == instance:
+                reason = (told or (record or b"").partition(b"|")[0]).decode()
+                return _FATES.get(reason, "lost")
+            if reservation is None:
+                return "lost"
+            words = reservation.decode().split(" ")
+            return "ended" if words[:2] == ["ended", instance] else "expired"
 
     async def instance(self, code: str) -> str | None:
         with answering(changing=False):
@@ -179,7 +195,7 @@ class RedisSessions:
         if relist:
             self._in_background(self._list(code, relist))
         if voided:
-            self._in_background(self._forget(code, voided))
+            self._in_background(self._forget(code, list(zip(voided[::2], voided[1::2], strict=True))))
         if script == "end-session" and status == "ok":
             self._in_background(self._unlist(code))
         return status, reply
@@ -197,18 +213,18 @@ class RedisSessions:
 
     async def _list(self, code: str, expires_at: int) -> None:
         await self._best_effort(("ZADD", keys.SESSIONS, expires_at, code))
-        recoveries = await self._best_effort(("HKEYS", f"{keys.session(code)}:connections"))
+        names = await self._best_effort(("HKEYS", keys.connections(code)))
         free_at = await self._best_effort(("PEXPIRETIME", keys.reservation(code)))
-        for name in recoveries or ():
-            if name.startswith(b"r:") and free_at:
-                await self._best_effort(("PEXPIREAT", keys.recovery(name[2:].decode()), free_at))
+        good = [name[2:].decode() for name in names or () if name.startswith(b"r:")]
+        for start in range(0, len(good) if free_at else 0, _BATCH):
+            batch = good[start : start + _BATCH]
+            await self._connection.batch([("PEXPIREAT", keys.recovery(recovery), free_at) for recovery in batch])
 
-    async def _forget(self, code: str, recovery_ids: Sequence[bytes]) -> None:
-        for recovery in recovery_ids:
+    async def _forget(self, code: str, recovery_ids: Sequence[tuple[bytes, int]]) -> None:
+        for recovery, remembered in recovery_ids:
+            arguments: list[str | int] = [code, self._rest if remembered else 0]
             with suppress(StoreError):
-                await self._connection.run(
-                    self._forget_recovery, [keys.recovery(recovery.decode())], [code, self._rest]
-                )
+                await self._connection.run(self._forget_recovery, [keys.recovery(recovery.decode())], arguments)
 
     async def _unlist(self, code: str) -> None:
         await self._best_effort(("ZREM", keys.SESSIONS, code))

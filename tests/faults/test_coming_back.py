@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from app.store import keys
 from tests.faults.world import World
 from tests.harness.node import Client, Event, NodeClients
 from tests.harness.people import Made
@@ -170,6 +171,25 @@ async def test_after_leaving_it_does_not_receive_and_hears_no_complaint(broken: 
             pass
         assert not scene.seed.recovered
         await scene.does_not_receive()
+    assert scene.seed.named("session-ended") == scene.seed.named("error") == []
+
+
+async def test_after_closing_its_socket_by_itself_it_is_not_let_back_and_hears_no_complaint(
+    broken: World, node: NodeClients
+) -> None:
+    scene = await Scene.open(broken, node)
+    await scene.seed.disconnect()
+
+    async def void() -> bool:
+        fields = await broken.redis.call("HGETALL", keys.connections(scene.made.code))
+        good = [value for name, value in fields.items() if name.startswith(b"r:")]
+        return not any(value.startswith(scene.seed_id.encode()) for value in good)
+
+    await until(void, "the recovery id is void", patience=5)
+    await scene.seed.open()
+    await scene.seed.until(lambda _: len(scene.seed.named("connect")) == 2)
+    assert not scene.seed.recovered
+    await scene.does_not_receive()
     assert scene.seed.named("session-ended") == scene.seed.named("error") == []
 
 

@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from app.sessions.errors import SessionError
+from app.store import keys
+from app.store.connection import Connection
+from app.store.sessions import RedisSessions
 from tests.faults.checker import lies
 from tests.faults.load import Load
 from tests.faults.world import World
@@ -68,6 +72,53 @@ async def test_who_left_in_the_time_that_redis_lost_is_no_ghost(broken: World, n
     await until(lambda: bob_is(connected=False), "Bob is away again")
     assert (await broken.api.read(made.code))["meta"]["epoch"] != epoch
     await ann.close()
+
+
+async def test_who_joined_in_the_time_that_redis_lost_is_back_and_who_is_told_to_go_after_it_is_not(
+    broken: World, node: NodeClients
+) -> None:
+    made = await broken.api.create()
+    ann = await node.connect(broken.urls[0], transports=["websocket"])
+    await ann.emit("join-session", made.code, {"name": "Ann", "token": made.host_token}, ack=True)
+    await keep_copy(broken)
+    crowd = [await node.connect(broken.urls[1 + number % 2], transports=["websocket"]) for number in range(4)]
+    acks = [await client.emit("join-session", made.code, {"name": f"P{n}"}, ack=True) for n, client in enumerate(crowd)]
+    await go_back(broken)
+
+    async def there() -> dict[str, str]:
+        people = (await broken.api.read(made.code))["sessionData"]["participants"]
+        return {person["name"]: person["id"] for person in people if person["connected"]}
+
+    async def all_back() -> bool:
+        return await there() == {"Ann": made_by} | {f"P{n}": ack["participantID"] for n, ack in enumerate(acks)}
+
+    made_by = (await there())["Ann"]
+    await until(all_back, "all are back with their names")
+    kicked = await ann.emit("kick-participant", {"participantID": acks[0]["participantID"]}, ack=True)
+    left = await crowd[1].emit("leave-session", ack=True)
+    assert kicked["ok"]
+    assert left["ok"]
+    # As replicas say it that were cut off all the time, and attach in the name of the epoch that is over.
+    before = made.meta["epoch"]
+    for ack, name in zip(acks[:3], ("out", "out", "in"), strict=True):
+        status = await attach_again(broken, made.code, ack["participantID"], stay=5, joined_in=before)
+        assert status == {"out": "not-joined", "in": "ok"}[name]
+    await asyncio.gather(ann.close(), *(client.close() for client in crowd))
+
+
+async def attach_again(world: World, code: str, participant: str, *, stay: int, joined_in: str) -> str:
+    connection = Connection.connect(f"redis://127.0.0.1:{world.redis.port}")
+    sessions = RedisSessions(connection, creation_memory=60, rest=60)
+    instance = (await world.redis.call("HGET", keys.session(code), "instance")).decode()
+    call = {"instance": instance, "participant": participant, "connection": "x.x", "recovery": "x", "policy": "allow"}
+    try:
+        await sessions.change("join", code, {**call, "newcomer": "x", "stay": stay, "joined_in": joined_in})
+    except SessionError as error:
+        return error.code
+    finally:
+        await sessions.close()
+        await connection.close()
+    return "ok"
 
 
 def copies(world: World) -> tuple[Path, Path]:

@@ -31,7 +31,7 @@ fewer arguments than it takes. `current_event` tells a handler whether one was a
 
 from .admission import Admission, peer
 from .asgi import end_websocket
-from .connection import Connection
+from .connection import CLIENT_NAMESPACE_DISCONNECT, Connection
 from .engine import EngineServer
 from .events import Event, WrongArguments, current_event
 from .frames import Encoded, ProtocolError, message
@@ -43,6 +43,7 @@ from .rooms import RoomManager
 from .server import SocketServer
 
 __all__ = [
+    "CLIENT_NAMESPACE_DISCONNECT",
     "Admission",
     "Connection",
     "Encoded",

@@ -15,6 +15,8 @@ from .writing import Receive, Scope, Writer
 
 # Reasons a session ends for, as python-socketio names them to disconnect handlers.
 CLIENT_DISCONNECT = "client disconnect"
+# As Socket.IO names it: a socket was closed for good, by the client's own packet.
+CLIENT_NAMESPACE_DISCONNECT = "client namespace disconnect"
 SERVER_DISCONNECT = "server disconnect"
 PING_TIMEOUT = "ping timeout"
 TRANSPORT_CLOSE = "transport close"

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Final
 
 from . import packets
-from .connection import Connection
+from .connection import CLIENT_NAMESPACE_DISCONNECT, Connection
 from .events import Event, WrongArguments, as_arguments, current_event, positional_limits
 from .frames import Encoded, ProtocolError
 from .libraries import ConnectionRefused, SocketIOServer
@@ -82,7 +82,7 @@ class ReceivingServer(SocketIOServer):
             if item.namespace not in sockets.left:
                 raise ProtocolError("not connected")
         elif item.packet_type == packets.DISCONNECT:
-            await self._leave(socket, self.reason.CLIENT_DISCONNECT)
+            await self._leave(socket, CLIENT_NAMESPACE_DISCONNECT)
         elif self.manager.is_connected(socket.sid, socket.namespace):
             await self._event(socket, item)
 

@@ -3,19 +3,23 @@
 -- KEYS: the keys of one session, all in one slot.
 --   session      hash; see app/store/sessions.py for its fields
 --   votes        hash: participant -> JSON {movie order: rating}
---   connections  hash: c:<connection> -> participant, n:<participant> -> number of its connections,
---                r:<recovery id> -> "<participant> <connection>"
+--   connections  hash: c:<connection> -> participant; n:<participant> -> number of its connections,
+--                a:<participant> -> their names; r:<recovery id> -> "<participant> <connection>" as long as the id is
+--                good, i:<participant> -> the recovery ids that are known, oldest first, ids -> their number;
+--                f:<participant> -> "<reason>|<since>|<order>|<name>" of one who has gone;
+--                s:<participant> -> "<since> <order>" of one who has come back after the grace time
 --   replies      hash: "<caller> <idempotency key>" -> fingerprint and the reply given
 --   reservation  string that keeps the code taken while the session lives, and while the code rests after it
 --   absent       zset: who is not in the session but has ratings that count, the longest absent first
+--   former       zset: those who have gone, in the order in which they are forgotten
 -- ARGV[1]: the call, a JSON object; call.seen: epoch -> the lowest version at which the session can be, as far as the
 -- caller has seen.
 -- call.trace: the W3C traceparent that an announcement of the change carries, if any; it also carries the time.
 -- Every script returns {relist, voided, announced, head, status, ...}: relist is the new time of expiry when the list of
--- sessions should hear of it, else 0; voided are recovery ids that continue nobody any more; announced is how many
--- announcements the replicas got; head is where the session stands now, as "<epoch>-<version>"; status is "ok" or the
--- code of an error.
-local session, votes, connections, replies, reservation, absent = unpack(KEYS)
+-- sessions should hear of it, else 0; voided are recovery ids that continue nobody any more, each with 1 if that is to
+-- be remembered, else 0; announced is how many announcements the replicas got; head is where the session stands now, as
+-- "<epoch>-<version>"; status is "ok" or the code of an error.
+local session, votes, connections, replies, reservation, absent, former = unpack(KEYS)
 local call = cjson.decode(ARGV[1])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -72,10 +76,17 @@ end
 local epoch = field('epoch')
 local lowest = epoch and call.seen and call.seen[epoch]
 if lowest and version() < lowest then
+  -- Whoever joined later than this in the epoch that ends is not known here.
+  local lost = {}
+  for ended in (field('lost') or ''):gmatch('%S+ %d+') do
+    lost[#lost + 1] = ended
+  end
+  lost[#lost + 1] = epoch .. ' ' .. field('order')
+  put('lost', table.concat(lost, ' ', math.max(1, #lost - 7)))
   put('epoch', redis.sha1hex(epoch .. ' ' .. time[1] .. ' ' .. time[2]):sub(1, 15))
   -- Who is connected is not known any more: those who are say so when they see the new epoch.
   for _, name in ipairs(redis.call('HKEYS', connections)) do
-    if name:sub(1, 2) ~= 'r:' then
+    if name:match('^[can]:') then
       redis.call('HDEL', connections, name)
     end
   end
@@ -122,28 +133,167 @@ local function promote()
   end
 end
 
+-- Of a sorted set; with commands that a user of the server as documented has always had.
+local function size(name)
+  return redis.call('ZCOUNT', name, '-inf', '+inf')
+end
+
+local function first(name)
+  return redis.call('ZRANGE', name, 0, 0)[1]
+end
+
+local function words(text)
+  local found = {}
+  for word in (text or ''):gmatch('%S+') do
+    found[#found + 1] = word
+  end
+  return found
+end
+
+-- The same words without one of them, if it is there.
+local function without(all, word)
+  local rest = {}
+  for _, other in ipairs(all) do
+    if other ~= word then
+      rest[#rest + 1] = other
+    end
+  end
+  return rest
+end
+
+local function put_words(name, all)
+  if #all == 0 then
+    redis.call('HDEL', connections, name)
+  else
+    redis.call('HSET', connections, name, table.concat(all, ' '))
+  end
+end
+
+-- The recovery ids that are known of a participant.
+local function ids_of(participant)
+  return words(redis.call('HGET', connections, 'i:' .. participant))
+end
+
+local function put_ids(participant, ids, before)
+  put_words('i:' .. participant, ids)
+  redis.call('HINCRBY', connections, 'ids', #ids - before)
+end
+
 local function void_recovery(recovery)
   if redis.call('HDEL', connections, 'r:' .. recovery) == 1 then
     voided[#voided + 1] = recovery
+    voided[#voided + 1] = 1
   end
+end
+
+-- Forgets that there was a recovery id of this participant, unless it continues another one by now.
+local function forget_recovery(participant, recovery)
+  local entry = redis.call('HGET', connections, 'r:' .. recovery)
+  if entry and entry:match('^%S+') ~= participant then
+    return
+  end
+  redis.call('HDEL', connections, 'r:' .. recovery)
+  voided[#voided + 1] = recovery
+  voided[#voided + 1] = 0
+end
+
+-- Forgets those who have gone while there are more than twice as many of them, or of recovery ids, as people may be
+-- there; a few at a time.
+local function forget_former()
+  local most = 2 * tonumber(field('capacity'))
+  for _ = 1, 8 do
+    local ids = tonumber(redis.call('HGET', connections, 'ids') or 0)
+    if ids <= most and size(former) <= most then
+      return
+    end
+    local participant = first(former)
+    if not participant then
+      return
+    end
+    -- Replicas of an earlier release do not take those off who come back.
+    if not field('p:' .. participant) then
+      local known = ids_of(participant)
+      for _, recovery in ipairs(known) do
+        forget_recovery(participant, recovery)
+      end
+      put_ids(participant, {}, #known)
+    end
+    local record = redis.call('HGET', connections, 'f:' .. participant)
+    if record and record:match('^[^|]+') ~= 'away' then
+      -- From now on it would not be known of everybody who was told to go.
+      redis.call('HDEL', session, 'lost')
+    end
+    redis.call('HDEL', connections, 'f:' .. participant)
+    redis.call('ZREM', former, participant)
+  end
+end
+
+-- A recovery id continues a connection from now on; of each participant the newest three are known.
+local function note_recovery(participant, connection, recovery)
+  local owner = (redis.call('HGET', connections, 'r:' .. recovery) or ''):match('^%S+')
+  if owner and owner ~= participant then
+    local theirs = ids_of(owner)
+    put_ids(owner, without(theirs, recovery), #theirs)
+  end
+  redis.call('HSET', connections, 'r:' .. recovery, participant .. ' ' .. connection)
+  local before = ids_of(participant)
+  local ids = without(before, recovery)
+  ids[#ids + 1] = recovery
+  while #ids > 3 do
+    forget_recovery(participant, table.remove(ids, 1))
+  end
+  put_ids(participant, ids, #before)
+  forget_former()
+end
+
+local function add_connection(connection, participant)
+  redis.call('HSET', connections, 'c:' .. connection, participant)
+  redis.call('HINCRBY', connections, 'n:' .. participant, 1)
+  local names = without(words(redis.call('HGET', connections, 'a:' .. participant)), connection)
+  names[#names + 1] = connection
+  put_words('a:' .. participant, names)
+end
+
+-- Takes a connection away; true when it was its participant's last one.
+local function drop_connection(connection)
+  local participant = redis.call('HGET', connections, 'c:' .. connection)
+  if not participant then
+    return false
+  end
+  redis.call('HDEL', connections, 'c:' .. connection)
+  put_words('a:' .. participant, without(words(redis.call('HGET', connections, 'a:' .. participant)), connection))
+  if redis.call('HINCRBY', connections, 'n:' .. participant, -1) > 0 then
+    return false, participant
+  end
+  redis.call('HDEL', connections, 'n:' .. participant, 'a:' .. participant)
+  return true, participant
 end
 
 -- Nothing is left by which a participant could act or come back without a token, but what the caller names.
 local function disconnect(participant, connection, recovery)
-  local fields = redis.call('HGETALL', connections)
-  for index = 1, #fields, 2 do
-    local kind, name = fields[index]:sub(1, 2), fields[index]:sub(3)
-    if kind ~= 'n:' and fields[index + 1]:match('^%S+') == participant then
-      if kind == 'r:' and name ~= recovery then
-        void_recovery(name)
-      elseif kind == 'c:' and name ~= connection then
-        redis.call('HDEL', connections, fields[index])
-        redis.call('HINCRBY', connections, 'n:' .. participant, -1)
+  for _, id in ipairs(ids_of(participant)) do
+    if id ~= recovery then
+      void_recovery(id)
+    end
+  end
+  local function drop_others(names)
+    for _, name in ipairs(names) do
+      if name ~= connection and redis.call('HGET', connections, 'c:' .. name) == participant then
+        drop_connection(name)
       end
     end
   end
-  if redis.call('HGET', connections, 'n:' .. participant) == '0' then
-    redis.call('HDEL', connections, 'n:' .. participant)
+  drop_others(words(redis.call('HGET', connections, 'a:' .. participant)))
+  local kept = connection and redis.call('HGET', connections, 'c:' .. connection) == participant and 1 or 0
+  if tonumber(redis.call('HGET', connections, 'n:' .. participant) or 0) > kept then
+    -- Replicas of an earlier release have attached some, and do not keep the list.
+    local names = {}
+    for _, name in ipairs(redis.call('HKEYS', connections)) do
+      if name:sub(1, 2) == 'c:' then
+        names[#names + 1] = name:sub(3)
+      end
+    end
+    drop_others(names)
   end
 end
 
@@ -173,11 +323,12 @@ local droppable = 2000
 
 local function limit_absent()
   local most, changed = peak(), false
-  while redis.call('ZCARD', absent) > most do
+  while size(absent) > most do
     if droppable <= 0 then
       return changed, true
     end
-    local longest = redis.call('ZPOPMIN', absent)[1]
+    local longest = first(absent)
+    redis.call('ZREM', absent, longest)
     -- An older version lets people in without taking them off the list.
     if not field('p:' .. longest) then
       droppable = droppable - drop_ratings(longest)
@@ -188,15 +339,79 @@ local function limit_absent()
   return changed, false
 end
 
--- `returns`: the grace time is over, so nobody has meant to leave.
-local function remove_participant(participant, reason, returns)
+-- The orders under which somebody has been in the session since, but for grace times, they joined it; `reason` is why
+-- one who has gone went, "away" for a grace time that was over.
+local function stays_of(participant)
+  local entry = field('p:' .. participant)
+  if entry then
+    local order = tonumber(entry:match('^(%d+)|'))
+    local since, current = (redis.call('HGET', connections, 's:' .. participant) or ''):match('^(%d+) (%d+)$')
+    return {since = tonumber(current) == order and tonumber(since) or order, order = order}
+  end
+  local told = field('k:' .. participant)
+  local record = redis.call('HGET', connections, 'f:' .. participant)
+  local reason, since, order, name = (record or ''):match('^([^|]+)|(%d+)|(%d+)|(.*)$')
+  if reason == 'away' and not told then
+    return {reason = reason, since = tonumber(since), order = tonumber(order), name = name}
+  elseif told or reason then
+    return {reason = told or reason}
+  end
+  -- As replicas of an earlier release remember it.
+  local known_as = field('l:' .. participant)
+  return known_as and {reason = 'away', since = 0, order = math.huge, name = known_as} or {}
+end
+
+-- Whether the membership that began with this order, in this epoch if it is told, goes on.
+local function goes_on(stays, order, joined_in)
+  if stays.since and order >= stays.since and (not stays.reason or order <= stays.order) then
+    return true
+  end
+  -- Redis has lost that somebody joined, and nobody has told them to go since.
+  local lost = joined_in and joined_in ~= field('epoch') and field('lost')
+  if not lost or (stays.reason and stays.reason ~= 'away') then
+    return false
+  end
+  local last = tonumber(lost:match('%d+$'))
+  for ended, known in lost:gmatch('(%S+) (%d+)') do
+    if ended == joined_in then
+      last = tonumber(known)
+    end
+  end
+  return order > last
+end
+
+-- Rooms and replicas of earlier releases see in the session itself why somebody was told to go: all who are banned, and
+-- the newest 64 others.
+local function tell(participant, reason)
+  put('k:' .. participant, reason)
+  if reason == 'banned' then
+    redis.call('HINCRBY', session, 'bans', 1)
+    return
+  end
+  local told = without(words(field('told')), participant)
+  told[#told + 1] = participant
+  if #told > 64 then
+    local oldest = table.remove(told, 1)
+    if field('k:' .. oldest) ~= 'banned' then
+      redis.call('HDEL', session, 'k:' .. oldest)
+    end
+  end
+  put('told', table.concat(told, ' '))
+end
+
+-- `reason`: away, when the grace time is over, left, kicked or banned. It is on record until others have gone; those
+-- whose grace time is over stay on it the longest.
+local function remove_participant(participant, reason)
+  local stays = stays_of(participant)
+  local name = field('p:' .. participant):match('^%d+|%d+|(.*)$')
+  local record = string.format('%s|%d|%d|%s', reason, stays.since, stays.order, name)
+  redis.call('HSET', connections, 'f:' .. participant, record)
+  redis.call('HDEL', connections, 's:' .. participant)
+  redis.call('ZADD', former, version() + (reason == 'away' and 2 ^ 40 or 0), participant)
   peak()
   redis.call('HDEL', session, 'p:' .. participant, 'd:' .. participant, 'o:' .. participant)
   redis.call('HINCRBY', session, 'people', -1)
-  if reason then
-    put('k:' .. participant, reason)
-  end
-  if not returns and field('leavers') == 'drop' then
+  if reason ~= 'away' and field('leavers') == 'drop' then
     drop_ratings(participant)
   elseif redis.call('HEXISTS', votes, participant) == 1 then
     redis.call('ZADD', absent, redis.call('HINCRBY', session, 'order', 1), participant)
@@ -205,20 +420,7 @@ local function remove_participant(participant, reason, returns)
   if field('host') == participant then
     promote()
   end
-end
-
--- Takes a connection away; true when it was its participant's last one.
-local function drop_connection(connection)
-  local participant = redis.call('HGET', connections, 'c:' .. connection)
-  if not participant then
-    return false
-  end
-  redis.call('HDEL', connections, 'c:' .. connection)
-  if redis.call('HINCRBY', connections, 'n:' .. participant, -1) > 0 then
-    return false, participant
-  end
-  redis.call('HDEL', connections, 'n:' .. participant)
-  return true, participant
+  forget_former()
 end
 
 -- A change that somebody asks for: who asks is checked first, then whether it was done already, then it is done.

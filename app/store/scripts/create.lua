@@ -19,8 +19,8 @@ for _, movie in ipairs(call.movies) do
   redis.call('HINCRBY', session, 'films', 1)
   redis.call('HINCRBY', session, 'bytes', #movie.details)
 end
--- An older version that ended the session before does not know of it.
-redis.call('DEL', absent)
+-- An older version that ended the session before does not know of them.
+redis.call('DEL', absent, former)
 redis.call('SET', reservation, call.instance)
 redis.call('PEXPIREAT', session, math.min(now + call.lifetime, deadline))
 prolong(true)

@@ -1,7 +1,8 @@
 -- Attaches a connection to a participant, who joins, comes back or is there already; whoever the connection was
 -- before leaves.
+-- call.stay: the order of the membership that goes on, if it does; call.joined_in: the epoch in which it was attached.
 -- Replies: ok, version, epoch, instance, participant, stay, when the code is free again, {movie, rating, ...} that were
--- cast.
+-- cast, name.
 local instance = field('instance')
 if not instance then
   return reply('session-not-found')
@@ -29,6 +30,10 @@ local earlier = redis.call('HGET', connections, 'r:' .. call.recovery)
 if call.recovering and not earlier then
   return reply('not-joined')
 end
+local stays = stays_of(participant)
+if call.stay and not goes_on(stays, call.stay, call.joined_in) then
+  return reply('not-joined')
+end
 if earlier then
   local connection = earlier:match(' (%S+)$')
   if connection ~= call.connection then
@@ -48,32 +53,38 @@ if entry then
     changed = true
   end
 else
-  if field('locked') == '1' and not call.generation then
+  if field('locked') == '1' and not call.generation and not call.stay then
     return reply('session-locked')
   end
   if tonumber(field('people')) >= tonumber(field('capacity')) then
     return reply('session-full')
   end
-  local name = call.name or field('l:' .. participant) or ('Guest ' .. redis.call('HINCRBY', session, 'guests', 1))
-  entry = redis.call('HINCRBY', session, 'order', 1) .. '|' .. now .. '|' .. name
+  local name = call.name or stays.name or call.known_name
+  name = name or ('Guest ' .. redis.call('HINCRBY', session, 'guests', 1))
+  local order = redis.call('HINCRBY', session, 'order', 1)
+  entry = order .. '|' .. now .. '|' .. name
   put('p:' .. participant, entry)
   redis.call('HINCRBY', session, 'people', 1)
   peak()
   redis.call('ZREM', absent, participant)
+  if stays.since then
+    redis.call('HSET', connections, 's:' .. participant, stays.since .. ' ' .. order)
+  end
+  redis.call('HDEL', connections, 'f:' .. participant)
+  redis.call('ZREM', former, participant)
   redis.call('HDEL', session, 'k:' .. participant, 'l:' .. participant)
   changed = true
 end
+note_recovery(participant, call.connection, call.recovery)
 if other and not attached then
   if drop_connection(call.connection) then
-    disconnect(other, nil, call.recovery)
-    remove_participant(other)
+    disconnect(other)
+    remove_participant(other, 'left')
   end
 end
 if not attached then
-  redis.call('HSET', connections, 'c:' .. call.connection, participant)
-  redis.call('HINCRBY', connections, 'n:' .. participant, 1)
+  add_connection(call.connection, participant)
 end
-redis.call('HSET', connections, 'r:' .. call.recovery, participant .. ' ' .. call.connection)
 if call.policy == 'newest' and redis.call('HGET', connections, 'n:' .. participant) ~= '1' then
   disconnect(participant, call.connection, call.recovery)
 end
@@ -112,5 +123,6 @@ if cast then
     end
   end
 end
-local stay = tonumber(entry:match('^(%d+)|'))
-return reply('ok', at, field('epoch'), instance, participant, stay, redis.call('PEXPIRETIME', reservation), ratings)
+local order, known_as = entry:match('^(%d+)|%d+|(.*)$')
+return reply('ok', at, field('epoch'), instance, participant, tonumber(order),
+  redis.call('PEXPIRETIME', reservation), ratings, known_as)

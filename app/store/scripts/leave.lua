@@ -6,7 +6,7 @@ local function leave(participant)
     return version()
   end
   disconnect(participant)
-  remove_participant(participant)
+  remove_participant(participant, 'left')
   return commit(true)
 end
 

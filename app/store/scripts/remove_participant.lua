@@ -8,6 +8,9 @@ return change(function()
     return {'participant-not-found'}
   end
   local reason = call.reason
+  if reason == 'banned' and tonumber(field('bans') or 0) >= 1000 then
+    return {'limit-reached', 'As many people are banned as a session can hold'}
+  end
   local host, holder = field('host'), field('tokenholder')
   if call.operator then
     if target == (holder or host) then
@@ -23,5 +26,6 @@ return change(function()
   end
   disconnect(target)
   remove_participant(target, reason)
+  tell(target, reason)
   return {'ok', commit(true)}
 end)

@@ -28,10 +28,7 @@ table.sort(over, function(one, other)
   return one[2] < other[2] or (one[2] == other[2] and one[1] < other[1])
 end)
 for _, gone in ipairs(over) do
-  local participant = gone[1]
-  -- Whoever comes back later is a newcomer, but keeps the name.
-  put('l:' .. participant, field('p:' .. participant):match('^%d+|%d+|(.*)$'))
-  remove_participant(participant, nil, true)
+  remove_participant(gone[1], 'away')
   changed = true
 end
 local dropped, unfinished = limit_absent()

@@ -1,0 +1,137 @@
+"""Attempts on what a session remembers of connections, and of people who have gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from app.store import keys
+from tests.harness.people import Made
+from tests.harness.redis import RedisServer, until
+from tests.harness.sockets import Socket
+from tests.limits.attempts import Limited, exceeds, limited
+
+__all__: list[str] = []
+
+CAPACITY: Final = 3
+
+
+@asynccontextmanager
+async def joined(replica: Limited, made: Made, options: dict[str, Any] | None = None) -> AsyncIterator[Any]:
+    """A client that has joined, with its ack; in the end it is lost."""
+    socket = await Socket.open(replica.here.url)
+    try:
+        ack = await socket.emit("join-session", made.code, options or {})
+        assert ack["ok"], ack
+        yield socket, ack
+    finally:
+        await socket.drop()
+
+
+async def recovery_keys(redis: RedisServer) -> int:
+    return len(await redis.call("KEYS", "js:recovery:*"))
+
+
+async def counted(redis: RedisServer, made: Made, kind: str) -> int:
+    names = await redis.call("HKEYS", keys.connections(made.code))
+    return sum(name.startswith(kind.encode()) for name in names)
+
+
+async def settles(redis: RedisServer, made: Made, most: int) -> None:
+    """Waits until there are at most so many recovery ids, and their keys."""
+
+    async def bounded() -> bool:
+        return await recovery_keys(redis) <= most and await counted(redis, made, "r:") <= most
+
+    await until(bounded, f"no more than {most} recovery ids are known", patience=5)
+
+
+@exceeds("Recovery ids of a participant")
+async def a_participant_who_comes_again_and_again(redis: RedisServer) -> None:
+    async with limited(redis, grace=60) as replica:
+        made = await replica.api.create()
+        async with joined(replica, made) as (_, ack):
+            for _ in range(3):
+                again = [joined(replica, made, {"token": ack["token"]}) for _ in range(4)]
+                sockets = await asyncio.gather(*(each.__aenter__() for each in again))
+                await asyncio.gather(*(each.__aexit__(None, None, None) for each in again))
+            await settles(redis, made, 3)
+            newest, _ = sockets[-1]
+            # The newest is good.
+            back = await Socket.open(replica.here.url, {"pid": newest.pid, "offset": newest.offset})
+            assert (await back.emit("leave-session"))["ok"]
+            await back.close()
+
+
+@exceeds("Recovery ids")
+async def participants_who_come_and_go(redis: RedisServer) -> None:
+    async with limited(redis, grace=60, capacity=CAPACITY) as replica:
+        made = await replica.api.create()
+        async with joined(replica, made) as (stays, first):
+            for _ in range(4 * CAPACITY):
+                async with joined(replica, made) as (socket, _):
+                    await socket.emit("leave-session")
+            await settles(redis, made, 2 * CAPACITY)
+            await stays.drop()
+            back = await Socket.open(replica.here.url, {"pid": stays.pid, "offset": stays.offset})
+            assert (await back.emit("vote", {"movieID": "m1", "rating": 5}))["code"] == "movie-not-found"
+            assert back.pid == stays.pid, first
+            await back.close()
+
+
+@exceeds("People remembered after they have gone")
+async def people_who_come_and_go(redis: RedisServer) -> None:
+    async with limited(redis, grace=0.05, capacity=CAPACITY) as replica:
+        made = await replica.api.create()
+        async with joined(replica, made, {"name": "Host"}):
+            async with joined(replica, made, {"name": "Ann"}) as (_, ann):
+                pass
+
+            async def alone() -> bool:
+                return len((await replica.api.read(made.code))["sessionData"]["participants"]) == 1
+
+            await until(alone, "the grace time is over")
+            for _ in range(4 * CAPACITY):
+                async with joined(replica, made) as (socket, _):
+                    await socket.emit("leave-session")
+            assert await counted(redis, made, "f:") <= 2 * CAPACITY
+            assert await redis.call("ZCARD", f"{keys.session(made.code)}:former") <= 2 * CAPACITY
+            # Whose grace time is over is remembered longer than those who left.
+            async with joined(replica, made, {"token": ann["token"]}) as (socket, ack):
+                update = await socket.at_version(ack["version"])
+                assert [person["name"] for person in update["participants"]] == ["Host", "Ann"]
+
+
+@exceeds("People banned")
+async def more_people_to_ban(redis: RedisServer) -> None:
+    async with limited(redis) as replica:
+        made = await replica.api.create()
+        async with joined(replica, made) as (_, one), joined(replica, made) as (_, other):
+            await redis.call("HSET", keys.session(made.code), "bans", 999)
+            path = f"{made.path}/participants"
+            answers = [
+                await replica.api.call("DELETE", f"{path}/{ack['participantID']}?ban=true", token=made.host_token)
+                for ack in (other, one)
+            ]
+            assert answers[0].status_code == 200
+            assert answers[1].json()["code"] in ("limit-reached", "forbidden")
+            async with joined(replica, made) as (_, third):
+                target = f"{path}/{third['participantID']}"
+                answer = await replica.api.call("DELETE", f"{target}?ban=true", token=made.host_token)
+                assert (answer.status_code, answer.json()["code"]) == (409, "limit-reached")
+                assert (await replica.api.call("DELETE", target, token=made.host_token)).status_code == 200
+
+
+@exceeds("People told to go whom every reading of a session shows")
+async def people_to_kick(redis: RedisServer) -> None:
+    async with limited(redis) as replica:
+        made = await replica.api.create()
+        async with joined(replica, made):
+            for _ in range(70):
+                async with joined(replica, made) as (_, ack):
+                    path = f"{made.path}/participants/{ack['participantID']}"
+                    assert (await replica.api.call("DELETE", path, token=made.host_token)).status_code == 200
+            fields = await redis.call("HKEYS", keys.session(made.code))
+            assert sum(field.startswith(b"k:") for field in fields) == 64
