@@ -42,7 +42,7 @@ def redis_connection(redis_url: str, settings: Settings, metrics: Metrics, traci
 
 def session_store(connection: Connection, settings: Settings, tracing: Tracing | None) -> RedisSessions:
     kind = partial(TracedSessions, tracing=tracing) if tracing else RedisSessions
-    return kind(connection, creation_memory=settings.max_lifetime, rest=settings.code_rest)
+    return kind(connection, creation_memory=settings.lifetime, rest=settings.code_rest)
 
 
 def socket_server(

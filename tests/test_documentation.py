@@ -37,6 +37,7 @@ async def test_the_client_guide_lives_through_a_session(redis_server: RedisServe
         "changed": ["Alien", "Heat", "Ran"],
         "voted": True,
         "recovered": True,
+        "renewed": True,
         "same": True,
         "votes": {"m1": 5},
         "stranger": True,

@@ -11,6 +11,7 @@ from app import __version__
 from app.documents.routes import Route, routes
 from app.documents.schemas import Schema, named, reference, schemas
 from app.sessions.errors import CATALOGUE
+from app.sessions.payloads import MIN_CREATION_KEY
 from app.sessions.permissions import PERMISSIONS
 
 __all__ = ["openapi"]
@@ -44,6 +45,12 @@ _PARAMETERS: Final[dict[str, Schema]] = {
         "in": "header",
         "description": "Repeated with the same key, the change is made once and answered alike.",
         "schema": {"type": "string", "pattern": r"^[\x21-\x7e]{1,128}$"},
+    },
+    "Creation-Key": {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "Repeated with the same key from the same address, one session is made and answered alike.",
+        "schema": {"type": "string", "pattern": rf"^[\x21-\x7e]{{{MIN_CREATION_KEY},128}}$"},
     },
     "If-None-Match": {
         "in": "header",

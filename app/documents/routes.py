@@ -95,7 +95,7 @@ def routes() -> tuple[Route, ...]:
                 "session-not-found",
             ),
             body=body_of(CreateSession),
-            parameters=once,
+            parameters=("Creation-Key",),
         ),
         Route(
             "GET",

@@ -57,11 +57,11 @@ def bearer_token() -> str | None:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-def idempotency_key() -> str | None:
+def idempotency_key(*, shortest: int = 1) -> str | None:
     """The ``Idempotency-Key`` header."""
     key = request.headers.get("Idempotency-Key")
-    if key is not None and not _KEY.fullmatch(key):
-        raise SessionError("invalid-payload", "Idempotency-Key: must be 1 to 128 visible ASCII characters")
+    if key is not None and not (_KEY.fullmatch(key) and len(key) >= shortest):
+        raise SessionError("invalid-payload", f"Idempotency-Key: must be {shortest} to 128 visible ASCII characters")
     return key
 
 

@@ -18,6 +18,7 @@ from app.sessions.answers import SessionCreated, SessionFound, SessionState
 from app.sessions.errors import SessionError
 from app.sessions.model import Session
 from app.sessions.payloads import (
+    MIN_CREATION_KEY,
     AddMovies,
     CreateSession,
     KickParticipant,
@@ -92,7 +93,9 @@ class SessionAPI:
         self._check_create_key()
         client = self._client()
         await self._service.allow_creation(client)
-        created = await self._service.create(parse_body(CreateSession, body), client, idempotency_key())
+        # Who is behind one address shares these keys, and the answer has the host token: they must not be guessed.
+        key = idempotency_key(shortest=MIN_CREATION_KEY)
+        created = await self._service.create(parse_body(CreateSession, body), client, key)
         answered: SessionCreated = {
             "sessionID": created.session.code,
             "message": "Session created",

@@ -25,6 +25,7 @@ from app.sessions.errors import SessionError
 from app.sessions.names import MAX_NAME, clean_text
 
 __all__ = [
+    "MIN_CREATION_KEY",
     "AddMovie",
     "AddMovies",
     "CreateSession",
@@ -42,6 +43,7 @@ __all__ = [
 ]
 
 MAX_ID: Final = 64
+MIN_CREATION_KEY: Final = 16
 
 # What the documents say of texts; a pattern cannot say all that `clean_text` refuses.
 _REFUSED: Final = r"\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069"

@@ -11,6 +11,7 @@ first key. Everything begins with ``js:``, for access control lists.
 ``js:{C}:former``      zset     who has gone from it, in the order in which they are forgotten; as long
 ``js:{C}:code``        string   keeps the code taken; as long, and while the code rests
 ``js:{C}:absent``      zset     who has left ratings behind, the longest absent first; as long as the session
+``js:{C}:repliers``    zset     who has replies, by when the oldest has expired; as long as the session
 ``js:recovery:P``      string   which participant the recovery id P continues; as long as the code is taken
 ``js:created:H``       string   which session an idempotency key has created; ``lifetime``
 ``js:sessions``        zset     code -> time of expiry of all live sessions, for counting and listing
@@ -55,24 +56,25 @@ DUE: Final = "js:due"
 REPLICAS: Final = "js:replicas"
 SECRET: Final = "js:secret"  # noqa: S105 - the name of a key
 
+_PARTS: Final = ("votes", "connections", "replies", "code", "absent", "former", "repliers")
+
 
 def session(code: str) -> str:
     return f"js:{{{code}}}"
 
 
 def connections(code: str) -> str:
-    return f"js:{{{code}}}:connections"
+    return f"{session(code)}:connections"
 
 
 def reservation(code: str) -> str:
-    return f"js:{{{code}}}:code"
+    return f"{session(code)}:code"
 
 
 def session_keys(code: str) -> list[str]:
     """All keys of one session, in the order in which the scripts take them."""
     first = session(code)
-    names = ("votes", "connections", "replies", "code", "absent", "former")
-    return [first, *(f"{first}:{name}" for name in names)]
+    return [first, *(f"{first}:{part}" for part in _PARTS)]
 
 
 def channel(code: str) -> str:

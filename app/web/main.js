@@ -2,7 +2,7 @@
 
 import { find, say } from "./dom.js";
 import { Room } from "./room.js";
-import { dropTicket, keepName, keepTicket, lastName, ticketOf } from "./tickets.js";
+import { dropHostTicket, dropTicket, keepHostTicket, keepName, lastName, ticketOf } from "./tickets.js";
 
 // By the reason: the heading, what happened, and the state of the connection.
 const ENDED = "This session has ended";
@@ -34,6 +34,7 @@ const room = new Room({
     const wanted = find("join-code").value;
     // Whoever only has to choose another name, or to wait for a place, stays who they are.
     if (["forbidden", "session-not-found"].includes(reason)) dropTicket(wanted);
+    if (reason === "session-not-found") dropHostTicket(wanted);
     showStart(wanted);
     fail("join", message);
   },
@@ -150,7 +151,7 @@ onSubmit("join", async () => {
 onSubmit("create", async () => {
   const title = find("create-title").value.trim();
   const { sessionID, hostToken } = await post("/api/session/create", title ? { title } : {});
-  keepTicket(sessionID, hostToken);
+  keepHostTicket(sessionID, hostToken);
   enter(sessionID, find("create-name").value.trim());
 });
 

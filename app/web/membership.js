@@ -4,7 +4,7 @@
 import { io } from "./vendor/socket.io.esm.min.js";
 
 import { Outbox } from "./outbox.js";
-import { dropTicket, keepTicket, ticketOf } from "./tickets.js";
+import { dropHostTicket, dropTicket, hostTicketOf, keepTicket, ticketOf } from "./tickets.js";
 
 const PATIENCE = 5000;
 
@@ -82,7 +82,7 @@ export class Membership {
   async #join() {
     if (this.#joining) return;
     this.#joining = true;
-    const ack = await this.#joinWith(ticketOf(this.code));
+    const ack = await this.#joinAsBefore();
     this.#joining = false;
     if (this.state === "ended") return;
     if (ack === undefined || ack.retryable) {
@@ -102,13 +102,24 @@ export class Membership {
     this.#arrived();
   }
 
-  async #joinWith(token) {
-    const options = { ...(this.#name && { name: this.#name }), ...(token && { token }) };
-    const ack = await this.#ask("join-session", this.code, options);
-    if (ack?.code !== "unauthorized" || token === null) return ack;
-    // The token is that of an earlier session with this code.
-    dropTicket(this.code);
-    return this.#joinWith(null);
+  // Who created the session is its host again by the host token, whoever was promoted meanwhile. A token that is no good
+  // was renewed or given up, or is that of an earlier session with this code.
+  async #joinAsBefore() {
+    for (const [ticketOfKind, drop] of [
+      [hostTicketOf, dropHostTicket],
+      [ticketOf, dropTicket],
+    ]) {
+      const token = ticketOfKind(this.code);
+      if (token === null) continue;
+      const ack = await this.#joinWith({ token });
+      if (ack?.code !== "unauthorized") return ack;
+      drop(this.code);
+    }
+    return this.#joinWith({});
+  }
+
+  #joinWith(options) {
+    return this.#ask("join-session", this.code, { ...(this.#name && { name: this.#name }), ...options });
   }
 
   async #ask(event, ...args) {

@@ -7,7 +7,7 @@ import { Movies } from "./movies.js";
 import { announce } from "./news.js";
 import { People } from "./people.js";
 import { renderRanking } from "./ranking.js";
-import { dropTicket } from "./tickets.js";
+import { dropHostTicket, dropTicket } from "./tickets.js";
 
 const STATES = {
   connecting: "Connecting…",
@@ -68,6 +68,7 @@ export class Room {
       expiring: (expiresAt) => this.#warn(expiresAt),
       ended: (reason) => {
         if (reason !== "replaced") dropTicket(code);
+        if (!["replaced", "kicked"].includes(reason)) dropHostTicket(code);
         this.#closed();
         this.#on.ended(reason);
       },

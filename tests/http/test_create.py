@@ -155,7 +155,8 @@ async def test_codes_differ(api: Api) -> None:
 
 async def test_a_repeat_with_the_same_key_answers_the_same_on_every_replica(api: Api) -> None:
     answers = [
-        await api.call("POST", PATH, replica=replica, key="again", json={"title": "Friday"}) for replica in (0, 1, 2)
+        await api.call("POST", PATH, replica=replica, key="again-and-again-1", json={"title": "Friday"})
+        for replica in (0, 1, 2)
     ]
     assert [answer.status_code for answer in answers] == [201] * 3
     assert [answer.json() for answer in answers] == [answers[0].json()] * 3
@@ -163,25 +164,28 @@ async def test_a_repeat_with_the_same_key_answers_the_same_on_every_replica(api:
 
 async def test_one_key_twenty_times_at_once_through_three_replicas_makes_one_session(api: Api) -> None:
     answers = await asyncio.gather(
-        *(api.call("POST", PATH, replica=number % 3, key="at-once", json={"capacity": 7}) for number in range(20))
+        *(
+            api.call("POST", PATH, replica=number % 3, key="at-once-at-once-1", json={"capacity": 7})
+            for number in range(20)
+        )
     )
     assert {answer.status_code for answer in answers} == {201}
     assert {answer.content for answer in answers} == {answers[0].content}
 
 
 async def test_the_same_key_with_another_body_is_422(api: Api) -> None:
-    await api.call("POST", PATH, key="mine", json={"title": "Friday"})
-    other = await api.call("POST", PATH, replica=1, key="mine", json={"title": "Saturday"})
+    await api.call("POST", PATH, key="mine-and-only-mine", json={"title": "Friday"})
+    other = await api.call("POST", PATH, replica=1, key="mine-and-only-mine", json={"title": "Saturday"})
     assert (other.status_code, other.json()["code"]) == (422, "idempotency-mismatch")
 
 
-async def test_a_key_of_create_is_known_as_long_as_a_session_can_live() -> None:
-    async with RedisServer() as redis, served_here(redis.url(), lifetime=60, max_lifetime=3600) as started:
+async def test_a_key_of_create_is_known_for_the_lifetime_of_a_session_that_nobody_uses() -> None:
+    async with RedisServer() as redis, served_here(redis.url(), lifetime=600, max_lifetime=3600) as started:
         api = Api(started)
-        made = await api.call("POST", PATH, key="once")
+        made = await api.call("POST", PATH, key="once-and-only-once")
         assert made.status_code == 201
         (key,) = await redis.call("KEYS", "js:created:*")
-        assert 3500 < await redis.call("TTL", key.decode()) <= 3600
+        assert 500 < await redis.call("TTL", key.decode()) <= 600
         await api.close()
 
 
@@ -190,6 +194,18 @@ async def test_a_malformed_idempotency_key_is_400(api: Api, key: str) -> None:
     headers: Any = [(b"Idempotency-Key", key.encode())]
     answer = await api._clients[0].post(PATH, headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid-payload")
+
+
+async def test_a_key_of_create_that_others_behind_the_same_address_may_choose_is_400(api: Api) -> None:
+    short = await api.call("POST", PATH, key="k" * 15)
+    assert (short.status_code, short.json()) == (
+        400,
+        {"message": "Idempotency-Key: must be 16 to 128 visible ASCII characters", "code": "invalid-payload"},
+    )
+    assert (await api.call("POST", PATH, key="k" * 16)).status_code == 201
+    made = await api.create()
+    other = await api.call("PATCH", made.path, token=made.host_token, key="1", json={"locked": True})
+    assert other.status_code == 200
 
 
 _addresses = (f"10.1.{high}.{low}" for high, low in itertools.product(range(256), range(1, 255)))

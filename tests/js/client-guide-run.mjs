@@ -52,13 +52,16 @@ const reloaded = connect();
 const again = await guide.joinAs("Ada", code, reloaded);
 reloaded.disconnect();
 const ownToken = kept.get(code);
+const renewed = await guide.renewHostToken(code, socket);
+const hostToken = kept.get(`host:${code}`);
+kept.set(`host:${code}`, created.hostToken);
 kept.set(code, "p.of.another.AAAAAAAAAAAAAAAAAAAAAA");
 const stranger = connect();
 const newcomer = await guide.joinAs("Bob", code, stranger);
 stranger.disconnect();
 const nowhere = await guide.joinAs("Ada", `${code}x`, connect()).catch((error) => error.message);
 
-await fetch(`/api/session/${code}`, { method: "DELETE", headers: { Authorization: `Bearer ${created.hostToken}` } });
+await fetch(`/api/session/${code}`, { method: "DELETE", headers: { Authorization: `Bearer ${hostToken}` } });
 const { reason } = await ended;
 const result = {
   role: participants[0].role,
@@ -67,6 +70,7 @@ const result = {
   changed: changed.sessionData.movies.map(({ title }) => title),
   voted: voted.ok,
   recovered,
+  renewed: renewed.ok && hostToken !== created.hostToken,
   same: again.participantID === participants[0].id && again.token === ownToken,
   votes: again.votes,
   stranger: newcomer.participantID !== participants[0].id,

@@ -6,11 +6,12 @@ import type {
 export type Member = Socket<ServerToClientEvents, AcknowledgedEvents>;
 
 export async function joinAs(name: string, sessionID: string, socket: Member = io()): Promise<Joined> {
-  const token = sessionStorage.getItem(sessionID);
+  const hostToken = sessionStorage.getItem(`host:${sessionID}`);
+  const token = hostToken ?? sessionStorage.getItem(sessionID);
   const joined = await ask(() => socket.timeout(5000).emitWithAck("join-session", sessionID, { name, token }));
   if (!joined.ok && joined.code === "unauthorized" && token !== null) {
-    // The token is that of an earlier session with this code.
-    sessionStorage.removeItem(sessionID);
+    // It is void, or the token of an earlier session with this code.
+    sessionStorage.removeItem(hostToken === null ? sessionID : `host:${sessionID}`);
     return joinAs(name, sessionID, socket);
   }
   if (!joined.ok) throw new Error(joined.message);
@@ -57,8 +58,15 @@ export async function create(body: Routes["POST /api/session/create"]["body"]) {
   const response = await fetch("/api/session/create", { method: "POST", body: JSON.stringify(body) });
   if (!response.ok) throw new Error((await response.json()).message);
   const created: Routes["POST /api/session/create"]["answer"] = await response.json();
-  sessionStorage.setItem(created.sessionID, created.hostToken);
+  sessionStorage.setItem(`host:${created.sessionID}`, created.hostToken);
   return created;
+}
+
+export async function renewHostToken(sessionID: string, socket: Member) {
+  const mid = crypto.randomUUID();
+  const ack = await ask(() => socket.timeout(5000).emitWithAck("rotate-host-token", { mid }));
+  if (ack.ok) sessionStorage.setItem(`host:${sessionID}`, ack.hostToken);
+  return ack;
 }
 
 export function warn(socket: Member, tell: (end: Date) => void) {

@@ -100,7 +100,13 @@ async def test_a_session_asked_for_twenty_times_at_once_is_made_once(world: Worl
     for turn in range(world.repeats):
         answers = await asyncio.gather(
             *(
-                api.call("POST", "/api/session/create", json={"title": "one"}, key=f"make{turn}", replica=number % 3)
+                api.call(
+                    "POST",
+                    "/api/session/create",
+                    json={"title": "one"},
+                    key=f"make-one-session-{turn}",
+                    replica=number % 3,
+                )
                 for number in range(TIMES)
             )
         )

@@ -44,7 +44,7 @@ async def live(api: Api, sockets: list[Socket]) -> str:
     """Everything there is, once; the code of a session that lives on."""
     host, guest, other, _ = sockets
     assert (await api.join(UNKNOWN)).status_code == 404
-    await api.call("POST", "/api/session/create", json={}, key="once")
+    await api.call("POST", "/api/session/create", json={}, key="once-and-only-once")
     made = await api.create(movies=[movie("m1")])
     for socket in sockets:
         await socket.emit("join-session", made.code)

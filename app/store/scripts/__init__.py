@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from typing import Final
 
 from app.store.connection import Script
+
+_SHARED: Final = ("_prelude", "_replies", "_change")
 
 __all__ = ["load_script", "load_session_script"]
 
@@ -17,6 +20,5 @@ def load_script(name: str) -> Script:
 def load_session_script(name: str) -> Script:
     """The script ``<name>.lua`` behind what all scripts on a session share; ``name`` may be an event's."""
     folder = files(__package__)
-    stem = name.replace("-", "_")
-    text = (folder / "_prelude.lua").read_text() + (folder / f"{stem}.lua").read_text()
-    return Script(name, text)
+    parts = (*_SHARED, name.replace("-", "_"))
+    return Script(name, "".join((folder / f"{part}.lua").read_text() for part in parts))

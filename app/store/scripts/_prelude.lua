@@ -8,10 +8,11 @@
 --                good, i:<participant> -> the recovery ids that are known, oldest first, ids -> their number;
 --                f:<participant> -> "<reason>|<since>|<order>|<name>" of one who has gone;
 --                s:<participant> -> "<since> <order>" of one who has come back after the grace time
---   replies      hash: "<caller> <idempotency key>" -> fingerprint and the reply given
+--   replies      hash: "<caller> <idempotency key>" -> fingerprint and the reply given; see _replies.lua
 --   reservation  string that keeps the code taken while the session lives, and while the code rests after it
 --   absent       zset: who is not in the session but has ratings that count, the longest absent first
 --   former       zset: those who have gone, in the order in which they are forgotten
+--   repliers     zset: who has replies, by the time at which the oldest has expired
 -- ARGV[1]: the call, a JSON object; call.seen: epoch -> the lowest version at which the session can be, as far as the
 -- caller has seen.
 -- call.trace: the W3C traceparent that an announcement of the change carries, if any; it also carries the time.
@@ -19,7 +20,7 @@
 -- sessions should hear of it, else 0; voided are recovery ids that continue nobody any more, each with 1 if that is to
 -- be remembered, else 0; announced is how many announcements the replicas got; head is where the session stands now, as
 -- "<epoch>-<version>"; status is "ok" or the code of an error.
-local session, votes, connections, replies, reservation, absent, former = unpack(KEYS)
+local session, votes, connections, replies, reservation, absent, former, repliers = unpack(KEYS)
 local call = cjson.decode(ARGV[1])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -423,86 +424,3 @@ local function remove_participant(participant, reason)
   forget_former()
 end
 
--- A change that somebody asks for: who asks is checked first, then whether it was done already, then it is done.
-local caller, is_host, grant
-
-local function authorize()
-  if call.operator then
-    grant = call.grants.operator
-    return grant == 'none' and 'forbidden' or nil
-  end
-  if call.generation then
-    if tonumber(field('generation')) ~= call.generation then
-      return 'unauthorized'
-    end
-    is_host = true
-    caller = field('tokenholder')
-    if caller and not field('p:' .. caller) then
-      caller = nil
-    end
-  else
-    caller = call.participant
-    if not field('p:' .. caller) then
-      return field('k:' .. caller) == 'banned' and 'forbidden' or 'not-joined'
-    end
-    is_host = field('host') == caller
-  end
-  grant = is_host and call.grants.host or call.grants.member
-  if grant == 'none' then
-    return 'forbidden'
-  end
-end
-
--- Whether the caller has the creator's rights, whoever was promoted in between.
-local function holds_token()
-  return call.generation or caller == field('tokenholder')
-end
-
-local function void_token()
-  redis.call('HINCRBY', session, 'generation', 1)
-  redis.call('HDEL', session, 'tokenholder')
-end
-
--- `again` is done when the change was done before, if anything is.
-local function change(apply, again)
-  local instance = field('instance')
-  local key = call.key and ((call.participant or ('h' .. call.generation)) .. ' ' .. call.key)
-  local stored
-  if instance == call.instance then
-    stored = key and redis.call('HGET', replies, key)
-  else
-    -- The reply to the one who ended the session rests with its code.
-    local last = redis.call('GET', reservation)
-    local ended, told = (last or ''):match('^ended (%S+) ?(.*)$')
-    if key and ended == call.instance and told:sub(1, #key + 1) == key .. ' ' then
-      stored = told:sub(#key + 2)
-    elseif instance then
-      return reply('unauthorized')
-    else
-      return reply('session-not-found')
-    end
-  end
-  if stored then
-    local fingerprint, body = stored:match('^(%S+) (.*)$')
-    if fingerprint ~= call.fingerprint then
-      return reply('idempotency-mismatch')
-    end
-    if again then
-      again()
-    end
-    return reply(unpack(cjson.decode(body)))
-  end
-  local refusal = authorize()
-  if refusal then
-    return reply(refusal)
-  end
-  if key and redis.call('HLEN', replies) >= 20000 then
-    return reply('limit-reached', 'Too many idempotency keys in this session')
-  end
-  local result = apply(key)
-  if key and redis.call('EXISTS', session) == 1 then
-    redis.call('HSET', replies, key, call.fingerprint .. ' ' .. cjson.encode(result))
-    prolong(false)
-  end
-  return reply(unpack(result))
-end

@@ -29,4 +29,25 @@ return change(function()
   redis.call('HINCRBY', session, 'films', #added)
   redis.call('HINCRBY', session, 'bytes', bytes)
   return {'ok', commit(true), ids, present}
+end, function(text)
+  -- The same movies are asked for again.
+  local at, marks = text:match('^~(%d+) ([01]+)$')
+  if not at then
+    return nil
+  end
+  local added, present = {}, {}
+  for index, movie in ipairs(call.movies) do
+    local list = marks:sub(index, index) == '1' and added or present
+    list[#list + 1] = movie.id
+  end
+  return {'ok', tonumber(at), added, present}
+end, function(result)
+  local added, marks = {}, {}
+  for _, id in ipairs(result[3]) do
+    added[id] = true
+  end
+  for index, movie in ipairs(call.movies) do
+    marks[index] = added[movie.id] and '1' or '0'
+  end
+  return '~' .. result[2] .. ' ' .. table.concat(marks)
 end)

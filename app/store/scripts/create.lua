@@ -20,7 +20,7 @@ for _, movie in ipairs(call.movies) do
   redis.call('HINCRBY', session, 'bytes', #movie.details)
 end
 -- An older version that ended the session before does not know of them.
-redis.call('DEL', absent, former)
+redis.call('DEL', absent, former, repliers)
 redis.call('SET', reservation, call.instance)
 redis.call('PEXPIREAT', session, math.min(now + call.lifetime, deadline))
 prolong(true)

@@ -10,7 +10,7 @@ local function finish(key)
   local told = key and (' ' .. key .. ' ' .. call.fingerprint .. ' ' .. cjson.encode(ended)) or ''
   redis.call('SET', reservation, 'ended ' .. field('instance') .. told, 'PX', math.max(1, tonumber(field('rest'))))
   announce('ended')
-  redis.call('DEL', session, votes, connections, replies, absent, former)
+  redis.call('DEL', session, votes, connections, replies, absent, former, repliers)
   return ended
 end
 

@@ -1,0 +1,85 @@
+-- A change that somebody asks for: who asks is checked first, then whether it was done already, then it is done.
+local caller, is_host, grant
+
+local function authorize()
+  if call.operator then
+    grant = call.grants.operator
+    return grant == 'none' and 'forbidden' or nil
+  end
+  if call.generation then
+    if tonumber(field('generation')) ~= call.generation then
+      return 'unauthorized'
+    end
+    is_host = true
+    caller = field('tokenholder')
+    if caller and not field('p:' .. caller) then
+      caller = nil
+    end
+  else
+    caller = call.participant
+    if not field('p:' .. caller) then
+      return field('k:' .. caller) == 'banned' and 'forbidden' or 'not-joined'
+    end
+    is_host = field('host') == caller
+  end
+  grant = is_host and call.grants.host or call.grants.member
+  if grant == 'none' then
+    return 'forbidden'
+  end
+end
+
+-- Whether the caller has the creator's rights, whoever was promoted in between.
+local function holds_token()
+  return call.generation or caller == field('tokenholder')
+end
+
+local function void_token()
+  redis.call('HINCRBY', session, 'generation', 1)
+  redis.call('HDEL', session, 'tokenholder')
+end
+
+local LONGEST_REPLY = 4096
+
+-- `abridged` makes a text of a long result that `again` makes that result of, together with the request; which is also
+-- called for any other that is repeated.
+local function change(apply, again, abridged)
+  local instance = field('instance')
+  local whose = call.key and (call.participant or ('h' .. call.generation))
+  local key = call.key and (whose .. ' ' .. call.key)
+  local stored
+  if instance == call.instance then
+    stored = key and recall_reply(whose, call.key)
+  else
+    -- The reply to the one who ended the session rests with its code.
+    local last = redis.call('GET', reservation)
+    local ended, told = (last or ''):match('^ended (%S+) ?(.*)$')
+    if key and ended == call.instance and told:sub(1, #key + 1) == key .. ' ' then
+      stored = told:sub(#key + 2)
+    elseif instance then
+      return reply('unauthorized')
+    else
+      return reply('session-not-found')
+    end
+  end
+  if stored then
+    local fingerprint, body = stored:match('^(%S+) (.*)$')
+    if fingerprint ~= call.fingerprint then
+      return reply('idempotency-mismatch')
+    end
+    return reply(unpack(again and again(body) or cjson.decode(body)))
+  end
+  local refusal = authorize()
+  if refusal then
+    return reply(refusal)
+  end
+  local result = apply(key)
+  if key and redis.call('EXISTS', session) == 1 then
+    local text = cjson.encode(result)
+    if abridged and #text > LONGEST_REPLY then
+      text = abridged(result)
+    end
+    remember_reply(whose, call.key, call.fingerprint .. ' ' .. text)
+    prolong(false)
+  end
+  return reply(unpack(result))
+end

@@ -1,0 +1,119 @@
+-- Replies by idempotency key, each kept for ten minutes. In the hash `replies`, besides "<caller> <key>":
+--   #<caller>      "<first> <next> <bytes>": the numbers of the replies of that caller that are kept, and their size
+--   #<caller> <n>  "<time> <bytes> <key>" of the reply with that number
+--   bytes          the size of all
+-- The zset `repliers` has the callers by the time at which their oldest reply has to be looked at.
+-- An older version knows only the replies themselves; those that it has written are not counted.
+local REPLY_MEMORY, MOST_REPLIES = 600000, 200
+local MOST_REPLY_BYTES, MOST_BYTES_OF_ALL_REPLIES = 65536, 2097152
+-- What Redis needs for a reply besides the text of it and of its name.
+local REPLY_OVERHEAD = 200
+
+local function kept(whose)
+  local first, after, bytes = (redis.call('HGET', replies, '#' .. whose) or '1 1 0'):match('^(%d+) (%d+) (%d+)$')
+  return tonumber(first), tonumber(after), tonumber(bytes)
+end
+
+local function keep(whose, first, after, bytes)
+  if first == after then
+    redis.call('HDEL', replies, '#' .. whose)
+  else
+    redis.call('HSET', replies, '#' .. whose, string.format('%d %d %d', first, after, bytes))
+  end
+end
+
+local function bytes_of_all_replies()
+  return tonumber(redis.call('HGET', replies, 'bytes') or 0)
+end
+
+-- Forgets somebody's oldest reply, with `expired` only one that has; whether it did.
+local function forget_reply(whose, expired)
+  local first, after, bytes = kept(whose)
+  if first == after then
+    return false
+  end
+  local number = '#' .. whose .. ' ' .. first
+  local at, size, key = redis.call('HGET', replies, number):match('^(%d+) (%d+) (.*)$')
+  if expired and tonumber(at) > now - REPLY_MEMORY then
+    return false
+  end
+  redis.call('HDEL', replies, number, whose .. ' ' .. key)
+  keep(whose, first + 1, after, bytes - size)
+  redis.call('HINCRBY', replies, 'bytes', -size)
+  return true
+end
+
+-- Forgets a few replies that have expired, whoever's they are.
+local function tidy_replies()
+  for _ = 1, 3 do
+    local whose = redis.call('ZRANGE', repliers, '-inf', now, 'BYSCORE', 'LIMIT', 0, 1)[1]
+    if not whose then
+      return
+    end
+    if not forget_reply(whose, true) then
+      local first, after = kept(whose)
+      if first == after then
+        redis.call('ZREM', repliers, whose)
+      else
+        local at = redis.call('HGET', replies, '#' .. whose .. ' ' .. first):match('^%d+')
+        redis.call('ZADD', repliers, at + REPLY_MEMORY, whose)
+      end
+    end
+  end
+end
+
+-- Somebody with a reply, chosen at random, more likely who has more of them.
+local function somebody()
+  return (redis.call('HRANDFIELD', replies) or ''):match('^#?(%S*)')
+end
+
+-- Whether replies of one caller may give way to another, who has so many bytes: those of people who have left, and of
+-- those who have more; never the host's.
+local function gives_way(whose, bytes)
+  if whose == field('host') or whose == field('tokenholder') or whose:match('^h%d+$') then
+    return false
+  end
+  return not field('p:' .. whose) or select(3, kept(whose)) > bytes
+end
+
+-- Makes room for a reply of so many bytes; whether there is.
+local function make_room(whose, size)
+  local first, after, bytes = kept(whose)
+  while first < after and (after - first >= MOST_REPLIES or bytes + size > MOST_REPLY_BYTES) do
+    forget_reply(whose)
+    first, after, bytes = kept(whose)
+  end
+  for _ = 1, 32 do
+    if bytes_of_all_replies() + size <= MOST_BYTES_OF_ALL_REPLIES then
+      break
+    end
+    local other = somebody()
+    if other ~= whose and gives_way(other, bytes) then
+      forget_reply(other)
+    end
+  end
+  while bytes_of_all_replies() + size > MOST_BYTES_OF_ALL_REPLIES and forget_reply(whose) do
+  end
+  return size <= MOST_REPLY_BYTES and bytes_of_all_replies() + size <= MOST_BYTES_OF_ALL_REPLIES
+end
+
+local function recall_reply(whose, key)
+  while forget_reply(whose, true) do
+  end
+  return redis.call('HGET', replies, whose .. ' ' .. key)
+end
+
+local function remember_reply(whose, key, text)
+  tidy_replies()
+  local size = #whose + 1 + #key + #text + REPLY_OVERHEAD
+  if not make_room(whose, size) then
+    return
+  end
+  local first, after, bytes = kept(whose)
+  redis.call('HSET', replies, whose .. ' ' .. key, text,
+    '#' .. whose .. ' ' .. after, string.format('%.0f %d %s', now, size, key))
+  keep(whose, first, after + 1, bytes + size)
+  redis.call('HINCRBY', replies, 'bytes', size)
+  redis.call('ZADD', repliers, 'NX', now + REPLY_MEMORY, whose)
+end
+
