@@ -128,6 +128,10 @@ class Settings(BaseSettings):
     )
 
     lifetime: Seconds = Field(7200, description="Time that a session lives on without anybody present or any change.")
+    min_lifetime: Seconds = Field(
+        60,
+        description="Shortest lifetime that a client may ask for; by default not longer than `JOIN_SESSION_LIFETIME`.",
+    )
     max_lifetime: Seconds = Field(86400, description="Time after which a session ends in any case.")
     expiry_warning: SecondsOrZero = Field(60, description="How long before its end a session's members are warned.")
     grace: SecondsOrZero = Field(60, description="How long a participant who lost the connection keeps the place.")
@@ -225,6 +229,14 @@ class Settings(BaseSettings):
         if value < info.data.get(lower, value):
             raise ValueError(f"{value:g} is less than {PREFIX}{lower.upper()}, {info.data[lower]:g}")
         return value
+
+    @validator("min_lifetime")
+    @classmethod
+    def _within_the_lifetime(cls, value: float, info: ValidationInfo) -> float:
+        lifetime = info.data.get("lifetime", value)
+        if value > lifetime and value != cls.model_fields["min_lifetime"].default:
+            raise ValueError(f"{value:g} is more than {PREFIX}LIFETIME, {lifetime:g}")
+        return float(min(value, lifetime))
 
     @validator("internal_port")
     @classmethod

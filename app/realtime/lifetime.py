@@ -13,9 +13,10 @@ from app.sessions.model import timestamp
 
 __all__ = ["Lifetime"]
 
-_RETRY: Final = 1.0
+# A session is extended no more often, so at least for so long that the next time comes in time.
+_INTERVAL: Final = 1.0
+_LEAST: Final = 2000
 _LOOK_UP: Final = 0.5
-_SHORTEST: Final = 0.02
 
 
 class Lifetime:
@@ -31,7 +32,6 @@ class Lifetime:
         self._outbox = outbox
         self._room = room
         self._warning = warning
-        self._ending: int | None = None
         # In a context of its own: it outlives the event that began it.
         self._task = asyncio.get_running_loop().create_task(self._run(), context=Context())
 
@@ -41,32 +41,30 @@ class Lifetime:
     async def _run(self) -> None:
         while True:
             try:
-                await self._wait(await self._tend())
+                await self._tend()
             except SessionError as error:
                 if error.code == "session-not-found":
                     self._room.refresh()
-                await asyncio.sleep(_RETRY)
+                await asyncio.sleep(_INTERVAL)
 
-    async def _wait(self, seconds: float) -> None:
+    async def _tend(self) -> None:
+        """Extends the session, and warns its members when it is time, until that has to be done again."""
+        clock = asyncio.get_running_loop().time
+        now, _, deadline, lifetime = await self._store.change("touch", self._code, {"least": _LEAST})
+        end = clock() + (deadline - now) / 1000
+        again = clock() + max(_INTERVAL, lifetime / 3000)
+        await self._wait(min(again, end), end - self._warning, deadline)
+        if end < again:
+            self._room.refresh()
+            await asyncio.sleep(_INTERVAL)
+
+    async def _wait(self, until: float, warn_at: float, deadline: int) -> None:
         """Near the end it looks up now and then, for members who have come in the meantime."""
-        now = asyncio.get_running_loop().time
-        end = now() + seconds
-        while (left := end - now()) > 0:
-            await asyncio.sleep(left if self._ending is None else min(left, _LOOK_UP))
-            if self._ending is not None:
-                self._warn(self._ending)
-
-    async def _tend(self) -> float:
-        """Extends the session and warns its members; the seconds until that has to be done again."""
-        now, expires_at, deadline, lifetime = await self._store.change("touch", self._code, {})
-        left = (deadline - now) / 1000
-        if left <= self._warning:
-            self._ending = deadline
-            self._warn(deadline)
-        pauses = [lifetime / 3000, (expires_at - now) / 1000]
-        if left > self._warning:
-            pauses.append(left - self._warning)
-        return max(_SHORTEST, float(min(pauses)))
+        clock = asyncio.get_running_loop().time
+        while (now := clock()) < until:
+            if now >= warn_at:
+                self._warn(deadline)
+            await asyncio.sleep(min(until - now, _LOOK_UP if now >= warn_at else warn_at - now))
 
     def _warn(self, deadline: int) -> None:
         unwarned = [member for member in self._room.members.values() if not member.warned]

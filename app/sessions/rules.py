@@ -18,6 +18,7 @@ class Rules:
     """
 
     lifetime: float
+    min_lifetime: float
     max_lifetime: float
     code_rest: float
     capacity: int
@@ -33,6 +34,8 @@ class Rules:
     max_sessions: int
 
     def allowed_lifetime(self, seconds: float | None) -> float | None:
+        if seconds is not None and seconds < self.min_lifetime:
+            raise SessionError("invalid-payload", f"ttlSeconds: must be at least {self.min_lifetime:g}")
         if seconds is not None and seconds > self.max_lifetime:
             raise SessionError("invalid-payload", f"ttlSeconds: must be at most {self.max_lifetime:g}")
         return seconds

@@ -22,5 +22,5 @@ async def broken() -> AsyncIterator[World]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def hasty() -> AsyncIterator[World]:
     """A replica that removes people soon after they are gone, and forgets sessions soon after their end."""
-    async with world(1, grace=0.5, code_rest=4) as started:
+    async with world(1, grace=0.5, code_rest=4, min_lifetime=1) as started:
         yield started

@@ -50,7 +50,7 @@ def _serving(**settings: Any) -> Iterator[list[Replica]]:
     """
     topology = TOPOLOGIES[os.environ.get(_TOPOLOGY, "standalone")]()
     asyncio.run(topology.start())
-    settings = {"grace": 1, "code_rest": 1, **settings}
+    settings = {"grace": 1, "code_rest": 1, "min_lifetime": 0.01, **settings}
     try:
         with (
             receiver() as traces,

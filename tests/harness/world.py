@@ -55,7 +55,9 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
     name, repeats = request.param
     topology: Topology = asyncio.run(TOPOLOGIES[name]().start())
     try:
-        with running_replicas(topology.url, 3, grace=GRACE, code_rest=CODE_REST, lease=LEASE) as replicas:
+        with running_replicas(
+            topology.url, 3, grace=GRACE, code_rest=CODE_REST, lease=LEASE, min_lifetime=0.5
+        ) as replicas:
             # What holds, holds after a failover or a slot move, too.
             asyncio.run(topology.disturb(UNKNOWN))
             yield World(topology, replicas, repeats)

@@ -13,7 +13,15 @@ import pytest_asyncio
 
 from app.settings import PREFIX, Settings
 from tests.harness.redis import RedisServer
-from tests.limits import kept, look_ups, memberships, sessions, sockets, texts  # noqa: F401 - they register their attempts
+from tests.limits import (  # noqa: F401 - they register their attempts
+    kept,
+    look_ups,
+    memberships,
+    sessions,
+    sockets,
+    texts,
+    times,
+)
 from tests.limits.attempts import ATTEMPTS
 
 PAGE: Final = (Path(__file__).parent.parent.parent / "docs" / "limits.md").read_text()

@@ -55,6 +55,7 @@ async def store(redis: RedisServer) -> AsyncIterator[RedisSessions]:
 def service(store: RedisSessions, length: int) -> SessionService:
     rules = Rules(
         lifetime=600,
+        min_lifetime=60,
         max_lifetime=3600,
         code_rest=REST,
         capacity=10,

@@ -62,6 +62,7 @@ CLIENT: Final = Client("model", unlimited=True)
 def rules(policy: str, grace: float) -> Rules:
     return Rules(
         lifetime=600,
+        min_lifetime=60,
         max_lifetime=3600,
         code_rest=600,
         capacity=3,

@@ -54,7 +54,7 @@ async def live(api: Api, sockets: list[Socket]) -> str:
     await host.emit("update-session", {"title": "Friday"})
     await guest.drop()
     await other.emit("leave-session")
-    ended = await api.create(ttlSeconds=1)
+    ended = await api.create(ttlSeconds=60)
     await other.emit("join-session", ended.code)
     assert (await api.call("DELETE", ended.path, token=ended.host_token)).status_code == 200
     assert (await other.next("session-ended"))["reason"] == "ended"

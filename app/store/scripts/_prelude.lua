@@ -39,13 +39,14 @@ local function reply(...)
   return {relist, voided, announced, epoch and (epoch .. '-' .. version) or '', ...}
 end
 
--- The session lives on for its lifetime, at the most until its deadline. New keys get their lifetime here, too.
-local function prolong(extend)
+-- The session lives on for its lifetime, or `least` where that is longer; at the most until its deadline. New keys get
+-- their lifetime here, too.
+local function prolong(extend, least)
   local expires = redis.call('PEXPIRETIME', session)
   if extend then
     local stored = redis.call('HMGET', session, 'lifetime', 'deadline', 'listed')
     local lifetime, listed = tonumber(stored[1]), tonumber(stored[3])
-    expires = math.max(expires, math.min(now + lifetime, tonumber(stored[2])))
+    expires = math.max(expires, math.min(now + math.max(lifetime, least or 0), tonumber(stored[2])))
     if expires - listed > lifetime / 10 then
       put('listed', expires)
       relist = expires

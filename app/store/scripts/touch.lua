@@ -1,7 +1,7 @@
--- Somebody is there: the session lives on. No change, so no new version. Replies: ok, now, time of expiry, deadline,
--- lifetime.
+-- Somebody is there: the session lives on, at least until that can be said again. No change, so no new version.
+-- Replies: ok, now, time of expiry, deadline, lifetime.
 if not field('instance') then
   return reply('session-not-found')
 end
-prolong(true)
+prolong(true, call.least)
 return reply('ok', now, redis.call('PEXPIRETIME', session), tonumber(field('deadline')), tonumber(field('lifetime')))
