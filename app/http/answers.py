@@ -10,6 +10,7 @@ import orjson
 from quart import Quart, Response, has_request_context, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
+from app.observability.logging import log_bug
 from app.sessions.errors import SessionError
 
 __all__ = ["JOIN_PATH", "answer", "install_error_answers"]
@@ -48,16 +49,16 @@ def install_error_answers(app: Quart) -> None:
 
     @app.errorhandler(Exception)
     async def unexpected(error: Exception) -> Response:
-        _logger.error("unexpected error in a request", exc_info=error)
-        return _error_answer(SessionError("internal-error"))
+        log_bug(_logger, "unexpected error in a request", error)
+        return _error_answer(SessionError("internal-error"), told=True)
 
 
-def _error_answer(error: SessionError, headers: dict[str, str] | None = None) -> Response:
+def _error_answer(error: SessionError, headers: dict[str, str] | None = None, *, told: bool = False) -> Response:
     # A WebSocket at a path that has none is refused before there is a request.
     joining = has_request_context() and request.path.rstrip("/") == JOIN_PATH
     if joining and error.status >= 500:
         error = SessionError("join-failed")
-    if error.status >= 500:
+    if error.status >= 500 and not told:
         _logger.warning("request failed", extra={"code": error.code, "cause": _cause(error)})
     headers = {"X-Error-Code": error.code, **(headers or {})}
     if error.retry_after is not None:

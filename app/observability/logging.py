@@ -21,7 +21,7 @@ from opentelemetry import trace
 
 from app.settings import Settings
 
-__all__ = ["JSONFormatter", "Throttle", "begin_request", "configure_logging", "request_id"]
+__all__ = ["JSONFormatter", "Throttle", "begin_request", "configure_logging", "log_bug", "request_id"]
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the request or event that is being handled; it is on every line logged meanwhile."""
@@ -49,6 +49,7 @@ _FOREIGN: Final = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi",
 
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
 _LONGEST_ERROR: Final = 500
+_MOST_FRAMES: Final = 20
 
 
 def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
@@ -76,6 +77,12 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
 def begin_request() -> None:
     """From here on, what is logged in this context belongs to a request or event of its own."""
     request_id.set(f"{random.getrandbits(64):016x}")
+
+
+def log_bug(logger: logging.Logger, message: str, error: BaseException) -> None:
+    """Log an error that nobody expected, with the way it took, whatever the level."""
+    frames = "".join(traceback.format_tb(error.__traceback__)[-_MOST_FRAMES:])
+    logger.error(message, exc_info=error, extra={"traceback": frames.rstrip()})
 
 
 class Throttle:

@@ -206,8 +206,8 @@ async def _attaching(peer: Peer, code: str) -> AsyncIterator[None]:
     """Remembers where a connection was perhaps attached when that is not known for certain."""
     try:
         yield
-    except SessionError as error:
-        if error.retryable:
+    except BaseException as error:
+        if not isinstance(error, SessionError) or error.retryable:
             peer.attached.add(code)
         raise
     peer.attached.discard(code)

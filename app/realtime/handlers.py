@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
 from typing import Any, Final
 
-from app.observability.logging import begin_request
+from app.observability.logging import begin_request, log_bug
 from app.realtime.engine import CLIENT_NAMESPACE_DISCONNECT, SocketServer, current_event
 from app.realtime.entry import Entry, Peer, new_recovery_id
 from app.realtime.member import error_body
@@ -86,6 +86,14 @@ class SocketHandlers:
         begin_request()
         client = self._clients(environ["asgi.scope"])
         client.socket_misses = SocketMisses()
+        try:
+            return await self._let_in(sid, client, auth)
+        except BaseException:
+            # It is refused, so its disconnect will not be handled.
+            self._forget(sid)
+            raise
+
+    async def _let_in(self, sid: str, client: Client, auth: Any) -> dict[str, Any]:
         recovery, offset = _recovery(auth)
         peer = self._peers[sid] = Peer(sid, client, f"{self._replica}.{sid}", new_recovery_id(offset))
         if self._join_deadline is not None:
@@ -103,11 +111,14 @@ class SocketHandlers:
 
     async def _disconnect(self, sid: str, reason: str) -> None:
         begin_request()
+        self._forget(sid, for_good=reason == CLIENT_NAMESPACE_DISCONNECT)
+
+    def _forget(self, sid: str, *, for_good: bool = False) -> None:
         if deadline := self._deadlines.pop(sid, None):
             deadline.cancel()
         self._tried.pop(sid, None)
         if peer := self._peers.pop(sid, None):
-            self._entry.vanish(peer, for_good=reason == CLIENT_NAMESPACE_DISCONNECT)
+            self._entry.vanish(peer, for_good=for_good)
 
     async def _event(self, event: str, sid: str, *args: Any) -> Ack:
         begin_request()
@@ -124,7 +135,7 @@ class SocketHandlers:
         except SessionError as error:
             refused = error
         except Exception as error:
-            _logger.error("unexpected error in an event", exc_info=error)
+            log_bug(_logger, "unexpected error in an event", error)
             refused = SessionError("internal-error")
         joining = event == _TELLS_WHY_JOINING_FAILED
         if joining and refused.status >= 500:

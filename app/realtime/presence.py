@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, Final, Protocol
 
+from app.observability.logging import log_bug
 from app.realtime.rooms import Rooms
 from app.sessions.errors import SessionError
 from app.sessions.service import SessionService
@@ -216,5 +217,9 @@ async def _for_ever(step: Callable[[], Coroutine[Any, Any, None]], interval: flo
             await step()
         except SessionError:
             await asyncio.sleep(min(interval, _FIRST_PAUSE))
+        except Exception as error:
+            # A bug that concerns one session must not cost all the others their lease or their sweep.
+            log_bug(_logger, "background work has failed", error)
+            await asyncio.sleep(interval)
         else:
             await asyncio.sleep(interval)

@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 
 from opentelemetry.trace import Span
 
+from app.observability.logging import log_bug
 from app.observability.tracing import untraced_delivery
 from app.realtime.member import Member, Outbox, error_body
 from app.realtime.observer import Observer
@@ -171,7 +172,7 @@ class Room:
                 if not await self._waited():
                     await self._catch_up()
         except Exception as error:
-            _logger.error("a room stopped", exc_info=error)
+            log_bug(_logger, "a room stopped", error)
         finally:
             # In the same turn as the last look at what there is to do, so that nothing that comes later is missed.
             self._running = None

@@ -34,7 +34,8 @@ class Announcements:
     """Hears of changes of sessions by their codes.
 
     ``on_change`` gets the code and what was announced; ``on_gap`` the codes of which announcements may have been
-    missed. An announcement is a hint: the truth is in the session.
+    missed, or were not understood: another version of this service may have sent them. An announcement is a hint: the
+    truth is in the session.
     """
 
     def __init__(
@@ -82,11 +83,13 @@ class Announcements:
 
     def _heard(self, channel: str, message: bytes) -> None:
         try:
-            announced, trace, committed = message.decode().split(" ")
+            # Later versions may say more behind these.
+            announced, trace, committed, *_ = message.decode().split(" ")
             head = None if announced == "ended" else Head.parse(announced)
             announcement = Announcement(head, trace, int(committed))
         except ValueError:
-            _logger.warning("not an announcement", extra={"bytes": len(message)})
+            _logger.warning("an announcement cannot be read: the session is read", extra={"bytes": len(message)})
+            self._on_gap([keys.code_of(channel)])
             return
         self._metrics.announcements.inc()
         self._on_change(keys.code_of(channel), announcement)

@@ -15,6 +15,7 @@ from typing import Any, Final
 from app.sessions.ports import Reserved, Usage
 from app.store import keys
 from app.store.connection import Connection, Script
+from app.store.errors import reading_reply
 from app.store.scripts import load_script
 from app.store.sessions import answering
 
@@ -41,8 +42,9 @@ class RedisBudgets:
                 self._run(self._reserve, self._hashed(address), most, _LAPSE, *look_ups),
                 self._run(self._reserve, _EVERYBODY, "-", _LAPSE, *look_ups),
             )
-            counted, misses, under_way, left = own
-            return Reserved(counted, misses, under_way, total[1], total[2], left / 1000)
+            with reading_reply():
+                counted, misses, under_way, left = own
+                return Reserved(counted, misses, under_way, total[1], total[2], left / 1000)
 
     async def settle(self, address: str, look_ups: Sequence[str], *, missed: bool = False) -> None:
         with answering(changing=False):
@@ -59,11 +61,14 @@ class RedisBudgets:
                 self._connection.execute("PEXPIRE", key, _WINDOW, "NX"),
                 self._connection.execute("PTTL", key),
             )
-            return Usage(int(count), max(0, left) / 1000)
+            with reading_reply():
+                return Usage(int(count), max(0, left) / 1000)
 
     async def total_misses(self) -> int:
         with answering(changing=False):
-            return int(await self._connection.execute("GET", keys.misses(_EVERYBODY)) or 0)
+            count = await self._connection.execute("GET", keys.misses(_EVERYBODY))
+            with reading_reply():
+                return int(count or 0)
 
     async def forgive(self, address: str) -> None:
         hashed = self._hashed(address)

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, Self
 
 from app.store.cluster import Cluster
 from app.store.deadline import within
-from app.store.errors import CommandFailed, Redirected, StoreUnavailable
+from app.store.errors import CommandFailed, Redirected, StoreError, StoreUnavailable
 from app.store.link import Argument, pack
 from app.store.sentinel import Sentinel
 from app.store.topology import Single, Topology
@@ -99,7 +99,12 @@ class Connection:
         """
         limits = self._limits()
         calls = [(pack(tuple(command)), _key_of(command)) for command in commands]
-        return await asyncio.gather(*(self._call(packed, key, limits) for packed, key in calls), return_exceptions=True)
+        attempts = (self._call(packed, key, limits) for packed, key in calls)
+        replies = await asyncio.gather(*attempts, return_exceptions=True)
+        for reply in replies:
+            if isinstance(reply, BaseException) and not isinstance(reply, StoreError):
+                raise reply
+        return replies
 
     async def ping(self) -> None:
         """Return when Redis answers."""

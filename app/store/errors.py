@@ -3,11 +3,16 @@
 StoreError
 ├── StoreUnavailable   Redis cannot serve now; `sent` says whether the command may have been executed
 │   └── Redirected     another node of the cluster serves this slot (followed inside the store)
-└── CommandFailed      the command as such is wrong: a wrong type, an error in a script; retrying will not help
+├── CommandFailed      the command as such is wrong: a wrong type, an error in a script; retrying will not help
+└── UnexpectedReply    Redis answered what a Redis with our data would not
+
+Whatever else is raised is a bug of ours, not an outage, and none of the store's business.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 # The first word of an error reply -> the label of the outage. Everything here is refused before it changes anything;
@@ -72,6 +77,19 @@ class CommandFailed(StoreError):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self.code = text.partition(" ")[0]
+
+
+class UnexpectedReply(StoreError):
+    """A reply cannot be read: another's data, or no Redis. The text is the kind of error, for Python's repeat data."""
+
+
+@contextmanager
+def reading_reply() -> Iterator[None]:
+    """Within, nothing is done but to read a reply, so that what goes wrong is the reply's fault."""
+    try:
+        yield
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise UnexpectedReply(type(error).__name__) from error
 
 
 def error_of_reply(text: str) -> StoreError:

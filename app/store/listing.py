@@ -9,7 +9,7 @@ from app.sessions.model import timestamp
 from app.sessions.ports import Place
 from app.store import keys
 from app.store.connection import Connection
-from app.store.errors import StoreError
+from app.store.errors import StoreError, reading_reply
 from app.store.scripts import load_script
 from app.store.sessions import answering
 
@@ -31,7 +31,9 @@ class RedisListing:
     async def page(self, behind: Place | None, limit: int) -> tuple[list[SessionSummary], Place | None]:
         with answering(changing=False):
             found = await self._connection.run(self._script, [keys.SESSIONS], [limit, *(behind or ())])
-            places = [Place(int(expiry), code.decode()) for code, expiry in zip(found[::2], found[1::2], strict=True)]
+            with reading_reply():
+                pairs = zip(found[::2], found[1::2], strict=True)
+                places = [Place(int(expiry), code.decode()) for code, expiry in pairs]
             commands: list[tuple[str, ...]] = []
             for place in places:
                 key = keys.session(place.code)
@@ -40,8 +42,9 @@ class RedisListing:
             for reply in replies:
                 if isinstance(reply, StoreError):
                     raise reply
-            rows = zip(places, replies[::2], replies[1::2], strict=True)
-            live = [_summary(place.code, *told) for place, *told in rows if told[0][-1] is not None and told[1] > 0]
+            with reading_reply():
+                rows = zip(places, replies[::2], replies[1::2], strict=True)
+                live = [_summary(place.code, *told) for place, *told in rows if told[0][-1] is not None and told[1] > 0]
             return live, places[-1] if len(places) == limit else None
 
 

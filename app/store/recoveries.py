@@ -8,7 +8,7 @@ from typing import Final
 from app.sessions.tokens import Credential
 from app.store import keys
 from app.store.connection import Connection
-from app.store.errors import StoreError
+from app.store.errors import StoreError, reading_reply
 from app.store.sessions import answering
 
 __all__ = ["Recovery", "RedisRecoveries"]
@@ -43,8 +43,9 @@ class RedisRecoveries:
                 return None
             if entry == _VOID:
                 return Recovery("", "", "", 0)
-            code, instance, participant, stay = entry.decode().split(" ")
-            return Recovery(code, instance, participant, int(stay))
+            with reading_reply():
+                code, instance, participant, stay = entry.decode().split(" ")
+                return Recovery(code, instance, participant, int(stay))
 
     async def put(self, recovery_id: str, code: str, credential: Credential, stay: int, free_at: int) -> None:
         """``free_at``: when the code of the session is free again, Unix milliseconds."""

@@ -15,6 +15,7 @@ import orjson
 
 from app.store import keys
 from app.store.connection import Connection
+from app.store.errors import reading_reply
 from app.store.scripts import load_script
 from app.store.sessions import answering
 
@@ -60,11 +61,14 @@ class RedisReplicas:
     async def renew(self, details: Mapping[str, str]) -> Lease:
         """Says that this replica lives on, and what the others need to know of it."""
         with answering(changing=True):
-            now, lapsed, dead = await self._connection.run(self._renew, [keys.REPLICAS], [self._replica, self._lease])
-            self._clock_offset = now - time.monotonic() * 1000
+            reply = await self._connection.run(self._renew, [keys.REPLICAS], [self._replica, self._lease])
+            with reading_reply():
+                now, lapsed, dead = reply
+                self._clock_offset = now - time.monotonic() * 1000
+                lease = Lease(bool(lapsed), [replica.decode() for replica in dead])
             told = orjson.dumps(dict(details))
             await self._connection.run(self._tell, [keys.replica(self._replica)], [told, self._lease])
-            return Lease(bool(lapsed), [replica.decode() for replica in dead])
+            return lease
 
     async def resign(self) -> None:
         """Gives the lease up: what is left of this replica may be reaped at once."""
@@ -75,9 +79,12 @@ class RedisReplicas:
     async def living(self) -> dict[str, dict[str, str]]:
         """What each replica whose lease runs tells of itself."""
         with answering(changing=False):
-            known = [replica.decode() for replica in await self._connection.execute("ZRANGE", keys.REPLICAS, 0, -1)]
+            replicas = await self._connection.execute("ZRANGE", keys.REPLICAS, 0, -1)
+            with reading_reply():
+                known = [replica.decode() for replica in replicas]
             told = await asyncio.gather(*(self._connection.execute("GET", keys.replica(name)) for name in known))
-            return {name: orjson.loads(details) for name, details in zip(known, told, strict=True) if details}
+            with reading_reply():
+                return {name: orjson.loads(details) for name, details in zip(known, told, strict=True) if details}
 
     async def enter(self, code: str) -> None:
         """Says, before it is so, that this replica has connections in a session."""
@@ -93,7 +100,8 @@ class RedisReplicas:
         """Some of the sessions that a dead replica has left connections in; empty when there are none."""
         with answering(changing=False):
             codes = await self._connection.execute("SRANDMEMBER", keys.replica_codes(replica), _BATCH)
-            return [code.decode() for code in codes]
+            with reading_reply():
+                return [code.decode() for code in codes]
 
     async def reaped(self, replica: str, codes: Sequence[str]) -> None:
         """Takes sessions off a dead replica's list."""
@@ -113,8 +121,10 @@ class RedisReplicas:
     async def claim_due(self, seconds: float) -> Due:
         """Sessions to sweep now, which nobody else is given for some ``seconds``."""
         with answering(changing=True):
-            claim, codes = await self._connection.run(self._claim, [keys.DUE], [_BATCH, round(seconds * 1000)])
-            return Due(claim, [code.decode() for code in codes])
+            reply = await self._connection.run(self._claim, [keys.DUE], [_BATCH, round(seconds * 1000)])
+            with reading_reply():
+                claim, codes = reply
+                return Due(claim, [code.decode() for code in codes])
 
     async def settle(self, code: str, claim: int, next_due: int) -> None:
         """Says that a claimed session was swept, and when to look again (0: when somebody schedules it)."""

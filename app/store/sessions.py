@@ -32,7 +32,7 @@ from app.sessions.rating import Tally
 from app.store import keys
 from app.store.connection import Connection
 from app.store.deadline import apart
-from app.store.errors import StoreError, StoreUnavailable
+from app.store.errors import StoreError, StoreUnavailable, UnexpectedReply, reading_reply
 from app.store.scripts import load_script, load_session_script
 from app.store.watermarks import Watermarks
 
@@ -102,7 +102,8 @@ class RedisSessions:
                 self._connection.execute("HGETALL", keys.session(code)),
                 self._connection.execute("PEXPIRETIME", keys.session(code)),
             )
-            return _session(code, _pairs(fields), int(expires_at)) if fields and expires_at > 0 else None
+            with reading_reply():
+                return _session(code, _pairs(fields), int(expires_at)) if fields and expires_at > 0 else None
 
     async def heads(self, codes: Sequence[str]) -> list[Head | None]:
         """Where sessions stand, None for those that are not there."""
@@ -113,7 +114,8 @@ class RedisSessions:
             for reply in replies:
                 if isinstance(reply, StoreError):
                     raise reply
-            return [Head(epoch.decode(), int(version)) if epoch else None for epoch, version in replies]
+            with reading_reply():
+                return [Head(epoch.decode(), int(version)) if epoch else None for epoch, version in replies]
 
     async def fate(self, code: str, instance: str, participant: str = "") -> str:
         """Why a membership is over: its session was ``ended``, has ``expired``, or was ``lost`` by Redis; where the
@@ -127,19 +129,21 @@ class RedisSessions:
             replies = await self._connection.batch(commands)
             if failure := next((reply for reply in replies if isinstance(reply, StoreError)), None):
                 raise failure
-            reservation, (there, told), record = replies
-            if there is not None and there.decode() == instance:
-                reason = (told or (record or b"").partition(b"|")[0]).decode()
-                return _FATES.get(reason, "lost")
-            if reservation is None:
-                return "lost"
-            words = reservation.decode().split(" ")
-            return "ended" if words[:2] == ["ended", instance] else "expired"
+            with reading_reply():
+                reservation, (there, told), record = replies
+                if there is not None and there.decode() == instance:
+                    reason = (told or (record or b"").partition(b"|")[0]).decode()
+                    return _FATES.get(reason, "lost")
+                if reservation is None:
+                    return "lost"
+                words = reservation.decode().split(" ")
+                return "ended" if words[:2] == ["ended", instance] else "expired"
 
     async def instance(self, code: str) -> str | None:
         with answering(changing=False):
             instance = await self._connection.execute("HGET", keys.session(code), "instance")
-            return instance.decode() if instance else None
+            with reading_reply():
+                return instance.decode() if instance else None
 
     async def create(self, instances: Mapping[str, str], call: Mapping[str, Any]) -> str | None:
         with answering(changing=False):
@@ -162,15 +166,18 @@ class RedisSessions:
 
     async def count(self) -> int:
         with answering(changing=False):
-            seconds, _ = await self._connection.execute("TIME")
-            return int(await self._connection.execute("ZCOUNT", keys.SESSIONS, int(seconds) * 1000, "+inf"))
+            now = await self._now()
+            count = await self._connection.execute("ZCOUNT", keys.SESSIONS, now, "+inf")
+            with reading_reply():
+                return int(count)
 
     async def claim_creation(self, digest: str, plan: str) -> str:
         with answering(changing=True):
             earlier = await self._connection.execute(
                 "SET", keys.created(digest), plan, "NX", "GET", "PX", self._creation_memory
             )
-            return earlier.decode() if earlier else plan
+            with reading_reply():
+                return earlier.decode() if earlier else plan
 
     async def remember_creation(self, digest: str, plan: str) -> None:
         with answering(changing=True):
@@ -179,19 +186,27 @@ class RedisSessions:
     async def forget_expired(self) -> None:
         """Takes sessions that have expired out of the list of live ones."""
         with answering(changing=True):
-            seconds, _ = await self._connection.execute("TIME")
-            await self._connection.execute("ZREMRANGEBYSCORE", keys.SESSIONS, "-inf", int(seconds) * 1000)
+            await self._connection.execute("ZREMRANGEBYSCORE", keys.SESSIONS, "-inf", await self._now())
 
     async def close(self) -> None:
         """Waits for what is still being written."""
         await asyncio.gather(*self._background, return_exceptions=True)
 
+    async def _now(self) -> int:
+        time = await self._connection.execute("TIME")
+        with reading_reply():
+            seconds, _ = time
+            return int(seconds) * 1000
+
     async def _run(self, script: str, code: str, call: Mapping[str, Any]) -> tuple[str, list[Any]]:
         with answering(changing=True):
-            relist, voided, _, head, status, *reply = await self._step(script, code, call)
-            status = status.decode()
-            if head:
-                self._seen.note(code, Head.parse(head.decode()))
+            answer = await self._step(script, code, call)
+            with reading_reply():
+                relist, voided, _, said, status, *reply = answer
+                status = status.decode()
+                head = Head.parse(said.decode()) if said else None
+            if head is not None:
+                self._seen.note(code, head)
         if relist:
             self._in_background(self._list(code, relist))
         if voided:
@@ -239,21 +254,22 @@ class RedisSessions:
 
 @contextmanager
 def answering(*, changing: bool) -> Iterator[None]:
-    """Turns what Redis does wrong into the errors that clients see: away, refusing, or talking nonsense."""
+    """Turns what Redis does wrong into the errors that clients see: away, refusing, or talking nonsense.
+
+    A bug of ours passes: it is no outage, and a repeat would not help.
+    """
     try:
         yield
     except StoreUnavailable as error:
         raise SessionError("outcome-unknown" if changing and error.sent else "unavailable") from error
-    except (StoreError, ValueError, TypeError, KeyError, AttributeError) as error:
-        # Not an outage: a bug of ours, or another's data.
+    except StoreError as error:
         _logger.error("redis and we do not understand each other", extra={"error": _private(error)})
-        raise SessionError("unavailable") from error
+        unknown = changing and isinstance(error, UnexpectedReply)
+        raise SessionError("outcome-unknown" if unknown else "unavailable") from error
 
 
-def _private(error: Exception) -> str:
-    """What went wrong, without data: Python's errors repeat it, and some servers the arguments of a command."""
-    if not isinstance(error, StoreError):
-        return type(error).__name__
+def _private(error: StoreError) -> str:
+    """What went wrong, without data: some servers repeat the arguments of a command."""
     return _HASH_TAG.sub("{}", str(error).partition(", with args")[0])
 
 

@@ -12,7 +12,7 @@ from app.observability.metrics import Metrics
 from app.observability.tracing import Attributes, Tracing
 from app.store.connection import Connection, Script
 from app.store.counting import CountedConnection
-from app.store.errors import CommandFailed, StoreUnavailable
+from app.store.errors import CommandFailed, StoreUnavailable, reading_reply
 from app.store.link import Argument
 from app.store.sessions import RedisSessions
 from app.store.topology import Topology
@@ -70,7 +70,8 @@ class TracedSessions(RedisSessions):
             return await super()._step(script, code, call)
         publishing, traceparent = self._tracing.publishing(_PUBLISHING)
         reply = await super()._step(script, code, {**call, "trace": traceparent})
-        _, _, announced, *_ = reply
+        with reading_reply():
+            _, _, announced, *_ = reply
         if announced:
             publishing.end()
         return reply

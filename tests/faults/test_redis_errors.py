@@ -187,7 +187,7 @@ async def test_while_what_is_in_redis_is_not_ours(broken: World, node: NodeClien
     assert (ack["ok"], ack["code"]) == (False, "unavailable")
     errors = [line["error"] for line in broken.behind(0).logs() if line["level"] == "error"]
     assert errors
-    assert all(error.startswith("WRONGTYPE") for error in errors)
+    assert all(error.startswith("WRONGTYPE") for error in errors), errors
     assert "Traceback" not in broken.behind(0).log_text()
     await broken.redis.call("RENAME", "aside", key)
     await scene.works_again()

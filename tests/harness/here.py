@@ -13,7 +13,7 @@ from prometheus_client import generate_latest
 
 from app.observability.logging import JSONFormatter
 from app.observability.metrics import Metrics
-from app.server import run_replica
+from app.server import Replica, run_replica
 from app.settings import Settings
 from tests.harness.privacy import assert_nothing_private
 from tests.harness.service import LETTERS
@@ -27,6 +27,7 @@ class Here:
 
     port: int
     internal_port: int
+    replica: Replica
 
     @property
     def url(self) -> str:
@@ -60,7 +61,7 @@ async def served_here(redis_url: str, count: int = 1, **settings: Any) -> AsyncI
         started = []
         for _ in range(count):
             replica = await stack.enter_async_context(run_replica(Settings(_env_file=None, **given)))
-            started.append(Here(replica.public.port, replica.internal.port))
+            started.append(Here(replica.public.port, replica.internal.port, replica))
             stack.callback(_search, replica.metrics)
         yield started
 

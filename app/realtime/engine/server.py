@@ -12,6 +12,8 @@ import secrets
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, Final, Literal
 
+from app.observability.logging import log_bug
+
 from . import connection, packets
 from .admission import Admission, Origins, peer
 from .connection import Connection
@@ -230,4 +232,4 @@ class SocketServer(ReceivingServer):
         if isinstance(error, WrongArguments):
             self._log.info("wrong number of arguments")
         else:
-            self._log.error("a handler failed", exc_info=error)
+            log_bug(self._log, "a handler failed", error)

@@ -1,0 +1,59 @@
+"""What replicas tell each other of sessions: those of another version are understood as far as they can be."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+import pytest
+
+from app.observability.metrics import Metrics
+from app.sessions.model import Head
+from app.store import keys
+from app.store.announcements import Announcement, Announcements
+from app.store.connection import Connection, Script
+from tests.harness.redis import RedisServer
+
+PUBLISH = Script("publish", "return redis.call('SPUBLISH', KEYS[1], ARGV[1])")
+CODE = "ABCDEFGHJK"
+
+
+@pytest.mark.parametrize(
+    ("message", "heard"),
+    [
+        ("epoch-7  1700000000000", Announcement(Head("epoch", 7), "", 1700000000000)),
+        ("epoch-7 00-trace 1700000000000 and more words", Announcement(Head("epoch", 7), "00-trace", 1700000000000)),
+        ("ended  1700000000000 why", Announcement(None, "", 1700000000000)),
+        ("epoch-7", [CODE]),
+        ('{"head": "epoch-7"}', [CODE]),
+        ("epoch  soon", [CODE]),
+        (b"\xff\xfe", [CODE]),
+    ],
+    ids=str,
+)
+async def test_an_announcement_of_another_version_is_read_or_makes_the_room_read(
+    redis_server: RedisServer, message: str | bytes, heard: Announcement | list[str]
+) -> None:
+    told: asyncio.Queue[object] = asyncio.Queue()
+
+    def on_gap(codes: Iterable[str] | None) -> None:
+        told.put_nowait(None if codes is None else list(codes))
+
+    connection = Connection.connect(redis_server.url())
+    announcements = Announcements(
+        connection,
+        on_change=lambda _code, announcement: told.put_nowait(announcement),
+        on_gap=on_gap,
+        timeout=5,
+        metrics=Metrics(),
+    )
+    await announcements.start()
+    try:
+        await announcements.subscribe(CODE)
+        await connection.run(PUBLISH, [keys.channel(CODE)], [message])
+        async with asyncio.timeout(5):
+            assert await told.get() == heard
+        assert told.empty()
+    finally:
+        await announcements.close()
+        await connection.close()
