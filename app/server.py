@@ -131,11 +131,11 @@ class Replica:
         budgets = RedisBudgets(connection, self._secret)
         codes = CodeSpace(settings.code_characters, settings.code_length)
         rules = session_rules(settings)
-        signer = TokenSigner(self._secret)
+        signer = TokenSigner(self._secret, self._secret.former)
         self.service = service = SessionService(store, budgets, codes, signer, rules, new_id=random_id)
         addresses = ClientAddresses(settings.trusted_proxies, settings.unlimited_addresses)
         replicas = RedisReplicas(connection, self.id, lease=settings.lease)
-        voucher = Voucher(self._secret, replicas.now)
+        voucher = Voucher(self._secret, replicas.now, self._secret.former)
         self._forwarder = Forwarder(
             self.id,
             Peers(replicas, self.id, memory=settings.lease / 2),
@@ -310,7 +310,7 @@ class Replica:
         while True:
             try:
                 await self._connection.ping()
-                await self._secret.load()
+                await self._secret.keep()
                 await self._store.forget_expired()
                 self.metrics.live_sessions.set(await self._store.count())
                 self.health.contacted = self.health.redis_up = True

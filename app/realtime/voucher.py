@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 __all__ = ["CLIENT", "SIGNATURE", "Voucher"]
@@ -22,17 +22,20 @@ class Voucher:
     """Signs requests that are passed on, and checks them, under a secret that all replicas have.
 
     The signature is an HMAC-SHA256 over the time, the replica that the request is for, method, query and the client's
-    address. ``now`` is a clock that replicas share, in milliseconds.
+    address. ``now`` is a clock that replicas share, in milliseconds. ``former`` secrets are still good.
     """
 
-    def __init__(self, secret: Callable[[], bytes], now: Callable[[], int]) -> None:
+    def __init__(
+        self, secret: Callable[[], bytes], now: Callable[[], int], former: Callable[[], Sequence[bytes]] = tuple
+    ) -> None:
         self._secret = secret
         self._now = now
+        self._former = former
 
     def headers(self, replica: str, method: str, query: bytes, client: str) -> list[tuple[bytes, bytes]]:
         """The headers that vouch for a request to ``replica``; raises ``SessionError`` while there is no secret."""
         time = str(self._now())
-        signature = f"{time}.{self._mac(time, replica, method, query, client)}"
+        signature = f"{time}.{_mac(self._secret(), time, replica, method, query, client)}"
         return [(CLIENT, client.encode("latin-1")), (SIGNATURE, signature.encode())]
 
     def client(self, replica: str, method: str, query: bytes, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
@@ -43,11 +46,13 @@ class Voucher:
         if match is None:
             return None
         time, mac = match.groups()
-        if not hmac.compare_digest(mac, self._mac(time, replica, method, query, client)):
+        known = (self._secret(), *self._former())
+        if not any(hmac.compare_digest(mac, _mac(secret, time, replica, method, query, client)) for secret in known):
             return None
         return client if abs(self._now() - int(time)) <= _VALIDITY else None
 
-    def _mac(self, time: str, replica: str, method: str, query: bytes, client: str) -> str:
-        # None of the parts before the query can hold a space.
-        text = f"forwarded {time} {replica} {method} ".encode() + query + b" " + client.encode("latin-1")
-        return hmac.new(self._secret(), text, hashlib.sha256).hexdigest()
+
+def _mac(secret: bytes, time: str, replica: str, method: str, query: bytes, client: str) -> str:
+    # None of the parts before the query can hold a space.
+    text = f"forwarded {time} {replica} {method} ".encode() + query + b" " + client.encode("latin-1")
+    return hmac.new(secret, text, hashlib.sha256).hexdigest()

@@ -15,7 +15,7 @@ import hashlib
 import hmac
 import re
 from base64 import b32encode, urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -39,19 +39,20 @@ class Credential:
 
 
 class TokenSigner:
-    """Makes and checks tokens under one secret, which may not be known from the start."""
+    """Makes and checks tokens under a secret, which may not be known from the start; ``former`` ones are still good."""
 
-    def __init__(self, secret: Callable[[], bytes]) -> None:
+    def __init__(self, secret: Callable[[], bytes], former: Callable[[], Sequence[bytes]] = tuple) -> None:
         self._secret = secret
+        self._former = former
 
     def instance(self, seed: str, code: str) -> str:
         """The instance of the session that is made under a code; ``seed`` makes it unique."""
-        return seed + self._mark(seed, code)
+        return seed + _mark(self._secret(), seed, code)
 
     def carries(self, credential: Credential, code: str) -> bool:
         """Whether a genuine token was made for the session of a code, or for an earlier one under that code."""
         seed, mark = credential.instance[:-_MARK], credential.instance[-_MARK:]
-        return hmac.compare_digest(mark, self._mark(seed, code))
+        return any(hmac.compare_digest(mark, _mark(secret, seed, code)) for secret in self._known())
 
     def host(self, instance: str, generation: int) -> str:
         return self._token("h", instance, str(generation))
@@ -60,22 +61,27 @@ class TokenSigner:
         return self._token("p", instance, participant_id)
 
     def verify(self, token: str) -> Credential | None:
-        """The credential, or None when the token was not made under this secret."""
+        """The credential, or None when the token was made under no secret of this deployment."""
         match = _TOKEN.fullmatch(token)
         if match is None:
             return None
         kind, instance, subject, mac = match.groups()
-        if not hmac.compare_digest(mac, self._mac(kind, instance, subject)):
+        if not any(hmac.compare_digest(mac, _mac(secret, kind, instance, subject)) for secret in self._known()):
             return None
         return Credential(_KINDS[kind], instance, subject)
 
     def _token(self, kind: str, instance: str, subject: str) -> str:
-        return f"{kind}.{instance}.{subject}.{self._mac(kind, instance, subject)}"
+        return f"{kind}.{instance}.{subject}.{_mac(self._secret(), kind, instance, subject)}"
 
-    def _mark(self, seed: str, code: str) -> str:
-        digest = hmac.digest(self._secret(), f"instance.{seed}.{code}".encode(), hashlib.sha256)
-        return b32encode(digest).decode().lower()[:_MARK]
+    def _known(self) -> Sequence[bytes]:
+        return (self._secret(), *self._former())
 
-    def _mac(self, kind: str, instance: str, subject: str) -> str:
-        digest = hmac.digest(self._secret(), f"token.{kind}.{instance}.{subject}".encode(), hashlib.sha256)
-        return urlsafe_b64encode(digest[:16]).rstrip(b"=").decode()
+
+def _mark(secret: bytes, seed: str, code: str) -> str:
+    digest = hmac.digest(secret, f"instance.{seed}.{code}".encode(), hashlib.sha256)
+    return b32encode(digest).decode().lower()[:_MARK]
+
+
+def _mac(secret: bytes, kind: str, instance: str, subject: str) -> str:
+    digest = hmac.digest(secret, f"token.{kind}.{instance}.{subject}".encode(), hashlib.sha256)
+    return urlsafe_b64encode(digest[:16]).rstrip(b"=").decode()

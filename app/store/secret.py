@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
+from collections.abc import Sequence
+from typing import Final
 
 from app.sessions.errors import SessionError
 from app.store import keys
@@ -11,25 +14,50 @@ from app.store.sessions import answering
 
 __all__ = ["DeploymentSecret"]
 
+_FORMER: Final = 3
+
+_logger = logging.getLogger(__name__)
+
 
 class DeploymentSecret:
-    """One secret for all replicas: the one given, or the first that any of them has put into Redis."""
+    """One secret for all replicas: the one given, or the one that Redis has, where the first replica put it.
+
+    A Redis that has lost it gets it back. Where another replica was faster with one of its own, all sign with that, and
+    those that knew an earlier one still take what was signed with it.
+    """
 
     def __init__(self, connection: Connection, given: bytes | None) -> None:
         self._connection = connection
+        self._is_given = given is not None
         self._secret = given
+        self._former: tuple[bytes, ...] = ()
 
     def __call__(self) -> bytes:
-        """The secret; raises ``unavailable`` before it is known."""
+        """The secret to sign with; raises ``unavailable`` before it is known."""
         if self._secret is None:
             raise SessionError("unavailable")
         return self._secret
 
-    async def load(self) -> None:
-        """Learns the secret from Redis; raises ``SessionError`` while Redis is away."""
-        if self._secret is not None:
+    def former(self) -> Sequence[bytes]:
+        """Secrets that this replica has signed with before, the newest first."""
+        return self._former
+
+    async def keep(self) -> None:
+        """Learns the secret from Redis, or puts it there; raises ``SessionError`` while Redis is away."""
+        if self._is_given:
             return
-        ours = secrets.token_hex(32).encode()
         with answering(changing=True):
-            await self._connection.execute("SET", keys.SECRET, ours, "NX")
-            self._secret = await self._connection.execute("GET", keys.SECRET)
+            # A full Redis can still be read.
+            found = await self._connection.execute("GET", keys.SECRET)
+            if found is None:
+                ours = self._secret or secrets.token_hex(32).encode()
+                found = await self._connection.execute("SET", keys.SECRET, ours, "NX", "GET") or ours
+        if found != self._secret:
+            self._adopt(found)
+
+    def _adopt(self, found: bytes) -> None:
+        if self._secret is not None:
+            _logger.warning("Redis has another secret than before; what was signed with the earlier one is still taken")
+            kept = (secret for secret in (self._secret, *self._former) if secret != found)
+            self._former = tuple(kept)[:_FORMER]
+        self._secret = found
