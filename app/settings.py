@@ -26,6 +26,9 @@ ALPHABETS: Final = {"digits": "0123456789", "letters": "23456789CFGHJMPQRVWX"}
 
 SECRETS: Final = ("redis_url", "secret", "create_key", "operator_token")
 
+# What is shorter can be guessed, a secret from a single token that it has signed.
+_LEAST_CHARACTERS: Final = {"secret": 32, "operator_token": 16}
+
 _NOT_BELOW: Final = {"max_lifetime": "lifetime", "max_capacity": "capacity", "miss_budget_total": "miss_budget"}
 
 # Kubernetes sets such variables in every pod for each Service whose name begins with "join-session".
@@ -115,16 +118,19 @@ class Settings(BaseSettings):
     secret_file: Path | None = Field(None, description="File that holds `JOIN_SESSION_SECRET`.")
     secret: Secret | None = Field(
         None,
-        description="Signs tokens and the requests between replicas, at best 32 random bytes. "
+        description="Signs tokens and the requests between replicas, at least 32 characters. "
         "Default: a random one that the replicas share in Redis.",
     )
     create_key_file: Path | None = Field(None, description="File that holds `JOIN_SESSION_CREATE_KEY`.")
     create_key: Secret | None = Field(
-        None, description="Key that whoever creates a session must show. Default: anyone may."
+        None,
+        description="Key that whoever creates a session must show, at best 16 random characters. Default: anyone may.",
     )
     operator_token_file: Path | None = Field(None, description="File that holds `JOIN_SESSION_OPERATOR_TOKEN`.")
     operator_token: Secret | None = Field(
-        None, description="Bearer token of the operators' API on the internal port. Default: that API is off."
+        None,
+        description="Bearer token of the operators' API on the internal port, at least 16 characters. "
+        "Default: that API is off.",
     )
 
     lifetime: Seconds = Field(7200, description="Time that a session lives on without anybody present or any change.")
@@ -221,6 +227,14 @@ class Settings(BaseSettings):
             return path.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeError) as error:
             raise ValueError(f"{path} cannot be read: {getattr(error, 'strerror', 'not UTF-8')}") from error
+
+    @validator(*_LEAST_CHARACTERS)
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        least = _LEAST_CHARACTERS[str(info.field_name)]
+        if value is not None and len(value.get_secret_value()) < least:
+            raise ValueError(f"must have at least {least} characters, as `openssl rand -hex 32` makes them")
+        return value
 
     @validator(*_NOT_BELOW)
     @classmethod

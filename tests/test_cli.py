@@ -20,7 +20,7 @@ def run(*arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedPro
 
 
 def test_a_valid_configuration_is_printed_with_secrets_masked(tmp_path: Path) -> None:
-    done = run("check-config", cwd=tmp_path, JOIN_SESSION_SECRET="s3cret", JOIN_SESSION_PORT="8081")
+    done = run("check-config", cwd=tmp_path, JOIN_SESSION_SECRET="s3cret" * 6, JOIN_SESSION_PORT="8081")
     assert (done.returncode, done.stderr) == (0, "")
     printed = done.stdout.splitlines()
     assert "JOIN_SESSION_PORT=8081" in printed

@@ -12,6 +12,7 @@ from app.settings import PREFIX, SECRETS, Settings, SettingsError, load_settings
 from app.settings_reference import reference
 
 ROOT = Path(__file__).parent.parent
+LONG = "redis://long-enough-for-any-of-the-secrets"
 
 
 @pytest.fixture(autouse=True)
@@ -109,9 +110,23 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", SECRETS)
 def test_a_secret_may_come_from_a_file(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "content").write_text(" redis://h \n")
+    (tmp_path / "content").write_text(f" {LONG} \n")
     monkeypatch.setenv(f"{PREFIX}{name.upper()}_FILE", str(tmp_path / "content"))
-    assert getattr(load_settings(), name) == SecretStr("redis://h")
+    assert getattr(load_settings(), name) == SecretStr(LONG)
+
+
+@pytest.mark.parametrize(("name", "least"), [("SECRET", 32), ("OPERATOR_TOKEN", 16)])
+def test_a_secret_that_can_be_guessed_is_refused(
+    name: str, least: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = "s3cret" * 6
+    reason = f"{PREFIX}{name}: must have at least {least} characters, as `openssl rand -hex 32` makes them"
+    assert problems(monkeypatch, **{name: short[: least - 1]}) == [reason]
+    (tmp_path / "content").write_text(f"{short[: least - 1]}\n")
+    monkeypatch.delenv(f"{PREFIX}{name}")
+    assert problems(monkeypatch, **{f"{name}_FILE": str(tmp_path / "content")}) == [reason]
+    (tmp_path / "content").write_text(short[:least])
+    assert getattr(load_settings(), name.lower()) == SecretStr(short[:least])
 
 
 def test_a_secret_is_given_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,7 +240,7 @@ def test_the_alphabet_is_named_or_given(alphabet: str, characters: str) -> None:
 
 def test_secrets_are_never_shown() -> None:
     url = "redis+sentinel://user:pa@ss@h:1/0/main?sentinel_password=hush&ssl_cert_reqs=none"
-    settings = Settings(secret=SecretStr("s3cret"), redis_url=SecretStr(url))
+    settings = Settings(secret=SecretStr(f"s3cret{LONG}"), redis_url=SecretStr(url))
     shown = settings.shown()
     assert shown["JOIN_SESSION_SECRET"] == "********"
     assert shown["JOIN_SESSION_REDIS_URL"] == (

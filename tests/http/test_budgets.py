@@ -59,7 +59,7 @@ async def deployed(node: NodeClients) -> AsyncIterator[Deployment]:
         "miss_budget": BUDGET,
         "miss_budget_total": TOTAL,
         "unlimited_addresses": FREE,
-        "secret": "of the deployment",
+        "secret": "the secret of the whole deployment",
     }
     async with (
         RedisServer() as redis,

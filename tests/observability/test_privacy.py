@@ -28,7 +28,7 @@ from tests.observability.documented_spans import assert_documented_in_itself
 SETTINGS: Final[dict[str, Any]] = {
     **LETTERS,
     "log_level": "debug",
-    "secret": "the-deployments-own-secret",
+    "secret": "the-whole-deployments-own-secret",
     "grace": 2,
     "lease": 4,
     "redis_timeout": 4,

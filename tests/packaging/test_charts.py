@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ import pytest
 from app.settings import PREFIX, Settings, load_settings
 from tests.packaging.conftest import NAMESPACE, RELEASE, SCENARIOS, Charts, Rendering
 from tests.packaging.generate import generated
-from tests.packaging.tools import HELMS, helm, run, tool
+from tests.packaging.tools import HELMS, ROOT, helm, run, tool
 
 # Each test runs many programs, and the machine may be busy.
 pytestmark = pytest.mark.timeout(300)
@@ -131,7 +134,7 @@ def test_settings_of_each_values_file_are_settings_of_the_service(
             for name, value in rendering.settings.items():
                 if name.endswith("_FILE"):
                     value = str(tmp_path / name)
-                    Path(value).write_text("redis://localhost")
+                    Path(value).write_text("redis://long-enough-for-any-of-the-secrets")
                 context.setenv(name, value)
             load_settings(tmp_path / "no.env")
 
@@ -207,6 +210,16 @@ def test_hardened_closes_the_network_and_has_every_secret_as_a_file(renderings: 
     client = redis["ingress"][0]["from"][0]["podSelector"]["matchLabels"]
     assert client.items() <= _labels(hardened["Deployment/join-session"]["spec"]["template"]).items()
     assert redis["egress"] == []
+
+
+def test_forwarded_addresses_are_believed_only_of_those_who_are_named(renderings: dict[str, Rendering]) -> None:
+    trusted = {name: rendering.settings.get("JOIN_SESSION_TRUSTED_PROXIES") for name, rendering in renderings.items()}
+    private = "10.0.0.0/8,100.64.0.0/10,172.16.0.0/12,192.168.0.0/16,fc00::/7"
+    named = "10.244.0.0/16"
+    assert {name: networks for name, networks in trusted.items() if networks} == {
+        **dict.fromkeys(("gateway", "haproxy", "hardened", "traefik"), private),
+        **dict.fromkeys(("haproxy-ingress", "nginx", "websocket-only"), named),
+    }
 
 
 def test_no_service_selects_the_pod_of_the_test(renderings: dict[str, Rendering]) -> None:
@@ -386,7 +399,7 @@ def test_a_change_of_settings_or_secrets_rolls_the_pods(charts: Charts) -> None:
 
     before = checksums({})
     assert checksums({"config": {"grace": 5}})["checksum/config"] != before["checksum/config"]
-    assert checksums({"secrets": {"secret": "x"}})["checksum/secret"] != before["checksum/secret"]
+    assert checksums({"secrets": {"secret": "x" * 32}})["checksum/secret"] != before["checksum/secret"]
     assert checksums({"redis": {"auth": {"password": "x"}}})["checksum/redis"] != before["checksum/redis"]
 
 
@@ -407,3 +420,10 @@ def _redis_secret(rendering: Rendering) -> tuple[str, str]:
     (volume,) = [volume for volume in rendering.pod["volumes"] if volume["name"] == "secrets"]
     source = volume["projected"]["sources"][0]["secret"]
     return source["name"], source["items"][0]["key"]
+
+
+def test_the_chart_can_be_installed_as_the_readme_says(charts: Charts) -> None:
+    [command] = re.findall(r"^helm install (?:.*\\\n)*.*", (ROOT / "README.md").read_text(), re.MULTILINE)
+    words = shlex.split(command.replace("\\\n", " ").replace("REGISTRY", "registry.example"))
+    options = [word for flag, value in pairwise(words) if flag == "--set" for word in (flag, value)]
+    assert "kind: Ingress\n" in charts.template(charts.values("default"), *options)

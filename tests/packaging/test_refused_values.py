@@ -11,6 +11,10 @@ from tests.packaging.conftest import Charts
 
 pytestmark = pytest.mark.timeout(300)
 
+NAMESPACE = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "traefik"}}}
+EVERYBODY: dict[str, Any] = {"namespaceSelector": {}}
+ANYWHERE = {"ipBlock": {"cidr": "0.0.0.0/0"}}
+
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"replicas": 3}, "replicas"),
     ({"replicaCount": "three"}, "replicaCount"),
@@ -64,6 +68,21 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"ingress": {"enabled": True, "timeoutSeconds": 45}}, "ingress.timeoutSeconds"),
     ({"ingress": {"enabled": True, "timeoutSeconds": 60}, "config": {"pingInterval": 40}}, "config.pingInterval"),
     ({"secrets": {"existingSecret": "a", "secret": "b"}}, "secrets.existingSecret"),
+    ({"secrets": {"secret": "s" * 31}}, "secrets.secret has 31 characters: it needs at least 32"),
+    ({"secrets": {"operatorToken": "t" * 15}}, "secrets.operatorToken has 15 characters: it needs at least 16"),
+    ({"ingress": {"enabled": True}}, "config.trustedProxies"),
+    ({"ingress": {"enabled": True}}, "networkPolicy.ingressFrom"),
+    ({"ingress": {"enabled": True}, "networkPolicy": {"enabled": True}}, "config.trustedProxies"),
+    ({"ingress": {"enabled": True}, "networkPolicy": {"ingressFrom": [NAMESPACE]}}, "config.trustedProxies"),
+    (
+        {"ingress": {"enabled": True}, "networkPolicy": {"enabled": True, "ingressFrom": [NAMESPACE, EVERYBODY]}},
+        "config.trustedProxies",
+    ),
+    (
+        {"ingress": {"enabled": True}, "networkPolicy": {"enabled": True, "ingressFrom": [ANYWHERE]}},
+        "config.trustedProxies",
+    ),
+    ({"httpRoute": {"enabled": True, "parentRefs": [{"name": "traefik"}]}}, "config.trustedProxies"),
     ({"redis": {"resources": {"limits": {"memory": "1e9"}}}}, "memory"),
     ({"redis": {"resources": {"limits": {"memory": "1G"}}}}, "redis.maxmemory"),
 ]  # fmt: skip

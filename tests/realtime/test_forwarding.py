@@ -27,7 +27,7 @@ from tests.harness.service import Replica, replicas
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-SECRET = "the deployment's secret"
+SECRET = "the secret of the whole deployment"
 ORIGIN = "https://app.example"
 UNKNOWN = {"code": 1, "message": "Session ID unknown"}
 UNAVAILABLE = {"code": 3, "message": "Service unavailable"}

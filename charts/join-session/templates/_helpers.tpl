@@ -104,6 +104,19 @@ imagePullSecrets:
 {{- toJson $files -}}
 {{- end -}}
 
+{{/* Whether the network policy admits to the public port only those whom somebody has named, as the ingress controller. */}}
+{{- define "join-session.onlyIngress" -}}
+{{- $open := not (and .Values.networkPolicy.enabled .Values.networkPolicy.ingressFrom) -}}
+{{- range .Values.networkPolicy.ingressFrom -}}
+{{- if not (or .ipBlock (dig "namespaceSelector" dict .) (dig "podSelector" dict .)) -}}
+{{- $open = true -}}
+{{- else if hasSuffix "/0" (dig "ipBlock" "cidr" "" .) -}}
+{{- $open = true -}}
+{{- end -}}
+{{- end -}}
+{{- if not $open -}}true{{- end -}}
+{{- end -}}
+
 {{/* What one would only find out at run time, or never. */}}
 {{- define "join-session.check" -}}
 {{- $external := or .Values.externalRedis.url .Values.externalRedis.existingSecret -}}
@@ -165,5 +178,14 @@ imagePullSecrets:
 {{- end -}}
 {{- if and .Values.secrets.existingSecret (or .Values.secrets.secret .Values.secrets.createKey .Values.secrets.operatorToken) -}}
 {{- fail "secrets.existingSecret and a value under secrets are both set: the value would be ignored" -}}
+{{- end -}}
+{{- range $name, $least := dict "secret" 32 "operatorToken" 16 -}}
+{{- $value := get $.Values.secrets $name -}}
+{{- if and $value (lt (len $value) $least) -}}
+{{- fail (printf "secrets.%s has %d characters: it needs at least %d, as of `openssl rand -hex 32`" $name (len $value) $least) -}}
+{{- end -}}
+{{- end -}}
+{{- if and (or .Values.ingress.enabled .Values.httpRoute.enabled) (not (hasKey .Values.config "trustedProxies")) (not (include "join-session.onlyIngress" .)) -}}
+{{- fail "config.trustedProxies is not set, and whoever reaches the pods could say in X-Forwarded-For to be anybody. Set config.trustedProxies to the networks of the ingress controller's pods, or let nobody else in: networkPolicy.enabled=true with networkPolicy.ingressFrom" -}}
 {{- end -}}
 {{- end -}}
