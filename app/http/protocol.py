@@ -136,7 +136,11 @@ class HttpProtocol(HttpToolsProtocol):
         self._segment = len(data)
         self._overhead += self._segment
         self._began = False
-        refused = self._feed(data) or self._excess(data)
+        refused = self._feed(data)
+        if refused is None and self._is_websocket:
+            # The connection is another protocol's now: nothing that belongs to requests may be written to it.
+            return
+        refused = refused or self._excess(data)
         if refused is not None:
             self._refuse(refused)
         elif self._is_answering() and not self._reads_head:

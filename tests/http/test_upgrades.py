@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.here import served_here
 from tests.harness.nginx import passing_upgrades_on
 from tests.harness.people import Api
 from tests.harness.programs import program
 from tests.harness.redis import RedisServer
 from tests.harness.service import Replica, replicas
+from tests.harness.sockets import Socket
 from tests.harness.wire import UPGRADE, refusal, wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -183,6 +185,16 @@ async def test_a_websocket_is_not_begun_while_a_request_is_under_way(service: li
         assert (await connection.answer())[0] == 200
         assert refusal(await connection.answer()) == (400, "invalid-payload")
         assert await connection.closed()
+
+
+async def test_a_websocket_outlives_the_time_that_a_request_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.http.protocol._HEAD_TIMEOUT", 0.2)
+    async with RedisServer() as redis, served_here(redis.url()) as (replica,):
+        socket = await Socket.open(replica.url)
+        with pytest.raises(TimeoutError):
+            await socket.closed(timeout=0.5)
+        assert (await socket.emit("vote", {"movieID": "a", "rating": 5}))["code"] == "not-joined"
+        await socket.close()
 
 
 async def test_nothing_of_all_this_leaves_a_traceback(service: list[Replica]) -> None:
