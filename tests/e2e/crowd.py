@@ -31,14 +31,22 @@ AGAIN: Final = {429, 500, 502, 503, 504}
 
 @dataclass
 class Session:
-    """A session, its clients, and the changes that were acknowledged: version and time."""
+    """A session, its clients, and the changes that were acknowledged: version and time.
+
+    `wanderers` are the clients without cookies that begin by polling, so that any request may come to any replica.
+    """
 
     code: str
     host_token: str
     clients: list[Client] = field(default_factory=list)
+    wanderers: list[Client] = field(default_factory=list)
     commits: list[tuple[int, float]] = field(default_factory=list)
     movies: set[str] = field(default_factory=set)
     committed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def settlers(self) -> list[Client]:
+        return [client for client in self.clients if client not in self.wanderers]
 
 
 class Crowd:
@@ -80,15 +88,15 @@ class Crowd:
             if later[1] >= since
         )
 
-    def longest_gap(self, since: float) -> tuple[float, str]:
+    def longest_gap(self, since: float, *, wanderers: bool) -> tuple[float, str]:
         """The longest time from an acknowledgement to that or newer news at a client, since a time.
 
-        In seconds, with what that client went through.
+        In seconds, with what that client went through; of the wanderers, or of the others.
         """
         worst, who = 0.0, None
         for session in self.sessions:
             commits = [commit for commit in session.commits if commit[1] >= since]
-            for client in session.clients:
+            for client in session.wanderers if wanderers else session.settlers:
                 gap = max(_gaps(commits, _news(client)), default=0.0)
                 if gap > worst:
                     worst, who = gap, client
@@ -146,10 +154,13 @@ async def crowd(
             session.commits.append((version, time.time()))
         for number in range(clients):
             session = sessions[number % SESSIONS]
-            client = await node.connect(url, timeout=60, **kinds[number % len(kinds)], **options)
+            kind = kinds[number % len(kinds)]
+            client = await node.connect(url, timeout=60, **kind, **options)
             ack = await client.emit("join-session", session.code, ack=True, timeout=30)
             assert ack["ok"], ack
             session.clients.append(client)
+            if not kind.keys() & COOKIES.keys() and kind != TRANSPORTS["websocket"]:
+                session.wanderers.append(client)
         changing = [asyncio.create_task(gathered.keep_changing(session)) for session in sessions]
         try:
             await gathered.settled()

@@ -28,6 +28,8 @@ PLANNED = 5.0
 KILLED = 10.0
 # A node that stops answers nobody: its clients find out by their heartbeats, 25 and 20 seconds.
 PAUSED = 70.0
+# Until Kubernetes has noticed, 46 seconds, any request without a cookie may still go there, and is waited for as long.
+PAUSED_WANDERING = 100.0
 PAUSE = 120.0
 # Connections outlive Redis's pod, and the replicas that a scaling ends may be the youngest, to which nobody has come.
 UNFELT = {"redis_deleted", "scaling"}
@@ -123,7 +125,7 @@ async def test_the_clients_of_a_paused_node_are_elsewhere_in_time(release: Clust
             await command("docker", "unpause", name)
         await release.kubectl("wait", "--for=condition=Ready", f"node/{name}", "--timeout=120s")
 
-    await _drilled("node_paused", people, node_paused(), PAUSED)
+    await _drilled("node_paused", people, node_paused(), PAUSED, wandering=PAUSED_WANDERING)
 
 
 async def test_monitoring_has_seen_it_all(release: Cluster, people: Crowd, prometheus: str) -> None:
@@ -148,8 +150,18 @@ async def test_no_code_name_or_token_is_in_logs_and_metrics(release: Cluster, pe
     assert_nothing_private("\n".join(value for labels in kept for value in labels.values()))
 
 
-async def _drilled(name: str, people: Crowd, drill: Awaitable[None], limit: float | Callable[[], float]) -> None:
-    """Runs a drill, waits for everybody, holds the longest gap against the limit; somebody has to have felt it."""
+async def _drilled(
+    name: str,
+    people: Crowd,
+    drill: Awaitable[None],
+    limit: float | Callable[[], float],
+    *,
+    wandering: float | None = None,
+) -> None:
+    """Runs a drill, waits for everybody, holds the longest gap against the limit; somebody has to have felt it.
+
+    `wandering` is the limit of clients that poll without cookies, if it is another.
+    """
     say(f"drill {name.replace('_', ' ')}")
     await people.add_movie(f"before-{name}")
     started = time.time()
@@ -157,20 +169,28 @@ async def _drilled(name: str, people: Crowd, drill: Awaitable[None], limit: floa
     took = time.time() - started
     await people.settled()
     moved = people.moved(started)
-    gap, story = people.longest_gap(started)
     silence = people.longest_silence(started)
     allowed = limit() if callable(limit) else limit
-    title = name.replace("_", " ")
-    say(f"drill {title}: {took:.0f} s, {moved} clients moved, {gap=:.1f} s, {silence=:.1f} s, allowed {allowed:.0f} s")
+    outcomes = [
+        (name, allowed, *people.longest_gap(started, wanderers=False)),
+        (f"{name}_without_cookies", wandering or allowed, *people.longest_gap(started, wanderers=True)),
+    ]
+    for title, most, gap, story in outcomes:
+        _note(title, f"{took:.0f} s", moved, f"{gap:.1f} s", f"{silence:.1f} s", f"{most:.0f} s")
+        (REPORT / f"longest-gap-{title}.txt").write_text(story)
+    assert moved > 0 or name in UNFELT
+    await people.nothing_is_lost()
+    assert [story for _, most, gap, story in outcomes if gap > most] == []
+
+
+def _note(title: str, took: str, moved: int, gap: str, silence: str, allowed: str) -> None:
+    title = title.replace("_", " ")
+    say(f"drill {title}: {took}, {moved} clients moved, gap {gap}, silence {silence}, allowed {allowed}")
     REPORT.mkdir(parents=True, exist_ok=True)
     with (REPORT / "figures.md").open("a") as figures:
         if not figures.tell():
             figures.write(_HEADINGS)
-        figures.write(f"| {title} | {took:.0f} s | {moved} | {gap:.1f} s | {silence:.1f} s | {allowed:.0f} s |\n")
-    (REPORT / f"longest-gap-{name}.txt").write_text(story)
-    assert moved > 0 or name in UNFELT
-    await people.nothing_is_lost()
-    assert gap <= allowed, story
+        figures.write(f"| {title} | {took} | {moved} | {gap} | {silence} | {allowed} |\n")
 
 
 async def _node_without_redis(kind: Cluster) -> str:
