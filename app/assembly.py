@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import resource
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
 from pydantic import SecretStr
 from pydantic.alias_generators import to_camel
 
-from app.http.addresses import ClientAddresses
+from app.http.addresses import ClientAddresses, subscriber
+from app.http.port import PortLimits
 from app.observability.metrics import Metrics
 from app.observability.tracing import Tracing
 from app.realtime.counting import EngineMetrics
@@ -25,6 +28,7 @@ from app.store.tracing import TracedConnection, TracedSessions
 __all__ = [
     "bytes_of",
     "forwarding_admission",
+    "port_limits",
     "redis_connection",
     "session_rules",
     "session_store",
@@ -59,7 +63,9 @@ def socket_server(
         unlimited=addresses.is_unlimited,
         events_per_second=settings.events_per_second,
         burst=settings.events_burst,
+        write_timeout=settings.write_timeout,
         address=addresses.address,
+        counted_as=subscriber,
         new_id=lambda: session_id(replica),
         foreign_session=forwarder,
         observer=EngineMetrics(metrics),
@@ -73,6 +79,24 @@ def forwarding_admission(settings: Settings, addresses: ClientAddresses) -> Admi
         max_connections=2 * settings.max_connections,
         max_connections_per_address=2 * settings.max_connections_per_address,
         unlimited=addresses.is_unlimited,
+        counted_as=subscriber,
+    )
+
+
+def port_limits(
+    settings: Settings, websocket_path: str, exempt: Callable[[str], bool], served_when_full: Collection[str] = ()
+) -> PortLimits:
+    """The limits of one port; a quarter of the process's file descriptors is left for everything else."""
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = settings.max_tcp_connections
+    return PortLimits(
+        websocket_path=websocket_path,
+        served_when_full=served_when_full,
+        max_connections=most if descriptors == resource.RLIM_INFINITY else min(most, descriptors * 3 // 4),
+        max_connections_per_address=settings.max_tcp_connections_per_address,
+        exempt=exempt,
+        write_timeout=settings.write_timeout,
+        max_unread=settings.max_unread_bytes,
     )
 
 

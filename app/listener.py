@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import uvicorn
 
-from app.http.protocol import HttpProtocol, PortState
+from app.http.port import PortLimits, PortState
+from app.http.protocol import HttpProtocol
 from app.realtime.engine import WebSocketProtocol
 
 __all__ = ["Listener"]
@@ -23,10 +24,8 @@ _UNSENT: Final = 128 * 1024
 class Listener(uvicorn.Server):
     """One application on one port. Signals are left to whoever runs the process."""
 
-    def __init__(self, app: Any, host: str, port: int, *, websocket_path: str, max_message: int, patience: int) -> None:
-        """``websocket_path``: where there are WebSockets; ``max_message``: bytes of one of their messages;
-        ``patience``: seconds for requests under way at the end.
-        """
+    def __init__(self, app: Any, host: str, port: int, *, limits: PortLimits, max_message: int, patience: int) -> None:
+        """``max_message``: bytes of a WebSocket message; ``patience``: seconds for requests under way at the end."""
         super().__init__(
             uvicorn.Config(
                 app,
@@ -47,7 +46,7 @@ class Listener(uvicorn.Server):
                 backlog=_BACKLOG,
             )
         )
-        self.server_state = PortState(websocket_path)
+        self.server_state = PortState(limits)
         self._socket = _bind(host, port)
         self.port: int = self._socket.getsockname()[1]
         self._serving: asyncio.Task[None] | None = None

@@ -15,6 +15,7 @@ from typing import Any, Final
 from app.assembly import (
     bytes_of,
     forwarding_admission,
+    port_limits,
     redis_connection,
     session_rules,
     session_store,
@@ -24,8 +25,9 @@ from app.assembly import (
 )
 from app.http.addresses import ClientAddresses
 from app.http.app import create_app
+from app.http.capped import Application, CappedRequests
 from app.http.counting import count_requests
-from app.http.internal import Health, create_internal_app
+from app.http.internal import PROBES, Health, create_internal_app
 from app.http.operators import OperatorsAPI, ReplicaControls
 from app.http.sessions import Limits
 from app.http.tracing import TracedRequests
@@ -136,9 +138,10 @@ class Replica:
         addresses = ClientAddresses(settings.trusted_proxies, settings.unlimited_addresses)
         replicas = RedisReplicas(connection, self.id, lease=settings.lease)
         voucher = Voucher(self._secret, replicas.now, self._secret.former)
+        peers = Peers(replicas, self.id, memory=settings.lease / 2)
         self._forwarder = Forwarder(
             self.id,
-            Peers(replicas, self.id, memory=settings.lease / 2),
+            peers,
             voucher,
             client=addresses.address,
             admission=forwarding_admission(settings, addresses),
@@ -189,11 +192,14 @@ class Replica:
         http = create_app(service, addresses, limits, allowed_origins=settings.allowed_origins, demo=settings.demo)
         count_requests(http, self.metrics)
         self._http = TracedRequests(http, tracing) if tracing else http
+        public: Application = self._dispatch
+        if settings.trusted_proxies:
+            public = CappedRequests(public, addresses, settings.max_tcp_connections_per_address)
         self.public = Listener(
-            self._dispatch,
+            public,
             settings.host,
             settings.port,
-            websocket_path=self.sockets.path,
+            limits=port_limits(settings, self.sockets.path, addresses.is_exempt),
             max_message=settings.movies_body_limit,
             patience=_PATIENCE,
         )
@@ -203,11 +209,15 @@ class Replica:
             operations = Operations(store, RedisListing(connection), budgets, codes, rules)
             controls = ReplicaControls(self.id, self._state, shown_limits(settings), replicas.living, self.begin_drain)
             self._internal_http.register_blueprint(OperatorsAPI(operations, controls, token).blueprint())
+
+        def is_exempt_here(address: str) -> bool:
+            return addresses.is_exempt(address) or peers.is_host(address)
+
         self.internal = Listener(
             self._dispatch_internal,
             settings.internal_host,
             settings.internal_port,
-            websocket_path=FORWARDED_PATH,
+            limits=port_limits(settings, FORWARDED_PATH, is_exempt_here, PROBES),
             max_message=settings.movies_body_limit,
             patience=1,
         )

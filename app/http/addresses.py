@@ -1,16 +1,21 @@
-"""The address of a client, seen through the proxies that are trusted."""
+"""The address of a client, seen through the proxies that are trusted, and what it counts as."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address
-from typing import Any
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Any, Final
 
 from app.sessions.admission import Client
 
-__all__ = ["ClientAddresses", "is_address", "subscriber"]
+__all__ = ["AddressCap", "ClientAddresses", "is_address", "subscriber"]
 
 Network = IPv4Network | IPv6Network
+
+# What some proxies write into `X-Forwarded-For` around an address: a port, and then brackets where it has colons.
+_WITH_PORT: Final = re.compile(r"(\d+\.\d+\.\d+\.\d+):\d+|\[([^\]]*)\](?::\d+)?")
 
 
 class ClientAddresses:
@@ -21,13 +26,21 @@ class ClientAddresses:
         self._unlimited = unlimited
 
     def client(self, scope: Mapping[str, Any]) -> Client:
-        """Whose budgets a request is counted on: those of an IPv4 address, or of an IPv6 network of one subscriber."""
+        """Whose budgets a request is counted on."""
         address = self.address(scope)
         return Client(subscriber(address), unlimited=self.is_unlimited(address))
 
     def is_unlimited(self, address: str) -> bool:
         """Whether an address is free of all budgets and caps."""
         return _within(address, self._unlimited)
+
+    def is_trusted(self, address: str) -> bool:
+        """Whether an address is that of a proxy, behind which there are many clients."""
+        return _within(address, self._trusted)
+
+    def is_exempt(self, address: str) -> bool:
+        """Whether an address may have any number of TCP connections."""
+        return self.is_unlimited(address) or self.is_trusted(address)
 
     def address(self, scope: Mapping[str, Any]) -> str:
         """The last address that no trusted proxy has; the peer's own where nobody forwarded the request."""
@@ -36,22 +49,49 @@ class ClientAddresses:
         if not self._trusted:
             return address
         forwarded = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
-        for hop in reversed(forwarded.decode("latin-1").split(",")):
-            if not _within(address, self._trusted):
+        for entry in reversed(forwarded.decode("latin-1").split(",")):
+            if not self.is_trusted(address):
                 break
-            if not is_address(hop.strip()):
+            hop = _without_port(entry.strip())
+            if not is_address(hop):
                 break
-            address = hop.strip()
+            address = hop
         return address
+
+
+class AddressCap:
+    """How many of something each address has, up to ``most``; ``exempt`` addresses have any number."""
+
+    def __init__(self, most: int, exempt: Callable[[str], bool]) -> None:
+        self._most = most
+        self._exempt = exempt
+        self._counts: Counter[str] = Counter()
+
+    def enter(self, address: str) -> bool:
+        """Counts one more, unless it is one too many."""
+        key = subscriber(address)
+        # A Counter keeps no key that is only looked at.
+        if self._counts[key] >= self._most and not self._exempt(address):
+            return False
+        self._counts[key] += 1
+        return True
+
+    def leave(self, address: str) -> None:
+        """Counts one less."""
+        key = subscriber(address)
+        self._counts[key] -= 1
+        if not self._counts[key]:
+            del self._counts[key]
 
 
 def subscriber(address: str) -> str:
-    """What an address counts as. RFC 6177: a subscriber has at least a /64, so single IPv6 addresses cost nothing."""
-    if not is_address(address):
+    """What an address counts as, for all caps and budgets: itself, or where it is one of IPv6 its network.
+
+    RFC 6177: a subscriber has at least a /64, so single IPv6 addresses cost nothing.
+    """
+    if ":" not in address or not is_address(address):
         return address
-    parsed = ip_address(address)
-    if parsed.version == 4:
-        return address
+    parsed = IPv6Address(address)
     return str(parsed.ipv4_mapped or IPv6Network((parsed, 64), strict=False))
 
 
@@ -62,6 +102,11 @@ def is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _without_port(entry: str) -> str:
+    found = _WITH_PORT.fullmatch(entry)
+    return entry if found is None else found[1] or found[2]
 
 
 def _within(address: str, networks: Sequence[Network]) -> bool:

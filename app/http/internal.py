@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
@@ -10,7 +11,10 @@ from quart import Quart, Response, request
 
 from app.http.answers import answer, install_error_answers
 
-__all__ = ["Health", "create_internal_app"]
+__all__ = ["PROBES", "Health", "create_internal_app"]
+
+PROBES: Final = ("/healthz", "/readyz", "/metrics")
+"""The paths by which a replica is watched."""
 
 
 @dataclass(slots=True)

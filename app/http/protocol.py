@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import unquote
 
 import httptools
-import orjson
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-from uvicorn.server import ServerState
 
-from app.sessions.errors import CATALOGUE
+from app.http.handshake import asks_for_websocket, check_handshake
+from app.http.port import PortState, drop
+from app.http.refusals import FULL, INVALID, LATE, TOO_LARGE, TOO_MANY, Refused
 
-__all__ = ["HttpProtocol", "PortState"]
+__all__ = ["HttpProtocol"]
 
 _MAX_HEAD: Final = 16_384
 _MAX_FIELDS: Final = 100
@@ -25,54 +23,14 @@ _FRAMING: Final = 16
 _HEAD_TIMEOUT: Final = 10.0
 # For how long a client that was refused may go on sending, so that it gets to read why.
 _LINGER: Final = 1.0
+# Bytes of an answer that may wait for the client before that counts as not reading.
+_UNREAD: Final = 16_384
+# For how long a port that closes waits for a client that does not read.
+_LAST_CHANCE: Final = 0.5
 # Requests that may wait on a connection for their turn.
 _MAX_PIPELINED: Final = 64
-# RFC 6455, section 4.1: sixteen bytes in base64.
-_WEBSOCKET_KEY: Final = re.compile(rb"[A-Za-z0-9+/]{22}==")
 # A WebSocket is begun without these: the first two are said anew, and nobody reads the others.
 _NOT_HANDED_OVER: Final = (b"connection", b"upgrade", b"content-length", b"cookie")
-
-
-def _error(code: str, message: str | None = None, *, status: int | None = None, fields: str = "") -> bytes:
-    """A whole answer, the last one of its connection."""
-    kind = CATALOGUE[code]
-    body = orjson.dumps({"message": message or kind.message, "code": code})
-    head = (
-        f"HTTP/1.1 {status or kind.status} {HTTPStatus(status or kind.status).phrase}\r\n"
-        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
-        f"x-error-code: {code}\r\nconnection: close\r\n{fields}\r\n"
-    )
-    return head.encode() + body
-
-
-_INVALID: Final = _error("invalid-payload", "Invalid HTTP request")
-_LATE: Final = _error("request-timeout")
-_TOO_LARGE: Final = _error("headers-too-large")
-_TOO_MANY: Final = _error("too-many-requests")
-_NO_HANDSHAKE: Final = _error("invalid-payload", "Invalid WebSocket handshake")
-# RFC 6455, section 4.4; RFC 9110, section 15.5.22.
-_OTHER_VERSION: Final = _error(
-    "invalid-payload",
-    "Unsupported WebSocket version",
-    status=HTTPStatus.UPGRADE_REQUIRED,
-    fields="upgrade: websocket\r\nsec-websocket-version: 13\r\n",
-)
-
-
-class PortState(ServerState):
-    """What the connections of one port share; ``websocket_path``: where it has WebSockets."""
-
-    def __init__(self, websocket_path: str) -> None:
-        super().__init__()
-        self.websocket_path = websocket_path.rstrip("/")
-
-
-class _Refused(Exception):
-    """Ends the parsing of what a client sends; ``answer`` is its last one."""
-
-    def __init__(self, answer: bytes) -> None:
-        super().__init__()
-        self.answer = answer
 
 
 class _Flow(FlowControl):
@@ -98,7 +56,11 @@ class HttpProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.address = ""
+        self._is_counted = False
+        self._is_reserve = False
         self._deadline: asyncio.TimerHandle | None = None
+        self._write_deadline: asyncio.TimerHandle | None = None
         self._running: RequestResponseCycle | None = None
         self._last_words: bytes | None = None
         # Of the message that is being read.
@@ -119,10 +81,23 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.flow = _Flow(transport, self.pipeline)
+        self.address = self.client[0] if self.client else ""
+        is_full = self.server_state.is_full()
+        self._is_reserve = is_full and self.server_state.has_reserve()
+        self._is_counted = (not is_full or self._is_reserve) and self.server_state.enter(self.address)
+        if not self._is_counted:
+            self._last_words = FULL
+            transport.write(FULL)
+            transport.close()
+            return
+        # With 0 writing goes on when the client has read everything.
+        transport.set_write_buffer_limits(_UNREAD, 0)
         self._set_deadline(_HEAD_TIMEOUT)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._clear_deadline()
+        self._end_wait()
+        self._leave()
         self.pipeline.clear()
         super().connection_lost(exc)
         if self._running is not None and not self._running.response_complete:
@@ -148,6 +123,15 @@ class HttpProtocol(HttpToolsProtocol):
         elif self._deadline is None:
             self._set_deadline(_HEAD_TIMEOUT)
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._write_deadline = self.loop.call_later(self.server_state.limits.write_timeout, drop, self.transport)
+        self.server_state.wait(self)
+
+    def resume_writing(self) -> None:
+        self._end_wait()
+        super().resume_writing()
+
     # httptools
 
     def on_message_begin(self) -> None:
@@ -162,7 +146,7 @@ class HttpProtocol(HttpToolsProtocol):
             # Behind a chunked body: nothing here reads such fields, and no request may change while it is served.
             self._trailer_count += 1
             if self._trailer_count > _MAX_FIELDS:
-                raise _Refused(_TOO_LARGE)
+                raise Refused(TOO_LARGE)
             return
         name = name.lower()
         if name == b"host":
@@ -173,21 +157,28 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         if len(self.headers) > _MAX_FIELDS or (self._overhead > _MAX_HEAD and self._head_size() > _MAX_HEAD):
-            raise _Refused(_TOO_LARGE)
+            raise Refused(TOO_LARGE)
         # RFC 9112, section 3.2.
         if self._host_count != 1 and (self._host_count or self.parser.get_http_version() != "1.0"):
-            raise _Refused(_INVALID)
+            raise Refused(INVALID)
+        if self._is_reserve and self._path() not in self.server_state.limits.served_when_full:
+            raise Refused(FULL)
         if self.parser.should_upgrade():
-            self._is_websocket = self._asks_for_websocket()
-            if self._is_websocket:
-                self._check_handshake()
+            is_get = self.parser.get_method() == b"GET" and self.parser.get_http_version() == "1.1"
+            if is_get and asks_for_websocket(self.headers) and self._is_websocket_path():
+                if self._is_answering():
+                    raise Refused(INVALID)
+                check_handshake(self.headers)
+                self._is_websocket = True
             # The parser stops behind the head: see `_upgrade`.
             return
         if len(self.pipeline) >= _MAX_PIPELINED:
-            raise _Refused(_TOO_MANY)
+            raise Refused(TOO_MANY)
         self._reads_head = False
         self._reads_body = True
         super().on_headers_complete()
+        if self._is_reserve:
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         size = len(body)
@@ -211,6 +202,8 @@ class HttpProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         is_last = not self.pipeline
         super().on_response_complete()
+        if self.transport.is_closing():
+            self._close_in_time()
         if not is_last or self.transport.is_closing():
             return
         if self._last_words is not None:
@@ -218,6 +211,16 @@ class HttpProtocol(HttpToolsProtocol):
         elif self._reads_body:
             # The client has its answer and has not said all.
             self._set_deadline(_HEAD_TIMEOUT)
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self._write_deadline is not None:
+            self._write_deadline.cancel()
+            self._write_deadline = self.loop.call_later(_LAST_CHANCE, drop, self.transport)
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._close_in_time()
 
     # Reading
 
@@ -231,20 +234,26 @@ class HttpProtocol(HttpToolsProtocol):
             except httptools.HttpParserUpgrade as upgrade:
                 rest = self._upgrade(rest[upgrade.args[0] :])
             except httptools.HttpParserError as error:
-                return error.__context__.answer if isinstance(error.__context__, _Refused) else _INVALID
+                return error.__context__.answer if isinstance(error.__context__, Refused) else INVALID
         return None
 
     def _excess(self, data: bytes) -> bytes | None:
         """The answer to a head, or to what frames a body, that has not ended within its bounds."""
         if not self._reads_head:
-            return _TOO_LARGE if self._overhead > 2 * _MAX_HEAD + _FRAMING * self._body_bytes else None
+            return TOO_LARGE if self._overhead > 2 * _MAX_HEAD + _FRAMING * self._body_bytes else None
         if self._began and self._overhead > _MAX_HEAD:
             # Without what belongs to the messages before.
             self._overhead = max(0, len(data) - (data.rfind(b"\r\n\r\n") + 4 if b"\r\n\r\n" in data else 0))
-        return _TOO_LARGE if self._overhead > _MAX_HEAD or len(self.headers or ()) > _MAX_FIELDS else None
+        return TOO_LARGE if self._overhead > _MAX_HEAD or len(self.headers or ()) > _MAX_FIELDS else None
 
     def _head_size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    def _path(self) -> str:
+        return unquote((httptools.parse_url(self.url).path or b"").decode("ascii"))
+
+    def _is_websocket_path(self) -> bool:
+        return self._path().rstrip("/") == self.server_state.limits.websocket_path.rstrip("/")
 
     def _is_answering(self) -> bool:
         return self._running is not None and not self._running.response_complete
@@ -263,7 +272,24 @@ class HttpProtocol(HttpToolsProtocol):
         if self._last_words is not None or not self._reads_head:
             self.transport.abort()
         else:
-            self._refuse(_LATE)
+            self._refuse(LATE)
+
+    def _close_in_time(self) -> None:
+        """A transport that is closing waits until its client has read everything."""
+        if self._write_deadline is None and self.transport.get_write_buffer_size():
+            timeout = self.server_state.limits.write_timeout
+            self._write_deadline = self.loop.call_later(timeout, drop, self.transport)
+
+    def _end_wait(self) -> None:
+        if self._write_deadline is not None:
+            self._write_deadline.cancel()
+            self._write_deadline = None
+            self.server_state.read(self)
+
+    def _leave(self) -> None:
+        if self._is_counted:
+            self._is_counted = False
+            self.server_state.leave(self.address)
 
     # Refusing
 
@@ -297,28 +323,6 @@ class HttpProtocol(HttpToolsProtocol):
 
     # Other protocols
 
-    def _asks_for_websocket(self) -> bool:
-        if self.parser.get_method() != b"GET" or self.parser.get_http_version() != "1.1":
-            return False
-        if [value.lower() for value in self._values(b"upgrade")] != [b"websocket"]:
-            return False
-        path = httptools.parse_url(self.url).path or b""
-        return unquote(path.decode("ascii")).rstrip("/") == self.server_state.websocket_path
-
-    def _check_handshake(self) -> None:
-        """Raises for what the WebSocket library would refuse with a text, or wait for (RFC 6455, section 4.2.1)."""
-        has_body = self._values(b"transfer-encoding") or any(value != b"0" for value in self._values(b"content-length"))
-        if has_body or self._is_answering():
-            raise _Refused(_INVALID)
-        if self._values(b"sec-websocket-version") != [b"13"]:
-            raise _Refused(_OTHER_VERSION)
-        keys = self._values(b"sec-websocket-key")
-        if len(keys) != 1 or not _WEBSOCKET_KEY.fullmatch(keys[0]):
-            raise _Refused(_NO_HANDSHAKE)
-
-    def _values(self, wanted: bytes) -> list[bytes]:
-        return [value for name, value in self.headers if name == wanted]
-
     def _upgrade(self, rest: bytes) -> bytes | None:
         """Goes on behind a head that offers another protocol; returns what is to be parsed."""
         if self._is_websocket:
@@ -326,7 +330,7 @@ class HttpProtocol(HttpToolsProtocol):
             return None
         method = self.parser.get_method()
         if method == b"CONNECT":
-            self._refuse(_INVALID)
+            self._refuse(INVALID)
             return None
         # The parser skips the body of such a message, so another one reads it, without the offer.
         version = self.parser.get_http_version().encode()
@@ -339,10 +343,13 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _begin_websocket(self, rest: bytes) -> None:
         self._clear_deadline()
+        self._end_wait()
         self.connections.discard(self)
+        self.transport.set_write_buffer_limits()
         protocol: Any = self.config.ws_protocol_class(  # type: ignore[call-arg, misc]
             config=self.config, server_state=self.server_state, app_state=self.app_state
         )
+        protocol.on_lost = self._leave
         protocol.connection_made(self.transport)
         self.transport.set_protocol(protocol)
         url = httptools.parse_url(self.url)
@@ -352,7 +359,7 @@ class HttpProtocol(HttpToolsProtocol):
         protocol.data_received(_head(b"GET %s HTTP/1.1" % target, fields) + rest)
         if not protocol.handshake_initiated:
             # The library takes no field of more than 8 KiB.
-            self.transport.write(_TOO_LARGE)
+            self.transport.write(TOO_LARGE)
             self.transport.close()
 
 

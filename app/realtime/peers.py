@@ -51,6 +51,10 @@ class Peers:
     def __contains__(self, replica: str) -> bool:
         return replica in self._known
 
+    def is_host(self, host: str) -> bool:
+        """Whether a living replica is at an IP address."""
+        return any(known.address.rpartition(":")[0].strip("[]") == host for known in self._known.values())
+
     async def address(self, replica: str) -> str | None:
         """The ``host:port`` of a replica's internal port, None when no living replica has that id."""
         if replica not in self._known:

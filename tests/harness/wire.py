@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.harness.ports import LOOPBACK
 
-__all__ = ["UPGRADE", "Wire", "refusal", "wire"]
+__all__ = ["UPGRADE", "Answer", "Wire", "refusal", "wire"]
 
 # The fields by which a client asks for a WebSocket.
 UPGRADE = (
@@ -59,9 +59,9 @@ class Wire:
 
 
 @asynccontextmanager
-async def wire(port: int, host: str = LOOPBACK) -> AsyncIterator[Wire]:
-    """A connection to a port."""
-    reader, writer = await asyncio.open_connection(host, port)
+async def wire(port: int, *, source: str = LOOPBACK) -> AsyncIterator[Wire]:
+    """A connection to a port from an address."""
+    reader, writer = await asyncio.open_connection(LOOPBACK, port, local_addr=(source, 0))
     try:
         yield Wire(reader, writer)
     finally:

@@ -14,6 +14,7 @@ import pytest_asyncio
 from app.settings import PREFIX, Settings
 from tests.harness.redis import RedisServer
 from tests.limits import (  # noqa: F401 - they register their attempts
+    connections,
     kept,
     look_ups,
     memberships,

@@ -47,7 +47,10 @@ class Origins:
 
 
 class Admission:
-    """Counts open sessions and refuses new ones over a cap or in a drain."""
+    """Counts open sessions and refuses new ones over a cap or in a drain.
+
+    `counted_as`: what an address is counted as, the same for those of one subscriber.
+    """
 
     def __init__(
         self,
@@ -55,10 +58,12 @@ class Admission:
         max_connections: int | None,
         max_connections_per_address: int | None,
         unlimited: Callable[[str], bool],
+        counted_as: Callable[[str], str] = str,
     ) -> None:
         self._max = max_connections
         self._max_per_address = max_connections_per_address
         self._unlimited = unlimited
+        self._counted_as = counted_as
         self._addresses: Counter[str] = Counter()
         self._stopped: Callable[[], Refusal] | None = None
         self.open = 0
@@ -71,20 +76,22 @@ class Admission:
         """Count a new session; raise `Refusal` (503 or 429) where it is one too many."""
         if self._stopped is not None:
             raise self._stopped()
+        key = self._counted_as(address)
         if not self._unlimited(address):
             if self._max is not None and self.open >= self._max:
                 raise refusals.too_many("too many connections", 503)
-            if self._max_per_address is not None and self._addresses[address] >= self._max_per_address:
+            if self._max_per_address is not None and self._addresses[key] >= self._max_per_address:
                 raise refusals.too_many("too many connections of one address", 429)
         self.open += 1
-        self._addresses[address] += 1
+        self._addresses[key] += 1
 
     def leave(self, address: str) -> None:
         """Forget a session."""
         self.open -= 1
-        self._addresses[address] -= 1
-        if not self._addresses[address]:
-            del self._addresses[address]
+        key = self._counted_as(address)
+        self._addresses[key] -= 1
+        if not self._addresses[key]:
+            del self._addresses[key]
 
 
 def header(scope: Scope, name: bytes) -> str | None:

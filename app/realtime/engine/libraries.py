@@ -172,14 +172,21 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     What is read from a connection is parsed in slices and not before the application has taken the messages of the
     slice before: uvicorn parses all at once, which for a quarter of a megabyte of tiny frames takes a second and tens
     of megabytes. A text that is not UTF-8 fails the connection (RFC 6455, section 8.1) without a traceback. A peer that
-    does not answer a close frame is cut off after a second instead of ten.
+    does not answer a close frame is cut off after a second instead of ten. `on_lost` hears of the connection's end.
     """
+
+    on_lost: Callable[[], None] | None = None
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.close_timeout = 1.0
         self.conn.reject = _rejection  # type: ignore[method-assign]
         self._unparsed = bytearray()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self.on_lost is not None:
+            self.on_lost()
 
     def data_received(self, data: bytes) -> None:
         self._unparsed += data

@@ -42,7 +42,7 @@ class SocketServer(ReceivingServer):
     path: where the ASGI application answers
     namespaces: those that clients may connect to, besides those with handlers
     allowed_origins, max_connections, max_connections_per_address: see `Origins` and `Admission`; `unlimited` tells
-        which addresses are free of the caps
+        which addresses are free of the caps, `counted_as` which of them share
     connect_timeout: a connection that is in no namespace for so long is closed
     events_per_second, burst: over this rate a client is read more slowly; nothing is dropped
     binary: whether clients may send attachments
@@ -67,6 +67,7 @@ class SocketServer(ReceivingServer):
         max_connections: int | None = None,
         max_connections_per_address: int | None = None,
         unlimited: Callable[[str], bool] = lambda _address: False,
+        counted_as: Callable[[str], str] = str,
         events_per_second: float | None = None,
         burst: int = 2000,
         binary: bool = False,
@@ -90,6 +91,7 @@ class SocketServer(ReceivingServer):
             max_connections=max_connections,
             max_connections_per_address=max_connections_per_address,
             unlimited=unlimited,
+            counted_as=counted_as,
         )
         self._engine = EngineServer(
             Options(

@@ -1,0 +1,46 @@
+"""Answers to what is refused before there is a request: whole ones, the last ones of their connections."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Final
+
+import orjson
+
+from app.sessions.errors import CATALOGUE
+
+__all__ = ["FULL", "INVALID", "LATE", "NO_HANDSHAKE", "OTHER_VERSION", "TOO_LARGE", "TOO_MANY", "Refused"]
+
+
+class Refused(Exception):
+    """Ends the parsing of what a client sends; ``answer`` is its last one."""
+
+    def __init__(self, answer: bytes) -> None:
+        super().__init__()
+        self.answer = answer
+
+
+def _error(code: str, message: str | None = None, *, status: int | None = None, fields: str = "") -> bytes:
+    kind = CATALOGUE[code]
+    body = orjson.dumps({"message": message or kind.message, "code": code})
+    head = (
+        f"HTTP/1.1 {status or kind.status} {HTTPStatus(status or kind.status).phrase}\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
+        f"x-error-code: {code}\r\nconnection: close\r\n{fields}\r\n"
+    )
+    return head.encode() + body
+
+
+INVALID: Final = _error("invalid-payload", "Invalid HTTP request")
+LATE: Final = _error("request-timeout")
+TOO_LARGE: Final = _error("headers-too-large")
+TOO_MANY: Final = _error("too-many-requests", fields="retry-after: 1\r\n")
+FULL: Final = _error("unavailable", fields="retry-after: 5\r\n")
+NO_HANDSHAKE: Final = _error("invalid-payload", "Invalid WebSocket handshake")
+# RFC 6455, section 4.4; RFC 9110, section 15.5.22.
+OTHER_VERSION: Final = _error(
+    "invalid-payload",
+    "Unsupported WebSocket version",
+    status=HTTPStatus.UPGRADE_REQUIRED,
+    fields="upgrade: websocket\r\nsec-websocket-version: 13\r\n",
+)

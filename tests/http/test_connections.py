@@ -1,0 +1,164 @@
+"""TCP connections: how many there may be, and how long an answer waits for whoever does not read it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from tests.harness.here import Here, served_here
+from tests.harness.ports import LOOPBACK
+from tests.harness.redis import RedisServer
+from tests.harness.unread import Unread, large
+from tests.harness.wire import UPGRADE, Answer, Wire, refusal, wire
+
+POLL = "GET /socket.io/?EIO=4&transport=polling"
+FULL = (503, "unavailable")
+TOO_MANY = (429, "too-many-requests")
+
+
+@asynccontextmanager
+async def serving(**settings: Any) -> AsyncIterator[Here]:
+    async with RedisServer() as redis, served_here(redis.url(), **settings) as (replica,):
+        yield replica
+
+
+async def ask(port: int, path: str = "/openapi.json", source: str = LOOPBACK) -> Answer:
+    async with wire(port, source=source) as connection:
+        return await connection.ask(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")
+
+
+async def opened(stack: AsyncExitStack, port: int, count: int) -> list[Wire]:
+    """Connections that the server has taken: each has had an answer."""
+    connections = [await stack.enter_async_context(wire(port)) for _ in range(count)]
+    for connection in connections:
+        assert (await connection.ask("GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n"))[0] == 404
+    return connections
+
+
+async def test_a_port_takes_so_many_connections_and_the_internal_one_answers_probes_beyond() -> None:
+    async with serving(max_tcp_connections=10) as replica, AsyncExitStack() as stack:
+        public = await opened(stack, replica.port, 10)
+        async with wire(replica.port) as connection:
+            answer = await connection.answer()
+            assert refusal(answer) == FULL
+            assert answer[1]["retry-after"]
+            assert await connection.closed()
+        await opened(stack, replica.internal_port, 10)
+        assert refusal(await ask(replica.internal_port, "/nothing")) == FULL
+        for path in ("/healthz", "/readyz", "/metrics"):
+            async with wire(replica.internal_port) as connection:
+                assert (await connection.ask(f"GET {path}?x HTTP/1.1\r\nHost: x\r\n\r\n"))[0] == 200
+                assert await connection.closed()
+        # A place that is left is free at once.
+        assert (await public[0].ask("GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))[0] == 404
+        assert await public[0].closed()
+        assert (await ask(replica.port))[0] == 200
+
+
+async def test_an_address_has_so_many_connections() -> None:
+    async with serving(max_tcp_connections_per_address=3, unlimited_addresses="127.0.0.9/32") as replica:
+        for port, path in ((replica.port, "/openapi.json"), (replica.internal_port, "/healthz")):
+            async with AsyncExitStack() as stack:
+                await opened(stack, port, 3)
+                assert refusal(await ask(port, path)) == FULL
+                assert (await ask(port, path, source="127.0.0.2"))[0] == 200
+                free = [await stack.enter_async_context(wire(port, source="127.0.0.9")) for _ in range(4)]
+                for connection in free:
+                    assert (await connection.ask(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"))[0] == 200
+            async with asyncio.timeout(5):
+                while (await ask(port, path))[0] == 503:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+
+
+async def test_a_websocket_keeps_the_place_of_its_connection() -> None:
+    async with serving(max_tcp_connections_per_address=1, unlimited_addresses="") as replica:
+        for _ in range(2):
+            async with wire(replica.port) as websocket:
+                head = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\n"
+                assert (await websocket.ask(head, UPGRADE, "\r\n"))[0] == 101
+                assert refusal(await ask(replica.port)) == FULL
+                # A close frame, masked, without a code.
+                await websocket.write(b"\x88\x80\x00\x00\x00\x00")
+                assert await websocket.closed()
+
+
+async def test_behind_a_proxy_the_requests_of_an_address_are_counted_instead() -> None:
+    limits = {"max_tcp_connections_per_address": 2, "unlimited_addresses": "", "trusted_proxies": "127.0.0.0/8"}
+    async with serving(**limits) as replica, AsyncExitStack() as stack:
+
+        async def request(target: str, forwarded: str) -> Wire:
+            connection = await stack.enter_async_context(wire(replica.port))
+            await connection.write(f"{target} HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {forwarded}\r\n\r\n")
+            return connection
+
+        polls = []
+        for address in ("2001:db8:1:2::1", "[2001:db8:1:2::2]:443"):
+            opened = await (await request(POLL, address)).answer()
+            sid = opened[2].decode().partition('"sid":"')[2].partition('"')[0]
+            polls.append(await request(f"{POLL}&sid={sid}", address))
+        refused = await (await request("GET /api/session/2222222222", "2001:db8:1:2::3")).answer()
+        assert refusal(refused) == TOO_MANY
+        assert refused[1]["retry-after"]
+        refused = await (await request("POST /api/session/join", "2001:db8:1:2::3")).answer()
+        assert (refused[0], refused[2]) == (429, b'{"message":"Too many requests"}')
+        assert (await (await request("GET /openapi.json", "2001:db8:1:3::3")).answer())[0] == 200
+
+
+async def test_the_sockets_of_an_ipv6_network_share_their_cap() -> None:
+    limits = {"max_connections_per_address": 2, "unlimited_addresses": "", "trusted_proxies": "127.0.0.0/8"}
+    async with serving(**limits) as replica, wire(replica.port) as connection:
+
+        async def opened(address: str) -> int:
+            return (await connection.ask(f"{POLL} HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {address}\r\n\r\n"))[0]
+
+        addresses = ("2001:db8:1:2::1", "2001:db8:1:2::2", "2001:db8:1:2:ffff::3", "2001:db8:1:3::1")
+        assert [await opened(address) for address in addresses] == [200, 200, 429, 200]
+
+
+async def test_an_answer_that_nobody_reads_ends_its_connection() -> None:
+    async with serving(write_timeout=0.3) as replica:
+        path = await large(replica)
+        with Unread(replica.port, path) as unread:
+            assert await unread.aborted()
+
+
+async def test_answers_that_nobody_reads_are_bounded_in_bytes(caplog: pytest.LogCaptureFixture) -> None:
+    size = 200_000
+    async with serving(write_timeout=30, max_unread_bytes=4 * size) as replica, AsyncExitStack() as stack:
+        path = await large(replica)
+        unread = [stack.enter_context(Unread(replica.port, path)) for _ in range(20)]
+        assert await unread[0].aborted()
+        assert sum([await one.aborted(0.1) for one in unread]) >= 12
+        assert not await unread[-1].aborted(0.1)
+    # Nor does the end wait for them, or come with a traceback.
+    assert not [record for record in caplog.records if record.exc_info or record.levelno >= logging.ERROR]
+
+
+async def test_an_address_has_a_quarter_of_them() -> None:
+    size = 200_000
+    async with (
+        serving(write_timeout=30, max_unread_bytes=8 * size, unlimited_addresses="") as replica,
+        AsyncExitStack() as stack,
+    ):
+        path = await large(replica)
+        other = stack.enter_context(Unread(replica.port, path, source="127.0.0.2"))
+        unread = [stack.enter_context(Unread(replica.port, path)) for _ in range(10)]
+        assert await unread[0].aborted()
+        assert sum([await one.aborted(0.1) for one in unread]) >= 6
+        assert not await other.aborted(0.1)
+
+
+async def test_requests_wait_for_their_turn_in_bounded_number() -> None:
+    async with serving() as replica, wire(replica.port) as connection:
+        await connection.write("GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n" * 2000)
+        statuses: list[int] = []
+        while not statuses or statuses[-1] == 404:
+            statuses.append((await connection.answer())[0])
+        assert 64 <= len(statuses) < 2000
+        assert statuses[-1] == 429
+        assert await connection.closed()
