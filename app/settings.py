@@ -175,18 +175,11 @@ class Settings(BaseSettings):
     movies_body_limit: Count = Field(262_144, description="Bytes of one that carries movies.")
     max_connections: Count = Field(20_000, description="Sockets of a replica.")
     max_connections_per_address: Count = Field(2000, description="Sockets of a replica from one address.")
-    max_tcp_connections: Count = Field(
-        30_000, description="TCP connections of each port of a replica; at most three quarters of its file descriptors."
-    )
+    max_tcp_connections: Count = Field(30_000, description="TCP connections of a port of a replica.")
     max_tcp_connections_per_address: Count = Field(
-        5000,
-        description="TCP connections of each port from one address; of a client behind a trusted proxy: HTTP requests "
-        "at a time.",
+        5000, description="Those from one address; behind a trusted proxy: an address's requests at a time."
     )
-    max_unread_bytes: Count = Field(
-        67_108_864,
-        description="Bytes of HTTP answers of each port that wait for clients to read them; an address has a quarter.",
-    )
+    max_unread_bytes: Count = Field(67_108_864, description="Bytes of a port's HTTP answers that nobody has read yet.")
     write_timeout: Seconds = Field(20, description="Time that a client has to read what waits for it.")
     events_per_second: Count = Field(100, description="Events a second above which a socket is read more slowly.")
     events_burst: Count = Field(2000, description="Events that a socket may send at once before that.")
