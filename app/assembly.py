@@ -57,7 +57,7 @@ def socket_server(
         ping_timeout=settings.ping_timeout,
         connect_timeout=settings.connect_timeout,
         max_payload=settings.movies_body_limit,
-        allowed_origins="*" if "*" in settings.allowed_origins else settings.allowed_origins or None,
+        allowed_origins="*" if "*" in settings.allowed_origins else settings.allowed_origins,
         max_connections=settings.max_connections,
         max_connections_per_address=settings.max_connections_per_address,
         unlimited=addresses.is_unlimited,

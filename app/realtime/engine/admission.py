@@ -18,15 +18,16 @@ _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 class Origins:
     """Decides which `Origin` headers pass, and which CORS headers go out.
 
-    `allowed`: a list of origins, `"*"` for any, or None for the same origin only: the host of the origin is that of the
-    `Host` header. The scheme is not compared, for behind an ingress that ends TLS it differs, and `X-Forwarded-Host` is
-    never read, for anybody can send it. A request without an origin does not come from a page and passes.
+    The same origin always does: the host of the origin is that of the `Host` header. The scheme is not compared, for
+    behind an ingress that ends TLS it differs, and `X-Forwarded-Host` is never read, for anybody can send it. `allowed`
+    are origins that pass besides, `"*"` for any. A request without an origin does not come from a page and passes.
+
+    CORS headers are for others than the same origin, which needs none.
     """
 
     def __init__(self, allowed: Iterable[str] | Literal["*"] | None) -> None:
         self._any = allowed == "*"
         self._allowed = frozenset() if allowed is None or allowed == "*" else frozenset(allowed)
-        self._same_host = allowed is None
 
     def check(self, scope: Scope) -> list[tuple[bytes, bytes]]:
         """Return the CORS headers for an answer; raise `Refusal` (403) for an origin that is not allowed."""
@@ -41,7 +42,7 @@ class Origins:
                 (b"access-control-allow-credentials", b"true"),
                 (b"vary", b"Origin"),
             ]
-        if self._same_host and _host_of(origin) == _host(scope, origin):
+        if _host_of(origin) == _host(scope, origin):
             return []
         raise Refusal("origin", 4, "Forbidden", status=403)
 
