@@ -19,9 +19,18 @@ from typing import Any, Final, TextIO
 
 from opentelemetry import trace
 
+from app.observability.log_writer import LineWriter
 from app.settings import Settings
 
-__all__ = ["JSONFormatter", "Throttle", "begin_request", "configure_logging", "log_bug", "request_id"]
+__all__ = [
+    "JSONFormatter",
+    "Throttle",
+    "begin_request",
+    "configure_logging",
+    "dropped_log_records",
+    "log_bug",
+    "request_id",
+]
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the request or event that is being handled; it is on every line logged meanwhile."""
@@ -121,8 +130,50 @@ class Throttle:
         self._logger.warning(message, extra=fields | ({"suppressed": suppressed} if suppressed else {}))
 
 
+def dropped_log_records() -> int:
+    """How many lines this process has not written because nobody took them."""
+    handlers = (handler for handler in logging.getLogger().handlers if isinstance(handler, _Handler))
+    return sum(handler.writer.dropped for handler in handlers if handler.writer is not None)
+
+
 class _Handler(logging.StreamHandler[TextIO]):
-    """Told apart from the handlers of others, such as pytest's."""
+    """Never makes those wait who log. Streams without a file descriptor do not block, so they are written to at once.
+
+    `logging` calls `flush` when the process ends.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        descriptor = _descriptor_of(stream)
+        self.writer = None if descriptor is None else LineWriter(descriptor, self._dropped)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.writer is None:
+            super().emit(record)
+            return
+        try:
+            self.writer.put(self._line(record))
+        except Exception:
+            self.handleError(record)
+
+    def flush(self) -> None:
+        super().flush()
+        if self.writer is not None:
+            self.writer.flush()
+
+    def _line(self, record: logging.LogRecord) -> bytes:
+        return f"{self.format(record)}\n".encode(errors="backslashreplace")
+
+    def _dropped(self, count: int) -> bytes:
+        fields = {"name": __name__, "levelno": logging.WARNING, "levelname": "WARNING"}
+        return self._line(logging.makeLogRecord(fields | {"msg": "log records were dropped", "dropped": count}))
+
+
+def _descriptor_of(stream: TextIO) -> int | None:
+    try:
+        return stream.fileno()
+    except (OSError, ValueError):
+        return None
 
 
 class _Flood(logging.Filter):

@@ -5,7 +5,7 @@ A label has few values, and none that a client could choose: whoever counts fold
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from opentelemetry.trace import format_trace_id, get_current_span
@@ -20,8 +20,11 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
+from prometheus_client.metrics_core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from app import __version__
+from app.observability.logging import dropped_log_records
 
 __all__ = ["TRANSPORTS", "Metrics", "exemplar", "label"]
 
@@ -29,6 +32,14 @@ TRANSPORTS: Final = ("polling", "websocket")
 
 _SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _SOCKETS: Final = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500)
+
+
+class _DroppedLogRecords(Collector):
+    """Counted by the process, which all its loggers share."""
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        text = "Log records that were not written because standard error did not take them."
+        yield CounterMetricFamily("join_session_log_records_dropped", text, value=dropped_log_records())
 
 
 class Metrics:
@@ -124,6 +135,7 @@ class Metrics:
         self.redis_errors = self._counter("redis_errors", "Calls that have failed.", ["command", "reason"])
 
     def _add_process(self) -> None:
+        self.registry.register(_DroppedLogRecords())
         self.event_loop_lag = self._histogram("event_loop_lag_seconds", "How late the event loop runs a timer.")
         self.draining = self._gauge("draining", "Whether the replica sends its clients away.")
         self.drain_seconds = self._gauge(
