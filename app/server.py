@@ -52,6 +52,7 @@ from app.realtime.voucher import Voucher
 from app.sessions.admission import Client
 from app.sessions.codes import CodeSpace
 from app.sessions.errors import SessionError
+from app.sessions.guard import KeyGuard
 from app.sessions.operations import Operations
 from app.sessions.payloads import CreateSession
 from app.sessions.service import SessionService, random_id
@@ -188,7 +189,9 @@ class Replica:
             join_deadline=settings.join_deadline,
             observer=observer,
         ).register()
-        limits = Limits(settings.body_limit, settings.movies_body_limit, text_of(settings.create_key))
+        key = text_of(settings.create_key)
+        guard = None if key is None else KeyGuard(key, budgets)
+        limits = Limits(settings.body_limit, settings.movies_body_limit, guard)
         http = create_app(service, addresses, limits, allowed_origins=settings.allowed_origins, demo=settings.demo)
         count_requests(http, self.metrics)
         self._http = TracedRequests(http, tracing) if tracing else http
@@ -207,8 +210,11 @@ class Replica:
         self._internal_http = create_internal_app(self.health, self.metrics.registry)
         if token := text_of(settings.operator_token):
             operations = Operations(store, RedisListing(connection), budgets, codes, rules)
+            # No proxy leads to the internal port, so nobody is believed there.
+            direct = ClientAddresses((), settings.unlimited_addresses)
             controls = ReplicaControls(self.id, self._state, shown_limits(settings), replicas.living, self.begin_drain)
-            self._internal_http.register_blueprint(OperatorsAPI(operations, controls, token).blueprint())
+            operators = OperatorsAPI(operations, controls, KeyGuard(token, budgets), direct)
+            self._internal_http.register_blueprint(operators.blueprint())
 
         def is_exempt_here(address: str) -> bool:
             return addresses.is_exempt(address) or peers.is_host(address)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -10,11 +9,12 @@ from typing import Any, Final
 
 from quart import Blueprint, Response, request
 
-from app.http.addresses import is_address, subscriber
+from app.http.addresses import ClientAddresses, is_address, subscriber
 from app.http.answers import answer
 from app.http.bodies import bearer_token, read_flag
 from app.sessions.answers import SessionState
 from app.sessions.errors import SessionError
+from app.sessions.guard import KeyGuard
 from app.sessions.operations import LONGEST_PAGE, Operations
 
 __all__ = ["OperatorsAPI", "ReplicaControls"]
@@ -35,12 +35,15 @@ class ReplicaControls:
 
 
 class OperatorsAPI:
-    """The handlers, one a route, for those who show the ``token``."""
+    """The handlers, one a route, for those who show the token; ``addresses`` tells whose wrong ones are counted."""
 
-    def __init__(self, operations: Operations, replica: ReplicaControls, token: str) -> None:
+    def __init__(
+        self, operations: Operations, replica: ReplicaControls, token: KeyGuard, addresses: ClientAddresses
+    ) -> None:
         self._operations = operations
         self._replica = replica
         self._token = token
+        self._addresses = addresses
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("operators", __name__, url_prefix="/operator")
@@ -93,8 +96,7 @@ class OperatorsAPI:
         return answer({"ok": True})
 
     async def _check_token(self) -> None:
-        if not hmac.compare_digest((bearer_token() or "").encode(), self._token.encode()):
-            raise SessionError("unauthorized")
+        await self._token.check(bearer_token(), self._addresses.client(request.scope))
 
 
 def _limit() -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from app.http.answers import answer
 from app.http.bodies import bearer_token, idempotency_key, parse_body, read_body, read_flag, read_session_id
 from app.sessions.admission import Client
 from app.sessions.answers import SessionCreated, SessionFound, SessionState
-from app.sessions.errors import SessionError
+from app.sessions.guard import KeyGuard
 from app.sessions.model import Session
 from app.sessions.payloads import (
     MIN_CREATION_KEY,
@@ -40,7 +39,7 @@ class Limits:
 
     body: int
     movies_body: int
-    create_key: str | None
+    create_key: KeyGuard | None
 
 
 class SessionIDConverter(BaseConverter):
@@ -90,8 +89,9 @@ class SessionAPI:
 
     async def create(self) -> Response:
         body = await read_body(self._limits.movies_body)
-        self._check_create_key()
         client = self._client()
+        if self._limits.create_key is not None:
+            await self._limits.create_key.check(bearer_token(), client)
         await self._service.allow_creation(client)
         # Who is behind one address shares these keys, and the answer has the host token: they must not be guessed.
         key = idempotency_key(shortest=MIN_CREATION_KEY)
@@ -166,11 +166,6 @@ class SessionAPI:
         access = await self._access(session_id)
         async with self._service.checked(access, action):
             yield access, body
-
-    def _check_create_key(self) -> None:
-        key = self._limits.create_key
-        if key is not None and not hmac.compare_digest((bearer_token() or "").encode(), key.encode()):
-            raise SessionError("unauthorized")
 
     def _client(self) -> Client:
         return self._addresses.client(request.scope)

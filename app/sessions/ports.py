@@ -85,6 +85,9 @@ class Budgets(Protocol):
     async def add_create(self, address: str) -> Usage:
         """Counts a session created."""
 
+    async def add_wrong_key(self, address: str) -> Usage:
+        """Counts a wrong key of operators, or of those who create sessions."""
+
     async def total_misses(self) -> int:
         """Failed look-ups of everybody so far."""
 

@@ -54,7 +54,12 @@ class RedisBudgets:
             )
 
     async def add_create(self, address: str) -> Usage:
-        key = keys.creates(self._hashed(address))
+        return await self._add(keys.creates(self._hashed(address)))
+
+    async def add_wrong_key(self, address: str) -> Usage:
+        return await self._add(keys.wrong_keys(self._hashed(address)))
+
+    async def _add(self, key: str) -> Usage:
         with answering(changing=False):
             count, _, left = await asyncio.gather(
                 self._connection.execute("INCR", key),
@@ -76,6 +81,7 @@ class RedisBudgets:
             await asyncio.gather(
                 *(self._connection.execute("DEL", key) for key in keys.look_ups(hashed)),
                 self._connection.execute("DEL", keys.creates(hashed)),
+                self._connection.execute("DEL", keys.wrong_keys(hashed)),
             )
 
     async def _run(self, script: Script, whose: str, *arguments: str | int) -> Any:

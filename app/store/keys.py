@@ -23,6 +23,7 @@ first key. Everything begins with ``js:``, for access control lists.
 ``js:looks:{M}``       zset     look-ups of one address under way -> when they are over; M: ``js:misses:A``, whose slot
                                 it shares
 ``js:creates:A``       string   sessions created by one address (hashed) within a minute
+``js:wrong-keys:A``    string   wrong keys and operators' tokens of one address (hashed) within a minute
 ``js:secret``          string   signs tokens where the deployment sets no secret
 ====================== ======== =============================================================================
 """
@@ -49,6 +50,7 @@ __all__ = [
     "reservation",
     "session",
     "session_keys",
+    "wrong_keys",
 ]
 
 SESSIONS: Final = "js:sessions"
@@ -104,6 +106,10 @@ def look_ups(address: str) -> list[str]:
 
 def creates(address: str) -> str:
     return f"js:creates:{address}"
+
+
+def wrong_keys(address: str) -> str:
+    return f"js:wrong-keys:{address}"
 
 
 def replica(replica_id: str) -> str:

@@ -226,6 +226,24 @@ async def test_a_guarded_create_wants_its_key(guarded: Api, token: str | None) -
     assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
+async def test_wrong_keys_are_ten_a_minute_and_address_and_the_right_one_always_passes(guarded: Api) -> None:
+    headers = from_somewhere()
+    for number in range(10):
+        wrong = await guarded.call("POST", PATH, replica=number % 2, token=f"wrong {number}", headers=headers)
+        assert (wrong.status_code, wrong.json()["code"]) == (401, "unauthorized")
+    for number in range(2):
+        refused = await guarded.call("POST", PATH, replica=number, token="wrong", headers=headers)
+        assert (refused.status_code, refused.json()["code"]) == (429, "too-many-requests")
+        assert 0 < int(refused.headers["Retry-After"]) <= 60
+    # None is no guess, and others are not counted with this address.
+    assert (await guarded.call("POST", PATH, headers=headers)).status_code == 401
+    assert (await guarded.call("POST", PATH, token="wrong", headers=from_somewhere())).status_code == 401
+    made = await guarded.call("POST", PATH, token=KEY, headers=headers)
+    assert made.status_code == 201
+    path = f"/api/session/{made.json()['sessionID']}"
+    assert (await guarded.call("DELETE", path, token=made.json()["hostToken"])).status_code == 200
+
+
 async def test_live_sessions_are_capped_and_ended_ones_make_room(guarded: Api) -> None:
     headers = from_somewhere()
     made = [await guarded.call("POST", PATH, replica=n, token=KEY, headers=headers) for n in (0, 1)]

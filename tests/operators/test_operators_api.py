@@ -360,3 +360,24 @@ async def test_other_methods_are_refused(desk: Desk) -> None:
     for path in ("/sessions", "/drain", "/limits"):
         answer = await desk.call("PUT", path)
         assert (answer.status_code, answer.json()["code"]) == (405, "method-not-allowed")
+
+
+async def test_wrong_tokens_are_ten_a_minute_and_address_and_the_right_one_always_passes() -> None:
+    settings = SETTINGS | {"unlimited_addresses": "", "trusted_proxies": "127.0.0.0/8"}
+    async with RedisServer() as redis, served_here(redis.url(), 2, **settings) as started:
+        desk = Desk(redis, started)
+        wrong = [await desk.call("GET", "/limits", replica=number % 2, token=f"wrong {number}") for number in range(10)]
+        assert {answer.status_code for answer in wrong} == {401}
+        for number in range(2):
+            refused = await desk.call("GET", "/limits", replica=number, token="wrong")
+            assert (refused.status_code, refused.json()["code"]) == (429, "too-many-requests")
+            assert 0 < int(refused.headers["Retry-After"]) <= 60
+        # Nobody is believed to have passed a request on to the internal port.
+        async with httpx.AsyncClient(base_url=started[0].internal_url, trust_env=False) as client:
+            disguised = {"Authorization": "Bearer wrong", "X-Forwarded-For": "192.0.2.9"}
+            assert (await client.get("/operator/limits", headers=disguised)).status_code == 429
+        assert (await desk.call("GET", "/limits", token=None)).status_code == 401
+        assert (await desk.call("GET", "/limits")).status_code == 200
+        assert (await desk.call("DELETE", "/limits/127.0.0.1")).status_code == 200
+        assert (await desk.call("GET", "/limits", token="wrong")).status_code == 401
+        await desk.close()
