@@ -135,9 +135,11 @@ class Replica:
         codes = CodeSpace(settings.code_characters, settings.code_length)
         rules = session_rules(settings)
         signer = TokenSigner(self._secret, self._secret.former)
-        self.service = service = SessionService(store, budgets, codes, signer, rules, new_id=random_id)
-        addresses = ClientAddresses(settings.trusted_proxies, settings.unlimited_addresses)
         replicas = RedisReplicas(connection, self.id, lease=settings.lease)
+        self.service = service = SessionService(
+            store, budgets, codes, signer, rules, new_id=random_id, renewed_at=lambda: replicas.renewed_at
+        )
+        addresses = ClientAddresses(settings.trusted_proxies, settings.unlimited_addresses)
         voucher = Voucher(self._secret, replicas.now, self._secret.former)
         peers = Peers(replicas, self.id, memory=settings.lease / 2)
         self._forwarder = Forwarder(

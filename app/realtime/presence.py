@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextvars import Context
 from functools import partial
 from typing import Any, Final, Protocol
 
 from app.observability.logging import log_bug
+from app.realtime.departures import Departed, Departures
 from app.realtime.rooms import Rooms
 from app.sessions.errors import SessionError
 from app.sessions.service import SessionService
-from app.store.deadline import apart
 
 __all__ = ["Presence"]
 
@@ -21,6 +22,8 @@ _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0
 _TIME_TO_SAY_SO: Final = 5.0
 _TIME_TO_ARRIVE: Final = 3.0
+_TOLD_AT_ONCE: Final = 500
+_AT_ONCE: Final = 20
 _OURSELVES: Final = ""
 
 _logger = logging.getLogger(__name__)
@@ -28,6 +31,8 @@ _logger = logging.getLogger(__name__)
 
 class Replicas(Protocol):
     """See ``app.store.replicas``."""
+
+    name: str
 
     def now(self) -> int: ...
     async def renew(self, details: Mapping[str, str]) -> Any: ...
@@ -66,7 +71,7 @@ class Presence:
         self._grace = grace
         self._grace_milliseconds = round(grace * 1000)
         self._details = details
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._departures = Departures(self._tell)
         # By the replica looked after, which may be this one.
         self._repairs: dict[str, asyncio.Task[None]] = {}
         self._known = False
@@ -87,39 +92,36 @@ class Presence:
         after this. So Redis is told once more.
         """
 
-        async def detach() -> None:
-            await self._take_away(code, lambda: self._service.detach(code, connection, recovery))
-
-        async def detach_again() -> None:
-            await asyncio.sleep(_TIME_TO_ARRIVE)
-            await detach()
-
-        self._see_to(detach)
+        self._departures.add(code, connection, recovery)
         if attaching:
-            self._see_to(detach_again)
+            loop = asyncio.get_running_loop()
+            loop.call_later(_TIME_TO_ARRIVE, self._departures.add, code, connection, recovery, context=Context())
 
     def doubt(self, code: str) -> None:
         """Redis has gone back in time, and with it who is connected: those who are not are found by a sweep."""
-        self._see_to(lambda: self._replicas.schedule(code, self._replicas.now() + round(_TIME_TO_SAY_SO * 1000)))
+        self._departures.doubt(code)
 
     async def settle(self, timeout: float) -> None:
         """Waits until Redis knows of all that are gone, ``timeout`` seconds at the most; then gives up the lease."""
         for repair in self._repairs.values():
             repair.cancel()
         await asyncio.gather(*self._repairs.values(), return_exceptions=True)
-        if self._leaving:
-            _, late = await asyncio.wait(self._leaving, timeout=timeout)
-            for task in late:
-                task.cancel()
+        await self._departures.settle(timeout)
         try:
             await self._replicas.resign()
         except SessionError:
             _logger.warning("the lease runs out by itself: Redis is away")
 
-    def _see_to(self, step: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        task = asyncio.get_running_loop().create_task(apart(_insist(step)))
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
+    async def _tell(self, code: str, departed: Departed) -> None:
+        names = list(departed.connections.items())
+        for start in range(0, len(names), _TOLD_AT_ONCE):
+            gone = dict(names[start : start + _TOLD_AT_ONCE])
+            await self._take_away(code, partial(self._service.detach, code, gone))
+        if departed.others:
+            living = [member.connection for member in self._rooms.members() if member.code == code]
+            await self._take_away(code, partial(self._reap_session, self._replicas.name, code, living))
+        if departed.doubtful:
+            await self._replicas.schedule(code, self._replicas.now() + round(_TIME_TO_SAY_SO * 1000))
 
     async def _take_away(self, code: str, step: Callable[[], Awaitable[int]]) -> None:
         """Has a session swept after ``step``, which says when the grace time of those it leaves alone is over.
@@ -164,22 +166,36 @@ class Presence:
 
     async def _reap(self, replica: str) -> None:
         while codes := await self._replicas.entered(replica):
-            for code in codes:
-                await self._take_away(code, partial(self._reap_session, replica, code))
-            await self._replicas.reaped(replica, codes)
+            # What fails for one session is left to the next renewal; the others do not wait for it.
+            failures = await _each(
+                codes, lambda code: self._take_away(code, partial(self._reap_session, replica, code))
+            )
+            if done := [code for code in codes if code not in failures]:
+                await self._replicas.reaped(replica, done)
+            else:
+                raise next(iter(failures.values()))
         await self._replicas.bury(replica)
         _logger.info("a replica's lease has run out; its members have their grace time", extra={"replica": replica})
 
-    async def _reap_session(self, replica: str, code: str) -> int:
-        call = {"replica": replica, "grace": self._grace_milliseconds}
+    async def _reap_session(self, replica: str, code: str, living: list[str] | None = None) -> int:
+        """``living``: its connections that are not gone, of a replica that lives."""
+        call: dict[str, Any] = {"replica": replica, "grace": self._grace_milliseconds}
+        if living is not None:
+            call["living"] = living
         result = await self._change_if_there("reap", code, call)
         return int(result[1]) if result else 0
 
     async def _sweep_due(self) -> None:
         due = await self._replicas.claim_due(_SWEEP_CLAIM)
-        for code in due.codes:
+
+        async def sweep(code: str) -> None:
             result = await self._change_if_there("sweep", code, {"grace": self._grace_milliseconds})
             await self._replicas.settle(code, due.claim, result[1] if result else 0)
+
+        # Those for which it fails are due again when the claim is over.
+        failures = await _each(due.codes, sweep)
+        if failures and len(failures) == len(due.codes):
+            raise next(iter(failures.values()))
 
     async def _change_if_there(self, script: str, code: str, call: dict[str, Any]) -> list[Any]:
         try:
@@ -190,17 +206,23 @@ class Presence:
             return []
 
 
-async def _insist(step: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Repeats a step until it succeeds, or cannot."""
-    pause = _FIRST_PAUSE
-    while True:
-        try:
-            return await step()
-        except SessionError as error:
-            if not error.retryable:
-                return None
-        await asyncio.sleep(pause)
-        pause = min(2 * pause, _LONGEST_PAUSE)
+async def _each(codes: Sequence[str], work: Callable[[str], Awaitable[None]]) -> dict[str, SessionError]:
+    """Does the work for each session, several side by side; the sessions for which it failed."""
+    turns = asyncio.Semaphore(_AT_ONCE)
+    failures: dict[str, SessionError] = {}
+
+    async def do(code: str) -> None:
+        async with turns:
+            try:
+                await work(code)
+            except SessionError as error:
+                failures[code] = error
+            except Exception as error:
+                log_bug(_logger, "looking after a session has failed", error)
+                failures[code] = SessionError("internal-error")
+
+    await asyncio.gather(*(do(code) for code in codes))
+    return failures
 
 
 async def _until_done(work: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -88,6 +88,7 @@ class SessionService:
         rules: Rules,
         *,
         new_id: Callable[[], str],
+        renewed_at: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._store = store
         self._admission = Admission(budgets, rules)
@@ -95,6 +96,7 @@ class SessionService:
         self._signer = signer
         self._rules = rules
         self._new_id = new_id
+        self._renewed_at = renewed_at
         self._creation = SessionCreation(store, codes, signer, rules, new_id=new_id)
 
     async def create(self, payload: CreateSession, client: Client, key: str | None = None) -> Created:
@@ -204,6 +206,7 @@ class SessionService:
             "joined_in": continued.epoch if continued else None,
             "known_name": continued.name if continued else None,
             "policy": self._rules.second_connection,
+            "leased": self._renewed_at(),
             **who(credential),
         }
         version, *texts, stay, free_at, cast, known_as = await self._store.change("join", code, given(call))
@@ -219,14 +222,15 @@ class SessionService:
             votes={movie.decode(): rating for movie, rating in zip(cast[::2], cast[1::2], strict=True)},
         )
 
-    async def detach(self, code: str, connection: str, recovery: str | None = None) -> int:
-        """A connection is gone; its participant may come back within the grace time. ``recovery``: the id that
-        continues nobody any more.
+    async def detach(self, code: str, connections: Mapping[str, str | None]) -> int:
+        """Connections are gone; their participants may come back within the grace time. Each is named with its
+        recovery id, if that continues nobody any more.
 
         Returns when that is over, in Unix milliseconds by the store's clock, 0 when nobody is away by it.
         """
-        call = {"connection": connection, "recovery": recovery, "grace": milliseconds(self._rules.grace)}
-        _, due = await self._store.change("detach", code, given(call))
+        gone = [[connection, recovery or ""] for connection, recovery in connections.items()]
+        call = {"connections": gone, "grace": milliseconds(self._rules.grace)}
+        _, due = await self._store.change("detach", code, call)
         return int(due)
 
     async def leave(self, access: Access, connection: str, recovery: str, mid: str | None = None) -> Done:

@@ -10,9 +10,11 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
+from weakref import WeakValueDictionary
 
 import orjson
 
+from app.sessions.errors import SessionError
 from app.store import keys
 from app.store.connection import Connection
 from app.store.errors import reading_reply
@@ -43,9 +45,15 @@ class RedisReplicas:
 
     def __init__(self, connection: Connection, replica: str, *, lease: float) -> None:
         self._connection = connection
-        self._replica = replica
+        self.name = self._replica = replica
         self._lease = round(lease * 1000)
         self._clock_offset: float | None = None
+        # When the lease was renewed last.
+        self.renewed_at: int | None = None
+        # The sessions that have connections here, and those of which Redis may think otherwise, until when.
+        self._entered: set[str] = set()
+        self._doubtful: dict[str, float] = {}
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._renew = load_script("renew-lease")
         self._tell = load_script("tell-details")
         self._schedule = load_script("schedule-due")
@@ -65,9 +73,11 @@ class RedisReplicas:
             with reading_reply():
                 now, lapsed, dead = reply
                 self._clock_offset = now - time.monotonic() * 1000
+                self.renewed_at = now
                 lease = Lease(bool(lapsed), [replica.decode() for replica in dead])
             told = orjson.dumps(dict(details))
             await self._connection.run(self._tell, [keys.replica(self._replica)], [told, self._lease])
+            await self._resolve_doubts()
             return lease
 
     async def resign(self) -> None:
@@ -88,13 +98,40 @@ class RedisReplicas:
 
     async def enter(self, code: str) -> None:
         """Says, before it is so, that this replica has connections in a session."""
-        with answering(changing=True):
-            await self._connection.execute("SADD", keys.replica_codes(self._replica), code)
+        self._entered.add(code)
+        async with self._turn(code):
+            with answering(changing=True):
+                await self._connection.execute("SADD", keys.replica_codes(self._replica), code)
 
     async def exit(self, code: str) -> None:
         """Says that this replica has no connections left in a session."""
-        with answering(changing=True):
-            await self._connection.execute("SREM", keys.replica_codes(self._replica), code)
+        self._entered.discard(code)
+        async with self._turn(code):
+            if code in self._entered:
+                return
+            try:
+                with answering(changing=True):
+                    await self._connection.execute("SREM", keys.replica_codes(self._replica), code)
+            except SessionError:
+                # It may still come to Redis, behind what says that there are connections again.
+                self._doubtful[code] = time.monotonic() + 2 * self._lease / 1000
+                raise
+
+    def _turn(self, code: str) -> asyncio.Lock:
+        """Entering a session and leaving it happen in the order in which they are asked for."""
+        return self._turns.setdefault(code, asyncio.Lock())
+
+    async def _resolve_doubts(self) -> None:
+        """Says again what may have been overtaken, for as long as that can be."""
+        now = time.monotonic()
+        doubtful = list(self._doubtful)
+        self._doubtful = {code: until for code, until in self._doubtful.items() if until > now}
+        for start in range(0, len(doubtful), _BATCH):
+            batch = doubtful[start : start + _BATCH]
+            if there := [code for code in batch if code in self._entered]:
+                await self._connection.execute("SADD", keys.replica_codes(self._replica), *there)
+            if gone := [code for code in batch if code not in self._entered]:
+                await self._connection.execute("SREM", keys.replica_codes(self._replica), *gone)
 
     async def entered(self, replica: str) -> list[str]:
         """Some of the sessions that a dead replica has left connections in; empty when there are none."""

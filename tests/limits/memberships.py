@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+from app.realtime.departures import Departed, Departures
+from app.sessions.errors import SessionError
 from app.store import keys
 from tests.harness.people import Made
 from tests.harness.redis import RedisServer, until
@@ -135,3 +137,23 @@ async def people_to_kick(redis: RedisServer) -> None:
                     assert (await replica.api.call("DELETE", path, token=made.host_token)).status_code == 200
             fields = await redis.call("HKEYS", keys.session(made.code))
             assert sum(field.startswith(b"k:") for field in fields) == 64
+
+
+@exceeds("Connections that are gone while Redis is away")
+async def more_connections_that_are_gone(redis: RedisServer) -> None:
+    """Only those that live are told of once there are too many to remember."""
+    told: list[tuple[str, int, bool]] = []
+    refused = True
+
+    async def tell(code: str, departed: Departed) -> None:
+        if refused:
+            raise SessionError("unavailable")
+        told.append((code, len(departed.connections), departed.others))
+
+    departures = Departures(tell)
+    for number in range(25_000):
+        departures.add(f"{number % 2}", f"connection {number}", None)
+    await asyncio.sleep(0)
+    refused = False
+    await departures.settle(5)
+    assert sorted(told) == [("0", 10_000, True), ("1", 10_000, True)]

@@ -168,7 +168,7 @@ class SessionMachine(RuleBasedStateMachine):
     @rule(connection=st.sampled_from(CONNECTIONS), away=st.sampled_from(["briefly", "long"]))
     def detach(self, connection: str, away: Any) -> None:
         service = self.brief if away == "briefly" else self.long
-        real = self._do(service.detach(self.code, connection))
+        real = self._do(service.detach(self.code, {connection: None}))
         self._pass_time()
         self._same(None if isinstance(real, int) else real, lambda: self.model.detach(connection, away))
 

@@ -152,7 +152,7 @@ async def until_quiet(here: Here, handlers: Any) -> None:
             or handlers._peers
             or handlers._deadlines
             or here.replica._rooms._members
-            or presence._leaving
+            or not presence._departures.settled
         )
 
     await until(quiet, "the replica is quiet")

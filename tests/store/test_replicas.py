@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
+from app.sessions.errors import SessionError
 from app.store import keys
 from app.store.connection import Connection
 from app.store.replicas import RedisReplicas
+from tests.harness.proxy import FaultProxy
 from tests.harness.redis import RedisServer, until
 
 CODE = "123456"
@@ -94,3 +97,42 @@ async def test_a_replica_whose_lease_has_run_out_is_dead_and_learns_of_it(
     await until(dead, "the lease has run out")
     assert (await other.renew({})).lapsed
     assert (await replica.renew({})).lapsed is False
+
+
+async def test_entering_again_and_leaving_keep_their_order_over_a_reconnect(redis_server: RedisServer) -> None:
+    async with FaultProxy(redis_server.port) as link:
+        connection = Connection.connect(f"redis://127.0.0.1:{link.port}", timeout=5)
+        replica = RedisReplicas(connection, "one", lease=10)
+
+        async def lost() -> bool:
+            return connection.topology.ready(b"") is None
+
+        for turn in range(25):
+            code = str(turn)
+            await replica.enter(code)
+            await link.refuse()
+            link.cut()
+            await until(lost, "the connection is lost")
+            asked = [asyncio.create_task(replica.exit(code)), asyncio.create_task(replica.enter(code))]
+            await asyncio.sleep(0.05)
+            await link.accept()
+            await asyncio.gather(*asked)
+            assert await connection.execute("SISMEMBER", keys.replica_codes("one"), code) == 1, turn
+        await connection.close()
+
+
+async def test_what_was_sent_before_entering_again_and_comes_late_is_put_right(redis_server: RedisServer) -> None:
+    async with FaultProxy(redis_server.port) as link:
+        connection = Connection.connect(f"redis://127.0.0.1:{link.port}", timeout=0.3)
+        replica = RedisReplicas(connection, "one", lease=10)
+        await replica.enter(CODE)
+        link.freeze(answers_only=True)
+        with pytest.raises(SessionError, match="outcome-unknown"):
+            await replica.exit(CODE)
+        link.thaw()
+        await replica.enter(CODE)
+        # As if it had been on its way until now.
+        await redis_server.call("SREM", keys.replica_codes("one"), CODE)
+        await replica.renew({})
+        assert await connection.execute("SISMEMBER", keys.replica_codes("one"), CODE) == 1
+        await connection.close()

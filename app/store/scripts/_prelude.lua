@@ -7,7 +7,8 @@
 --                a:<participant> -> their names; r:<recovery id> -> "<participant> <connection>" as long as the id is
 --                good, i:<participant> -> the recovery ids that are known, oldest first, ids -> their number;
 --                f:<participant> -> "<reason>|<since>|<order>|<name>" of one who has gone;
---                s:<participant> -> "<since> <order>" of one who has come back after the grace time
+--                s:<participant> -> "<since> <order>" of one who has come back after the grace time;
+--                x:<replica> -> when the connections of a replica that had no lease were taken away
 --   replies      hash: "<caller> <idempotency key>" -> fingerprint and the reply given; see _replies.lua
 --   reservation  string that keeps the code taken while the session lives, and while the code rests after it
 --   absent       zset: who is not in the session but has ratings that count, the longest absent first

@@ -1,16 +1,18 @@
--- Takes a connection away; its participant stays for a grace time after the last one. call.recovery: the id that is
--- void, of a connection that its client has closed for good.
+-- Takes connections away; their participants stay for a grace time after the last one.
+-- call.connections: {connection, recovery id}, which is void with it, or "".
 -- Replies: ok, version, when to look for participants to remove (0: nobody new).
 if not field('instance') then
   return reply('session-not-found')
 end
-if call.recovery then
-  void_recovery(call.recovery)
+local due = 0
+for _, gone in ipairs(call.connections) do
+  if gone[2] ~= '' then
+    void_recovery(gone[2])
+  end
+  local last, participant = drop_connection(gone[1])
+  if last and field('p:' .. participant) then
+    due = now + call.grace
+    put('d:' .. participant, due)
+  end
 end
-local last, participant = drop_connection(call.connection)
-if not last or not field('p:' .. participant) then
-  return reply('ok', version(), 0)
-end
-local due = now + call.grace
-put('d:' .. participant, due)
-return reply('ok', commit(false), due)
+return reply('ok', due > 0 and commit(false) or version(), due)

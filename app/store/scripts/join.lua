@@ -10,6 +10,11 @@ end
 if call.instance and call.instance ~= instance then
   return reply('unauthorized')
 end
+-- A replica whose connections were taken away for want of a lease renews that before it attaches any.
+local reaped = redis.call('HGET', connections, 'x:' .. call.connection:match('^[^.]*'))
+if reaped and call.leased and call.leased <= tonumber(reaped) then
+  return reply('unavailable')
+end
 local participant = call.participant
 if call.generation then
   if tonumber(field('generation')) ~= call.generation then

@@ -1,12 +1,20 @@
--- Takes away all connections of a replica that is gone.
+-- Takes away all connections of a replica that is gone, or all but those that are living.
 -- Replies: ok, number of participants left without a connection, when to look for those to remove (0: nobody new).
 if not field('instance') then
   return reply('session-not-found')
 end
 local prefix = 'c:' .. call.replica .. '.'
 local due, away = 0, 0
+local living = {}
+for _, name in ipairs(call.living or {}) do
+  living['c:' .. name] = true
+end
+if not call.living then
+  -- What it has sent before, and comes only now, does not count; see join.lua.
+  redis.call('HSET', connections, 'x:' .. call.replica, now)
+end
 for _, name in ipairs(redis.call('HKEYS', connections)) do
-  if name:sub(1, #prefix) == prefix then
+  if name:sub(1, #prefix) == prefix and not living[name] then
     local last, participant = drop_connection(name:sub(3))
     if last and field('p:' .. participant) then
       due = now + call.grace

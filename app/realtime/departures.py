@@ -1,0 +1,112 @@
+"""Connections that are gone, kept until Redis knows of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from contextvars import Context
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final
+
+from app.observability.logging import log_bug
+from app.sessions.errors import SessionError
+
+__all__ = ["Departed", "Departures"]
+
+_MOST: Final = 20_000
+_AT_ONCE: Final = 20
+_FIRST_PAUSE: Final = 0.1
+_LONGEST_PAUSE: Final = 2.0
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Departed:
+    """What Redis has to be told of one session.
+
+    ``connections`` that are gone, each with its recovery id if that continues nobody any more. ``others``: so many are
+    gone that only those that live are known. ``doubtful``: who is connected is to be looked at.
+    """
+
+    connections: dict[str, str | None] = field(default_factory=dict)
+    others: bool = False
+    doubtful: bool = False
+
+
+class Departures:
+    """Tells Redis, by one task, session by session; what Redis does not take it is told again."""
+
+    def __init__(self, tell: Callable[[str, Departed], Awaitable[None]]) -> None:
+        self._tell = tell
+        self._waiting: dict[str, Departed] = {}
+        self._number = 0
+        self._task: asyncio.Task[None] | None = None
+
+    def add(self, code: str, connection: str, recovery: str | None) -> None:
+        """A connection is gone from a session."""
+        departed = self._departed(code)
+        if connection in departed.connections:
+            departed.connections[connection] = departed.connections[connection] or recovery
+        elif self._number < _MOST:
+            departed.connections[connection] = recovery
+            self._number += 1
+        else:
+            departed.others = True
+
+    def doubt(self, code: str) -> None:
+        """Some of a session's connections may be gone."""
+        self._departed(code).doubtful = True
+
+    @property
+    def settled(self) -> bool:
+        """Whether all is told."""
+        return self._task is None or self._task.done()
+
+    async def settle(self, timeout: float) -> None:
+        """Waits until all is told, ``timeout`` seconds at the most; what is not told then never is."""
+        if self._task is None:
+            return
+        await asyncio.wait([self._task], timeout=timeout)
+        self._task.cancel()
+
+    def _departed(self, code: str) -> Departed:
+        if self.settled:
+            # In a context of its own: it outlives the events by which connections go.
+            self._task = asyncio.get_running_loop().create_task(self._run(), context=Context())
+        return self._waiting.setdefault(code, Departed())
+
+    async def _run(self) -> None:
+        pause = _FIRST_PAUSE
+        while self._waiting:
+            told = await asyncio.gather(*(self._try(code) for code in list(islice(self._waiting, _AT_ONCE))))
+            if not all(told):
+                # Only where nothing can be told at all the others have to wait for longer and longer.
+                pause = _FIRST_PAUSE if any(told) else min(2 * pause, _LONGEST_PAUSE)
+                await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - jitter
+
+    async def _try(self, code: str) -> bool:
+        departed = self._waiting.pop(code)
+        self._number -= len(departed.connections)
+        try:
+            await self._tell(code, departed)
+        except SessionError as error:
+            if error.retryable:
+                self._put_back(code, departed)
+                return False
+        except Exception as error:
+            log_bug(_logger, "telling that connections are gone has failed", error)
+        return True
+
+    def _put_back(self, code: str, departed: Departed) -> None:
+        """Behind the others, and with what has come in the meantime."""
+        later = self._waiting.pop(code, Departed())
+        self._number += len(departed.connections.keys() - later.connections.keys())
+        self._waiting[code] = Departed(
+            {**departed.connections, **later.connections},
+            departed.others or later.others,
+            departed.doubtful or later.doubtful,
+        )
