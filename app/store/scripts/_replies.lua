@@ -17,13 +17,14 @@ end
 local function keep(whose, first, after, bytes)
   if first == after then
     redis.call('HDEL', replies, '#' .. whose)
+    redis.call('ZREM', repliers, whose)
   else
     redis.call('HSET', replies, '#' .. whose, string.format('%d %d %d', first, after, bytes))
   end
 end
 
-local function bytes_of_all_replies()
-  return tonumber(redis.call('HGET', replies, 'bytes') or 0)
+local function fits(size)
+  return tonumber(redis.call('HGET', replies, 'bytes') or 0) + size <= MOST_BYTES_OF_ALL_REPLIES
 end
 
 -- Forgets somebody's oldest reply, with `expired` only one that has; whether it did.
@@ -62,11 +63,6 @@ local function tidy_replies()
   end
 end
 
--- Somebody with a reply, chosen at random, more likely who has more of them.
-local function somebody()
-  return (redis.call('HRANDFIELD', replies) or ''):match('^#?(%S*)')
-end
-
 -- Whether replies of one caller may give way to another, who has so many bytes: those of people who have left, and of
 -- those who have more; never the host's.
 local function gives_way(whose, bytes)
@@ -76,6 +72,21 @@ local function gives_way(whose, bytes)
   return not field('p:' .. whose) or select(3, kept(whose)) > bytes
 end
 
+-- Lets replies of others give way to one of so many bytes: a few callers are looked at, those with the oldest replies and
+-- some from anywhere.
+local function take_from_others(whose, size, bytes)
+  local number = redis.call('ZCOUNT', repliers, '-inf', '+inf')
+  for turn = 0, 31 do
+    if number == 0 or fits(size) then
+      return
+    end
+    local rank = turn < 16 and turn or (now + turn) % number
+    local other = redis.call('ZRANGE', repliers, rank, rank)[1]
+    while other and other ~= whose and not fits(size) and gives_way(other, bytes) and forget_reply(other) do
+    end
+  end
+end
+
 -- Makes room for a reply of so many bytes; whether there is.
 local function make_room(whose, size)
   local first, after, bytes = kept(whose)
@@ -83,18 +94,10 @@ local function make_room(whose, size)
     forget_reply(whose)
     first, after, bytes = kept(whose)
   end
-  for _ = 1, 32 do
-    if bytes_of_all_replies() + size <= MOST_BYTES_OF_ALL_REPLIES then
-      break
-    end
-    local other = somebody()
-    if other ~= whose and gives_way(other, bytes) then
-      forget_reply(other)
-    end
+  take_from_others(whose, size, bytes)
+  while not fits(size) and forget_reply(whose) do
   end
-  while bytes_of_all_replies() + size > MOST_BYTES_OF_ALL_REPLIES and forget_reply(whose) do
-  end
-  return size <= MOST_REPLY_BYTES and bytes_of_all_replies() + size <= MOST_BYTES_OF_ALL_REPLIES
+  return size <= MOST_REPLY_BYTES and fits(size)
 end
 
 local function recall_reply(whose, key)
