@@ -12,16 +12,16 @@ run: .venv/ready ## Run the service on http://localhost:8080, with a Valkey of i
 
 test: .venv/ready ## Run the tests; ARGS="-k name" goes to pytest
 	@$(BIN)/python -m tests.harness.node
-	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not slow" $(ARGS)
+	$(BIN)/pytest --numprocesses=4 $(SHARE_OUT) -m "not slow" $(ARGS)
 
-# Most tests wait more than they compute. Each process goes through its part in order, and takes from others in the end.
-SIDE_BY_SIDE := --numprocesses=4 --dist=worksteal
+# Each process goes through a part of the tests in order, as they share servers, and takes over from others in the end.
+SHARE_OUT := --dist=worksteal
 
 e2e: slow serial cluster ## Run the slow suites, then the drills on a cluster
 
 slow: .venv/ready ## Run the slow suites, but for those that want the machine for themselves
 	@$(BIN)/python -m tests.harness.node
-	$(BIN)/pytest $(SIDE_BY_SIDE) -m "slow and not serial and not cluster" $(ARGS)
+	$(BIN)/pytest --numprocesses=2 $(SHARE_OUT) -m "slow and not serial and not cluster" $(ARGS)
 
 serial: .venv/ready ## Run the slow suites that want the machine for themselves
 	@$(BIN)/python -m tests.harness.node

@@ -17,7 +17,7 @@ from tests.harness.redis import RedisServer
 from tests.harness.service import Replica, replicas
 from tests.limits.attackers import ATTACKS, Attacker
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.serial, pytest.mark.timeout(420)]
 
 SERVICE_CORE: Final = 0
 CLIENTS_CORE: Final = 1

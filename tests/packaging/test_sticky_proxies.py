@@ -22,8 +22,8 @@ pytestmark = pytest.mark.timeout(300)
     ("controller", "count"),
     [
         ("haproxy", 6),
-        pytest.param("haproxy", 50, marks=pytest.mark.slow),
-        pytest.param("traefik", 50, marks=pytest.mark.slow),
+        pytest.param("haproxy", 50, marks=[pytest.mark.slow, pytest.mark.serial]),
+        pytest.param("traefik", 50, marks=[pytest.mark.slow, pytest.mark.serial]),
     ],
 )
 async def test_clients_with_cookies_stay_and_nobody_loses_anything_when_replicas_go(

@@ -31,7 +31,7 @@ BUSY = 10
 PEOPLE_PER_SESSION = 5
 
 
-@pytest.mark.parametrize("each", [10, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("each", [10, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.serial])])
 async def test_everybody_is_elsewhere_within_the_window_and_has_lost_nothing(node: NodeClients, each: int) -> None:
     async with (
         RedisServer() as redis,

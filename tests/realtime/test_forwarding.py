@@ -59,7 +59,9 @@ async def doors(trio: list[Replica]) -> AsyncIterator[list[httpx.AsyncClient]]:
         await door.aclose()
 
 
-@pytest.mark.parametrize("each", [5, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(240)])])
+@pytest.mark.parametrize(
+    "each", [5, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.serial, pytest.mark.timeout(240)])]
+)
 async def test_clients_of_every_kind_live_behind_a_round_robin_without_cookies(
     trio: list[Replica], node: NodeClients, each: int
 ) -> None:
