@@ -7,7 +7,7 @@ import contextlib
 import socket
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import httptools
@@ -73,6 +73,11 @@ class Lanes:
     def __init__(self) -> None:
         self._idle: defaultdict[str, deque[_Lane]] = defaultdict(deque)
 
+    @property
+    def idle_count(self) -> int:
+        """How many wait for a request."""
+        return sum(map(len, self._idle.values()))
+
     @contextlib.asynccontextmanager
     async def exchange(
         self, address: str, method: str, target: bytes, headers: Headers, *, has_body: bool
@@ -87,35 +92,61 @@ class Lanes:
             exchange.begin(method, target, headers)
             yield exchange
         finally:
-            if exchange.is_done:
-                lane.idle_since = asyncio.get_running_loop().time()
-                self._idle[address].append(lane)
+            if exchange.is_done and not lane.writer.is_closing():
+                self._keep(address, lane)
             else:
                 lane.writer.close()
 
     def close(self) -> None:
         for lanes in self._idle.values():
             for lane in lanes:
+                lane.on_lost = None
                 lane.writer.close()
         self._idle.clear()
 
+    def _keep(self, address: str, lane: _Lane) -> None:
+        lane.idle_since = asyncio.get_running_loop().time()
+        lane.on_lost = partial(self._forget, address, lane)
+        self._idle[address].append(lane)
+
     def _kept(self, address: str) -> _Lane | None:
+        if address not in self._idle:
+            return None
         lanes = self._idle[address]
+        newest = lanes[-1]
         oldest = asyncio.get_running_loop().time() - _LONGEST_IDLE
-        while lanes and lanes[0].idle_since < oldest:
-            lanes.popleft().writer.close()
-        while lanes:
-            lane = lanes.pop()
-            if not lane.reader.at_eof() and not lane.writer.is_closing():
-                return lane
-        return None
+        for lane in [lane for lane in lanes if lane is newest or lane.idle_since < oldest]:
+            self._forget(address, lane)
+            if lane.idle_since < oldest:
+                lane.writer.close()
+        return None if newest.writer.is_closing() else newest
+
+    def _forget(self, address: str, lane: _Lane) -> None:
+        lane.on_lost = None
+        self._idle[address].remove(lane)
+        if not self._idle[address]:
+            del self._idle[address]
 
 
-@dataclass(slots=True)
-class _Lane:
-    reader: asyncio.StreamReader
+class _Lane(asyncio.StreamReaderProtocol):
+    """A connection. One that the other side has ended ends itself: asyncio's streams leave it open for writing."""
+
     writer: asyncio.StreamWriter
-    idle_since: float = 0.0
+
+    def __init__(self) -> None:
+        self.reader = asyncio.StreamReader(limit=_READ_SIZE)
+        self.idle_since = 0.0
+        self.on_lost: Callable[[], None] | None = None
+        super().__init__(self.reader)
+
+    def eof_received(self) -> bool:
+        super().eof_received()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self.on_lost is not None:
+            self.on_lost()
 
 
 class Exchange:
@@ -138,6 +169,9 @@ class Exchange:
 
     def begin(self, method: str, target: bytes, headers: Headers) -> None:
         fields = [*headers]
+        if not any(name == b"host" for name, _ in fields):
+            # A client that speaks HTTP/1.0 need not name one, and this is HTTP/1.1.
+            fields.append((b"host", b""))
         if self._unsent:
             fields += [(b"expect", b"100-continue"), (b"transfer-encoding", b"chunked")]
         else:
@@ -166,7 +200,10 @@ class Exchange:
 
 
 async def _open(address: str) -> _Lane:
-    return _Lane(*await asyncio.open_connection(sock=await _dial(address), limit=_READ_SIZE))
+    loop = asyncio.get_running_loop()
+    transport, lane = await loop.create_connection(_Lane, sock=await _dial(address))
+    lane.writer = asyncio.StreamWriter(transport, lane, lane.reader, loop)
+    return lane
 
 
 async def open_websocket(address: str, target: str, headers: Headers) -> ClientConnection:
