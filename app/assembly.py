@@ -18,6 +18,7 @@ from app.observability.tracing import Tracing
 from app.realtime.counting import EngineMetrics
 from app.realtime.engine import Admission, SocketServer
 from app.realtime.forwarding import Forwarder, session_id
+from app.realtime.handlers import CLIENT
 from app.sessions.rules import Rules
 from app.settings import Settings
 from app.store.connection import Connection
@@ -65,6 +66,7 @@ def socket_server(
         burst=settings.events_burst,
         write_timeout=settings.write_timeout,
         address=addresses.address,
+        remember=lambda scope: {CLIENT: addresses.client(scope)},
         counted_as=subscriber,
         new_id=lambda: session_id(replica),
         foreign_session=forwarder,

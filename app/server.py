@@ -185,7 +185,6 @@ class Replica:
             service,
             rooms,
             entry,
-            clients=addresses.client,
             replica=self.id,
             redis_timeout=settings.redis_timeout,
             join_deadline=settings.join_deadline,

@@ -23,7 +23,9 @@ from app.sessions.payloads import JoinOptions, parse
 from app.sessions.service import Access, SessionService
 from app.store.deadline import deadline
 
-__all__ = ["SocketHandlers"]
+__all__ = ["CLIENT", "SocketHandlers"]
+
+CLIENT: Final = "join_session.client"
 
 _TELLS_WHY_JOINING_FAILED: Final = "join-session"
 _UNKNOWN: Final = "unknown"
@@ -34,9 +36,9 @@ _logger = logging.getLogger(__name__)
 class SocketHandlers:
     """Puts the service's use cases on a Socket.IO server.
 
-    ``clients`` tells who is behind an ASGI scope; ``replica`` names this replica; an event waits ``redis_timeout``
-    seconds for Redis in all; a socket that is in no session
-    ``join_deadline`` seconds after it connected is closed (None: never).
+    Connections remember under ``CLIENT`` who opened them. ``replica`` names this replica; an event waits
+    ``redis_timeout`` seconds for Redis in all; a socket that is in no session ``join_deadline`` seconds after it
+    connected is closed (None: never).
     """
 
     def __init__(
@@ -46,7 +48,6 @@ class SocketHandlers:
         rooms: Rooms,
         entry: Entry,
         *,
-        clients: Callable[[Mapping[str, Any]], Client],
         replica: str,
         redis_timeout: float,
         join_deadline: float | None,
@@ -56,7 +57,6 @@ class SocketHandlers:
         self._service = service
         self._rooms = rooms
         self._entry = entry
-        self._clients = clients
         self._replica = replica
         self._redis_timeout = redis_timeout
         self._join_deadline = join_deadline
@@ -84,7 +84,7 @@ class SocketHandlers:
 
     async def _connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> dict[str, Any]:
         begin_request()
-        client = self._clients(environ["asgi.scope"])
+        client: Client = environ[CLIENT]
         client.socket_misses = SocketMisses()
         try:
             return await self._let_in(sid, client, auth)

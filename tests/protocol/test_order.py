@@ -240,12 +240,12 @@ async def test_the_connect_handler_adds_to_the_answer_and_what_it_sends_comes_be
     seen = []
 
     async def connect(sid: str, environ: Any, auth: Any) -> Any:
-        seen.append((environ["asgi.scope"]["path"], environ["REMOTE_ADDR"], auth))
+        seen.append((environ["path"], environ["REMOTE_ADDR"], auth))
         record.server.deliver([sid], record.server.encode("early", 1))
         await record.server.emit("early", 2, to=sid)
         return {"pid": "p1"}
 
-    async with recorder() as record:
+    async with recorder(remember=lambda scope: {"path": scope["path"]}) as record:
         record.server.on("connect", connect)
         async with record.client.opened() as websocket:
             await websocket.send('40{"pid":"p0","offset":"7-1","token":"t"}')

@@ -6,7 +6,7 @@ end the connection, one client's events are handled one after another, and a mes
     server = SocketServer(allowed_origins=["https://example.org"], max_payload=16_384)
 
     @server.event
-    async def connect(sid, environ, auth):      # environ["asgi.scope"] is the ASGI scope; auth a dict or None
+    async def connect(sid, environ, auth):      # environ holds what `remember` returned; auth is a dict or None
         return {"pid": "..."}                   # False or ConnectionRefusedError refuses; a dict joins the answer
 
     @server.on("hello")

@@ -117,6 +117,11 @@ async def accept(receive: Receive, send: Send) -> None:
     await send({"type": "websocket.accept"})
 
 
+def forget_headers(scope: Scope) -> None:
+    """Free what an open WebSocket has no use for; the server holds the scope as long as it is open."""
+    scope["headers"] = []
+
+
 async def end_websocket(send: Send, code: int) -> None:
     """Send a close frame, unless the peer is gone or takes nothing any more."""
     try:

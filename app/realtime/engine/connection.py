@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any, Protocol, cast
 
 from . import frames
 from .frames import Encoded, ProtocolError
 from .options import Options
 from .queues import Inbox, Outbox, Throttle
-from .writing import Receive, Scope, Writer
+from .writing import Receive, Writer
 
 # Reasons a session ends for, as python-socketio names them to disconnect handlers.
 CLIENT_DISCONNECT = "client disconnect"
@@ -56,16 +56,16 @@ class Closed:
 class Connection:
     """An Engine.IO session, over whichever transport it has now.
 
-    `state` belongs to the layer above. `farewell` is what a pending poll is answered with at the end, `code` is the
-    code of the WebSocket's close frame. `dropped` says that the peer is not worth waiting for, `known` that the
-    application has heard of the session.
+    `remembered` is what is kept of the request that opened it. `state` belongs to the layer above. `farewell` is what a
+    pending poll is answered with at the end, `code` is the code of the WebSocket's close frame. `dropped` says that the
+    peer is not worth waiting for, `known` that the application has heard of the session.
     """
 
-    def __init__(self, owner: Owner, sid: str, scope: Scope, address: str) -> None:
+    def __init__(self, owner: Owner, sid: str, address: str, remembered: Mapping[str, Any]) -> None:
         options = owner.options
         self.sid = sid
-        self.scope = scope
         self.address = address
+        self.remembered = remembered
         self.session: dict[Any, Any] = {}
         self.state: Any = None
         self.closed = False

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import orjson
@@ -42,8 +42,10 @@ class EngineServer(EngineIOServer):
     `disconnect` the session and a reason.
 
     `decode` turns a message into what the handler gets, while it is being read; None means that there is nothing to
-    handle. `address` names the client that a request comes from. `foreign_session` is asked about a request or an
-    upgrade whose session is unknown here, before anything of it is read; it returns whether it has answered.
+    handle. `address` names the client that a request comes from. `remember` tells what a session keeps of the request
+    that opens it, of which nothing else is kept: a client may send a great many headers. `foreign_session` is asked
+    about a request or an upgrade whose session is unknown here, before anything of it is read; it returns whether it
+    has answered.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class EngineServer(EngineIOServer):
         origins: Origins,
         admission: Admission,
         address: Callable[[Scope], str] = peer,
+        remember: Callable[[Scope], Mapping[str, Any]] = lambda _scope: {},
         new_id: Callable[[], str] = new_id,
         foreign_session: ForeignSession | None = None,
         decode: Decode = lambda _session, data: data,
@@ -69,6 +72,7 @@ class EngineServer(EngineIOServer):
         self._violations = Throttle(self._log)
         self._origins = origins
         self._address = address
+        self._remember = remember
         self._foreign_session = foreign_session
 
     # What python-socketio and applications call
@@ -200,9 +204,9 @@ class EngineServer(EngineIOServer):
         raise refusals.unknown_session()
 
     def _open(self, scope: Scope, *, websocket: bool) -> Connection:
-        address = self._address(scope)
+        address, remembered = self._address(scope), self._remember(scope)
         self.admission.enter(address)
-        session = Connection(self, self.generate_id(), scope, address)
+        session = Connection(self, self.generate_id(), address, remembered)
         session.upgraded = websocket
         self.sockets[session.sid] = session
         self.observer.opened(session.transport)
@@ -293,6 +297,7 @@ class EngineServer(EngineIOServer):
             session = self._open(scope, websocket=True)
             with session.serving():
                 await asgi.accept(receive, send)
+                asgi.forget_headers(scope)
                 session.attach(self._writer(send))
                 session.send(self._open_packet(session))
                 await self._opened(session, scope)
@@ -303,6 +308,7 @@ class EngineServer(EngineIOServer):
         if owned is None:
             return
         await asgi.accept(receive, send)
+        asgi.forget_headers(scope)
         if owned.upgraded or owned.upgrading:
             await asgi.end_websocket(send, connection.NORMAL)
             return

@@ -207,6 +207,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     async def send(self, message: Any) -> None:
         await super().send(message)
+        if message["type"] == "websocket.accept":
+            # Nothing asks for them any more, but the parser holds its request as long as the connection lasts.
+            self.request.headers.clear()
         if message["type"] == "websocket.http.response.body" and self.close_sent:
             # An answer instead of a WebSocket completes the handshake, too; uvicorn would log an error.
             self.handshake_complete = True

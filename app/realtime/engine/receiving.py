@@ -93,18 +93,8 @@ class ReceivingServer(SocketIOServer):
             await self._leave(socket, reason)
 
     def environ_of(self, session: Connection) -> dict[str, Any]:
-        """Return what connect handlers get: the ASGI scope, and its usual WSGI names."""
-        scope = session.scope
-        environ = {
-            "asgi.scope": scope,
-            "REMOTE_ADDR": session.address,
-            "REQUEST_METHOD": scope.get("method", "GET"),
-            "PATH_INFO": scope["path"],
-            "QUERY_STRING": scope["query_string"].decode("latin-1"),
-        }
-        for name, value in scope["headers"]:
-            environ["HTTP_" + name.decode("latin-1").upper().replace("-", "_")] = value.decode("latin-1")
-        return environ
+        """Return what connect handlers get: the client's address, and what is remembered of its request."""
+        return {"REMOTE_ADDR": session.address, **session.remembered}
 
     def _connect_timer(self, session: Connection) -> asyncio.TimerHandle:
         close = partial(session.close, CONNECT_TIMEOUT)

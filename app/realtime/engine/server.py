@@ -9,7 +9,7 @@ import asyncio
 import contextvars
 import logging
 import secrets
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from app.observability.logging import log_bug
@@ -47,6 +47,7 @@ class SocketServer(ReceivingServer):
     events_per_second, burst: over this rate a client is read more slowly; nothing is dropped
     binary: whether clients may send attachments
     address: the client's address, by the ASGI scope
+    remember: what connect handlers find in `environ`, by the ASGI scope, of which nothing else is kept
     new_id: makes Engine.IO session ids; they must not be guessable
     foreign_session: see `EngineServer`
     on_handler_error: gets the sid, the event and what its handler raised; returns what the event is acknowledged with
@@ -72,6 +73,7 @@ class SocketServer(ReceivingServer):
         burst: int = 2000,
         binary: bool = False,
         address: Callable[[Scope], str] = peer,
+        remember: Callable[[Scope], Mapping[str, Any]] = lambda _scope: {},
         new_id: Callable[[], str] = new_id,
         foreign_session: ForeignSession | None = None,
         on_handler_error: HandlerError | None = None,
@@ -106,6 +108,7 @@ class SocketServer(ReceivingServer):
             origins=Origins(allowed_origins),
             admission=self._admission,
             address=address,
+            remember=remember,
             new_id=new_id,
             foreign_session=foreign_session,
             decode=self.decode,
@@ -217,7 +220,7 @@ class SocketServer(ReceivingServer):
         return secrets.token_urlsafe(15)
 
     def get_environ(self, sid: str, namespace: str | None = None) -> dict[str, Any] | None:
-        """Return the environ of the request that opened the connection."""
+        """Return what connect handlers got."""
         socket = self._sockets.get(sid)
         return None if socket is None else self.environ_of(socket.connection)
 
