@@ -37,13 +37,21 @@ _direct: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 class Replica:
     """One process of the service. Settings are keywords by their field names; loopback is free of budgets and caps
-    unless `unlimited_addresses` says otherwise. `environment`: variables that are no settings of ours.
+    unless `unlimited_addresses` says otherwise. `environment`: variables that are no settings of ours; `folder`: where
+    the service's source is, if it is not ours.
 
     Unless told otherwise it gives out codes of ten letters. In the end its log and its metrics are searched for them,
     and for whatever else is private.
     """
 
-    def __init__(self, redis_url: str | None, *, environment: Mapping[str, str] | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        redis_url: str | None,
+        *,
+        environment: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+        **settings: Any,
+    ) -> None:
         given = {
             "host": "127.0.0.1",
             "internal_host": "127.0.0.1",
@@ -58,6 +66,7 @@ class Replica:
             **settings,
         }
         self._settings = {PREFIX + name.upper(): str(value) for name, value in given.items()} | dict(environment or {})
+        self._folder = folder
         descriptor, self._log_path = tempfile.mkstemp(prefix="join-session-", suffix=".log")
         self._log = os.fdopen(descriptor, "w+")
         self._process: subprocess.Popen[bytes] | None = None
@@ -96,7 +105,12 @@ class Replica:
         command = tied_to_us([sys.executable, "-m", "app", "serve"])
         environment = {name: value for name, value in os.environ.items() if not name.startswith((PREFIX, "OTEL_"))}
         self._process = subprocess.Popen(
-            command, env=environment | self._settings, stdout=self._log, stderr=self._log, start_new_session=True
+            command,
+            cwd=self._folder,
+            env=environment | self._settings,
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
         )
 
     def wait_until_serving(self) -> None:
