@@ -51,6 +51,7 @@ from app.realtime.tracing import TracedHandlers
 from app.realtime.voucher import Voucher
 from app.sessions.admission import Client
 from app.sessions.codes import CodeSpace
+from app.sessions.deadline import deadline
 from app.sessions.errors import SessionError
 from app.sessions.guard import KeyGuard
 from app.sessions.operations import Operations
@@ -60,7 +61,6 @@ from app.sessions.tokens import TokenSigner
 from app.settings import Settings, traces_wanted
 from app.store.announcements import Announcements
 from app.store.budgets import RedisBudgets
-from app.store.deadline import deadline
 from app.store.embedded import EmbeddedServer
 from app.store.errors import StoreError
 from app.store.listing import RedisListing

@@ -15,7 +15,7 @@ from app.http.bodies import bearer_token, idempotency_key, parse_body, read_body
 from app.sessions.admission import Client
 from app.sessions.answers import SessionCreated, SessionFound, SessionState
 from app.sessions.guard import KeyGuard
-from app.sessions.model import Session
+from app.sessions.model import Head, Session
 from app.sessions.payloads import (
     MIN_CREATION_KEY,
     AddMovies,
@@ -85,7 +85,7 @@ class SessionAPI:
             "message": "Session found. You can now connect via WebSocket.",
             "sessionData": session.data,
         }
-        return answer(body, headers=_etag(session))
+        return answer(body, headers=_etag(session.head))
 
     async def create(self) -> Response:
         body = await read_body(self._limits.movies_body)
@@ -104,17 +104,16 @@ class SessionAPI:
             "meta": created.session.meta,
         }
         location = f"/api/session/{created.session.code}"
-        return answer(answered, 201, {"Location": location, **_etag(created.session)})
+        return answer(answered, 201, {"Location": location, **_etag(created.session.head)})
 
     async def read(self, session_id: str) -> Response:
-        session = await self._service.look_up(session_id, self._client(), bearer_token())
-        headers = _etag(session)
-        if request.if_none_match.contains_weak(str(session.head)):
-            unchanged = Response(status=304, headers=headers)
-            del unchanged.headers["Content-Type"]
-            return unchanged
-        body: SessionState = {"sessionID": session.code, "sessionData": session.data, "meta": session.meta}
-        return answer(body, headers=headers)
+        client, token, seen = self._client(), bearer_token(), request.if_none_match
+        if not seen:
+            return _state(await self._service.look_up(session_id, client, token))
+        found = await self._service.look_up_changed(
+            session_id, client, token, lambda head: seen.contains_weak(str(head))
+        )
+        return _unchanged(found) if isinstance(found, Head) else _state(found)
 
     async def update(self, session_id: str) -> Response:
         async with self._change(session_id, Action.UPDATE_SESSION) as (access, body):
@@ -174,5 +173,16 @@ class SessionAPI:
         return await self._service.access(session_id, bearer_token(), self._client())
 
 
-def _etag(session: Session) -> dict[str, str]:
-    return {"ETag": f'"{session.head}"'}
+def _state(session: Session) -> Response:
+    body: SessionState = {"sessionID": session.code, "sessionData": session.data, "meta": session.meta}
+    return answer(body, headers=_etag(session.head))
+
+
+def _unchanged(head: Head) -> Response:
+    answered = Response(status=304, headers=_etag(head))
+    del answered.headers["Content-Type"]
+    return answered
+
+
+def _etag(head: Head) -> dict[str, str]:
+    return {"ETag": f'"{head}"'}

@@ -17,11 +17,11 @@ from app.realtime.observer import Observer
 from app.realtime.rooms import Rooms
 from app.sessions.admission import Client, SocketMisses
 from app.sessions.answers import Ack, Joined, Refused, result_of
+from app.sessions.deadline import deadline
 from app.sessions.errors import SessionError
 from app.sessions.events import CLIENT_EVENTS, EVENTS
 from app.sessions.payloads import JoinOptions, parse
 from app.sessions.service import Access, SessionService
-from app.store.deadline import deadline
 
 __all__ = ["CLIENT", "SocketHandlers"]
 

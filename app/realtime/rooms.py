@@ -14,11 +14,11 @@ from app.realtime.lifetime import Lifetime
 from app.realtime.member import Member, Outbox
 from app.realtime.observer import Observer
 from app.realtime.room import Delivery, Room, RoomStore
+from app.sessions.deadline import apart, before_deadline
 from app.sessions.errors import SessionError
 from app.sessions.model import Head
 from app.sessions.service import Membership, SessionService
 from app.store.announcements import Announcement
-from app.store.deadline import apart, before_deadline
 
 __all__ = ["Registry", "RoomChannels", "Rooms"]
 

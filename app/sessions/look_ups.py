@@ -18,6 +18,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
+from app.sessions.deadline import within
 from app.sessions.errors import SessionError
 from app.sessions.ports import Budgets, Reserved
 from app.sessions.rules import Rules
@@ -67,7 +68,8 @@ class _Unit:
         return self.verdict.done() and self.verdict.result() is None
 
     async def until_counted(self) -> None:
-        await asyncio.wait((self.verdict,), timeout=_PATIENCE)
+        left = within(_PATIENCE) - asyncio.get_running_loop().time()
+        await asyncio.wait((self.verdict,), timeout=left)
         if not self.verdict.done():
             raise SessionError("unavailable")
         if refusal := self.verdict.result():

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from app.sessions.answers import SessionSummary
-from app.sessions.model import Session
+from app.sessions.model import Head, Session
 
 __all__ = ["Budgets", "Place", "Reserved", "SessionListing", "SessionStore", "Usage"]
 
@@ -17,6 +17,9 @@ class SessionStore(Protocol):
 
     async def read(self, code: str) -> Session | None:
         """The newest version, None when there is no such session."""
+
+    async def head(self, code: str) -> Head | None:
+        """Where a session stands, None when there is none: less than to read it."""
 
     async def instance(self, code: str) -> str | None:
         """The instance of the session under a code, None when there is none: less than to read it."""

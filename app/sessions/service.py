@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from app.sessions.admission import Admission, Client
 from app.sessions.answers import Done, HostTokenRotated, MoviesAdded
@@ -31,6 +31,8 @@ from app.sessions.rules import Rules
 from app.sessions.tokens import Credential, TokenSigner
 
 __all__ = ["Access", "Joined", "Membership", "SessionService", "random_id"]
+
+Found = TypeVar("Found")
 
 _ID_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 
@@ -105,13 +107,29 @@ class SessionService:
 
     async def look_up(self, text: str, client: Client, token: str | None = None) -> Session:
         """The session that a person means by ``text``; a failed look-up is counted against the client's budget."""
+        return await self._find(text, client, token, self._store.read)
+
+    async def look_up_changed(
+        self, text: str, client: Client, token: str | None, seen: Callable[[Head], bool]
+    ) -> Session | Head:
+        """The session, or only where it stands if whoever asks has ``seen`` it there, which costs next to nothing."""
+
+        async def read(code: str) -> Session | Head | None:
+            head = await self._store.head(code)
+            return head if head is None or seen(head) else await self._store.read(code)
+
+        return await self._find(text, client, token, read)
+
+    async def _find(
+        self, text: str, client: Client, token: str | None, read: Callable[[str], Awaitable[Found | None]]
+    ) -> Found:
         code = self._code(text)
         known = self._is_known(self._verified(token), code)
         async with self._admission.look_up(client, code, known=known) as look_up:
-            session = await look_up.answer(lambda: self._store.read(code))
-            if session is None:
+            found = await look_up.answer(lambda: read(code))
+            if found is None:
                 raise SessionError("session-not-found")
-        return session
+        return found
 
     async def access(self, text: str, token: str | None, client: Client) -> Access:
         """What a token allows in the session that ``text`` means."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, NamedTuple, Self
 
+from app.sessions.deadline import within
 from app.store.cluster import Cluster
-from app.store.deadline import within
 from app.store.errors import CommandFailed, Redirected, StoreError, StoreUnavailable
 from app.store.link import Argument, pack
 from app.store.sentinel import Sentinel

@@ -26,12 +26,12 @@ from typing import Any, Final
 
 import orjson
 
+from app.sessions.deadline import apart
 from app.sessions.errors import SessionError
 from app.sessions.model import Head, Member, MovieEntry, Session
 from app.sessions.rating import Tally
 from app.store import keys
 from app.store.connection import Connection
-from app.store.deadline import apart
 from app.store.errors import StoreError, StoreUnavailable, UnexpectedReply, reading_reply
 from app.store.scripts import load_script, load_session_script
 from app.store.watermarks import Watermarks
@@ -104,6 +104,18 @@ class RedisSessions:
             )
             with reading_reply():
                 return _session(code, _pairs(fields), int(expires_at)) if fields and expires_at > 0 else None
+
+    async def head(self, code: str) -> Head | None:
+        """Where one session stands, as `read` would find it."""
+        with answering(changing=False):
+            reply = await self._connection.execute("HMGET", keys.session(code), "epoch", "version")
+            with reading_reply():
+                epoch, version = reply
+                head = Head(epoch.decode(), int(version)) if epoch else None
+        if head is not None and self._seen.is_below(code, head):
+            session = await self.read(code)
+            return None if session is None else session.head
+        return head
 
     async def heads(self, codes: Sequence[str]) -> list[Head | None]:
         """Where sessions stand, None for those that are not there."""

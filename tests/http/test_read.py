@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -54,6 +55,28 @@ async def test_an_unchanged_session_is_304_on_if_none_match(api: Api, form: str)
     answer = await api.call("GET", made.path, replica=1, headers={"If-None-Match": form.format(etag)})
     assert (answer.status_code, answer.content, answer.headers["ETag"]) == (304, b"", etag)
     assert "Content-Type" not in answer.headers
+
+
+async def test_an_unchanged_session_costs_one_command(redis_server: RedisServer) -> None:
+    async def used() -> dict[str, int]:
+        statistics = await redis_server.call("INFO", "commandstats")
+        calls = re.findall(r"cmdstat_(hmget|hgetall|pexpiretime):calls=(\d+)", statistics.decode())
+        return {name: int(count) for name, count in calls}
+
+    async with served_here(redis_server.url()) as replicas:
+        api = Api(replicas)
+        made = await api.create(movies=[movie() for _ in range(50)])
+        etag = (await api.call("GET", made.path)).headers["ETag"]
+        before = await used()
+        for _ in range(5):
+            assert (await api.call("GET", made.path, headers={"If-None-Match": etag})).status_code == 304
+        after = await used()
+        await api.close()
+    assert {name: count - before.get(name, 0) for name, count in after.items()} == {
+        "hmget": 5,
+        "hgetall": 0,
+        "pexpiretime": 0,
+    }
 
 
 async def test_a_changed_session_is_200_on_if_none_match(api: Api) -> None:

@@ -12,8 +12,8 @@ from typing import cast
 
 import pytest
 
+from app.sessions.deadline import apart, deadline
 from app.store.connection import Connection, Script
-from app.store.deadline import apart, deadline
 from app.store.errors import StoreUnavailable
 from tests.harness.ports import free_port
 from tests.harness.proxy import FaultProxy
