@@ -12,7 +12,6 @@ from typing import Any, Final, Protocol
 from app.observability.logging import log_bug
 from app.realtime.departures import Departed, Departures
 from app.realtime.rooms import Rooms
-from app.sessions.deadline import apart
 from app.sessions.errors import SessionError
 from app.sessions.service import SessionService
 
