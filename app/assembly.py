@@ -105,7 +105,13 @@ def port_limits(
 def shown_limits(settings: Settings) -> dict[str, Any]:
     """What operators are shown as limits, in the terms of the settings."""
     names = ("capacity", "max_capacity", "max_movies", "max_sessions", "max_connections")
-    budgets = ("max_connections_per_address", "miss_budget", "miss_budget_total", "create_budget")
+    budgets = (
+        "max_connections_per_address",
+        "miss_budget",
+        "miss_budget_total",
+        "create_budget",
+        "max_sessions_per_address",
+    )
     return {to_camel(name): getattr(settings, name) for name in (*names, *budgets)}
 
 

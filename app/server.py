@@ -61,6 +61,7 @@ from app.sessions.tokens import TokenSigner
 from app.settings import Settings, traces_wanted
 from app.store.announcements import Announcements
 from app.store.budgets import RedisBudgets
+from app.store.creators import RedisCreators
 from app.store.embedded import EmbeddedServer
 from app.store.errors import StoreError
 from app.store.listing import RedisListing
@@ -132,12 +133,13 @@ class Replica:
         self._secret = DeploymentSecret(connection, bytes_of(settings.secret))
         self._store = store = session_store(connection, settings, tracing)
         budgets = RedisBudgets(connection, self._secret)
+        creators = RedisCreators(connection, self._secret, longest=settings.max_lifetime)
         codes = CodeSpace(settings.code_characters, settings.code_length)
         rules = session_rules(settings)
         signer = TokenSigner(self._secret, self._secret.former)
         replicas = RedisReplicas(connection, self.id, lease=settings.lease)
         self.service = service = SessionService(
-            store, budgets, codes, signer, rules, new_id=random_id, renewed_at=lambda: replicas.renewed_at
+            store, budgets, creators, codes, signer, rules, new_id=random_id, renewed_at=lambda: replicas.renewed_at
         )
         addresses = ClientAddresses(settings.trusted_proxies, settings.unlimited_addresses)
         voucher = Voucher(self._secret, replicas.now, self._secret.former)
@@ -267,7 +269,9 @@ class Replica:
     async def first_session(self) -> str:
         """The code of a new session, made as soon as Redis answers."""
         await self._contacted.wait()
-        created = await self.service.create(CreateSession(), Client("", unlimited=True))
+        # Whoever tries the service out may take the time: asked for, the lifetime holds from the start.
+        asked = CreateSession(ttl_seconds=self._settings.lifetime)
+        created = await self.service.create(asked, Client("", unlimited=True))
         return created.session.code
 
     def begin_drain(self) -> int:

@@ -139,6 +139,11 @@ class Settings(BaseSettings):
         description="Shortest lifetime that a client may ask for; by default not longer than `JOIN_SESSION_LIFETIME`.",
     )
     max_lifetime: Seconds = Field(86400, description="Time after which a session ends in any case.")
+    unjoined_lifetime: SecondsOrZero = Field(
+        1800,
+        description="Time that a session lives on until somebody has joined, where `ttlSeconds` was not given; 0 for "
+        "`JOIN_SESSION_LIFETIME`.",
+    )
     expiry_warning: SecondsOrZero = Field(60, description="How long before its end a session's members are warned.")
     grace: SecondsOrZero = Field(60, description="How long a participant who lost the connection keeps the place.")
     lease: Seconds = Field(15, description="Time after which a silent replica counts as dead.")
@@ -168,6 +173,9 @@ class Settings(BaseSettings):
     miss_budget: Count = Field(20, description="Failed look-ups of session codes a minute and address.")
     miss_budget_total: Count = Field(6000, description="Failed look-ups a minute, of all addresses together.")
     create_budget: Count = Field(60, description="Sessions created a minute and address.")
+    max_sessions_per_address: Count = Field(
+        50, description="Live sessions that an address has created, with 4 MiB of movies given at `create`."
+    )
     unlimited_addresses: tuple[Network, ...] = Field(
         (), description="Networks (CIDR, comma separated) free of all budgets and caps."
     )

@@ -44,6 +44,7 @@ CONTRACT = {
     "lifetime": 7200,
     "min_lifetime": 60,
     "max_lifetime": 86400,
+    "unjoined_lifetime": 1800,
     "expiry_warning": 60,
     "grace": 60,
     "lease": 15,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -15,11 +16,16 @@ from app.sessions.codes import CodeSpace
 from app.sessions.errors import SessionError
 from app.sessions.model import Session
 from app.sessions.payloads import CreateSession
-from app.sessions.ports import SessionStore
+from app.sessions.ports import Creators, SessionStore
 from app.sessions.rules import Rules
 from app.sessions.tokens import TokenSigner
 
 __all__ = ["Created", "SessionCreation"]
+
+# Movies that the live sessions of an address were given when they were made.
+_MOST_BYTES: Final = 4 * 2**20
+# Seconds after which it may be worth to try again.
+_PAUSE: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,7 @@ class SessionCreation:
     def __init__(
         self,
         store: SessionStore,
+        creators: Creators,
         codes: CodeSpace,
         signer: TokenSigner,
         rules: Rules,
@@ -41,6 +48,7 @@ class SessionCreation:
         new_id: Callable[[], str],
     ) -> None:
         self._store = store
+        self._creators = creators
         self._codes = codes
         self._signer = signer
         self._rules = rules
@@ -49,10 +57,12 @@ class SessionCreation:
     async def create(self, payload: CreateSession, client: Client, key: str | None = None) -> Created:
         """Makes a session under a free code; with an idempotency key the same one again."""
         rules = self._rules
+        unjoined = rules.lifetime_unjoined(payload.ttl_seconds)
         call: dict[str, Any] = {
             "instance": self._new_id(),
             "epoch": self._new_id(),
             "lifetime": milliseconds(rules.allowed_lifetime(payload.ttl_seconds) or rules.lifetime),
+            "unjoined": None if unjoined is None else milliseconds(unjoined),
             "max_lifetime": milliseconds(rules.max_lifetime),
             "rest": milliseconds(rules.code_rest),
             "capacity": rules.allowed_capacity(payload.capacity) or rules.capacity,
@@ -62,29 +72,33 @@ class SessionCreation:
         }
         if key is not None:
             return await self._create_once(payload, call, client, key)
-        await self._check_room(client)
-        return await self._created(*await self._reserve(call["instance"], call))
+        return await self._make(call["instance"], call, client)
 
     async def _create_once(self, payload: CreateSession, call: dict[str, Any], client: Client, key: str) -> Created:
         """All repeats of a creation follow the plan that the first of them has claimed, so any of them completes it."""
         wanted = hashlib.sha256(payload.model_dump_json(exclude_none=True).encode()).hexdigest()[:32]
         digest = hashlib.sha256(f"{client.address} {key}".encode()).hexdigest()[:32]
-        await self._check_room(client)
         plan: dict[str, str] = {"instance": call["instance"], "epoch": call["epoch"], "wanted": wanted}
         plan = orjson.loads(await self._store.claim_creation(digest, orjson.dumps(plan).decode()))
         if plan["wanted"] != wanted:
             raise SessionError("idempotency-mismatch")
-        if "code" not in plan:
-            plan["code"], plan["instance"] = await self._reserve(plan["instance"], call | {"epoch": plan["epoch"]})
-            await self._store.remember_creation(digest, orjson.dumps(plan).decode())
-        return await self._created(plan["code"], plan["instance"])
+        if "code" in plan:
+            return await self._created(plan["code"], plan["instance"])
+        created = await self._make(plan["instance"], call | {"epoch": plan["epoch"]}, client)
+        plan |= {"code": created.session.code, "instance": created.session.instance}
+        await self._store.remember_creation(digest, orjson.dumps(plan).decode())
+        return created
 
-    async def _reserve(self, seed: str, call: Mapping[str, Any]) -> tuple[str, str]:
-        """Makes the session; its code and its instance."""
+    async def _make(self, seed: str, call: Mapping[str, Any], client: Client) -> Created:
+        size = sum(len(movie["details"].encode()) for movie in call["movies"])
+        await self._claim_room(client, seed, size)
         for batch in self._codes.candidates(seed):
             instances = {code: self._signer.instance(seed, code) for code in batch}
             if code := await self._store.create(instances, given(call)):
-                return code, instances[code]
+                if client.unlimited:
+                    return await self._created(code, instances[code])
+                made = self._creators.made(client.address, seed, size, code)
+                return (await asyncio.gather(self._created(code, instances[code]), made))[0]
         raise SessionError("codes-exhausted")
 
     async def _created(self, code: str, instance: str) -> Created:
@@ -97,6 +111,16 @@ class SessionCreation:
             raise SessionError("session-not-found")
         return Created(session, self._signer.host(instance, 1))
 
-    async def _check_room(self, client: Client) -> None:
-        if not client.unlimited and await self._store.count() >= self._rules.max_sessions:
+    async def _claim_room(self, client: Client, seed: str, size: int) -> None:
+        """Refuses a session for which there is no room, in the whole deployment or for the client's address."""
+        if client.unlimited:
+            return
+        rules = self._rules
+        most = {"most": rules.max_sessions_per_address, "most_bytes": _MOST_BYTES}
+        live, granted = await asyncio.gather(
+            self._store.count(), self._creators.claim(client.address, seed, size, **most)
+        )
+        if live >= rules.max_sessions:
             raise SessionError("limit-reached", "As many sessions are open as this service can hold")
+        if not granted:
+            raise SessionError("too-many-requests", "Too many sessions of this address are open", retry_after=_PAUSE)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from app.sessions.answers import SessionSummary
 from app.sessions.model import Head, Session
 
-__all__ = ["Budgets", "Place", "Reserved", "SessionListing", "SessionStore", "Usage"]
+__all__ = ["Budgets", "Creators", "Place", "Reserved", "SessionListing", "SessionStore", "Usage"]
 
 
 class SessionStore(Protocol):
@@ -41,6 +41,17 @@ class SessionStore(Protocol):
 
     async def remember_creation(self, digest: str, plan: str) -> None:
         """Replaces the plan that was claimed."""
+
+
+class Creators(Protocol):
+    """The live sessions of those who create them, by client address. ``address`` is never stored in clear; ``seed`` is
+    what a session's instance begins with, ``size`` the bytes of the movies that it was given."""
+
+    async def claim(self, address: str, seed: str, size: int, *, most: int, most_bytes: int) -> bool:
+        """Takes a place for a session that is about to be made, once for each seed; false where there is none."""
+
+    async def made(self, address: str, seed: str, size: int, code: str) -> None:
+        """The session was made, so its place is taken as long as it lives."""
 
 
 class Place(NamedTuple):

@@ -20,6 +20,7 @@ class Rules:
     lifetime: float
     min_lifetime: float
     max_lifetime: float
+    unjoined_lifetime: float
     code_rest: float
     capacity: int
     max_capacity: int
@@ -32,6 +33,7 @@ class Rules:
     miss_budget_total: int
     create_budget: int
     max_sessions: int
+    max_sessions_per_address: int
 
     def allowed_lifetime(self, seconds: float | None) -> float | None:
         if seconds is not None and seconds < self.min_lifetime:
@@ -39,6 +41,11 @@ class Rules:
         if seconds is not None and seconds > self.max_lifetime:
             raise SessionError("invalid-payload", f"ttlSeconds: must be at most {self.max_lifetime:g}")
         return seconds
+
+    def lifetime_unjoined(self, asked_for: float | None) -> float | None:
+        """How long a session lives until somebody joins, where that is shorter than it lives afterwards."""
+        shorter = 0 < self.unjoined_lifetime < self.lifetime
+        return self.unjoined_lifetime if shorter and asked_for is None else None
 
     def allowed_capacity(self, capacity: int | None) -> int | None:
         if capacity is not None and capacity > self.max_capacity:

@@ -26,7 +26,7 @@ from app.sessions.payloads import (
     Vote,
 )
 from app.sessions.permissions import PERMISSIONS, Action
-from app.sessions.ports import Budgets, SessionStore
+from app.sessions.ports import Budgets, Creators, SessionStore
 from app.sessions.rules import Rules
 from app.sessions.tokens import Credential, TokenSigner
 
@@ -85,6 +85,7 @@ class SessionService:
         self,
         store: SessionStore,
         budgets: Budgets,
+        creators: Creators,
         codes: CodeSpace,
         signer: TokenSigner,
         rules: Rules,
@@ -99,7 +100,7 @@ class SessionService:
         self._rules = rules
         self._new_id = new_id
         self._renewed_at = renewed_at
-        self._creation = SessionCreation(store, codes, signer, rules, new_id=new_id)
+        self._creation = SessionCreation(store, creators, codes, signer, rules, new_id=new_id)
 
     async def create(self, payload: CreateSession, client: Client, key: str | None = None) -> Created:
         """Makes a session under a free code; with an idempotency key the same one again."""

@@ -19,7 +19,7 @@ from app.store.errors import reading_reply
 from app.store.scripts import load_script
 from app.store.sessions import answering
 
-__all__ = ["RedisBudgets"]
+__all__ = ["RedisBudgets", "hashed_address"]
 
 _WINDOW: Final = 60_000
 # Longer than any request waits for Redis: what a replica counted that died since is given back by itself.
@@ -88,4 +88,9 @@ class RedisBudgets:
         return await self._connection.run(script, keys.look_ups(whose), arguments)
 
     def _hashed(self, address: str) -> str:
-        return hmac.digest(self._secret(), f"address.{address}".encode(), hashlib.sha256).hex()[:20]
+        return hashed_address(self._secret(), address)
+
+
+def hashed_address(secret: bytes, address: str) -> str:
+    """What stands for an address in the names of keys."""
+    return hmac.digest(secret, f"address.{address}".encode(), hashlib.sha256).hex()[:20]

@@ -22,6 +22,7 @@ first key. Everything begins with ``js:``, for access control lists.
 ``js:misses:A``        string   failed look-ups of one address (hashed) within a minute, ``all`` for all
 ``js:looks:{M}``       zset     look-ups of one address under way -> when they are over; M: ``js:misses:A``, whose slot
                                 it shares
+``js:made:A``          hash     live sessions created by one address (hashed); ``max_lifetime`` after the last of them
 ``js:creates:A``       string   sessions created by one address (hashed) within a minute
 ``js:wrong-keys:A``    string   wrong keys and operators' tokens of one address (hashed) within a minute
 ``js:secret``          string   signs tokens where the deployment sets no secret
@@ -43,6 +44,7 @@ __all__ = [
     "created",
     "creates",
     "look_ups",
+    "made",
     "misses",
     "recovery",
     "replica",
@@ -110,6 +112,10 @@ def creates(address: str) -> str:
 
 def wrong_keys(address: str) -> str:
     return f"js:wrong-keys:{address}"
+
+
+def made(address: str) -> str:
+    return f"js:made:{address}"
 
 
 def replica(replica_id: str) -> str:

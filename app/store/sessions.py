@@ -3,7 +3,8 @@
 Fields of a session's hash, all numbers decimal, all times Unix milliseconds by Redis's clock:
 
 - ``instance`` unique over all sessions; ``epoch``, ``version``: the head; ``created``, ``deadline``, ``lifetime``,
-  ``rest`` of the code; ``listed``: the time of expiry that ``js:sessions`` was told last
+  ``unjoined``: the shorter lifetime until somebody has joined, if there is one; ``rest`` of the code; ``listed``: the
+  time of expiry that ``js:sessions`` was told last
 - ``title``, ``capacity``, ``locked`` (0, 1), ``leavers`` (keep, drop)
 - ``host``: the participant; ``generation`` of the host token that is valid; ``tokenholder``: who has used it
 - ``order``, ``guests``, ``people``, ``films``, ``bytes``: counters; ``peak``: the most ``people`` there ever were

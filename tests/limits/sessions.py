@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import httpx
 
 from tests.harness.people import movie
@@ -82,3 +84,29 @@ async def a_larger_body_with_movies(redis: RedisServer) -> None:
 
 def refused(answer: httpx.Response, status: int, code: str) -> bool:
     return (answer.status_code, answer.headers["X-Error-Code"]) == (status, code)
+
+
+@exceeds("Live sessions of an address")
+async def more_sessions_than_an_address_may_have(redis: RedisServer) -> None:
+    async with limited(redis, max_sessions_per_address=2) as replica:
+        creating = (replica.api.call("POST", "/api/session/create", headers=replica.headers) for _ in range(6))
+        statuses = [answer.status_code for answer in await asyncio.gather(*creating)]
+        assert sorted(statuses) == [201] * 2 + [429] * 4
+
+
+@exceeds("Movies given at `create` to the live sessions of an address")
+async def more_movies_given_than_an_address_may_have(redis: RedisServer) -> None:
+    async with limited(redis, movies_body_limit=10_000_000, max_movies_bytes=10_000_000) as replica:
+        body = {"movies": [movie(overview="é" * 1000) for _ in range(500)]}
+        answers = [
+            await replica.api.call("POST", "/api/session/create", headers=replica.headers, json=body) for _ in range(5)
+        ]
+        assert [answer.status_code for answer in answers] == [201] * 4 + [429]
+
+
+@exceeds("Time that a session lives on until somebody has joined")
+async def sessions_that_nobody_joins(redis: RedisServer) -> None:
+    async with limited(redis, unjoined_lifetime=100) as replica:
+        made = await replica.api.create()
+        await replica.api.call("PATCH", made.path, token=made.host_token, json={"title": "still here"})
+        assert 0 < await redis.call("PTTL", f"js:{{{made.code}}}") <= 100_000

@@ -19,6 +19,7 @@ from app.sessions.tokens import TokenSigner
 from app.store import keys
 from app.store.budgets import RedisBudgets
 from app.store.connection import Connection
+from app.store.creators import RedisCreators
 from app.store.sessions import RedisSessions
 from tests.harness.redis import RedisServer, until
 
@@ -57,6 +58,7 @@ def service(store: RedisSessions, length: int) -> SessionService:
         lifetime=600,
         min_lifetime=60,
         max_lifetime=3600,
+        unjoined_lifetime=0,
         code_rest=REST,
         capacity=10,
         max_capacity=10,
@@ -69,10 +71,12 @@ def service(store: RedisSessions, length: int) -> SessionService:
         miss_budget_total=6000,
         create_budget=60,
         max_sessions=1000,
+        max_sessions_per_address=1000,
     )
     budgets = RedisBudgets(store._connection, lambda: b"secret")
+    creators = RedisCreators(store._connection, lambda: b"secret", longest=3600)
     signer = TokenSigner(lambda: b"secret")
-    return SessionService(store, budgets, CodeSpace(DIGITS, length), signer, rules, new_id=random_id)
+    return SessionService(store, budgets, creators, CodeSpace(DIGITS, length), signer, rules, new_id=random_id)
 
 
 @pytest.mark.parametrize("length", [5, pytest.param(6, marks=[pytest.mark.slow, pytest.mark.timeout(240)])])

@@ -42,6 +42,7 @@ from app.sessions.tokens import Credential, TokenSigner
 from app.store import keys
 from app.store.budgets import RedisBudgets
 from app.store.connection import Connection
+from app.store.creators import RedisCreators
 from app.store.sessions import RedisSessions
 from tests.harness.redis import RedisServer
 from tests.model.session import Caller, Film, ModelSession, Refused
@@ -64,6 +65,7 @@ def rules(policy: str, grace: float) -> Rules:
         lifetime=600,
         min_lifetime=60,
         max_lifetime=3600,
+        unjoined_lifetime=0,
         code_rest=600,
         capacity=3,
         max_capacity=10,
@@ -76,6 +78,7 @@ def rules(policy: str, grace: float) -> Rules:
         miss_budget_total=6000,
         create_budget=60,
         max_sessions=1000,
+        max_sessions_per_address=1000,
     )
 
 
@@ -94,9 +97,10 @@ class Store:
             return b"secret"
 
         budgets = RedisBudgets(self.connection, secret)
+        creators = RedisCreators(self.connection, secret, longest=3600)
         codes = CodeSpace("0123456789", 6)
         return SessionService(
-            self.sessions, budgets, codes, TokenSigner(secret), rules(policy, grace), new_id=self.new_id
+            self.sessions, budgets, creators, codes, TokenSigner(secret), rules(policy, grace), new_id=self.new_id
         )
 
     def new_id(self) -> str:

@@ -40,13 +40,18 @@ local function reply(...)
   return {relist, voided, announced, epoch and (epoch .. '-' .. version) or '', ...}
 end
 
--- The session lives on for its lifetime, or `least` where that is longer; at the most until its deadline. New keys get
--- their lifetime here, too.
+-- The session lives on for its lifetime, a shorter one until somebody has joined, or `least` where that is longer; at
+-- the most until its deadline. New keys get their lifetime here, too.
 local function prolong(extend, least)
   local expires = redis.call('PEXPIRETIME', session)
   if extend then
-    local stored = redis.call('HMGET', session, 'lifetime', 'deadline', 'listed')
+    local stored = redis.call('HMGET', session, 'lifetime', 'deadline', 'listed', 'unjoined', 'people')
     local lifetime, listed = tonumber(stored[1]), tonumber(stored[3])
+    if stored[4] and tonumber(stored[5]) > 0 then
+      redis.call('HDEL', session, 'unjoined')
+    elseif stored[4] then
+      lifetime = tonumber(stored[4])
+    end
     expires = math.max(expires, math.min(now + math.max(lifetime, least or 0), tonumber(stored[2])))
     if expires - listed > lifetime / 10 then
       put('listed', expires)

@@ -22,6 +22,9 @@ end
 -- An older version that ended the session before does not know of them.
 redis.call('DEL', absent, former, repliers)
 redis.call('SET', reservation, call.instance)
-redis.call('PEXPIREAT', session, math.min(now + call.lifetime, deadline))
+if call.unjoined then
+  put('unjoined', call.unjoined)
+end
+redis.call('PEXPIREAT', session, math.min(now + (call.unjoined or call.lifetime), deadline))
 prolong(true)
 return reply('ok', now)

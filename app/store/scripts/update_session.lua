@@ -13,6 +13,7 @@ return change(function()
   end
   if call.lifetime then
     put('lifetime', call.lifetime)
+    redis.call('HDEL', session, 'unjoined')
   end
   return {'ok', commit(true)}
 end)
