@@ -58,7 +58,7 @@ async def test_create_answers_201_with_everything_to_begin_with(api: Api) -> Non
     assert list(meta) == ["sessionID", "epoch", "version", "title", "locked", "capacity", "expiresAt"]
     assert (meta["sessionID"], meta["version"], meta["title"]) == (body["sessionID"], 1, None)
     assert (meta["locked"], meta["capacity"]) == (False, 100)
-    assert seconds_between(body["sessionData"]["createdAt"], meta["expiresAt"]) == 7200
+    assert seconds_between(body["sessionData"]["createdAt"], meta["expiresAt"]) == 1800
     assert answer.headers["Location"] == f"/api/session/{body['sessionID']}"
     assert answer.headers["ETag"] == f'"{meta["epoch"]}-1"'
 
