@@ -1,0 +1,49 @@
+"""What the values of settings may be."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, SecretStr, StringConstraints
+
+__all__ = [
+    "CookieName",
+    "Count",
+    "Level",
+    "Network",
+    "Origin",
+    "Port",
+    "Seconds",
+    "SecondsOrZero",
+    "Secret",
+    "Text",
+]
+
+
+def _origin(value: object) -> str:
+    """The origin as browsers write it: lower case, without a default port; `*` stands for any."""
+    text = str(value)
+    if text == "*":
+        return text
+    url = urlsplit(text)
+    if url.scheme not in ("http", "https") or not url.hostname or url.username or url.path.strip("/") or url.query:
+        raise ValueError(f"{text} is not an origin such as https://example.org")
+    host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
+    default = {"http": 80, "https": 443}[url.scheme]
+    return f"{url.scheme}://{host}" + (f":{url.port}" if url.port not in (None, default) else "")
+
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+# RFC 6265, section 4.1.1: a token of HTTP.
+CookieName = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[\w!#$%&'*+.^`|~-]+$")]
+Secret = Annotated[SecretStr, Field(min_length=1)]
+Port = Annotated[int, Field(ge=0, le=65_535)]
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+# A year is longer than anything here may take, and far below what Redis' clock arithmetic can hold.
+Seconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
+SecondsOrZero = Annotated[float, Field(ge=0, le=31_536_000, allow_inf_nan=False)]
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(lambda v: ip_network(str(v)))]
+Origin = Annotated[str, BeforeValidator(_origin)]
+Level = Annotated[Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(lambda v: str(v).lower())]
