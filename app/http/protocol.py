@@ -92,7 +92,8 @@ class HttpProtocol(HttpToolsProtocol):
             return
         # With 0 writing goes on when the client has read everything.
         transport.set_write_buffer_limits(_UNREAD, 0)
-        self._set_deadline(_HEAD_TIMEOUT)
+        # The few places that a full port keeps are not to be held by whoever says nothing.
+        self._set_deadline(_LINGER if self._is_reserve else _HEAD_TIMEOUT)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._clear_deadline()
@@ -214,6 +215,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         super().shutdown()
+        if self.transport.is_closing():
+            self._close_in_time()
         if self._write_deadline is not None:
             self._write_deadline.cancel()
             self._write_deadline = self.loop.call_later(_LAST_CHANCE, drop, self.transport)
@@ -314,6 +317,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         if self._running is not None and self._running.response_started and not self._running.response_complete:
             self.transport.close()
+            self._close_in_time()
             return
         if self._last_words is not None:
             self.transport.write(self._last_words)
