@@ -110,7 +110,7 @@ class Connection:
 
     @property
     def unsent(self) -> int:
-        """The bytes that wait for the client to take them, those in the transport's own buffer not counted."""
+        """The bytes held until the client takes them, those in the transport's own buffer not counted."""
         return self._outbox.size
 
     # Sending
@@ -270,7 +270,7 @@ class Connection:
         await self._throttled()
         item = self._owner.decode(self, data)
         if item is not None:
-            self._inbox.put(item, size)
+            self._inbox.put(item, frames.parsed_size(data) if isinstance(data, str) else size)
 
     async def _throttled(self) -> None:
         """Stop reading while the client is ahead of its rate or of its handlers; nothing is dropped."""

@@ -177,7 +177,7 @@ class EngineServer(EngineIOServer):
             session = self._open(scope, websocket=False)
             with session.serving():
                 await self._opened(session, scope)
-            await asgi.respond(send, 200, self._open_packet(session).polling.encode(), headers)
+            await asgi.respond(send, 200, self._open_packet(session).polling, headers)
             return
         owned = await self._session(sid, scope, receive, send)
         if owned is None:

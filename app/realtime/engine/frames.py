@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
-from functools import cached_property
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 # https://github.com/socketio/engine.io-protocol, revision 4: the packets of a payload are parted by this character.
 SEPARATOR: Final = "\x1e"
+
+_SEPARATOR: Final = SEPARATOR.encode()
+
+# Python's own for a message in a queue: three objects and its place.
+_OVERHEAD: Final = 400
 
 _TEXT_FRAME: Final = 0x81
 _BINARY_FRAME: Final = 0x82
@@ -28,28 +32,44 @@ class ProtocolError(Exception):
 class Encoded:
     """One message, encoded once, to be sent to any number of sockets over either transport.
 
-    `parts` are Engine.IO packets in order: text with its type digit, or the bytes of a binary message.
-    `websocket` holds the finished, unmasked WebSocket frames (RFC 6455, section 5.2), `size` is their length in bytes.
+    It is made of Engine.IO packets in order: text with its type digit, or the bytes of a binary message. Of them only
+    the finished, unmasked WebSocket frames (RFC 6455, section 5.2) are kept, in `websocket`; other shapes are made when
+    they are asked for. `size` is what it holds in memory while it waits in a queue, alone.
     """
 
-    __slots__ = ("__dict__", "parts", "size", "websocket")
+    __slots__ = ("websocket",)
 
     def __init__(self, *parts: str | bytes) -> None:
-        self.parts = parts
         self.websocket = b"".join(map(_websocket_frame, parts))
-        self.size = len(self.websocket)
 
-    @cached_property
-    def polling(self) -> str:
+    @property
+    def size(self) -> int:
+        return len(self.websocket) + _OVERHEAD
+
+    @property
+    def polling(self) -> bytes:
         """The packets as they stand in a long-polling payload."""
-        return SEPARATOR.join(part if isinstance(part, str) else _base64_packet(part) for part in self.parts)
+        return _SEPARATOR.join(part if is_text else b"b" + base64.b64encode(part) for is_text, part in self._parts())
 
-    @cached_property
-    def messages(self) -> tuple[dict[str, Any], ...]:
+    @property
+    def messages(self) -> list[dict[str, Any]]:
         """The packets as ASGI `websocket.send` messages."""
-        return tuple(
-            {"type": "websocket.send", "text" if isinstance(part, str) else "bytes": part} for part in self.parts
-        )
+        return [
+            {"type": "websocket.send", "text": part.decode()} if is_text else {"type": "websocket.send", "bytes": part}
+            for is_text, part in self._parts()
+        ]
+
+    def _parts(self) -> Iterator[tuple[bool, bytes]]:
+        frames, at = self.websocket, 0
+        while at < len(frames):
+            opcode, size = frames[at : at + 2]
+            at += 2
+            if size > 125:
+                width = 2 if size == 126 else 8
+                size = int.from_bytes(frames[at : at + width], "big")
+                at += width
+            yield opcode == _TEXT_FRAME, frames[at : at + size]
+            at += size
 
 
 def message(data: str | bytes) -> Encoded:
@@ -59,12 +79,22 @@ def message(data: str | bytes) -> Encoded:
 
 def payload(messages: Iterable[Encoded]) -> bytes:
     """Return the body of a long-polling response."""
-    return SEPARATOR.join([message.polling for message in messages]).encode()
+    return _SEPARATOR.join([message.polling for message in messages])
 
 
 def text_size(text: str) -> int:
     """Return the length of `text` in UTF-8 bytes."""
     return len(text) if text.isascii() else len(text.encode())
+
+
+def parsed_size(text: str) -> int:
+    """Return a bound on what a JSON text holds in memory once it is parsed, the text itself counted, too.
+
+    Nested and empty values take twenty times as much as their text.
+    """
+    values = text.count(",") + text.count(":")
+    containers = 88 * text.count("[") + 256 * text.count("{")
+    return _OVERHEAD + len(text) * (1 if text.isascii() else 4) + 80 * values + containers
 
 
 def _websocket_frame(part: str | bytes) -> bytes:
@@ -75,10 +105,6 @@ def _websocket_frame(part: str | bytes) -> bytes:
     if size < 65536:
         return bytes((opcode, 126)) + size.to_bytes(2, "big") + data
     return bytes((opcode, 127)) + size.to_bytes(8, "big") + data
-
-
-def _base64_packet(data: bytes) -> str:
-    return "b" + base64.b64encode(data).decode("ascii")
 
 
 PING: Final = Encoded("2")

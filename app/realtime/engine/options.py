@@ -11,7 +11,8 @@ class Options:
 
     max_payload: largest message, and largest polling payload, taken from a client
     write_timeout: how long one write to a peer that does not read may take
-    max_backlog: how much may wait for a socket before it is closed
+    max_backlog: how much memory may be held by what waits for a socket before it is closed; a message that waits for
+        many is counted for each of them, for each may be the last to hold it
     max_queued: how many received messages may wait for their turn before reading stops
     """
 

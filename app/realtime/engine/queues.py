@@ -13,7 +13,7 @@ from .frames import Encoded
 class Outbox:
     """Messages that a socket cannot take yet, in order; of all with the same `latest` key only the newest.
 
-    `size` is their length in bytes.
+    `size` is the memory that they hold.
     """
 
     __slots__ = ("_count", "_messages", "size")
@@ -57,8 +57,8 @@ class Outbox:
 class Inbox:
     """Hands items to `handle` strictly one after another, in the order put.
 
-    `handle` must not raise. Holds up to `max_items` items or `max_bytes` bytes. There is a task only while there is
-    something to do.
+    `handle` must not raise. It is full with `max_items` items, or when they hold `max_bytes` bytes of memory. There is
+    a task only while there is something to do.
     """
 
     __slots__ = ("_handle", "_items", "_max_bytes", "_max_items", "_room", "_worker", "size")

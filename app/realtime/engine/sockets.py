@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Hashable
 
-from .connection import Connection
+from .connection import TRANSPORT_ERROR, TRY_AGAIN, Connection
 from .frames import Encoded
 from .packets import BinaryPacket
+from .queues import Outbox
 
 
 class Socket:
@@ -19,19 +20,21 @@ class Socket:
         self.connection = connection
         self.sid = sid
         self.namespace = namespace
-        self.held: list[tuple[Encoded, Hashable | None]] | None = []
+        self.held: Outbox | None = Outbox()
 
     def send(self, message: Encoded, latest: Hashable | None = None) -> None:
         if self.held is None:
             self.connection.send(message, latest)
         else:
-            self.held.append((message, latest))
+            self.held.put(message, latest)
+            if self.held.size > self.connection.options.max_backlog:
+                self.connection.close(TRANSPORT_ERROR, code=TRY_AGAIN, drop=True)
 
     def release(self) -> None:
         """Send what was held back."""
-        held, self.held = self.held or [], None
-        for message, latest in held:
-            self.connection.send(message, latest)
+        held, self.held = self.held, None
+        for message in held.take() if held is not None else ():
+            self.connection.send(message)
 
 
 class Sockets:
