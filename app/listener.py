@@ -41,6 +41,8 @@ class Listener(uvicorn.Server):
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
+                # A request that was pipelined is begun by the one before, whose deadline is none of its.
+                reset_contextvars=True,
                 timeout_keep_alive=_KEEP_ALIVE,
                 timeout_graceful_shutdown=patience,
                 backlog=_BACKLOG,

@@ -53,18 +53,10 @@ class Admission:
         self._clock = clock
 
     @asynccontextmanager
-    async def look_up(self, client: Client, code: str, *, known: bool = False) -> AsyncIterator[LookUp]:
-        """Lets a client look a session up; an error that says that there is none makes it a failed look-up.
-
-        ``known``: whether the client has shown that it knows the code. It passes, but what fails is counted all the
-        same.
-        """
-        if known or client.unlimited:
-            try:
-                yield LookUp(None)
-            except SessionError as error:
-                await self.note(error, client)
-                raise
+    async def look_up(self, client: Client, code: str) -> AsyncIterator[LookUp]:
+        """Lets a client look a session up; an error that says that there is none makes it a failed look-up."""
+        if client.unlimited:
+            yield LookUp(None)
             return
         socket = client.socket_misses
         if socket and socket.count >= self._rules.miss_budget and (left := socket.seconds_left(self._clock())):
@@ -77,13 +69,13 @@ class Admission:
                 socket.add(self._clock())
             raise
 
-    async def note(self, error: SessionError, client: Client) -> None:
-        """Counts a failed look-up that shows only afterwards, if ``error`` is one."""
-        if client.unlimited or error.code not in MISSES:
+    async def note(self, error: SessionError, client: Client, code: str) -> None:
+        """Counts a failed look-up that shows only afterwards, if ``error`` is one: before it is shown."""
+        if error.code not in MISSES:
             return
-        if client.socket_misses is not None:
-            client.socket_misses.add(self._clock())
-        await self._look_ups.miss(client.address)
+        async with self.look_up(client, code) as look_up:
+            await look_up.counted()
+            raise error
 
     async def creation(self, client: Client) -> None:
         """Counts a session that is about to be created."""

@@ -96,6 +96,11 @@ class LookUp:
     def __init__(self, unit: _Unit | None) -> None:
         self._unit = unit
 
+    async def counted(self) -> None:
+        """Returns once it is counted; nothing is looked up."""
+        if self._unit is not None:
+            await self._unit.until_counted()
+
     async def answer(self, look: Callable[[], Awaitable[T]]) -> T:
         """What ``look`` finds, once it is counted; both are under way at the same time."""
         if self._unit is None:
@@ -137,10 +142,6 @@ class LookUps:
             line.users -= 1
             if not line.users:
                 del self._lines[address]
-
-    async def miss(self, address: str) -> None:
-        """Counts one that failed after it was given back."""
-        await self._budgets.settle(address, (), missed=True)
 
     def _share(self, line: _Line, code: str) -> _Unit:
         if unit := line.units.get(code):

@@ -125,12 +125,20 @@ class SessionService:
         self, text: str, client: Client, token: str | None, read: Callable[[str], Awaitable[Found | None]]
     ) -> Found:
         code = self._code(text)
-        known = self._is_known(self._verified(token), code)
-        async with self._admission.look_up(client, code, known=known) as look_up:
+        credential = self._verified(token)
+        if credential is not None and self._is_known(credential, code):
+            found = await read(code)
+            if found is not None and await self._instance_of(found, code) == credential.instance:
+                return found
+            # The token is that of an earlier session under this code, with which nothing is to be found out.
+        async with self._admission.look_up(client, code) as look_up:
             found = await look_up.answer(lambda: read(code))
             if found is None:
                 raise SessionError("session-not-found")
         return found
+
+    async def _instance_of(self, found: Session | Head, code: str) -> str | None:
+        return found.instance if isinstance(found, Session) else await self._store.instance(code)
 
     async def access(self, text: str, token: str | None, client: Client) -> Access:
         """What a token allows in the session that ``text`` means."""
@@ -196,7 +204,7 @@ class SessionService:
                     raise SessionError("unauthorized")
             return await self.attach(code, credential, options.name, connection=connection, recovery=recovery)
         except SessionError as error:
-            await self._admission.note(error, client)
+            await self._admission.note(error, client, code)
             raise
 
     async def attach(
@@ -357,7 +365,7 @@ class SessionService:
             return await self._store.change(script, access.code, given(call))
         except SessionError as error:
             if access.client is not None:
-                await self._admission.note(error, access.client)
+                await self._admission.note(error, access.client, access.code)
             raise
 
     def _code(self, text: str) -> str:

@@ -6,10 +6,13 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
 
+from app.http.port import PortLimits
+from app.listener import Listener
 from tests.harness.here import Here, served_here
 from tests.harness.ports import LOOPBACK
 from tests.harness.redis import RedisServer
@@ -162,3 +165,28 @@ async def test_requests_wait_for_their_turn_in_bounded_number() -> None:
         assert 64 <= len(statuses) < 2000
         assert statuses[-1] == 429
         assert await connection.closed()
+
+
+async def test_a_request_that_was_pipelined_is_none_of_the_one_before() -> None:
+    limit: ContextVar[str] = ContextVar("limit", default="none")
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        body = limit.get().encode()
+        limit.set("of another request")
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+        await send({"type": "http.response.body", "body": body})
+
+    limits = PortLimits(
+        websocket_path="/ws",
+        max_connections=9,
+        max_connections_per_address=9,
+        exempt=lambda _address: False,
+        write_timeout=1,
+        max_unread=1000,
+    )
+    listener = Listener(app, LOOPBACK, 0, limits=limits, max_message=1000, patience=1)
+    await listener.start()
+    async with wire(listener.port) as connection:
+        await connection.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 2)
+        assert [(await connection.answer())[2] for _ in range(2)] == [b"none", b"none"]
+    await listener.stop()

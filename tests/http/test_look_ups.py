@@ -224,3 +224,19 @@ async def test_a_genuine_token_opens_no_way_to_try_other_codes(deployment: Deplo
         assert await deployment.call(address, "PATCH", path, mine.host_token, json={"locked": True}) == 429
         assert await deployment.call(address, "GET", path, mine.host_token) == 429
     assert await deployment.call(address, "PATCH", mine.path, mine.host_token, json={"locked": True}) == 200
+
+
+async def test_a_token_of_an_ended_session_shows_and_spends_no_more_than_the_budget(deployment: Deployment) -> None:
+    address, (ended, next_one) = next(_addresses), await made(deployment, 2)
+    assert await deployment.call("10.9.1.1", "DELETE", ended.path, ended.host_token) == 200
+    for method, body in (("GET", None), ("PATCH", {"locked": True})):
+        await deployment.forget()
+        asked = [await deployment.call(address, method, ended.path, ended.host_token, json=body) for _ in range(30)]
+        assert asked == [404] * BUDGET + [429] * (30 - BUDGET)
+        assert (await deployment.counts())["js:misses:all"][1] == BUDGET
+    # The code is another session's by now, of which the token tells nothing.
+    await deployment.redis.call("COPY", f"js:{{{next_one.code}}}", f"js:{{{ended.code}}}")
+    for method, body in (("GET", None), ("PATCH", {"locked": True})):
+        assert await deployment.call(address, method, ended.path, ended.host_token, json=body) == 429
+    seen = {"X-Forwarded-For": address, "If-None-Match": "*"}
+    assert (await deployment.api.call("GET", ended.path, token=ended.host_token, headers=seen)).status_code == 429

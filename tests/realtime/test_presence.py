@@ -110,6 +110,24 @@ async def test_joining_that_was_under_way_while_its_replica_was_reaped_leaves_no
         await api.close()
 
 
+async def test_reaping_a_session_that_nobody_has_joined_leaves_no_key_without_a_lifetime(
+    redis_server: RedisServer,
+) -> None:
+    async with served_here(redis_server.url(), grace=60, lease=0.5) as (here,):
+        api = Api([here])
+        made = await api.create()
+        await redis_server.call("SADD", keys.replica_codes("dead"), made.code)
+        await redis_server.call("ZADD", keys.REPLICAS, 1, "dead")
+
+        async def reaped() -> bool:
+            return not await redis_server.call("EXISTS", keys.replica_codes("dead"))
+
+        await until(reaped, "the replica is reaped", patience=5)
+        found = [name.decode() for name in await redis_server.call("KEYS", f"{keys.session(made.code)}*")]
+        assert {name: await redis_server.call("PTTL", name) > 0 for name in found} == dict.fromkeys(found, True)
+        await api.close()
+
+
 async def join(redis: RedisServer, made: Made, **call: Any) -> str:
     """As another replica does it; the outcome."""
     connection = Connection.connect(redis.url())

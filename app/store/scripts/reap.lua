@@ -12,6 +12,7 @@ end
 if not call.living then
   -- What it has sent before, and comes only now, does not count; see join.lua.
   redis.call('HSET', connections, 'x:' .. call.replica, now)
+  prolong(false)
 end
 for _, name in ipairs(redis.call('HKEYS', connections)) do
   if name:sub(1, #prefix) == prefix and not living[name] then
