@@ -53,6 +53,7 @@ class SessionCreation:
         self._signer = signer
         self._rules = rules
         self._new_id = new_id
+        self._making: set[asyncio.Task[Created]] = set()
 
     async def create(self, payload: CreateSession, client: Client, key: str | None = None) -> Created:
         """Makes a session under a free code; with an idempotency key the same one again."""
@@ -90,8 +91,21 @@ class SessionCreation:
         return created
 
     async def _make(self, seed: str, call: Mapping[str, Any], client: Client) -> Created:
+        """Once it is begun it goes on without the client: one who goes away takes the place all the same."""
         size = sum(len(movie["details"].encode()) for movie in call["movies"])
         await self._claim_room(client, seed, size)
+        making = asyncio.get_running_loop().create_task(self._make_counted(seed, size, call, client))
+        self._making.add(making)
+        making.add_done_callback(self._made)
+        return await asyncio.shield(making)
+
+    def _made(self, making: asyncio.Task[Created]) -> None:
+        self._making.discard(making)
+        if not making.cancelled():
+            # Nobody may be there any more to hear of it.
+            making.exception()
+
+    async def _make_counted(self, seed: str, size: int, call: Mapping[str, Any], client: Client) -> Created:
         for batch in self._codes.candidates(seed):
             instances = {code: self._signer.instance(seed, code) for code in batch}
             if code := await self._store.create(instances, given(call)):

@@ -32,7 +32,7 @@ from app.sessions.tokens import Credential, TokenSigner
 
 __all__ = ["Access", "Joined", "Membership", "SessionService", "random_id"]
 
-Found = TypeVar("Found")
+Found = TypeVar("Found", bound=Session | Head)
 
 _ID_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 

@@ -13,8 +13,10 @@ import pytest_asyncio
 
 from tests.harness.here import Here, served_here
 from tests.harness.people import Api, movie
-from tests.harness.redis import RedisServer
+from tests.harness.proxy import FaultProxy
+from tests.harness.redis import RedisServer, until
 from tests.harness.sockets import Socket
+from tests.harness.wire import wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -147,3 +149,39 @@ async def test_what_is_kept_of_an_address_has_an_end_and_does_not_name_it(api: A
     assert keys
     assert all("10.3.4.1" not in key for key in keys)
     assert all([await redis.call("PTTL", key) > 0 for key in keys])
+
+
+async def test_who_goes_away_while_a_session_is_made_takes_a_place_all_the_same(redis: RedisServer) -> None:
+    async with (
+        FaultProxy(redis.port) as way,
+        served_here(f"redis://127.0.0.1:{way.port}", redis_timeout=5, unlimited_addresses="") as (started,),
+    ):
+        api = Api([started])
+        assert (await create(api)).status_code == 201
+        live, counted_before = await sessions(redis), (await named(redis), await redis.call("ZCARD", "js:sessions"))
+        way.delay = 0.1
+        async with wire(started.port) as connection:
+            await connection.write("POST /api/session/create HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+
+            async def made() -> bool:
+                return await sessions(redis) == live + 1
+
+            await until(made, "the session is made", patience=5)
+
+        async def counted() -> bool:
+            now = await named(redis), await redis.call("ZCARD", "js:sessions")
+            return now == (counted_before[0] + 1, counted_before[1] + 1)
+
+        await until(counted, "it counts", patience=5)
+        await api.close()
+
+
+async def sessions(redis: RedisServer) -> int:
+    return sum(key.endswith(b"}") for key in await redis.call("KEYS", "js:{*}"))
+
+
+async def named(redis: RedisServer) -> int:
+    """How many of the places of addresses are those of sessions that were made."""
+    keys = [key.decode() for key in await redis.call("KEYS", "js:made:*")]
+    places = [place for key in keys for place in await redis.call("HVALS", key)]
+    return sum(b" - " not in place for place in places)
