@@ -3,7 +3,8 @@
 StoreError
 ├── StoreUnavailable   Redis cannot serve now; `sent` says whether the command may have been executed
 │   └── Redirected     another node of the cluster serves this slot (followed inside the store)
-├── CommandFailed      the command as such is wrong: a wrong type, an error in a script; retrying will not help
+├── CommandFailed      the command as such is wrong: a wrong type, for example; retrying will not help
+│   └── ScriptFailed   one of our scripts has a bug
 └── UnexpectedReply    Redis answered what a Redis with our data would not
 
 Whatever else is raised is a bug of ours, not an outage, and none of the store's business.
@@ -79,6 +80,10 @@ class CommandFailed(StoreError):
         self.code = text.partition(" ")[0]
 
 
+class ScriptFailed(CommandFailed):
+    """A script of ours ended with an error of its own: a bug, not an outage."""
+
+
 class UnexpectedReply(StoreError):
     """A reply cannot be read: another's data, or no Redis. The text is the kind of error, for Python's repeat data."""
 
@@ -106,4 +111,7 @@ def error_of_reply(text: str) -> StoreError:
         return StoreUnavailable("denied", text, sent=True)
     if code in _OUTAGES:
         return StoreUnavailable(_OUTAGES[code], text, sent=False)
+    if code == "ERR" and "user_script" in rest:
+        # Some servers repeat the arguments.
+        return ScriptFailed(text.partition(", with args")[0])
     return CommandFailed(text)

@@ -33,7 +33,7 @@ from app.sessions.model import Head, Member, MovieEntry, Session
 from app.sessions.rating import Tally
 from app.store import keys
 from app.store.connection import Connection
-from app.store.errors import StoreError, StoreUnavailable, UnexpectedReply, reading_reply
+from app.store.errors import ScriptFailed, StoreError, StoreUnavailable, UnexpectedReply, reading_reply
 from app.store.scripts import load_script, load_session_script
 from app.store.watermarks import Watermarks
 
@@ -275,6 +275,8 @@ def answering(*, changing: bool) -> Iterator[None]:
         yield
     except StoreUnavailable as error:
         raise SessionError("outcome-unknown" if changing and error.sent else "unavailable") from error
+    except ScriptFailed:
+        raise
     except StoreError as error:
         _logger.error("redis and we do not understand each other", extra={"error": _private(error)})
         unknown = changing and isinstance(error, UnexpectedReply)

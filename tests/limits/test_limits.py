@@ -19,6 +19,7 @@ from tests.limits import (  # noqa: F401 - they register their attempts
     kept,
     look_ups,
     memberships,
+    memory,
     sessions,
     sockets,
     texts,

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from app.observability.logging import JSONFormatter
+from app.store.connection import Script
 from app.store.errors import CommandFailed, StoreUnavailable, UnexpectedReply, reading_reply
 from app.store.sessions import RedisSessions, answering
 from tests.harness.here import Here, served_here
@@ -58,6 +59,19 @@ async def test_a_bug_in_a_change_is_an_internal_error_logged_once_with_its_trace
     lines = bugs(caplog)
     assert len(lines) == 2
     assert all("KeyError" in line and "in _step" in line for line in lines)
+
+
+async def test_a_bug_in_a_script_is_an_internal_error_logged_with_its_traceback(
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with scene(redis_server) as (here, api, _):
+        made = await api.create(movies=[{"id": "m", "title": "T"}])
+        store_of(here)._scripts["remove-movie"] = Script("remove-movie", "return 1 + nil")
+        answer = await api.call("DELETE", f"{made.path}/movies/m", token=made.host_token)
+        assert (answer.status_code, answer.headers["X-Error-Code"]) == (500, "internal-error")
+    (line,) = bugs(caplog)
+    assert "ScriptFailed" in line
+    assert "in _step" in line
 
 
 async def test_a_bug_in_joining_has_the_seeds_answer(
