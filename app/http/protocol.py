@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -353,7 +354,9 @@ class HttpProtocol(HttpToolsProtocol):
         protocol: Any = self.config.ws_protocol_class(  # type: ignore[call-arg, misc]
             config=self.config, server_state=self.server_state, app_state=self.app_state
         )
-        protocol.on_lost = self._leave
+        # Without this object, which would keep the head as long as the WebSocket lives.
+        self._is_counted = False
+        protocol.on_lost = partial(self.server_state.leave, self.address)
         protocol.connection_made(self.transport)
         self.transport.set_protocol(protocol)
         url = httptools.parse_url(self.url)
