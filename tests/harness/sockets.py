@@ -167,19 +167,20 @@ class Socket:
 
 @asynccontextmanager
 async def open_sockets(urls: Sequence[str], count: int) -> AsyncIterator[list[Socket]]:
-    """`count` sockets, spread evenly over the replicas at `urls`."""
+    """`count` sockets, at the first of `urls`, the second, and so on, round and round."""
     turns = asyncio.Semaphore(_AT_ONCE)
     opened: list[Socket] = []
 
-    async def open_one(url: str) -> None:
+    async def open_one(url: str) -> Socket:
         async with turns:
-            opened.append(await Socket.open(url))
+            socket = await Socket.open(url)
+        opened.append(socket)
+        return socket
 
     try:
         async with asyncio.TaskGroup() as group:
-            for url in itertools.islice(itertools.cycle(urls), count):
-                group.create_task(open_one(url))
-        yield opened
+            opening = [group.create_task(open_one(url)) for url in itertools.islice(itertools.cycle(urls), count)]
+        yield [task.result() for task in opening]
     finally:
         await _close_all(opened)
 
