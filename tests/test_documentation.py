@@ -14,6 +14,7 @@ import pytest
 from tests.harness.here import served_here
 from tests.harness.node import JS, compile_typescript, run_js
 from tests.harness.redis import RedisServer
+from tests.harness.topologies import documented_user
 
 ROOT: Final = Path(__file__).parent.parent
 PAGES: Final = {path.name: path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))}
@@ -55,6 +56,15 @@ def test_the_commands_that_generate_write_what_is_committed() -> None:
         assert program == ".venv/bin/join-session"
         done = subprocess.run([sys.executable, "-m", "app", *arguments], capture_output=True, text=True, check=True)
         assert done.stdout == (ROOT / path).read_text(), path
+
+
+def test_the_documented_redis_user_may_do_what_scripts_do() -> None:
+    """Or one that is refused halfway would leave half of a change, and keys without a lifetime, behind."""
+    scripts = "".join(path.read_text() for path in (ROOT / "app" / "store" / "scripts").glob("*.lua"))
+    called = set(re.findall(r"redis\.call\('(\w+)'", scripts))
+    # So none is called by a name that is made up as it goes.
+    assert scripts.count("redis.call(") == scripts.count("redis.call('")
+    assert {f"+{command.lower()}" for command in called} <= set(documented_user().split())
 
 
 def test_the_rooms_shown_are_those_of_the_house() -> None:
