@@ -172,7 +172,7 @@ class HttpProtocol(HttpToolsProtocol):
                     raise Refused(INVALID)
                 check_handshake(self.headers)
                 self._is_websocket = True
-            # The parser stops behind the head: see `_upgrade`.
+            # The parser stops behind the head: see `_feed`.
             return
         if len(self.pipeline) >= _MAX_PIPELINED:
             raise Refused(TOO_MANY)
@@ -230,16 +230,21 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _feed(self, data: bytes) -> bytes | None:
         """Has the parser read; returns the answer to what it does not take."""
-        rest: bytes | None = data
-        while rest is not None:
+        rest = data
+        while True:
             try:
                 self.parser.feed_data(rest)
                 return None
             except httptools.HttpParserUpgrade as upgrade:
-                rest = self._upgrade(rest[upgrade.args[0] :])
+                offset: int = upgrade.args[0]
             except httptools.HttpParserError as error:
                 return error.__context__.answer if isinstance(error.__context__, Refused) else INVALID
-        return None
+            if self._is_websocket:
+                self._begin_websocket(rest[offset:])
+                return None
+            if self.parser.get_method() == b"CONNECT":
+                return INVALID
+            rest = self._without_offer(rest[offset:])
 
     def _excess(self, data: bytes) -> bytes | None:
         """The answer to a head, or to what frames a body, that has not ended within its bounds."""
@@ -306,6 +311,8 @@ class HttpProtocol(HttpToolsProtocol):
         if self._reads_body and not self.cycle.response_complete:
             # It is the answer to a request whose body is wrong.
             self.cycle.disconnected = True
+            # It would be said when the application comes to read the body.
+            self.cycle.waiting_for_100_continue = False
             self.cycle.message_event.set()
             if self.cycle is self._running:
                 self._say_last_words()
@@ -328,16 +335,9 @@ class HttpProtocol(HttpToolsProtocol):
 
     # Other protocols
 
-    def _upgrade(self, rest: bytes) -> bytes | None:
-        """Goes on behind a head that offers another protocol; returns what is to be parsed."""
-        if self._is_websocket:
-            self._begin_websocket(rest)
-            return None
+    def _without_offer(self, rest: bytes) -> bytes:
+        """The message whose head offers another protocol, to be parsed again: the parser skips the body of such one."""
         method = self.parser.get_method()
-        if method == b"CONNECT":
-            self._refuse(INVALID)
-            return None
-        # The parser skips the body of such a message, so another one reads it, without the offer.
         version = self.parser.get_http_version().encode()
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)

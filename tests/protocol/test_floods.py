@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -20,21 +21,33 @@ UPGRADE = (
 )
 
 
-def frame(text: bytes) -> bytes:
-    return bytes((0x81, 0x80 | len(text))) + b"\0\0\0\0" + text
+CONTINUATION, TEXT, PING, PONG = 0, 1, 9, 10
+
+
+def frame(text: bytes, opcode: int = TEXT, *, fin: bool = True) -> bytes:
+    return bytes((fin << 7 | opcode, 0x80 | len(text))) + b"\0\0\0\0" + text
+
+
+@asynccontextmanager
+async def raw(client: Client) -> AsyncIterator[socket.socket]:
+    """A WebSocket whose frames are written by hand, with small buffers; what answers the handshake has been read."""
+    loop = asyncio.get_running_loop()
+    host, port = client.address.split(":")
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BUFFER)
+        connection.setblocking(False)
+        await loop.sock_connect(connection, (host, int(port)))
+        await loop.sock_sendall(connection, UPGRADE)
+        await loop.sock_recv(connection, 1000)
+        yield connection
 
 
 @asynccontextmanager
 async def flood(client: Client, first: bytes, data: bytes) -> AsyncIterator[asyncio.Task[None]]:
     """Open a WebSocket, send `first`, then `data` as fast as it is taken; never read."""
     loop = asyncio.get_running_loop()
-    host, port = client.address.split(":")
-    with socket.socket() as connection:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)
-        connection.setblocking(False)
-        await loop.sock_connect(connection, (host, int(port)))
-        await loop.sock_sendall(connection, UPGRADE)
-        await loop.sock_recv(connection, 1000)
+    async with raw(client) as connection:
         await loop.sock_sendall(connection, frame(first))
         sending = asyncio.create_task(loop.sock_sendall(connection, data))
         yield sending
@@ -80,3 +93,67 @@ async def test_a_message_over_the_limit_of_the_websocket_ends_it() -> None:
         await closed_at_once(websocket)
         assert websocket.close_code == 1009
         await until(lambda: record.count("disconnect") == 1)
+
+
+def protocols() -> list[WebSocketProtocol]:
+    return [peer for peer in gc.get_objects() if type(peer) is WebSocketProtocol]
+
+
+async def test_of_pings_whose_sender_does_not_read_the_last_is_answered() -> None:
+    loop = asyncio.get_running_loop()
+    async with recorder() as record, raw(record.client) as connection:
+        await loop.sock_sendall(connection, frame(b"x" * 125, PING) * 16_000)
+        await loop.sock_sendall(connection, frame(b"the last", PING) + frame(b"40"))
+        await until(lambda: record.count("connect") == 1)
+        assert max(peer.transport.get_write_buffer_size() for peer in protocols()) < 100_000
+        received = b""
+        async with asyncio.timeout(5):
+            while bytes((0x80 | PONG, 8)) + b"the last" not in received:
+                received = received[-20:] + await loop.sock_recv(connection, 65_536)
+
+
+async def test_pings_behind_a_goodbye_are_not_answered() -> None:
+    loop = asyncio.get_running_loop()
+    async with recorder() as record, raw(record.client) as connection:
+        await loop.sock_sendall(connection, frame(b"40"))
+        await until(lambda: record.count("connect") == 1)
+        await record.server.eio.disconnect()
+        await until(lambda: record.count("disconnect") == 1)
+        received = b""
+        while b"\x88\x02" not in received:
+            received += await loop.sock_recv(connection, 65_536)
+        await loop.sock_sendall(connection, frame(b"x", PING) * 100)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await loop.sock_recv(connection, 1)
+
+
+@pytest.mark.parametrize("fragment", [b"", b"x"])
+async def test_a_message_has_a_bounded_number_of_fragments(fragment: bytes) -> None:
+    loop = asyncio.get_running_loop()
+    async with recorder() as record, raw(record.client) as connection:
+        await loop.sock_sendall(connection, frame(b"40", fin=False) + frame(b"", CONTINUATION, fin=False) * 1_022)
+        await loop.sock_sendall(connection, frame(b"", CONTINUATION))
+        await until(lambda: record.count("connect") == 1)
+        received = await loop.sock_recv(connection, 65_536)
+        await loop.sock_sendall(connection, frame(b"42", fin=False) + frame(fragment, CONTINUATION, fin=False) * 1_024)
+        async with asyncio.timeout(2):
+            while data := await loop.sock_recv(connection, 65_536):
+                received += data
+        assert received.endswith(b"\x88\x02" + (1009).to_bytes(2))
+
+
+async def test_the_packets_of_a_payload_are_taken_out_of_it_one_by_one() -> None:
+    payload = b"\x1e".join([b"3x"] * 87_000)
+    async with recorder(events_per_second=100, burst=10, max_payload=262_144) as record:
+        sid = await record.client.connect()
+        tracemalloc.start()
+        posting = asyncio.create_task(record.client.post(sid, payload))
+        try:
+            session = record.server.eio.sockets[sid]
+            await until(lambda: session.posting and session._held_until == float("inf"))
+            assert tracemalloc.get_traced_memory()[0] < 2 * 2**20
+        finally:
+            tracemalloc.stop()
+            posting.cancel()
+            await asyncio.wait({posting})

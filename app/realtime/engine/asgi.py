@@ -67,20 +67,18 @@ def received(message: Message) -> str | bytes | None:
 
 async def read_body(receive: Receive, limit: int) -> str | None:
     """Return the body of a request, or None if the client did not send all of it. Raises `ProtocolError`."""
-    chunks: list[bytes] = []
-    size = 0
+    body = bytearray()
     while True:
         message = await receive()
         if message["type"] != "http.request":
             return None
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-        if size > limit:
+        body += message.get("body", b"")
+        if len(body) > limit:
             raise ProtocolError("too large")
         if not message.get("more_body", False):
             break
     try:
-        return b"".join(chunks).decode()
+        return body.decode()
     except UnicodeDecodeError:
         raise ProtocolError("invalid frame") from None
 

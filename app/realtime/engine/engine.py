@@ -276,7 +276,7 @@ class EngineServer(EngineIOServer):
             if body is None:
                 session.close(connection.TRANSPORT_ERROR)
                 return False
-            for packet in body.split(frames.SEPARATOR):
+            for packet in frames.packets(body):
                 await session.receive(asgi.polling_packet(packet))
                 if session.closed:
                     # The client's own goodbye is as good as any packet; nothing counts behind it.

@@ -82,6 +82,15 @@ def payload(messages: Iterable[Encoded]) -> bytes:
     return _SEPARATOR.join([message.polling for message in messages])
 
 
+def packets(payload: str) -> Iterator[str]:
+    """The packets of a long-polling payload, one at a time: tiny ones in a list would take twenty times its memory."""
+    start = 0
+    while (end := payload.find(SEPARATOR, start)) >= 0:
+        yield payload[start:end]
+        start = end + 1
+    yield payload[start:]
+
+
 def text_size(text: str) -> int:
     """Return the length of `text` in UTF-8 bytes."""
     return len(text) if text.isascii() else len(text.encode())

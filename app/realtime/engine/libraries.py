@@ -17,7 +17,9 @@ import socketio
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.datastructures import Headers
+from websockets.frames import Frame
 from websockets.http11 import Response
+from websockets.protocol import State
 
 from .frames import Encoded
 
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 # At most so many bytes of what a peer sent are parsed at a time: some hundred frames of the smallest kind.
 _SLICE: Final = 4096
+# Each takes memory beside its bytes, and may have none. Proxies that split what they pass on do so in kilobytes.
+_MAX_FRAGMENTS: Final = 1024
 
 ConnectionRefused = socketio.exceptions.ConnectionRefusedError
 
@@ -171,8 +175,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     What is read from a connection is parsed in slices and not before the application has taken the messages of the
     slice before: uvicorn parses all at once, which for a quarter of a megabyte of tiny frames takes a second and tens
-    of megabytes. A text that is not UTF-8 fails the connection (RFC 6455, section 8.1) without a traceback. A peer that
-    does not answer a close frame is cut off after a second instead of ten. `on_lost` hears of the connection's end.
+    of megabytes. A message has a bounded number of fragments. While a peer does not read, its pings wait for one answer
+    (section 5.5.3 of RFC 6455), and behind a close frame of ours they get none. A text that is not UTF-8 fails the
+    connection (section 8.1) without a traceback. A peer that does not answer a close frame is cut off after a second
+    instead of ten. `on_lost` hears of the connection's end.
     """
 
     on_lost: Callable[[], None] | None = None
@@ -182,6 +188,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.close_timeout = 1.0
         self.conn.reject = _rejection  # type: ignore[method-assign]
         self._unparsed = bytearray()
+        # The answer to the pings that were read last, while the transport takes nothing.
+        self._pong = b""
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -214,13 +222,40 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             # An answer instead of a WebSocket completes the handshake, too; uvicorn would log an error.
             self.handshake_complete = True
 
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        pong, self._pong = self._pong, b""
+        if pong and not (self.close_sent or self.transport.is_closing()):
+            self.transport.write(pong)
+
+    def handle_ping(self) -> None:
+        # At the first ping of a slice these are the answers to all of them, and what answers a close frame behind them.
+        output = b"".join(self.conn.data_to_send())
+        if self.close_sent or not output:
+            return
+        if self.writable.is_set() or self.conn.state is not State.OPEN:
+            self.transport.write(output)
+        else:
+            self._pong = output
+
+    def handle_cont(self, event: Frame) -> None:
+        if self.close_sent:
+            return
+        if len(self.frames) >= _MAX_FRAGMENTS:
+            self._fail(1009)
+            return
+        super().handle_cont(event)
+
     def send_receive_event_to_app(self) -> None:
         if self.curr_msg_data_type == "text" and not self.close_sent and not _is_utf8(self.frames):
-            self.frames = []
-            self.conn.fail(1007)
-            self.handle_parser_exception()
+            self._fail(1007)
             return
         super().send_receive_event_to_app()
+
+    def _fail(self, code: int) -> None:
+        self.frames = []
+        self.conn.fail(code)
+        self.handle_parser_exception()
 
     def _parse(self) -> None:
         while self._unparsed and not self.read_paused:
