@@ -6,20 +6,18 @@ import asyncio
 import gc
 import os
 import tracemalloc
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 
 import pytest
 
 from app.observability.log_writer import LineWriter
 from app.realtime.engine.queues import Inbox
 from tests.harness.redis import RedisServer, until
-from tests.harness.wire import UPGRADE
 from tests.limits.attempts import Limited, exceeds, limited
+from tests.limits.frames import frame, websocket
 
 __all__: list[str] = []
 
-_REQUEST = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\n"
 _FIELDS = "".join(f"x-{number}: {'y' * 100}\r\n" for number in range(90))
 _SOON = 20.0
 
@@ -50,7 +48,7 @@ async def heads_of_sockets_that_stay(redis: RedisServer) -> None:
 @exceeds("Memory held by what waits for a slow client; one message that many wait for counts for each")
 async def acks_that_nobody_reads(redis: RedisServer) -> None:
     settings = {"events_per_second": 1_000_000, "events_burst": 1_000_000}
-    async with limited(redis, **settings) as replica, _websocket(replica) as (_, writer):
+    async with limited(redis, **settings) as replica, websocket(replica) as (_, writer):
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         with pytest.raises(ConnectionError):
             # An ack has a hundred bytes: these are far more than the bound and all buffers of the kernel.
@@ -61,10 +59,10 @@ async def acks_that_nobody_reads(redis: RedisServer) -> None:
 async def events_that_have_to_wait(redis: RedisServer) -> None:
     async with limited(redis, redis_timeout=1.5) as replica:
         made = await replica.api.create()
-        async with _websocket(replica) as (_, writer):
+        async with websocket(replica) as (_, writer):
             redis.pause()
             try:
-                writer.write(_frame(f'420["join-session","{made.code}"]') + _frame('42["no-such-event"]') * 1_500)
+                writer.write(frame(f'420["join-session","{made.code}"]') + frame('42["no-such-event"]') * 1_500)
                 inboxes = [item for item in gc.get_objects() if isinstance(item, Inbox)]
 
                 async def full() -> bool:
@@ -83,7 +81,7 @@ async def _held(replica: Limited, fields: str) -> float:
     try:
         async with AsyncExitStack() as stack:
             for _ in range(20):
-                await stack.enter_async_context(_websocket(replica, fields))
+                await stack.enter_async_context(websocket(replica, fields))
             gc.collect()
             return tracemalloc.get_traced_memory()[0] / 20
     finally:
@@ -93,25 +91,5 @@ async def _held(replica: Limited, fields: str) -> float:
 async def _send_events(writer: asyncio.StreamWriter, count: int) -> None:
     async with asyncio.timeout(_SOON):
         for _ in range(count // 1_000):
-            writer.write(_frame('420["no-such-event"]') * 1_000)
+            writer.write(frame('420["no-such-event"]') * 1_000)
             await writer.drain()
-
-
-@asynccontextmanager
-async def _websocket(
-    replica: Limited, fields: str = ""
-) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A Socket.IO connection whose frames are written by hand."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", replica.here.port)
-    try:
-        writer.write(f"{_REQUEST}{UPGRADE}{fields}\r\n".encode() + _frame("40"))
-        await reader.readuntil(b'40{"sid"')
-        yield reader, writer
-    finally:
-        writer.transport.abort()
-
-
-def _frame(text: str) -> bytes:
-    """A text frame of a WebSocket client, masked with zeros."""
-    payload = text.encode()
-    return bytes((0x81, 0x80 | len(payload))) + bytes(4) + payload

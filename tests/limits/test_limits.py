@@ -15,6 +15,7 @@ from app.settings import PREFIX, Settings
 from tests.harness.redis import RedisServer
 from tests.limits import (  # noqa: F401 - they register their attempts
     connections,
+    floods,
     forwarding,
     kept,
     look_ups,

@@ -1,0 +1,64 @@
+"""Attempts with a great many things that are tiny: pings, fragments, packets."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import tracemalloc
+
+import httpx
+
+from app.realtime.engine import WebSocketProtocol
+from tests.harness.redis import RedisServer, until
+from tests.limits.attempts import exceeds, limited
+from tests.limits.frames import CONTINUATION, PING, frame, websocket
+
+__all__: list[str] = []
+
+
+@exceeds("Answers to pings that wait for a client that does not read")
+async def pings_whose_answers_nobody_reads(redis: RedisServer) -> None:
+    async with limited(redis) as replica, websocket(replica) as (_, writer):
+        made = await replica.api.create()
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write(frame("x" * 125, PING) * 40_000 + frame(f'42["join-session","{made.code}"]'))
+
+        async def joined() -> bool:
+            return bool((await replica.api.read(made.code))["sessionData"]["participants"])
+
+        await until(joined, "all pings have been read")
+        protocols = [item for item in gc.get_objects() if isinstance(item, WebSocketProtocol)]
+        assert max(protocol.transport.get_write_buffer_size() for protocol in protocols) < 100_000
+
+
+@exceeds("Fragments of a message")
+async def a_message_of_empty_fragments(redis: RedisServer) -> None:
+    async with limited(redis) as replica, websocket(replica) as (reader, writer):
+        empty = frame("", CONTINUATION, fin=False)
+        whole = frame('420["no-such-event"]', fin=False) + empty * 1_022 + frame("", CONTINUATION)
+        writer.write(whole)
+        await reader.readuntil(b"430[")
+        writer.write(frame("42", fin=False) + empty * 1_024)
+        async with asyncio.timeout(5):
+            assert (await reader.read()).endswith(b"\x88\x02" + (1009).to_bytes(2))
+
+
+@exceeds("Packets taken out of a polling payload")
+async def a_payload_of_tiny_packets(redis: RedisServer) -> None:
+    settings = {"events_per_second": 1, "events_burst": 10}
+    async with limited(redis, **settings) as replica, httpx.AsyncClient(base_url=replica.here.url) as client:
+        opened = await client.get("/socket.io/?EIO=4&transport=polling")
+        path = f"/socket.io/?EIO=4&transport=polling&sid={json.loads(opened.text[1:])['sid']}"
+        assert (await client.post(path, content="40")).text == "ok"
+        payload = b"\x1e".join([b"3x"] * 87_000)
+        tracemalloc.start()
+        try:
+            posting = asyncio.create_task(client.post(path, content=payload))
+            await asyncio.wait({posting}, timeout=0.5)
+            assert not posting.done()
+            assert tracemalloc.get_traced_memory()[0] < 2 * 2**20
+            posting.cancel()
+            await asyncio.wait({posting})
+        finally:
+            tracemalloc.stop()
