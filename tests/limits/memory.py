@@ -63,7 +63,7 @@ async def events_that_have_to_wait(redis: RedisServer) -> None:
             redis.pause()
             try:
                 writer.write(frame(f'420["join-session","{made.code}"]') + frame('42["no-such-event"]') * 1_500)
-                inboxes = [item for item in gc.get_objects() if isinstance(item, Inbox)]
+                inboxes = [item for item in gc.get_objects() if type(item) is Inbox]
 
                 async def full() -> bool:
                     return any(inbox.full for inbox in inboxes)
