@@ -152,6 +152,7 @@ async def every_event(api: Api, started: list[Replica], told: Told) -> None:
     await third.emit("join-session", made.code, {"token": left["token"]})
     await third.emit("join-session", made.code, {"token": FORGED})
     await third.emit("join-session", NOBODY, {"name": "x" * 500 + NAMES[0]})
+    told.note((await host.emit("rotate-host-token"))["hostToken"])
     assert (await host.emit("transfer-host", {"participantID": ack["participantID"]}))["ok"]
     await guest.drop()
     back = await Socket.open(started[1].url, {"pid": guest.pid, "offset": guest.offset})

@@ -151,9 +151,12 @@ async def test_votes_at_the_moment_of_expiry_all_count_or_all_find_nothing(world
                 for number, token in enumerate(tokens)
             )
         )
-        statuses = {answer.status_code for answer in answers}
-        assert statuses in ({200}, {404}), [answer.text for answer in answers]
-        if statuses == {200}:
+        # Votes that a busy machine sends late may come after the grace time of those who have left.
+        found = {answer.status_code == 200 for answer in answers}
+        codes = {answer.headers.get("X-Error-Code") for answer in answers}
+        assert len(found) == 1, [answer.text for answer in answers]
+        assert codes <= {None, "session-not-found", "not-joined"}, codes
+        if found == {True}:
             assert (await api.read(made.code))["sessionData"]["movies"][0]["count"] == VOTERS
         sessions.append(made.code)
     await nothing_left(world, sessions)
