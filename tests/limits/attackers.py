@@ -230,8 +230,12 @@ def _movies(count: int) -> list[dict[str, str]]:
 async def _joined(target: Target, number: int) -> asyncio.StreamWriter:
     reader, writer = await _connect(target, number)
     join = json.dumps(["join-session", target.session.code, {"token": target.session.host_token}])
-    writer.write(_UPGRADE.encode() + _frame("40") + _frame(f"420{join}"))
-    await reader.readuntil(b"430[")
+    try:
+        writer.write(_UPGRADE.encode() + _frame("40") + _frame(f"420{join}"))
+        await reader.readuntil(b"430[")
+    except BaseException:
+        _abort(writer)
+        raise
     return writer
 
 
