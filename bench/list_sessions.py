@@ -16,8 +16,8 @@ import sys
 import time
 from typing import Any
 
-from app.store.connection import Connection
-from app.store.embedded import EmbeddedServer
+from app.redis_client.client import Connection
+from app.redis_client.embedded import EmbeddedServer
 from app.store.listing import RedisListing
 from app.store.sessions import RedisSessions
 

@@ -16,8 +16,8 @@ from collections.abc import Awaitable, Callable
 
 import redis.asyncio as redis_py
 
-from app.store.connection import Connection
-from app.store.embedded import EmbeddedServer
+from app.redis_client.client import Connection
+from app.redis_client.embedded import EmbeddedServer
 
 CONCURRENT = 200
 TURNS = 50

@@ -1,4 +1,4 @@
-"""The rooms of the house: who may import whom, who reads the environment, how long a module may be."""
+"""The packages: who may import whom, who reads the environment, how long a module may be."""
 
 from __future__ import annotations
 
@@ -13,27 +13,29 @@ ROOT: Final = Path(__file__).parent.parent
 MODULES: Final = sorted((ROOT / "app").rglob("*.py"))
 LONGEST: Final = 400
 
-# The rooms that each room may use besides itself; the longest prefix of a module's name decides. `app.__main__`, the
-# command line and the composition root put everything together. The version, in `app`, is everybody's.
+# What each package may import besides itself; the longest prefix of a module's name decides. Everybody may use the
+# version, in `app`, and the deadline of a request. `redis_client` and `socketio_server` are libraries: neither they nor
+# what they import knows a session.
 MAY_USE: Final[dict[str, tuple[str, ...]]] = {
     "app": (),
     "app.__main__": ("app",),
-    "app.assembly": ("app",),
     "app.cli": ("app",),
     "app.client": ("app.sessions.rating",),
     "app.commands": ("app",),
-    "app.server": ("app",),
-    "app.listener": ("app",),
+    "app.deadline": (),
+    "app.documents": ("app.sessions",),
+    "app.forwarding": ("app.sessions", "app.socketio_server", "app.observability"),
+    "app.http": ("app.sessions", "app.documents", "app.observability"),
+    "app.observability": ("app.settings",),
+    "app.realtime": ("app.deadline", "app.sessions", "app.store", "app.socketio_server", "app.observability"),
+    "app.redis_client": ("app.deadline", "app.observability"),
+    "app.replica": ("app",),
+    "app.sessions": ("app.deadline", "app.observability"),
     "app.setting_types": (),
     "app.settings": ("app.setting_types",),
     "app.settings_reference": ("app.settings",),
-    "app.observability": ("app.settings",),
-    "app.sessions": ("app.observability",),
-    "app.store": ("app.sessions", "app.observability"),
-    "app.documents": ("app.sessions",),
-    "app.http": ("app.sessions", "app.documents", "app.observability"),
-    "app.realtime": ("app.sessions", "app.store", "app.observability"),
-    "app.realtime.engine": ("app.observability",),
+    "app.socketio_server": ("app.observability",),
+    "app.store": ("app.deadline", "app.sessions", "app.redis_client", "app.observability"),
 }
 
 
@@ -52,19 +54,21 @@ def imported_modules(path: Path) -> Iterator[str]:
             yield ".".join(part for part in (base, node.module) if part)
 
 
-def is_within(module: str, room: str) -> bool:
-    return module == room or module.startswith(room + ".")
+def is_within(module: str, package: str) -> bool:
+    return module == package or module.startswith(package + ".")
 
 
-def room_of(module: str) -> str:
-    return max((room for room in MAY_USE if is_within(module, room)), key=len)
+def package_of(module: str) -> str:
+    return max((package for package in MAY_USE if is_within(module, package)), key=len)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_a_module_imports_only_from_the_rooms_that_it_may_use(path: Path) -> None:
-    room = room_of(name_of(path))
+def test_a_module_imports_only_from_the_packages_that_it_may_use(path: Path) -> None:
+    package = package_of(name_of(path))
     ours = [module for module in imported_modules(path) if module.startswith("app.")]
-    assert not [module for module in ours if not any(is_within(module, other) for other in (room, *MAY_USE[room]))]
+    assert not [
+        module for module in ours if not any(is_within(module, other) for other in (package, *MAY_USE[package]))
+    ]
 
 
 def test_only_the_settings_read_the_environment() -> None:

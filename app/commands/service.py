@@ -35,8 +35,8 @@ def serve(options: argparse.Namespace) -> int:
     import uvloop
 
     from app.observability.logging import configure_logging
-    from app.server import serve as serve_until_stopped
-    from app.store.embedded import NoServerError
+    from app.redis_client.embedded import NoServerError
+    from app.replica.replica import serve as serve_until_stopped
 
     configure_logging(settings)
     welcome = functools.partial(_welcome, demo=settings.demo)
@@ -68,7 +68,7 @@ def _welcome(address: str, code: str, *, demo: bool) -> None:
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    from app.store.url import parse_url
+    from app.redis_client.url import parse_url
 
     settings = load_settings(options.env_file or Path(".env"))
     if settings.redis_url is not None:

@@ -7,15 +7,15 @@ from functools import cache
 from typing import Final
 
 from app.observability.metrics import TRANSPORTS, Metrics, exemplar, label
-from app.realtime import engine
 from app.realtime.observer import Observer
+from app.socketio_server import Observer as ServerObserver
 
 __all__ = ["EngineMetrics", "RoomMetrics"]
 
 _JOIN: Final = "join-session"
 
 
-class EngineMetrics(engine.Observer):
+class EngineMetrics(ServerObserver):
     """Counts what the engine tells."""
 
     def __init__(self, metrics: Metrics) -> None:

@@ -9,19 +9,19 @@ from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
 from typing import Any, Final
 
+from app.deadline import deadline
 from app.observability.logging import begin_request, log_bug
-from app.realtime.engine import CLIENT_NAMESPACE_DISCONNECT, SocketServer, current_event
-from app.realtime.entry import Entry, Peer, new_recovery_id
 from app.realtime.member import error_body
+from app.realtime.membership import Entry, Peer, new_recovery_id
 from app.realtime.observer import Observer
 from app.realtime.rooms import Rooms
 from app.sessions.admission import Client, SocketMisses
 from app.sessions.answers import Ack, Joined, Refused, result_of
-from app.sessions.deadline import deadline
 from app.sessions.errors import SessionError
 from app.sessions.events import CLIENT_EVENTS, EVENTS
 from app.sessions.payloads import JoinOptions, parse
 from app.sessions.service import Access, SessionService
+from app.socketio_server import CLIENT_NAMESPACE_DISCONNECT, SocketServer, current_event
 
 __all__ = ["CLIENT", "SocketHandlers"]
 

@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, Protocol
 
+from app.deadline import apart, before_deadline
 from app.observability.tracing import untraced_delivery
 from app.realtime.lifetime import Lifetime
 from app.realtime.member import Member, Outbox
 from app.realtime.observer import Observer
 from app.realtime.room import Delivery, Room, RoomStore
-from app.sessions.deadline import apart, before_deadline
 from app.sessions.errors import SessionError
 from app.sessions.model import Head
 from app.sessions.service import Membership, SessionService
@@ -219,7 +219,10 @@ class Rooms:
             opening = asyncio.get_running_loop().create_task(apart(self._subscribe(code)))
             self._opening[code] = opening
             opening.add_done_callback(lambda done: self._opened(code, done))
-        await before_deadline(opening)
+        try:
+            await before_deadline(opening)
+        except TimeoutError as error:
+            raise SessionError("unavailable") from error
 
     def _opened(self, code: str, opening: asyncio.Task[None]) -> None:
         del self._opening[code]

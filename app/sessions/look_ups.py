@@ -18,7 +18,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from app.sessions.deadline import within
+from app.deadline import within
 from app.sessions.errors import SessionError
 from app.sessions.ports import Budgets, Reserved
 from app.sessions.rules import Rules

@@ -8,10 +8,10 @@ from functools import partial
 from typing import NamedTuple
 
 from app.observability.metrics import Metrics
+from app.redis_client.client import Connection
+from app.redis_client.pubsub import STATES, Channels
 from app.sessions.model import Head
 from app.store import keys
-from app.store.channels import STATES, Channels
-from app.store.connection import Connection
 from app.store.sessions import answering
 
 __all__ = ["Announcement", "Announcements"]

@@ -12,10 +12,10 @@ import hmac
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from app.redis_client.client import Connection, Script
+from app.redis_client.errors import reading_reply
 from app.sessions.ports import Reserved, Usage
 from app.store import keys
-from app.store.connection import Connection, Script
-from app.store.errors import reading_reply
 from app.store.scripts import load_script
 from app.store.sessions import answering
 

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
+from app.redis_client.client import Connection
+from app.redis_client.errors import StoreError
 from app.sessions.errors import SessionError
 from app.store import keys
 from app.store.budgets import hashed_address
-from app.store.connection import Connection
-from app.store.errors import StoreError
 from app.store.scripts import load_script
 from app.store.sessions import answering
 

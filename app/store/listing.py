@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from app.redis_client.client import Connection
+from app.redis_client.errors import StoreError, reading_reply
 from app.sessions.answers import SessionSummary
 from app.sessions.model import timestamp
 from app.sessions.ports import Place
 from app.store import keys
-from app.store.connection import Connection
-from app.store.errors import StoreError, reading_reply
 from app.store.scripts import load_script
 from app.store.sessions import answering
 

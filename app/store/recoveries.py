@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from app.redis_client.client import Connection
+from app.redis_client.errors import StoreError, reading_reply
 from app.sessions.tokens import Credential
 from app.store import keys
-from app.store.connection import Connection
-from app.store.errors import StoreError, reading_reply
 from app.store.sessions import answering
 
 __all__ = ["Recovery", "RedisRecoveries"]

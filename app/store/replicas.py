@@ -14,10 +14,10 @@ from weakref import WeakValueDictionary
 
 import orjson
 
+from app.redis_client.client import Connection
+from app.redis_client.errors import reading_reply
 from app.sessions.errors import SessionError
 from app.store import keys
-from app.store.connection import Connection
-from app.store.errors import reading_reply
 from app.store.scripts import load_script
 from app.store.sessions import answering
 

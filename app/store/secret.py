@@ -7,9 +7,9 @@ import secrets
 from collections.abc import Sequence
 from typing import Final
 
+from app.redis_client.client import Connection
 from app.sessions.errors import SessionError
 from app.store import keys
-from app.store.connection import Connection
 from app.store.sessions import answering
 
 __all__ = ["DeploymentSecret"]

@@ -27,13 +27,13 @@ from typing import Any, Final
 
 import orjson
 
-from app.sessions.deadline import apart
+from app.deadline import apart
+from app.redis_client.client import Connection
+from app.redis_client.errors import ScriptFailed, StoreError, StoreUnavailable, UnexpectedReply, reading_reply
 from app.sessions.errors import SessionError
 from app.sessions.model import Head, Member, MovieEntry, Session
 from app.sessions.rating import Tally
 from app.store import keys
-from app.store.connection import Connection
-from app.store.errors import ScriptFailed, StoreError, StoreUnavailable, UnexpectedReply, reading_reply
 from app.store.scripts import load_script, load_session_script
 from app.store.watermarks import Watermarks
 

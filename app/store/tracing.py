@@ -10,12 +10,12 @@ from opentelemetry.trace import SpanKind, get_current_span
 
 from app.observability.metrics import Metrics
 from app.observability.tracing import Attributes, Tracing
-from app.store.connection import Connection, Script
-from app.store.counting import CountedConnection
-from app.store.errors import CommandFailed, StoreUnavailable, reading_reply
-from app.store.link import Argument
+from app.redis_client.client import Connection, Script
+from app.redis_client.errors import CommandFailed, StoreUnavailable, reading_reply
+from app.redis_client.link import Argument
+from app.redis_client.metrics import CountedConnection
+from app.redis_client.topology import Topology
 from app.store.sessions import RedisSessions
-from app.store.topology import Topology
 
 __all__ = ["TracedConnection", "TracedSessions"]
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from app.redis_client.client import Connection
 from app.sessions.errors import SessionError
 from app.store import keys
-from app.store.connection import Connection
 from app.store.sessions import RedisSessions
 from tests.faults.checker import lies
 from tests.faults.load import Load

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
+from app.redis_client.client import Connection
 from app.store import keys
-from app.store.connection import Connection
 from app.store.secret import DeploymentSecret
 from tests.harness.here import Here, served_here
 from tests.harness.people import Api, Made

@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
-from app.store.errors import StoreUnavailable
+from app.redis_client.errors import StoreUnavailable
 from tests.harness.ports import LOOPBACK, free_port
 from tests.harness.redis import RedisServer, until
 

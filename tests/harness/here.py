@@ -13,7 +13,7 @@ from prometheus_client import generate_latest
 
 from app.observability.logging import JSONFormatter
 from app.observability.metrics import Metrics
-from app.server import Replica, run_replica
+from app.replica.replica import Replica, run_replica
 from app.settings import Settings
 from tests.harness.privacy import assert_nothing_private
 from tests.harness.service import LETTERS

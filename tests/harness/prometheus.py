@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import httpx
 
-from app.store.embedded import tied_to_us
+from app.redis_client.embedded import tied_to_us
 from tests.harness.here import Here
 from tests.harness.ports import LOOPBACK, free_port
 from tests.harness.programs import program

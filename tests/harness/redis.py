@@ -21,10 +21,10 @@ from typing import Any, Final, Self
 import pytest
 import trustme
 
-from app.store.embedded import find_server, tied_to_us
-from app.store.errors import StoreUnavailable
-from app.store.topology import ask
-from app.store.url import Address, Login
+from app.redis_client.embedded import find_server, tied_to_us
+from app.redis_client.errors import StoreUnavailable
+from app.redis_client.topology import ask
+from app.redis_client.url import Address, Login
 from tests.harness.ports import LOOPBACK, free_port
 
 _POLL: Final = 0.01

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
-from app.store.errors import StoreUnavailable
+from app.redis_client.errors import StoreUnavailable
 from tests.harness.ports import LOOPBACK
 from tests.harness.redis import RedisServer, until
 

@@ -16,8 +16,8 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from app.redis_client.embedded import tied_to_us
 from app.settings import PREFIX
-from app.store.embedded import tied_to_us
 from tests.harness.ports import free_port
 from tests.harness.privacy import assert_nothing_private
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from app.http.port import PortLimits
-from app.listener import Listener
+from app.replica.listener import Listener
 from tests.harness.here import Here, served_here
 from tests.harness.ports import LOOPBACK
 from tests.harness.redis import RedisServer

@@ -9,7 +9,7 @@ import tracemalloc
 
 import httpx
 
-from app.realtime.engine import WebSocketProtocol
+from app.socketio_server import WebSocketProtocol
 from tests.harness.redis import RedisServer, until
 from tests.limits.attempts import exceeds, limited
 from tests.limits.frames import CONTINUATION, PING, frame, websocket

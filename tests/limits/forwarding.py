@@ -8,7 +8,7 @@ import time
 
 import httpx
 
-from app.realtime.forwarding import session_id
+from app.forwarding.sender import session_id
 from tests.harness.foreign import ADDRESSES, CONTINUE, POLL, Pair, forwarded_for, pair_of, posting
 from tests.harness.redis import RedisServer
 from tests.limits.attempts import exceeds, limited

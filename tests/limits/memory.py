@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from app.observability.log_writer import LineWriter
-from app.realtime.engine.queues import Inbox
+from app.socketio_server.queues import Inbox
 from tests.harness.redis import RedisServer, until
 from tests.limits.attempts import Limited, exceeds, limited
 from tests.limits.frames import frame, websocket

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pytest
 
+from app.redis_client.client import Connection
 from app.sessions.admission import Client
 from app.sessions.codes import CodeSpace
 from app.sessions.creation import Created
@@ -18,7 +19,6 @@ from app.sessions.service import SessionService, random_id
 from app.sessions.tokens import TokenSigner
 from app.store import keys
 from app.store.budgets import RedisBudgets
-from app.store.connection import Connection
 from app.store.creators import RedisCreators
 from app.store.sessions import RedisSessions
 from tests.harness.redis import RedisServer, until

@@ -21,6 +21,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from app.redis_client.client import Connection
 from app.sessions.admission import Client
 from app.sessions.codes import CodeSpace
 from app.sessions.errors import SessionError
@@ -41,7 +42,6 @@ from app.sessions.service import Access, SessionService
 from app.sessions.tokens import Credential, TokenSigner
 from app.store import keys
 from app.store.budgets import RedisBudgets
-from app.store.connection import Connection
 from app.store.creators import RedisCreators
 from app.store.sessions import RedisSessions
 from tests.harness.redis import RedisServer

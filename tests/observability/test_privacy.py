@@ -105,7 +105,7 @@ def test_the_search_finds_what_it_is_for() -> None:
     for text in (token, "x=js:{123456}", "code=23456CFGHJ.", "pid='abcdefghijklmnopqrstuvwx.01234567'"):
         with pytest.raises(AssertionError):
             assert_nothing_private(f"before {text} after")
-    assert_nothing_private("app.realtime.engine 1234567890 2026-01-22T12:00:00.000Z js:sessions deadbeefdeadbeef")
+    assert_nothing_private("app.socketio_server 1234567890 2026-01-22T12:00:00.000Z js:sessions deadbeefdeadbeef")
     assert found_in(r"?name=Zebedee%7coxford %C3%86r xxxxxxxxxx", [NOBODY, *NAMES]) == [NOBODY, "Zebedee|Oxford"]
     assert found_in(json.dumps("Ærøskøbing Ödön"), NAMES) == ["Ærøskøbing Ödön"]
 

@@ -11,9 +11,9 @@ from typing import Any, Final
 import pytest
 
 from app.observability.metrics import Metrics
+from app.redis_client.client import Connection
 from app.settings import traces_wanted
 from app.store.announcements import Announcement, Announcements
-from app.store.connection import Connection
 from tests.harness.here import served_here
 from tests.harness.otlp import Receiver, Span, receiver
 from tests.harness.people import Api, movie

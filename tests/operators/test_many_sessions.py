@@ -9,8 +9,8 @@ from typing import Any, Final
 import httpx
 import pytest
 
+from app.redis_client.client import Connection
 from app.settings import ALPHABETS
-from app.store.connection import Connection
 from app.store.listing import RedisListing
 from app.store.sessions import RedisSessions
 from tests.harness.here import Here, served_here

@@ -15,8 +15,8 @@ import uvicorn
 import websockets
 from websockets.asyncio.client import ClientConnection
 
-from app.realtime.engine import Connection, EngineServer, Options, SocketServer, WebSocketProtocol, message
-from app.realtime.engine.admission import Admission, Origins
+from app.socketio_server import Connection, EngineServer, Options, SocketServer, WebSocketProtocol, message
+from app.socketio_server.admission import Admission, Origins
 
 # What the official suites ask of a server under test.
 PING_INTERVAL = 0.3

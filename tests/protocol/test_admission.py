@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import websockets
 
-from app.realtime.engine import Observer
-from app.realtime.engine.admission import header
+from app.socketio_server import Observer
+from app.socketio_server.admission import header
 
 from .harness import closed, receive, recorder, soon, until
 

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import pytest
 
-from app.realtime.engine.frames import Encoded, parsed_size
-from app.realtime.engine.packets import Packet, decode
-from app.realtime.engine.queues import Inbox, Outbox
+from app.socketio_server.frames import Encoded, parsed_size
+from app.socketio_server.packets import Packet, decode
+from app.socketio_server.queues import Inbox, Outbox
 
 # How much more may be counted than is held.
 FACTOR = 4

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import ClientConnection
 
-from app.realtime.engine import Connection, Encoded, Observer
+from app.socketio_server import Connection, Encoded, Observer
 
 from .harness import SEPARATOR, Client, Recorder, closed, receive, recorder, soon, until
 

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from app.realtime.engine import WebSocketProtocol
+from app.socketio_server import WebSocketProtocol
 
 from .harness import SOCKET_BUFFER, Client, closed_at_once, receive, recorder, until
 

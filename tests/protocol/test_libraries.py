@@ -12,8 +12,8 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from app.realtime.engine import SocketServer
-from app.realtime.engine.libraries import UvicornWriter, uvicorn_writer
+from app.socketio_server import SocketServer
+from app.socketio_server.libraries import UvicornWriter, uvicorn_writer
 
 from .harness import recorder
 
@@ -78,7 +78,7 @@ async def test_a_websocket_of_uvicorn_is_written_to_directly(monkeypatch: pytest
         writers.append(uvicorn_writer(send))
         return writers[-1]
 
-    monkeypatch.setattr("app.realtime.engine.engine.uvicorn_writer", remember)
+    monkeypatch.setattr("app.socketio_server.engineio.uvicorn_writer", remember)
     async with recorder() as record, record.client.joined():
         (writer,) = writers
         assert isinstance(writer, UvicornWriter)
@@ -94,7 +94,7 @@ async def test_extensions_rule_direct_writing_out(monkeypatch: pytest.MonkeyPatc
         send.__self__.conn.extensions = []
         return writers[-1]
 
-    monkeypatch.setattr("app.realtime.engine.engine.uvicorn_writer", remember)
+    monkeypatch.setattr("app.socketio_server.engineio.uvicorn_writer", remember)
     async with recorder() as record, record.client.joined():
         assert writers == [None]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import socketio
 
-from app.realtime.engine import RoomManager, WrongArguments, current_event
+from app.socketio_server import RoomManager, WrongArguments, current_event
 
 from .harness import SEPARATOR, closed, receive, recorder, soon, until
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from app.realtime.engine import Connection, EngineServer, Options, message
-from app.realtime.engine.admission import Admission, Origins
-from app.realtime.engine.refusals import Refusal
+from app.socketio_server import Connection, EngineServer, Options, message
+from app.socketio_server.admission import Admission, Origins
+from app.socketio_server.refusals import Refusal
 
 from .harness import Client, closed, receive, recorder, serve, soon, until
 

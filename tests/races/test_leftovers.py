@@ -8,8 +8,8 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
+from app.redis_client.client import Connection
 from app.store import keys
-from app.store.connection import Connection
 from tests.harness.people import Api, Made, movie
 from tests.harness.redis import until
 from tests.harness.sockets import Socket, open_sockets

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from app.observability.logging import JSONFormatter
-from app.store.connection import Script
-from app.store.errors import CommandFailed, StoreUnavailable, UnexpectedReply, reading_reply
+from app.redis_client.client import Script
+from app.redis_client.errors import CommandFailed, StoreUnavailable, UnexpectedReply, reading_reply
 from app.store.sessions import RedisSessions, answering
 from tests.harness.here import Here, served_here
 from tests.harness.people import Api

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from app.redis_client.client import Connection
 from app.sessions.errors import SessionError
 from app.store import keys
-from app.store.connection import Connection
 from app.store.sessions import RedisSessions
 from tests.harness.here import served_here
 from tests.harness.people import Api, Made

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 import pytest
 
 from app.observability.metrics import Metrics
+from app.redis_client.client import Connection, Script
 from app.sessions.model import Head
 from app.store import keys
 from app.store.announcements import Announcement, Announcements
-from app.store.connection import Connection, Script
 from tests.harness.redis import RedisServer
 
 PUBLISH = Script("publish", "return redis.call('SPUBLISH', KEYS[1], ARGV[1])")

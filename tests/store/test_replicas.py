@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from app.redis_client.client import Connection
 from app.sessions.errors import SessionError
 from app.store import keys
-from app.store.connection import Connection
 from app.store.replicas import RedisReplicas
 from tests.harness.proxy import FaultProxy
 from tests.harness.redis import RedisServer, until

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Final
 
-from app.store.connection import Script
+from app.redis_client.client import Script
 
 _SHARED: Final = ("_prelude", "_replies", "_change")
 

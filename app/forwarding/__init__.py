@@ -1,0 +1,1 @@
+"""Requests for a connection that another replica has: both ends of the way between replicas."""

@@ -1,0 +1,68 @@
+"""Serves requests that another replica has passed on to this one, the owner of their session."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import orjson
+
+from app.forwarding.sender import FORWARDED
+from app.forwarding.signature import CLIENT, SIGNATURE, Voucher
+from app.observability.logging import Throttle
+from app.sessions.errors import SessionError
+
+__all__ = ["ForwardedRequests"]
+
+Application = Callable[[Any, Any, Any], Awaitable[None]]
+
+# Of these only the other replica's word counts.
+_REPLACED: Final = (CLIENT, SIGNATURE, b"x-forwarded-for")
+
+
+class ForwardedRequests:
+    """An ASGI application for the internal port: ``application`` at ``path``, as if the client had come here itself.
+
+    A request that no replica of the deployment vouches for is refused with 403.
+    """
+
+    def __init__(self, replica: str, voucher: Voucher, application: Application, path: str) -> None:
+        self._replica = replica
+        self._voucher = voucher
+        self._application = application
+        self._path = path
+        self._log = Throttle(logging.getLogger(__name__))
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        client = self._vouched_client(scope)
+        if client is None:
+            self._log.warning("a forwarded request was refused: no replica vouches for it")
+            await _refuse(scope, receive, send)
+            return
+        original = {
+            "path": self._path,
+            "raw_path": self._path.encode(),
+            "client": (client, 0),
+            "headers": [field for field in scope["headers"] if field[0] not in _REPLACED],
+            FORWARDED: True,
+        }
+        await self._application({**scope, **original}, receive, send)
+
+    def _vouched_client(self, scope: Any) -> str | None:
+        method = scope.get("method", "GET")
+        try:
+            return self._voucher.client(self._replica, method, scope["query_string"], scope["headers"])
+        except SessionError:
+            return None
+
+
+async def _refuse(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close"})
+        return
+    error = SessionError("forbidden")
+    headers = [(b"content-type", b"application/json"), (b"x-error-code", error.code.encode())]
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "http.response.body", "body": orjson.dumps({"message": error.message, "code": error.code})})

@@ -1,0 +1,275 @@
+"""Passes requests that arrive at the wrong replica on to the one that has their Engine.IO session.
+
+The session's id begins with its replica's id. Where the owner is unknown, gone or says that it knows no such session
+the client is told so, as by any server, and starts over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, Final, Literal
+
+from httptools import HttpParserError
+from websockets import ConnectionClosed, WebSocketException
+from websockets.asyncio.client import ClientConnection
+
+from app.forwarding.directory import Peers
+from app.forwarding.http_pool import Answer, Exchange, Lanes, open_websocket
+from app.forwarding.signature import Voucher
+from app.sessions.errors import SessionError
+from app.socketio_server import Admission, abort, end_websocket, flushed, unavailable
+
+__all__ = ["FORWARDED", "PATH", "Forwarder", "Hop", "session_id"]
+
+# Where the internal port takes requests that were passed on, and the key that marks their scopes.
+PATH: Final = "/forwarded"
+FORWARDED: Final = "join_session.forwarded"
+
+Scope = Any
+Receive = Callable[[], Any]
+Send = Callable[[Any], Any]
+# abandoned: by the client; unknown: no such replica; unreachable: the owner does not answer; severed: broken off.
+Result = Literal["answered", "abandoned", "unknown", "unreachable", "severed"]
+
+_SESSION_ID: Final = re.compile(r"([0-9a-f]{12})\.[\w-]{20}", re.ASCII)
+# The origin has been checked where the request arrived; the owner needs both for the headers of its answer.
+_PASSED_ON: Final = (b"host", b"origin")
+_NOT_PASSED_BACK: Final = (b"connection", b"date", b"keep-alive", b"server", b"transfer-encoding")
+# Engine.IO's packet by which a client changes over to a WebSocket.
+_UPGRADE: Final = "5"
+_WRITE_TIMEOUT: Final = 20.0
+# The owner asks for a body, or says that it has no such session, as soon as it has read the head.
+_TIME_TO_ASK: Final = 10.0
+# RFC 6455, section 7.4: "going away", and the IANA registry: "service restart".
+_GOING_AWAY: Final = 1001
+_SERVICE_RESTART: Final = 1012
+_NO_CODE: Final = (1005, 1006, 1015)
+
+
+def session_id(replica: str) -> str:
+    """An id for a new session at ``replica`` (12 hexadecimal digits); the rest is 120 random bits."""
+    return f"{replica}.{secrets.token_urlsafe(15)}"
+
+
+class Hop:
+    """One request under way to ``owner``.
+
+    ``breakable`` says that a client notices when it is broken off. It is not while a WebSocket is probed: stock clients
+    that lose it between the probe and their upgrade packet neither poll nor send any more, until a heartbeat is missed.
+    """
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        self.breakable = asyncio.Event()
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def end(self) -> None:
+        """Breaks it off at both ends; the client starts over."""
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+
+class Forwarder:
+    """The engine's ``foreign_session``: called with an unknown session, answers for its owner or returns False.
+
+    Raises ``Refusal`` for one request too many, and while it cannot be known who the owner is.
+
+    ``replica``: this replica's own id; ``client`` tells the address behind a scope; ``admission`` bounds what is under
+    way; ``patience``: seconds in which any poll is answered; ``count`` hears of every result.
+    """
+
+    def __init__(
+        self,
+        replica: str,
+        peers: Peers,
+        voucher: Voucher,
+        *,
+        client: Callable[[Scope], str],
+        admission: Admission,
+        patience: float,
+        count: Callable[[Result], None],
+    ) -> None:
+        self._replica = replica
+        self._peers = peers
+        self._voucher = voucher
+        self._client = client
+        self._admission = admission
+        self._patience = patience
+        self._count = count
+        self._lanes = Lanes()
+        self._hops: set[Hop] = set()
+        self._draining = False
+        self._closed = False
+
+    async def __call__(self, sid: str, scope: Scope, receive: Receive, send: Send) -> bool:
+        is_upgrade = scope["type"] == "websocket"
+        match = _SESSION_ID.fullmatch(sid)
+        if match is None or match[1] == self._replica or FORWARDED in scope:
+            return False
+        if self._closed or (is_upgrade and self._draining):
+            return False
+        owner = match[1]
+        address = await self._peers.address(owner)
+        if address is None:
+            self._count("unknown")
+            if not self._peers.are_known:
+                raise unavailable("replicas unknown")
+            return False
+        way = self._pass_websocket if is_upgrade else self._pass_request
+        with self._under_way(owner, self._client(scope)) as hop:
+            result = await way(hop, address, scope, receive, send)
+        self._count(result)
+        return result in ("answered", "abandoned")
+
+    async def watch(self, interval: float) -> None:
+        """Looks, for ever, whether the owners of what is under way are still there."""
+        while True:
+            await asyncio.sleep(interval)
+            await self._peers.refresh()
+            for hop in self._hops:
+                if hop.owner not in self._peers:
+                    hop.end()
+
+    def drain(self) -> list[Hop]:
+        """Passes no more upgrades on: their clients go on polling. Returns what is under way."""
+        self._draining = True
+        return list(self._hops)
+
+    def close(self) -> None:
+        """Passes nothing on any more, and breaks off what is under way."""
+        self._closed = True
+        for hop in self._hops:
+            hop.end()
+        self._lanes.close()
+
+    @contextlib.contextmanager
+    def _under_way(self, owner: str, client: str) -> Iterator[Hop]:
+        """Counts a request while it is being passed on."""
+        self._admission.enter(client)
+        hop = Hop(owner)
+        self._hops.add(hop)
+        try:
+            yield hop
+        finally:
+            self._hops.discard(hop)
+            hop.breakable.set()
+            self._admission.leave(client)
+
+    async def _pass_request(self, hop: Hop, address: str, scope: Scope, receive: Receive, send: Send) -> Result:
+        method = scope["method"]
+        target = PATH.encode() + b"?" + scope["query_string"]
+        headers = [field for field in scope["headers"] if field[0] in _PASSED_ON]
+        try:
+            headers += self._vouching_headers(hop, scope, method)
+            async with self._lanes.exchange(address, method, target, headers, has_body=method == "POST") as exchange:
+                asking = asyncio.create_task(exchange.answer())
+                leaving = asyncio.create_task(_to_exchange(receive, exchange, hop))
+                async with _cancelling(asking, leaving):
+                    ends: list[asyncio.Future[Any]] = [asking, leaving, hop.ended]
+                    await asyncio.wait(ends, timeout=self._patience, return_when=asyncio.FIRST_COMPLETED)
+                    if not asking.done():
+                        return _gone(leaving)
+                    answer = asking.result()
+        except (OSError, HttpParserError, SessionError):
+            return "unreachable"
+        await _respond(send, answer)
+        return "answered"
+
+    async def _pass_websocket(self, hop: Hop, address: str, scope: Scope, receive: Receive, send: Send) -> Result:
+        target = f"{PATH}?{scope['query_string'].decode()}"
+        try:
+            far = await open_websocket(address, target, self._vouching_headers(hop, scope, "GET"))
+        except (OSError, WebSocketException, SessionError):
+            return "unreachable"
+        async with far:
+            await receive()
+            await send({"type": "websocket.accept"})
+            leaving = asyncio.create_task(_to_owner(receive, far, hop))
+            arriving = asyncio.create_task(_to_client(far, send))
+            async with _cancelling(leaving, arriving):
+                ends: list[asyncio.Future[Any]] = [leaving, arriving, hop.ended]
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            code = far.close_code
+            await far.close(_close_code(leaving.result() if _has_result(leaving) else None, _GOING_AWAY))
+            await end_websocket(send, _close_code(code, _SERVICE_RESTART))
+        return "answered"
+
+    def _vouching_headers(self, hop: Hop, scope: Scope, method: str) -> list[tuple[bytes, bytes]]:
+        return self._voucher.headers(hop.owner, method, scope["query_string"], self._client(scope))
+
+
+async def _to_exchange(receive: Receive, exchange: Exchange, hop: Hop) -> None:
+    """Passes on a request's body when the owner asks for it; returns when the client has gone."""
+    async with asyncio.timeout(_TIME_TO_ASK):
+        await exchange.wanted.wait()
+    while (message := await receive())["type"] == "http.request":
+        more = message.get("more_body", False)
+        await exchange.send(message.get("body", b""), more=more)
+        if not more:
+            hop.breakable.set()
+
+
+async def _to_owner(receive: Receive, far: ClientConnection, hop: Hop) -> int | None:
+    """Passes on what the client sends; returns the code it has closed with."""
+    while (message := await receive())["type"] == "websocket.receive":
+        text = message.get("text")
+        await far.send(message["bytes"] if text is None else text)
+        if text == _UPGRADE:
+            hop.breakable.set()
+    code: int | None = message.get("code")
+    return code
+
+
+async def _to_client(far: ClientConnection, send: Send) -> None:
+    """Passes on what the owner sends, until it closes; a client that does not take it is cut off."""
+    try:
+        async for data in far:
+            async with asyncio.timeout(_WRITE_TIMEOUT):
+                await send({"type": "websocket.send", "text" if isinstance(data, str) else "bytes": data})
+    except TimeoutError:
+        abort(send)
+    except ConnectionClosed:
+        return
+
+
+async def _respond(send: Send, answer: Answer) -> None:
+    headers = [field for field in answer.headers if field[0] not in _NOT_PASSED_BACK]
+    try:
+        async with asyncio.timeout(_WRITE_TIMEOUT):
+            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            await send({"type": "http.response.body", "body": bytes(answer.body)})
+            await flushed(send)
+    except TimeoutError:
+        abort(send)
+
+
+@contextlib.asynccontextmanager
+async def _cancelling(*tasks: asyncio.Future[Any]) -> AsyncIterator[None]:
+    """Cancels the tasks at the end of the block, and waits until they have ended."""
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _gone(leaving: asyncio.Task[None]) -> Result:
+    """Why there is no answer; raises ``OSError`` where the owner did not ask for the body, or not take it."""
+    if not leaving.done():
+        return "severed"
+    leaving.result()
+    return "abandoned"
+
+
+def _has_result(task: asyncio.Future[Any]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None
+
+
+def _close_code(code: int | None, otherwise: int) -> int:
+    """A code that may be sent."""
+    return otherwise if code is None or code in _NO_CODE else code

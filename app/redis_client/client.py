@@ -1,0 +1,177 @@
+"""Commands to Redis: the one way in which the rest of the store talks to it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, NamedTuple, Self
+
+from app.deadline import within
+from app.redis_client.cluster import Cluster
+from app.redis_client.errors import CommandFailed, Redirected, StoreError, StoreUnavailable
+from app.redis_client.link import Argument, pack
+from app.redis_client.sentinel import Sentinel
+from app.redis_client.topology import Single, Topology
+from app.redis_client.url import Kind, parse_url
+
+_TOPOLOGIES: Final[dict[Kind, Callable[..., Topology]]] = {
+    "standalone": Single,
+    "sentinel": Sentinel,
+    "cluster": Cluster,
+}
+_FIRST_PAUSE: Final = 0.02
+_LONGEST_PAUSE: Final = 0.2
+_ASKING: Final = pack(("ASKING",))
+_SCRIPT_CALLS: Final = frozenset({"EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO", "FCALL", "FCALL_RO"})
+
+
+@dataclass(frozen=True)
+class Script:
+    """A Lua script, sent in full only to a server that does not know it yet."""
+
+    name: str
+    text: str
+
+    @cached_property
+    def sha(self) -> str:
+        """The name under which EVALSHA knows it, in hexadecimal."""
+        return hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+
+class _Limits(NamedTuple):
+    """Loop times: of the answer to whoever called, and from which on a missing reply speaks against the link."""
+
+    deadline: float
+    overdue: float
+
+
+class Connection:
+    """A lasting connection to one Redis, Sentinel service or Cluster, shared by everything in the process.
+
+    Every call returns or raises within the time-out, or by the deadline of the request or event that it is made for,
+    whatever the server does; replies are bytes (RESP3: maps are
+    dicts, doubles floats). A call raises StoreUnavailable or, when the command as such is wrong, CommandFailed. Until
+    then it waits for a server that restarts, loads or fails over, and repeats what was certainly not executed,
+    never what may have been.
+
+    In a Cluster the first argument of a command is its key (of EVAL and its kin the first key).
+    """
+
+    def __init__(self, topology: Topology, *, timeout: float) -> None:
+        self.topology = topology
+        self._timeout = timeout
+        self._closed = False
+
+    @classmethod
+    def connect(cls, url: str, *, timeout: float = 1.5, batching: bool = True, **options: Any) -> Self:
+        """Prepare a connection to `url` (see `parse_url`, which raises ValueError); the first command opens it.
+
+        `timeout` is the total time of any call in seconds; `batching` sends the commands of one turn of the event loop
+        in one write; `options` are the class's own.
+        """
+        parsed = parse_url(url)
+        return cls(_TOPOLOGIES[parsed.kind](parsed, timeout=timeout, batching=batching), timeout=timeout, **options)
+
+    async def execute(self, *command: Argument) -> Any:
+        """Run one command and return its reply."""
+        return await self._call(pack(command), _key_of(command), self._limits())
+
+    async def run(self, script: Script, keys: Sequence[str | bytes], args: Iterable[Argument] = ()) -> Any:
+        """Run a script and return its reply; whether to repeat it after an unknown outcome is up to the caller."""
+        limits = self._limits()
+        key = _bytes(keys[0]) if keys else b""
+        rest = (len(keys), *keys, *args)
+        try:
+            return await self._call(pack(("EVALSHA", script.sha, *rest)), key, limits)
+        except CommandFailed as error:
+            if error.code != "NOSCRIPT":
+                raise
+        return await self._call(pack(("EVAL", script.text, *rest)), key, limits)
+
+    async def batch(self, commands: Iterable[Sequence[Argument]]) -> list[Any]:
+        """Run many commands at once, each for itself, and return their replies in order.
+
+        A command that failed has its StoreError as its reply; nothing is raised.
+        """
+        limits = self._limits()
+        calls = [(pack(tuple(command)), _key_of(command)) for command in commands]
+        attempts = (self._call(packed, key, limits) for packed, key in calls)
+        replies = await asyncio.gather(*attempts, return_exceptions=True)
+        for reply in replies:
+            if isinstance(reply, BaseException) and not isinstance(reply, StoreError):
+                raise reply
+        return replies
+
+    async def ping(self) -> None:
+        """Return when Redis answers."""
+        await self.execute("PING")
+
+    async def close(self) -> None:
+        """Close for good; what is under way ends as lost."""
+        self._closed = True
+        await self.topology.close()
+
+    def _limits(self) -> _Limits:
+        now = asyncio.get_running_loop().time()
+        return _Limits(within(self._timeout), now + self._timeout)
+
+    async def _call(self, packed: bytes, key: bytes, limits: _Limits) -> Any:
+        if limits.deadline <= asyncio.get_running_loop().time():
+            raise StoreUnavailable("timeout", "no time is left", sent=False)
+        link = self.topology.ready(key)
+        if link is None:
+            return await self._call_patiently(packed, key, limits, None)
+        try:
+            return await link.send(packed, *limits)
+        except StoreUnavailable as error:
+            return await self._call_patiently(packed, key, limits, error)
+
+    async def _call_patiently(
+        self, packed: bytes, key: bytes, limits: _Limits, failure: StoreUnavailable | None
+    ) -> Any:
+        now = asyncio.get_running_loop().time
+        pause = 0.0
+        while True:
+            if self._closed:
+                raise failure or StoreUnavailable("closed", sent=False)
+            if failure is not None:
+                self.topology.heed(failure)
+                wait = random.uniform(pause / 2, pause)  # noqa: S311 - jitter
+                if not failure.worth_retrying or now() + wait >= limits.deadline:
+                    raise failure
+                # Nothing waits before the first repetition: a stale connection or a moved slot needs no patience.
+                await asyncio.sleep(wait)
+                pause = min(max(2 * pause, _FIRST_PAUSE), _LONGEST_PAUSE)
+            try:
+                return await self._attempt(packed, key, limits, failure)
+            except StoreUnavailable as error:
+                failure = error
+
+    async def _attempt(self, packed: bytes, key: bytes, limits: _Limits, failure: StoreUnavailable | None) -> Any:
+        redirect = failure if isinstance(failure, Redirected) else None
+        try:
+            async with asyncio.timeout_at(limits.deadline):
+                link = await self.topology.link(key, redirect)
+        except TimeoutError:
+            # What went wrong before says more than that there was no time to try again.
+            raise failure or StoreUnavailable("timeout", "no connection in time", sent=False) from None
+        if redirect is not None and redirect.asking:
+            # Written together with the command; if it fails so does the command.
+            link.send(_ASKING, *limits).add_done_callback(asyncio.Future.exception)
+        return await link.send(packed, *limits)
+
+
+def _key_of(command: Sequence[Argument]) -> bytes:
+    if len(command) < 2:
+        return b""
+    if str(command[0]).upper() in _SCRIPT_CALLS:
+        return _bytes(command[3]) if int(command[2]) else b""
+    return _bytes(command[1])
+
+
+def _bytes(value: Argument) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()

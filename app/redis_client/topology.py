@@ -1,0 +1,175 @@
+"""Which server takes a command. Here: the only one there is; see also `sentinel` and `cluster`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol
+
+from app.redis_client.errors import Redirected, StoreError, StoreUnavailable
+from app.redis_client.link import Link, Pushed, open_link, pack
+from app.redis_client.url import Address, Login, RedisURL
+
+logger = logging.getLogger(__name__)
+
+# A silent sentinel or cluster node must leave time to ask the next one.
+SHARE_OF_TIMEOUT: Final = 3
+
+
+class Topology(Protocol):
+    """The way from a key, or a channel, to a link to the server in charge."""
+
+    def ready(self, key: bytes) -> Link | None:
+        """The open link for a key, if there is one."""
+
+    async def link(self, key: bytes, redirect: Redirected | None = None) -> Link:
+        """The link for a key, opened if need be; raises StoreUnavailable, never with `sent`."""
+
+    def heed(self, error: StoreUnavailable) -> None:
+        """Learn from a command that failed."""
+
+    async def home(self, channel: bytes, *, fresh: bool) -> Address:
+        """Who serves a sharded channel: an opaque value for `dial`. `fresh`: do not trust what is known."""
+
+    async def dial(self, home: Address, on_push: Pushed) -> Link:
+        """A link of the caller's own; raises StoreUnavailable."""
+
+    async def close(self) -> None:
+        """Close all links but those dialled."""
+
+
+class Node:
+    """The shared link to one server, opened when first needed and again after a loss, one attempt at a time."""
+
+    def __init__(self, name: str, dial: Callable[[], Awaitable[Link]]) -> None:
+        self._name = name
+        self._dial = dial
+        self._links: list[Link] = []
+        self._dialling: asyncio.Task[Link] | None = None
+        self._away = False
+
+    @property
+    def ready(self) -> Link | None:
+        return self._links[-1] if self._links and self._links[-1].usable else None
+
+    @property
+    def closed(self) -> bool:
+        """Whether no link is left, not even one that only lingers."""
+        return all(link.closed for link in self._links)
+
+    async def link(self) -> Link:
+        if self.ready is not None:
+            return self.ready
+        if self._dialling is None:
+            # In a context of its own: the link outlives the request that happens to need it first.
+            self._dialling = asyncio.get_running_loop().create_task(self._open(), context=contextvars.Context())
+            self._dialling.add_done_callback(self._opened)
+        dialling = self._dialling
+        await asyncio.wait((dialling,))
+        if dialling.cancelled():
+            raise StoreUnavailable("closed", sent=False)
+        error = dialling.exception()
+        if isinstance(error, StoreUnavailable):
+            # One for each who waits: an exception collects the traceback of everybody who raises it.
+            raise StoreUnavailable(error.reason, error.detail, sent=False)
+        return dialling.result()
+
+    def retire(self) -> None:
+        for link in self._links:
+            link.retire()
+
+    async def close(self) -> None:
+        await end(self._dialling)
+        for link in self._links:
+            link.on_lost = None
+            link.abort()
+        # What waits for their replies is told in the next turn.
+        await asyncio.sleep(0)
+
+    async def _open(self) -> Link:
+        link = await self._dial()
+        link.on_lost = self._lost
+        return link
+
+    def _opened(self, dialling: asyncio.Task[Link]) -> None:
+        self._dialling = None
+        if dialling.cancelled():
+            return
+        if error := dialling.exception():
+            self._note(away=True, why=str(error))
+            return
+        self._links = [link for link in self._links if not link.closed] + [dialling.result()]
+        self._note(away=False, why="")
+
+    def _lost(self) -> None:
+        self._note(away=True, why="the connection was lost")
+
+    def _note(self, *, away: bool, why: str) -> None:
+        if away and not self._away:
+            logger.warning("redis is away", extra={"server": self._name, "reason": why})
+        elif self._away and not away:
+            logger.info("redis is back", extra={"server": self._name})
+        self._away = away
+
+
+class Single:
+    """One server at a fixed address for everything."""
+
+    def __init__(self, url: RedisURL, *, timeout: float, batching: bool) -> None:
+        self._url = url
+        self._timeout = timeout
+        self._batching = batching
+        self._node = Node(url.service or str(url.addresses[0]), self._open)
+
+    def ready(self, key: bytes) -> Link | None:
+        return self._node.ready
+
+    async def link(self, key: bytes, redirect: Redirected | None = None) -> Link:
+        return await self._node.link()
+
+    def heed(self, error: StoreUnavailable) -> None:
+        # After a failover the old primary is a replica, and a name may lead to another server now.
+        if error.reason in ("readonly", "masterdown"):
+            self._node.retire()
+
+    async def home(self, channel: bytes, *, fresh: bool) -> Address:
+        return self._url.addresses[0]
+
+    async def dial(self, home: Address, on_push: Pushed) -> Link:
+        return await self._open(on_push)
+
+    async def close(self) -> None:
+        await self._node.close()
+
+    async def _open(self, on_push: Pushed | None = None) -> Link:
+        return await self._open_at(self._url.addresses[0], on_push)
+
+    async def _open_at(self, address: Address, on_push: Pushed | None) -> Link:
+        return await open_link(
+            address,
+            self._url.login,
+            timeout=self._timeout,
+            batching=self._batching,
+            linger=self._timeout,
+            on_push=on_push,
+        )
+
+
+async def ask(address: Address, login: Login, command: tuple[str, ...], *, timeout: float) -> Any:
+    """Put one question to a server over a link of its own; raises StoreUnavailable, never with `sent`."""
+    link = await open_link(address, login, timeout=timeout)
+    try:
+        return await link.send(pack(command), asyncio.get_running_loop().time() + timeout)
+    except StoreError as error:
+        raise StoreUnavailable("refused", f"{address}: {error}", sent=False) from error
+    finally:
+        link.abort()
+
+
+async def end(task: asyncio.Task[Any] | None) -> None:
+    """Cancel a task, if there is one, and wait until it is over."""
+    if task is not None:
+        task.cancel()
+        await asyncio.wait((task,))

@@ -1,0 +1,78 @@
+"""Sends the clients of a stopping replica to the others."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any, Final
+
+from app.forwarding.sender import Forwarder, Hop
+from app.socketio_server import Connection, SocketServer
+
+__all__ = ["drain", "parting"]
+
+_CLIENTS_PER_SECOND: Final = 50
+# Clients need the rest to come back elsewhere, where they may have to try more than once.
+_SHARE: Final = 0.5
+# Seconds that a connection has for what is under way on it, at the most a part of the window, and between two looks.
+_PATIENCE: Final = 5.0
+_PATIENCE_SHARE: Final = 0.25
+_PAUSE: Final = 0.02
+# The IANA registry of WebSocket close codes: "service restart".
+_CLOSE_CODE: Final = 1012
+
+
+async def drain(server: SocketServer, forwarder: Forwarder, window: float, *, affinity_cookie: str | None) -> None:
+    """Refuses new connections and ends the others one by one, in the first half of ``window`` seconds at the most.
+
+    Clients come back at once, to another replica; spread out they do not all come in the same instant. A connection
+    ends when its events have been handled and acknowledged, for which it has a few seconds; then it is the turn of the
+    requests that are being passed on to other replicas.
+
+    ``affinity_cookie``: the cookie by which a load balancer would send a client back to this replica; it is taken from
+    those that are refused.
+    """
+    server.stop_accepting(503, [(b"retry-after", b"1"), *_parting_headers(affinity_cookie)])
+    connections, hops = server.connections(), forwarder.drain()
+    pause = min(window * _SHARE / max(1, len(connections) + len(hops)), 1 / _CLIENTS_PER_SECOND)
+    patience = min(_PATIENCE, window * _PATIENCE_SHARE)
+    async with asyncio.TaskGroup() as leaving:
+        for connection in connections:
+            leaving.create_task(_send_away(connection, patience))
+            await asyncio.sleep(pause)
+        for hop in hops:
+            leaving.create_task(_break_off(hop, patience))
+            await asyncio.sleep(pause)
+
+
+def parting(send: Any, affinity_cookie: str | None) -> Any:
+    """An ASGI `send` by whose answers clients do not come back to this replica."""
+    headers = _parting_headers(affinity_cookie)
+
+    async def sending(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], *headers]}
+        await send(message)
+
+    return sending
+
+
+def _parting_headers(affinity_cookie: str | None) -> list[tuple[bytes, bytes]]:
+    headers = [(b"connection", b"close")]
+    if affinity_cookie is not None:
+        headers.append((b"set-cookie", f"{affinity_cookie}=; Path=/; Max-Age=0; HttpOnly".encode()))
+    return headers
+
+
+async def _send_away(connection: Connection, patience: float) -> None:
+    for _ in range(round(patience / _PAUSE)):
+        if connection.leave("drained", code=_CLOSE_CODE):
+            return
+        await asyncio.sleep(_PAUSE)
+    connection.close("drained", code=_CLOSE_CODE)
+
+
+async def _break_off(hop: Hop, patience: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(hop.breakable.wait(), patience)
+    hop.end()

@@ -1,0 +1,90 @@
+"""A port that serves an ASGI application, by uvicorn in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from typing import Any, Final
+
+import uvicorn
+
+from app.http.port import PortLimits, PortState
+from app.http.protocol import HttpProtocol
+from app.socketio_server import WebSocketProtocol
+
+__all__ = ["Listener"]
+
+_BACKLOG: Final = 2048
+_KEEP_ALIVE: Final = 75
+_UNSENT: Final = 128 * 1024
+
+
+class Listener(uvicorn.Server):
+    """One application on one port. Signals are left to whoever runs the process."""
+
+    def __init__(self, app: Any, host: str, port: int, *, limits: PortLimits, max_message: int, patience: int) -> None:
+        """``max_message``: bytes of a WebSocket message; ``patience``: seconds for requests under way at the end."""
+        super().__init__(
+            uvicorn.Config(
+                app,
+                interface="asgi3",
+                loop="none",
+                http=HttpProtocol,
+                ws=WebSocketProtocol,
+                ws_max_size=max_message,
+                ws_per_message_deflate=False,
+                ws_ping_interval=None,
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                # A request that was pipelined is begun by the one before, whose deadline is none of its.
+                reset_contextvars=True,
+                timeout_keep_alive=_KEEP_ALIVE,
+                timeout_graceful_shutdown=patience,
+                backlog=_BACKLOG,
+            )
+        )
+        self.server_state = PortState(limits)
+        self._socket = _bind(host, port)
+        self.port: int = self._socket.getsockname()[1]
+        self._serving: asyncio.Task[None] | None = None
+        self._listening = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._listening.set()
+
+    async def start(self) -> None:
+        """Begins to serve; connections are taken when this returns."""
+        self._serving = asyncio.get_running_loop().create_task(self.serve(sockets=[self._socket]))
+        await self._listening.wait()
+
+    async def stop(self) -> None:
+        """Takes no more connections and waits for requests under way."""
+        self.should_exit = True
+        if self._serving is not None:
+            await self._serving
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        # Inherited by every connection. Without it the kernel takes megabytes for a client that does not read, all of
+        # them old news; with it they wait here, where newer states replace older ones.
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise OSError(error.errno, f"{error.strerror}: {host}:{port}") from error
+    return bound

@@ -1,0 +1,66 @@
+"""A strict Socket.IO server for any application's handlers.
+
+It is python-socketio's `AsyncServer` with another engine below: the official protocol to the letter, hostile packets
+end the connection, one client's events are handled one after another, and a message to many is encoded once.
+
+    server = SocketServer(allowed_origins=["https://example.org"], max_payload=16_384)
+
+    @server.event
+    async def connect(sid, environ, auth):      # environ holds what `remember` returned; auth is a dict or None
+        return {"pid": "..."}                   # False or ConnectionRefusedError refuses; a dict joins the answer
+
+    @server.on("hello")
+    async def hello(sid, *args):                # what it returns is the acknowledgement
+        await server.enter_room(sid, "greeted")
+        server.deliver(server.manager.members("greeted"), server.encode("welcome", sid), latest="welcome")
+
+    @server.on("*")
+    async def unknown(event, sid, *args): ...   # events without a handler
+
+    await server.start()                        # server.asgi is the application for server.path
+    await server.close()
+
+Connection state recovery: socket.io-client 4.6 and later sends `pid` and `offset` inside `auth` once a CONNECT answer
+held a `pid`; it sets `recovered` if it gets the same `pid` again, and takes the last argument of an event for its
+offset where that is a string. What a connect handler sends reaches the client behind the CONNECT answer.
+
+Every event that asks for an acknowledgement gets exactly one: what the handler returned; `[]` where there is no handler
+for it; what `on_handler_error` returned where the handler raised, or `WrongArguments` where the client sent more or
+fewer arguments than it takes. `current_event` tells a handler whether one was asked for.
+"""
+
+from app.socketio_server.admission import Admission, peer
+from app.socketio_server.asgi import end_websocket
+from app.socketio_server.connection import CLIENT_NAMESPACE_DISCONNECT, Connection
+from app.socketio_server.engineio import EngineServer
+from app.socketio_server.events import Event, WrongArguments, current_event
+from app.socketio_server.frames import Encoded, ProtocolError, message
+from app.socketio_server.libraries import WebSocketProtocol, abort, flushed
+from app.socketio_server.manager import RoomManager
+from app.socketio_server.observer import Observer
+from app.socketio_server.options import Options
+from app.socketio_server.refusals import unavailable
+from app.socketio_server.server import SocketServer
+
+__all__ = [
+    "CLIENT_NAMESPACE_DISCONNECT",
+    "Admission",
+    "Connection",
+    "Encoded",
+    "EngineServer",
+    "Event",
+    "Observer",
+    "Options",
+    "ProtocolError",
+    "RoomManager",
+    "SocketServer",
+    "WebSocketProtocol",
+    "WrongArguments",
+    "abort",
+    "current_event",
+    "end_websocket",
+    "flushed",
+    "message",
+    "peer",
+    "unavailable",
+]

@@ -1,0 +1,120 @@
+"""Who may open a session: origins, caps and drain."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+from app.socketio_server import refusals
+from app.socketio_server.refusals import Headers, Refusal
+from app.socketio_server.writing import Scope
+
+_DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
+
+
+class Origins:
+    """Decides which `Origin` headers pass, and which CORS headers go out.
+
+    The same origin always does: the host of the origin is that of the `Host` header. The scheme is not compared, for
+    behind an ingress that ends TLS it differs, and `X-Forwarded-Host` is never read, for anybody can send it. `allowed`
+    are origins that pass besides, `"*"` for any. A request without an origin does not come from a page and passes.
+
+    CORS headers are for others than the same origin, which needs none.
+    """
+
+    def __init__(self, allowed: Iterable[str] | Literal["*"] | None) -> None:
+        self._any = allowed == "*"
+        self._allowed = frozenset() if allowed is None or allowed == "*" else frozenset(allowed)
+
+    def check(self, scope: Scope) -> list[tuple[bytes, bytes]]:
+        """Return the CORS headers for an answer; raise `Refusal` (403) for an origin that is not allowed."""
+        origin = header(scope, b"origin")
+        if origin is None:
+            return []
+        if self._any:
+            return [(b"access-control-allow-origin", b"*")]
+        if origin in self._allowed:
+            return [
+                (b"access-control-allow-origin", origin.encode("latin-1")),
+                (b"access-control-allow-credentials", b"true"),
+                (b"vary", b"Origin"),
+            ]
+        if _host_of(origin) == _host(scope, origin):
+            return []
+        raise Refusal("origin", 4, "Forbidden", status=403)
+
+
+class Admission:
+    """Counts open sessions and refuses new ones over a cap or in a drain.
+
+    `counted_as`: what an address is counted as, the same for those of one subscriber.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_connections: int | None,
+        max_connections_per_address: int | None,
+        unlimited: Callable[[str], bool],
+        counted_as: Callable[[str], str] = str,
+    ) -> None:
+        self._max = max_connections
+        self._max_per_address = max_connections_per_address
+        self._unlimited = unlimited
+        self._counted_as = counted_as
+        self._addresses: Counter[str] = Counter()
+        self._stopped: Callable[[], Refusal] | None = None
+        self.open = 0
+
+    def stop(self, status: int, headers: Headers) -> None:
+        """Refuse all from now on."""
+        self._stopped = partial(Refusal, "draining", 3, "Try another replica", status=status, headers=headers)
+
+    def enter(self, address: str) -> None:
+        """Count a new session; raise `Refusal` (503 or 429) where it is one too many."""
+        if self._stopped is not None:
+            raise self._stopped()
+        key = self._counted_as(address)
+        if not self._unlimited(address):
+            if self._max is not None and self.open >= self._max:
+                raise refusals.too_many("too many connections", 503)
+            if self._max_per_address is not None and self._addresses[key] >= self._max_per_address:
+                raise refusals.too_many("too many connections of one address", 429)
+        self.open += 1
+        self._addresses[key] += 1
+
+    def leave(self, address: str) -> None:
+        """Forget a session."""
+        self.open -= 1
+        key = self._counted_as(address)
+        self._addresses[key] -= 1
+        if not self._addresses[key]:
+            del self._addresses[key]
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """Return a request header, its repetitions joined by commas, or None."""
+    values: list[bytes] = [value for key, value in scope["headers"] if key == name]
+    return b",".join(values).decode("latin-1") if values else None
+
+
+def peer(scope: Scope) -> str:
+    """Return the address of the other end of the TCP connection, `""` for a Unix socket."""
+    client: Any = scope.get("client")
+    return client[0] if client else ""
+
+
+def _host_of(origin: str) -> str | None:
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return None
+    return parts.netloc.lower().removesuffix(_DEFAULT_PORTS.get(parts.scheme, "")) or None
+
+
+def _host(scope: Scope, origin: str) -> str:
+    host = (header(scope, b"host") or "").lower()
+    return host.removesuffix(_DEFAULT_PORTS.get(origin.partition(":")[0], ""))

@@ -1,0 +1,132 @@
+"""Requests, responses and WebSockets in ASGI's words."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from urllib.parse import parse_qsl
+
+import orjson
+
+from app.socketio_server import refusals
+from app.socketio_server.admission import header
+from app.socketio_server.frames import ProtocolError
+from app.socketio_server.libraries import abort
+from app.socketio_server.refusals import Refusal
+from app.socketio_server.writing import Message, Receive, Scope, Send
+
+# How long the end of a WebSocket waits for what is still queued for it, and for its close frame to be taken.
+LAST_WORDS = 1.0
+
+
+def read_query(scope: Scope) -> dict[str, str]:
+    """Return the query; the first of several values counts. Raises `Refusal`."""
+    try:
+        pairs = parse_qsl(scope["query_string"].decode("ascii"), keep_blank_values=True, max_num_fields=64)
+    except ValueError:
+        raise refusals.bad_request() from None
+    return dict(reversed(pairs))
+
+
+def names_session(scope: Scope) -> bool:
+    """Return whether a request is about a session that its client has, or believes to have."""
+    return b"sid=" in scope["query_string"]
+
+
+def check_version(query: dict[str, str]) -> None:
+    """Raises `Refusal` unless the client speaks revision 4 of Engine.IO."""
+    if query.get("EIO") != "4":
+        raise refusals.unsupported_version()
+
+
+def preflight(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """Return the headers that answer a CORS preflight, but for the origin's."""
+    asked = header(scope, b"access-control-request-headers")
+    headers = [(b"access-control-allow-methods", b"GET, POST"), (b"access-control-max-age", b"600")]
+    return headers if asked is None else [*headers, (b"access-control-allow-headers", asked.encode("latin-1"))]
+
+
+def polling_packet(packet: str) -> str | bytes:
+    """Return a packet of a polling payload, a binary one decoded. Raises `ProtocolError`."""
+    if not packet.startswith("b"):
+        return packet
+    try:
+        return base64.b64decode(packet[1:], validate=True)
+    except (ValueError, binascii.Error):
+        raise ProtocolError("invalid frame") from None
+
+
+def received(message: Message) -> str | bytes | None:
+    """Return what a WebSocket message holds, or None at its end."""
+    if message["type"] != "websocket.receive":
+        return None
+    text: str | None = message.get("text")
+    return text if text is not None else message.get("bytes")
+
+
+async def read_body(receive: Receive, limit: int) -> str | None:
+    """Return the body of a request, or None if the client did not send all of it. Raises `ProtocolError`."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        body += message.get("body", b"")
+        if len(body) > limit:
+            raise ProtocolError("too large")
+        if not message.get("more_body", False):
+            break
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        raise ProtocolError("invalid frame") from None
+
+
+async def respond(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+    """Send a whole HTTP response, as text unless the headers say otherwise."""
+    if not any(name == b"content-type" for name, _ in headers):
+        headers = [*headers, (b"content-type", b"text/plain; charset=UTF-8")]
+    headers = [*headers, (b"content-length", b"%d" % len(body)), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def refuse(
+    scope: Scope, receive: Receive, send: Send, refusal: Refusal, headers: list[tuple[bytes, bytes]]
+) -> None:
+    """Answer a request or a WebSocket handshake with an error."""
+    body = orjson.dumps({"code": refusal.code, "message": refusal.message})
+    headers = [*headers, *refusal.headers, (b"content-type", b"application/json")]
+    if scope["type"] == "http":
+        await respond(send, refusal.status, body, headers)
+        return
+    await receive()
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close"})
+        return
+    await send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body})
+
+
+async def accept(receive: Receive, send: Send) -> None:
+    """Accept a WebSocket."""
+    await receive()
+    await send({"type": "websocket.accept"})
+
+
+def forget_headers(scope: Scope) -> None:
+    """Free what an open WebSocket has no use for; the server holds the scope as long as it is open."""
+    scope["headers"] = []
+
+
+async def end_websocket(send: Send, code: int) -> None:
+    """Send a close frame, unless the peer is gone or takes nothing any more."""
+    try:
+        async with asyncio.timeout(LAST_WORDS):
+            await send({"type": "websocket.close", "code": code})
+    except TimeoutError:
+        abort(send)
+    except Exception:
+        # Whatever an ASGI server raises for a peer that is gone.
+        return

@@ -1,0 +1,359 @@
+"""The Engine.IO server: an ASGI application that keeps sessions over long-polling and WebSocket.
+
+https://github.com/socketio/engine.io-protocol, revision 4.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import orjson
+
+from app.observability.logging import Throttle
+from app.socketio_server import asgi, connection, frames, refusals
+from app.socketio_server.admission import Admission, Origins, peer
+from app.socketio_server.connection import Closed, Connection
+from app.socketio_server.frames import Encoded, ProtocolError
+from app.socketio_server.libraries import EngineIOServer, abort, flushed, uvicorn_writer
+from app.socketio_server.observer import Observer
+from app.socketio_server.options import Options
+from app.socketio_server.refusals import Refusal
+from app.socketio_server.writing import AsgiWriter, Receive, Scope, Send, Writer
+
+Decode = Callable[[Connection, str | bytes], Any]
+ForeignSession = Callable[[str, Scope, Receive, Send], Awaitable[bool]]
+
+
+def new_id() -> str:
+    """Return a session id that cannot be guessed: 120 random bits, 20 URL-safe characters."""
+    return secrets.token_urlsafe(15)
+
+
+class EngineServer(EngineIOServer):
+    """A strict Engine.IO server with the events of python-engineio's; its handlers get the session instead of the sid.
+
+    Messages of one session are handled one after another in the order sent, then its disconnect. Handlers of `connect`
+    get the session and the ASGI scope and cannot refuse; those of `message` the session and the message; those of
+    `disconnect` the session and a reason.
+
+    `decode` turns a message into what the handler gets, while it is being read; None means that there is nothing to
+    handle. `address` names the client that a request comes from. `remember` tells what a session keeps of the request
+    that opens it, of which nothing else is kept: a client may send a great many headers. `foreign_session` is asked
+    about a request or an upgrade whose session is unknown here, before anything of it is read; it returns whether it
+    has answered.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        *,
+        origins: Origins,
+        admission: Admission,
+        address: Callable[[Scope], str] = peer,
+        remember: Callable[[Scope], Mapping[str, Any]] = lambda _scope: {},
+        new_id: Callable[[], str] = new_id,
+        foreign_session: ForeignSession | None = None,
+        decode: Decode = lambda _session, data: data,
+        observer: Observer | None = None,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        super().__init__()
+        self.options = options
+        self.decode = decode
+        self.admission = admission
+        self.new_id = new_id
+        self.observer = observer or Observer()
+        self._log = logger or logging.getLogger(__name__)
+        self._violations = Throttle(self._log)
+        self._origins = origins
+        self._address = address
+        self._remember = remember
+        self._foreign_session = foreign_session
+
+    # What python-socketio and applications call
+
+    def generate_id(self) -> str:
+        """Return an id for a new session."""
+        return self.new_id()
+
+    async def send(self, sid: str, data: str | bytes) -> None:
+        """Send a message to a session; one that is gone is ignored."""
+        session = self.sockets.get(sid)
+        if session is not None:
+            session.send(frames.message(data))
+
+    async def disconnect(self, sid: str | None = None) -> None:
+        """End one session, or all; stock clients connect again at once."""
+        for session in [self.sockets.get(sid)] if sid is not None else list(self.sockets.values()):
+            if session is not None:
+                session.close(connection.SERVER_DISCONNECT)
+
+    async def shutdown(self) -> None:
+        """End all sessions."""
+        await self.disconnect()
+
+    # What sessions call
+
+    async def handle(self, session: Connection, item: Any) -> None:
+        """Run the handler of one message, or of the session's end."""
+        event, argument = ("disconnect", item.reason) if isinstance(item, Closed) else ("message", item)
+        handler = self.handlers.get(event)
+        if handler is None or not session.known:
+            return
+        try:
+            await handler(session, argument)
+        except ProtocolError as error:
+            self.violated(session, error)
+        except Exception:
+            self._log.exception("handler of %s failed", event)
+
+    def ended(self, session: Connection, reason: str) -> None:
+        """Forget a session that has been closed."""
+        if self.sockets.pop(session.sid, None) is not None:
+            self.admission.leave(session.address)
+            self.observer.closed(session.transport, reason)
+
+    def slow(self, session: Connection) -> None:
+        """Note that a session is closed because its peer does not read."""
+        self.observer.slow()
+        self._violations.warning("a slow client was dropped", peer=session.address)
+
+    def coalesced(self) -> None:
+        """Note that a pending message gave way to a newer one."""
+        self.observer.coalesced()
+
+    def violated(self, session: Connection, error: ProtocolError) -> None:
+        """Close a session whose peer broke the protocol."""
+        self.observer.violated(error.reason)
+        self._violations.warning(
+            "a client broke the protocol", key=error.reason, reason=error.reason, peer=session.address
+        )
+        too_big = error.reason == "too large"
+        session.close(connection.TRANSPORT_ERROR, code=connection.TOO_BIG if too_big else connection.POLICY_VIOLATION)
+
+    # ASGI
+
+    async def handle_request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one HTTP request or WebSocket. The body of a request is read only where the session is ours."""
+        headers: list[tuple[bytes, bytes]] = []
+        try:
+            headers = self._origins.check(scope)
+            query = asgi.read_query(scope)
+            if scope["type"] == "websocket":
+                await self._websocket(scope, receive, send, query)
+            elif scope["method"] == "OPTIONS":
+                await asgi.respond(send, 204, b"", [*headers, *asgi.preflight(scope)])
+            else:
+                await self._http(scope, receive, send, query, headers)
+        except Refusal as refusal:
+            self.observer.refused(refusal.reason)
+            if not asgi.names_session(scope):
+                transport = "websocket" if scope["type"] == "websocket" else "polling"
+                self.observer.handshake_refused(transport, refusal.reason)
+            await asgi.refuse(scope, receive, send, refusal, headers)
+
+    async def _http(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        query: dict[str, str],
+        headers: list[tuple[bytes, bytes]],
+    ) -> None:
+        if query.get("transport") not in ("polling", "websocket"):
+            raise refusals.unknown_transport()
+        sid = query.get("sid")
+        if sid is None:
+            asgi.check_version(query)
+            if scope["method"] != "GET":
+                raise refusals.bad_method()
+            if query["transport"] != "polling":
+                raise refusals.bad_request()
+            session = self._open(scope, websocket=False)
+            with session.serving():
+                await self._opened(session, scope)
+            await asgi.respond(send, 200, self._open_packet(session).polling, headers)
+            return
+        owned = await self._session(sid, scope, receive, send)
+        if owned is None:
+            return
+        await owned.settled()
+        if owned.overdue:
+            owned.close(connection.PING_TIMEOUT)
+        if owned.closed or owned.upgraded or query["transport"] != "polling":
+            raise refusals.bad_request()
+        if scope["method"] == "GET":
+            await self._poll(owned, receive, send, headers)
+        elif scope["method"] == "POST":
+            await self._post(owned, receive, send, headers)
+        else:
+            raise refusals.bad_request()
+
+    async def _session(self, sid: str, scope: Scope, receive: Receive, send: Send) -> Connection | None:
+        """Return the session of a request, or None if another server has answered it."""
+        session = self.sockets.get(sid)
+        if session is not None:
+            return session
+        if self._foreign_session is not None and await self._foreign_session(sid, scope, receive, send):
+            return None
+        raise refusals.unknown_session()
+
+    def _open(self, scope: Scope, *, websocket: bool) -> Connection:
+        address, remembered = self._address(scope), self._remember(scope)
+        self.admission.enter(address)
+        session = Connection(self, self.generate_id(), address, remembered)
+        session.upgraded = websocket
+        self.sockets[session.sid] = session
+        self.observer.opened(session.transport)
+        return session
+
+    async def _opened(self, session: Connection, scope: Scope) -> None:
+        """Tell the application of a session; only then does it hear of its end."""
+        handler = self.handlers.get("connect")
+        session.known = True
+        try:
+            if handler is not None:
+                await handler(session, scope)
+        except BaseException:
+            session.known = False
+            raise
+
+    def _open_packet(self, session: Connection) -> Encoded:
+        options = self.options
+        handshake = {
+            "sid": session.sid,
+            "upgrades": [] if session.upgraded else ["websocket"],
+            "pingInterval": round(options.ping_interval * 1000),
+            "pingTimeout": round(options.ping_timeout * 1000),
+            "maxPayload": options.max_payload,
+        }
+        return Encoded("0" + orjson.dumps(handshake).decode())
+
+    async def _poll(
+        self, session: Connection, receive: Receive, send: Send, headers: list[tuple[bytes, bytes]]
+    ) -> None:
+        if session.polling:
+            session.close(connection.TRANSPORT_ERROR)
+            raise refusals.bad_request()
+        messages = await session.poll(receive)
+        if messages is None:
+            return
+        try:
+            async with asyncio.timeout(self.options.write_timeout):
+                await asgi.respond(send, 200, frames.payload(messages), headers)
+                await flushed(send)
+        except TimeoutError:
+            self.slow(session)
+            session.close(connection.TRANSPORT_ERROR, drop=True)
+            abort(send)
+
+    async def _post(
+        self, session: Connection, receive: Receive, send: Send, headers: list[tuple[bytes, bytes]]
+    ) -> None:
+        if session.posting:
+            session.close(connection.TRANSPORT_ERROR)
+            raise refusals.bad_request()
+        session.posting = True
+        accepted = False
+        try:
+            with session.serving():
+                accepted = await self._take_payload(session, receive)
+        finally:
+            session.posting = False
+        if not accepted:
+            raise refusals.bad_request()
+        await asgi.respond(send, 200, b"ok", [*headers, (b"content-type", b"text/html")])
+
+    async def _take_payload(self, session: Connection, receive: Receive) -> bool:
+        """Read a payload and hand its packets over; return whether all of them were taken."""
+        try:
+            body = await asgi.read_body(receive, self.options.max_payload)
+            if body is None:
+                session.close(connection.TRANSPORT_ERROR)
+                return False
+            for packet in frames.packets(body):
+                await session.receive(asgi.polling_packet(packet))
+                if session.closed:
+                    # The client's own goodbye is as good as any packet; nothing counts behind it.
+                    return session.farewell is frames.NOOP
+        except ProtocolError as error:
+            self.violated(session, error)
+            if error.reason == "too large":
+                raise refusals.too_large() from None
+            return False
+        return True
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send, query: dict[str, str]) -> None:
+        if query.get("transport") != "websocket":
+            raise refusals.unknown_transport()
+        sid = query.get("sid")
+        if sid is None:
+            asgi.check_version(query)
+            session = self._open(scope, websocket=True)
+            with session.serving():
+                await asgi.accept(receive, send)
+                asgi.forget_headers(scope)
+                session.attach(self._writer(send))
+                session.send(self._open_packet(session))
+                await self._opened(session, scope)
+                await self._read(session, receive)
+            await self._finish(session, send)
+            return
+        owned = await self._session(sid, scope, receive, send)
+        if owned is None:
+            return
+        await asgi.accept(receive, send)
+        asgi.forget_headers(scope)
+        if owned.upgraded or owned.upgrading:
+            await asgi.end_websocket(send, connection.NORMAL)
+            return
+        with owned.serving():
+            with owned.upgrade():
+                upgraded = await self._upgrade(owned, receive, send)
+            if not upgraded:
+                await asgi.end_websocket(send, connection.NORMAL)
+                return
+            await self._read(owned, receive)
+        await self._finish(owned, send)
+
+    async def _upgrade(self, session: Connection, receive: Receive, send: Send) -> bool:
+        """Lead a client from polling to this WebSocket; return whether it came."""
+        try:
+            async with asyncio.timeout(self.options.upgrade_timeout):
+                if asgi.received(await receive()) != "2probe":
+                    return False
+                for message in frames.PROBE_ANSWER.messages:
+                    await send(message)
+                session.probed()
+                if asgi.received(await receive()) != "5":
+                    return False
+        except Exception:
+            # Out of time, or whatever an ASGI server raises for a peer that is gone: it stays with polling.
+            return False
+        session.attach(self._writer(send))
+        self.observer.upgraded()
+        return True
+
+    def _writer(self, send: Send) -> Writer:
+        return (uvicorn_writer(send) if self.options.direct_write else None) or AsgiWriter(send)
+
+    async def _read(self, session: Connection, receive: Receive) -> None:
+        while not session.closed:
+            data = asgi.received(await receive())
+            if data is None:
+                session.close(connection.TRANSPORT_CLOSE)
+                return
+            try:
+                await session.receive(data)
+            except ProtocolError as error:
+                self.violated(session, error)
+
+    async def _finish(self, session: Connection, send: Send) -> None:
+        if session.dropped or not await session.drained(asgi.LAST_WORDS):
+            abort(send)
+        else:
+            await asgi.end_websocket(send, session.code)

@@ -1,0 +1,283 @@
+"""All that the engine knows of the inside of python-socketio, python-engineio and uvicorn.
+
+Everything here leans on names that those libraries do not promise to keep; tests/protocol/test_libraries.py fails when
+an upgrade moves one of them. The other modules of this package use public names only.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+import engineio
+import orjson
+import socketio
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.datastructures import Headers
+from websockets.frames import Frame
+from websockets.http11 import Response
+from websockets.protocol import State
+
+from app.socketio_server.frames import Encoded
+
+if TYPE_CHECKING:
+    from app.socketio_server.connection import Connection
+
+
+# At most so many bytes of what a peer sent are parsed at a time: some hundred frames of the smallest kind.
+_SLICE: Final = 4096
+# Each takes memory beside its bytes, and may have none. Proxies that split what they pass on do so in kilobytes.
+_MAX_FRAGMENTS: Final = 1024
+
+ConnectionRefused = socketio.exceptions.ConnectionRefusedError
+
+
+class SocketIOPacket(socketio.packet.Packet):  # type: ignore[misc]
+    """python-socketio's packet, whose `encode` is used."""
+
+
+class SocketIOManager(socketio.AsyncManager):  # type: ignore[misc]
+    """python-socketio's manager of clients and rooms in one process."""
+
+
+class SocketIOServer(socketio.AsyncServer):  # type: ignore[misc]
+    """python-socketio's server, its inner hooks under names of our own; `SocketServer` fills them in."""
+
+    def make_engine(self, **options: Any) -> Any:
+        """Return the Engine.IO server below this one."""
+        raise NotImplementedError
+
+    async def transport_opened(self, session: Connection) -> None:
+        """An Engine.IO session has begun."""
+        raise NotImplementedError
+
+    async def transport_closed(self, session: Connection, reason: str) -> None:
+        """An Engine.IO session has ended."""
+        raise NotImplementedError
+
+    async def handle_packet(self, session: Connection, item: Any) -> None:
+        """An Engine.IO session has something to handle."""
+        raise NotImplementedError
+
+    def find_handler(self, event: str, namespace: str, args: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+        """Return the application's handler of an event and its arguments, or `(None, ...)`."""
+        handler, handler_args = self._get_event_handler(event, namespace, args)
+        if handler is not None:
+            return handler, handler_args
+        handler, handler_args = self._get_namespace_handler(namespace, args)
+        if handler is None or not hasattr(handler, "on_" + (event or "")):
+            return None, args
+        return getattr(handler, "on_" + event), handler_args
+
+    def knows_namespace(self, namespace: str) -> bool:
+        """Tell whether clients may connect to `namespace`."""
+        return (
+            self.namespaces == "*"
+            or namespace in self.namespaces
+            or namespace in self.handlers
+            or namespace in self.namespace_handlers
+        )
+
+    def _engineio_server_class(self) -> Callable[..., Any]:
+        return self.make_engine
+
+    async def _send_packet(self, eio_sid: str, pkt: Any) -> None:
+        if eio_sid in self.eio.sockets:
+            self.eio.sockets[eio_sid].send(pkt.encoded())
+
+    async def _send_eio_packet(self, eio_sid: str, eio_pkt: Any) -> None:
+        await self.eio.send(eio_sid, eio_pkt.data)
+
+    async def _handle_eio_connect(self, session: Connection, _environ: Any) -> None:
+        await self.transport_opened(session)
+
+    async def _handle_eio_message(self, session: Connection, item: Any) -> None:
+        await self.handle_packet(session, item)
+
+    async def _handle_eio_disconnect(self, session: Connection, reason: str) -> None:
+        await self.transport_closed(session, reason)
+
+
+class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
+    """python-engineio's server, of which the options, the handlers and the per-session store are used."""
+
+    sockets: dict[str, Connection]
+    handlers: dict[str, Callable[..., Any]]
+
+    def __init__(self) -> None:
+        # Its monitoring task would live in the first client's context; every session here has a timer of its own.
+        # A logger object keeps the library from adding a handler of its own.
+        super().__init__(async_mode="asgi", monitor_clients=False, logger=logging.getLogger("engineio.server"))
+
+
+class UvicornWriter:
+    """Writes finished frames straight into the transport of one of uvicorn's WebSocket connections.
+
+    Right because that protocol keeps no state about data frames sent: without extensions and fragments, the bytes on
+    the wire are the frames in the order written, whoever writes them.
+    """
+
+    __slots__ = ("_protocol", "_transport", "_writable")
+
+    def __init__(self, protocol: WebSocketsSansIOProtocol) -> None:
+        self._protocol = protocol
+        self._transport = protocol.transport
+        self._writable = protocol.writable
+
+    def writable(self) -> bool:
+        """Tell whether `write` may be called now: the transport's buffer is below its high-water mark."""
+        return self._writable.is_set()
+
+    async def ready(self) -> None:
+        """Wait until `writable`."""
+        await self._writable.wait()
+
+    def write(self, message: Encoded) -> None:
+        """Write all frames of `message`; a connection that is closing takes nothing more."""
+        if not self._transport.is_closing():
+            self._transport.write(message.websocket)
+
+
+def uvicorn_writer(send: Any) -> UvicornWriter | None:
+    """Return the direct writer behind an ASGI WebSocket `send`, or None where the portable way must be gone."""
+    protocol = getattr(send, "__self__", None)
+    if not isinstance(protocol, WebSocketsSansIOProtocol) or protocol.conn.extensions:
+        return None
+    return UvicornWriter(protocol)
+
+
+def abort(send: Any) -> None:
+    """Drop the TCP connection behind an ASGI `send` at once, with all that waits in its buffer.
+
+    ASGI has no word for this. Under a server other than uvicorn nothing happens and the operating system's time-outs
+    must do.
+    """
+    owner = getattr(send, "__self__", None)
+    if isinstance(owner, WebSocketsSansIOProtocol | RequestResponseCycle):
+        owner.transport.abort()
+
+
+async def flushed(send: Any) -> None:
+    """Wait until the peer of an HTTP response has taken so much of it that the rest fits the transport's buffer.
+
+    uvicorn's `send` of the last part returns as soon as the part is buffered.
+    """
+    owner = getattr(send, "__self__", None)
+    if isinstance(owner, RequestResponseCycle) and owner.flow.write_paused:
+        await owner.flow.drain()
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket protocol with a bound on what one peer can make of it; for uvicorn's `ws` option.
+
+    What is read from a connection is parsed in slices and not before the application has taken the messages of the
+    slice before: uvicorn parses all at once, which for a quarter of a megabyte of tiny frames takes a second and tens
+    of megabytes. A message has a bounded number of fragments. While a peer does not read, its pings wait for one answer
+    (section 5.5.3 of RFC 6455), and behind a close frame of ours they get none. A text that is not UTF-8 fails the
+    connection (section 8.1) without a traceback. A peer that does not answer a close frame is cut off after a second
+    instead of ten. `on_lost` hears of the connection's end.
+    """
+
+    on_lost: Callable[[], None] | None = None
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.close_timeout = 1.0
+        self.conn.reject = _rejection  # type: ignore[method-assign]
+        self._unparsed = bytearray()
+        # The answer to the pings that were read last, while the transport takes nothing.
+        self._pong = b""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self.on_lost is not None:
+            self.on_lost()
+
+    def data_received(self, data: bytes) -> None:
+        self._unparsed += data
+        self._parse()
+
+    async def receive(self) -> Any:
+        paused = self.read_paused
+        while self._unparsed and self.queue.empty():
+            self.read_paused = False
+            self._parse()
+        if paused and not self.read_paused:
+            self.transport.resume_reading()
+        message = await self.queue.get()
+        if self.read_paused and self.queue.empty() and not self._unparsed:
+            self.read_paused = False
+            self.transport.resume_reading()
+        return message
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.accept":
+            # Nothing asks for them any more, but the parser holds its request as long as the connection lasts.
+            self.request.headers.clear()
+        if message["type"] == "websocket.http.response.body" and self.close_sent:
+            # An answer instead of a WebSocket completes the handshake, too; uvicorn would log an error.
+            self.handshake_complete = True
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        pong, self._pong = self._pong, b""
+        if pong and not (self.close_sent or self.transport.is_closing()):
+            self.transport.write(pong)
+
+    def handle_ping(self) -> None:
+        # At the first ping of a slice these are the answers to all of them, and what answers a close frame behind them.
+        output = b"".join(self.conn.data_to_send())
+        if self.close_sent or not output:
+            return
+        if self.writable.is_set() or self.conn.state is not State.OPEN:
+            self.transport.write(output)
+        else:
+            self._pong = output
+
+    def handle_cont(self, event: Frame) -> None:
+        if self.close_sent:
+            return
+        if len(self.frames) >= _MAX_FRAGMENTS:
+            self._fail(1009)
+            return
+        super().handle_cont(event)
+
+    def send_receive_event_to_app(self) -> None:
+        if self.curr_msg_data_type == "text" and not self.close_sent and not _is_utf8(self.frames):
+            self._fail(1007)
+            return
+        super().send_receive_event_to_app()
+
+    def _fail(self, code: int) -> None:
+        self.frames = []
+        self.conn.fail(code)
+        self.handle_parser_exception()
+
+    def _parse(self) -> None:
+        while self._unparsed and not self.read_paused:
+            piece = bytes(self._unparsed[:_SLICE])
+            del self._unparsed[:_SLICE]
+            super().data_received(piece)
+            if self.transport.is_closing():
+                self._unparsed.clear()
+
+
+def _rejection(status: HTTPStatus | int, text: str) -> Response:
+    """A refused handshake; the library would answer with ``text``."""
+    status = HTTPStatus(status)
+    code = {403: "forbidden", 500: "internal-error"}.get(status, "invalid-payload")
+    body = orjson.dumps({"message": status.phrase, "code": code})
+    headers = {"Connection": "close", "Content-Length": str(len(body)), "Content-Type": "application/json"}
+    return Response(status, status.phrase, Headers(headers | {"X-Error-Code": code}), body)
+
+
+def _is_utf8(frames: list[bytes]) -> bool:
+    try:
+        b"".join(frames).decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,239 @@
+"""The Socket.IO server: python-socketio's, on a strict Engine.IO server of our own.
+
+https://github.com/socketio/socket.io-protocol, revision 5.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import secrets
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any, Final, Literal
+
+from app.observability.logging import log_bug
+from app.socketio_server import connection, packets
+from app.socketio_server.admission import Admission, Origins, peer
+from app.socketio_server.connection import Connection
+from app.socketio_server.engineio import EngineServer, ForeignSession, new_id
+from app.socketio_server.events import WrongArguments
+from app.socketio_server.frames import Encoded
+from app.socketio_server.libraries import SocketIOManager
+from app.socketio_server.manager import RoomManager
+from app.socketio_server.observer import Observer
+from app.socketio_server.options import Options
+from app.socketio_server.packets import BinaryPacket, Packet
+from app.socketio_server.receiving import HandlerError, ReceivingServer
+from app.socketio_server.refusals import Headers
+from app.socketio_server.sockets import Leave
+from app.socketio_server.writing import Receive, Scope, Send
+
+# The IANA registry of WebSocket close codes.
+SERVICE_RESTART: Final = 1012
+
+
+class SocketServer(ReceivingServer):
+    """A Socket.IO server; see the package's docstring for its use.
+
+    Times are seconds, sizes bytes; None switches a limit off.
+
+    path: where the ASGI application answers
+    namespaces: those that clients may connect to, besides those with handlers
+    allowed_origins, max_connections, max_connections_per_address: see `Origins` and `Admission`; `unlimited` tells
+        which addresses are free of the caps, `counted_as` which of them share
+    connect_timeout: a connection that is in no namespace for so long is closed
+    events_per_second, burst: over this rate a client is read more slowly; nothing is dropped
+    binary: whether clients may send attachments
+    address: the client's address, by the ASGI scope
+    remember: what connect handlers find in `environ`, by the ASGI scope, of which nothing else is kept
+    new_id: makes Engine.IO session ids; they must not be guessable
+    foreign_session: see `EngineServer`
+    on_handler_error: gets the sid, the event and what its handler raised; returns what the event is acknowledged with
+    options: further `Options` (write_timeout, max_backlog, ...)
+    """
+
+    def __init__(
+        self,
+        *,
+        path: str = "/socket.io/",
+        namespaces: Sequence[str] = ("/",),
+        client_manager: SocketIOManager | None = None,
+        ping_interval: float = 25,
+        ping_timeout: float = 20,
+        connect_timeout: float = 45,
+        max_payload: int = 1_000_000,
+        allowed_origins: Iterable[str] | Literal["*"] | None = None,
+        max_connections: int | None = None,
+        max_connections_per_address: int | None = None,
+        unlimited: Callable[[str], bool] = lambda _address: False,
+        counted_as: Callable[[str], str] = str,
+        events_per_second: float | None = None,
+        burst: int = 2000,
+        binary: bool = False,
+        address: Callable[[Scope], str] = peer,
+        remember: Callable[[Scope], Mapping[str, Any]] = lambda _scope: {},
+        new_id: Callable[[], str] = new_id,
+        foreign_session: ForeignSession | None = None,
+        on_handler_error: HandlerError | None = None,
+        observer: Observer | None = None,
+        logger: logging.Logger | None = None,
+        **options: Any,
+    ) -> None:
+        self.path = path
+        self.observer = observer or Observer()
+        self._log = logger or logging.getLogger(__name__)
+        self._connect_timeout = connect_timeout
+        self._on_handler_error = on_handler_error or self._log_handler_error
+        self._limits = {}
+        self._sockets = {}
+        self._tasks = set()
+        self._admission = Admission(
+            max_connections=max_connections,
+            max_connections_per_address=max_connections_per_address,
+            unlimited=unlimited,
+            counted_as=counted_as,
+        )
+        self._engine = EngineServer(
+            Options(
+                ping_interval=ping_interval,
+                ping_timeout=ping_timeout,
+                max_payload=max_payload,
+                events_per_second=events_per_second,
+                burst=burst,
+                binary=binary,
+                **options,
+            ),
+            origins=Origins(allowed_origins),
+            admission=self._admission,
+            address=address,
+            remember=remember,
+            new_id=new_id,
+            foreign_session=foreign_session,
+            decode=self.decode,
+            observer=self.observer,
+            logger=self._log,
+        )
+        super().__init__(
+            client_manager=client_manager or RoomManager(),
+            serializer=BinaryPacket if binary else Packet,
+            namespaces=list(namespaces),
+            # A logger object keeps the library from adding a handler of its own.
+            logger=logging.getLogger("socketio.server"),
+        )
+
+    def make_engine(self, **_options: Any) -> EngineServer:
+        return self._engine
+
+    # Life
+
+    async def start(self) -> None:
+        """Start the client manager, in a context of its own rather than in the first client's."""
+        self.manager_initialized = True
+        contextvars.Context().run(self.manager.initialize)
+
+    async def close(self, timeout: float = 5) -> None:
+        """Refuse new connections, end all others and wait until their disconnects have been handled."""
+        self.stop_accepting()
+        workers = set()
+        for session in self.connections():
+            session.close(connection.SERVER_DISCONNECT, code=SERVICE_RESTART)
+            if session.worker is not None:
+                workers.add(session.worker)
+        if not workers:
+            return
+        _, late = await asyncio.wait(workers, timeout=timeout)
+        for worker in late:
+            worker.cancel()
+
+    def stop_accepting(self, status: int = 503, headers: Headers = ()) -> None:
+        """Answer new handshakes with `status` and `headers`; existing sessions go on, upgrades included."""
+        self._admission.stop(status, headers)
+
+    @property
+    def open_count(self) -> int:
+        """The number of open connections."""
+        return self._admission.open
+
+    def connections(self) -> list[Connection]:
+        """Return the open connections, those that are in no namespace yet included."""
+        return list(self._engine.sockets.values())
+
+    def close_socket(self, sid: str, code: int = SERVICE_RESTART) -> None:
+        """Close the transport of a socket; stock clients connect again at once, unlike after `disconnect`."""
+        socket = self._sockets.get(sid)
+        if socket is not None:
+            socket.connection.close(connection.SERVER_DISCONNECT, code=code)
+
+    async def asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI application: serves `path`, knows nothing else."""
+        if scope["type"] in ("http", "websocket") and scope["path"].rstrip("/") == self.path.rstrip("/"):
+            await self._engine.handle_request(scope, receive, send)
+        elif scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"0")]})
+            await send({"type": "http.response.body", "body": b""})
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close"})
+
+    # Sending
+
+    def encode(self, event: str, *args: Any, namespace: str = "/") -> Encoded:
+        """Encode an event once, for any number of `deliver` calls. Raises TypeError for what is not JSON."""
+        return self._packet(packets.EVENT, namespace, [event, *args])
+
+    def deliver(self, sids: Iterable[str], message: Encoded, *, latest: Hashable | None = None) -> None:
+        """Send an encoded event to sockets of this server, without waiting.
+
+        A socket that can take it gets it now. For others it is queued; of queued messages with the same `latest` key
+        only the newest is kept. Unknown sids are ignored.
+        """
+        sockets = self._sockets
+        for sid in sids:
+            socket = sockets.get(sid)
+            if socket is not None:
+                socket.send(message, latest)
+
+    async def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> None:
+        """Disconnect a client; stock clients do not come back by themselves.
+
+        Its disconnect handler runs behind the events received before, so perhaps after this call has returned.
+        """
+        namespace = namespace or "/"
+        known = (
+            self.manager.is_connected(sid, namespace)
+            if ignore_queue
+            else await self.manager.can_disconnect(sid, namespace)
+        )
+        socket = self._sockets.get(sid)
+        if not known or socket is None:
+            return
+        self.manager.pre_disconnect(sid, namespace)
+        socket.send(self._packet(packets.DISCONNECT, namespace))
+        socket.connection.enqueue(Leave(socket))
+
+    # What belongs to a socket
+
+    def new_sid(self) -> str:
+        """Return an id for a new socket. It is public, unlike the Engine.IO session's."""
+        return secrets.token_urlsafe(15)
+
+    def get_environ(self, sid: str, namespace: str | None = None) -> dict[str, Any] | None:
+        """Return what connect handlers got."""
+        socket = self._sockets.get(sid)
+        return None if socket is None else self.environ_of(socket.connection)
+
+    async def get_session(self, sid: str, namespace: str | None = None) -> dict[Any, Any]:
+        """Return the dict kept for a socket until its disconnect handler has run. Raises KeyError after that."""
+        session: dict[Any, Any] = self._sockets[sid].connection.session.setdefault(namespace or "/", {})
+        return session
+
+    async def save_session(self, sid: str, session: dict[Any, Any], namespace: str | None = None) -> None:
+        """Replace that dict."""
+        self._sockets[sid].connection.session[namespace or "/"] = session
+
+    def _log_handler_error(self, sid: str, event: str, error: Exception) -> None:
+        if isinstance(error, WrongArguments):
+            self._log.info("wrong number of arguments")
+        else:
+            log_bug(self._log, "a handler failed", error)

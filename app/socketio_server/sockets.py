@@ -1,0 +1,58 @@
+"""What the Socket.IO layer keeps for a client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable
+
+from app.socketio_server.connection import TRANSPORT_ERROR, TRY_AGAIN, Connection
+from app.socketio_server.frames import Encoded
+from app.socketio_server.packets import BinaryPacket
+from app.socketio_server.queues import Outbox
+
+
+class Socket:
+    """A client in one namespace. What is sent to it before its CONNECT is answered is held back in `held`."""
+
+    __slots__ = ("connection", "held", "namespace", "sid")
+
+    def __init__(self, connection: Connection, sid: str, namespace: str) -> None:
+        self.connection = connection
+        self.sid = sid
+        self.namespace = namespace
+        self.held: Outbox | None = Outbox()
+
+    def send(self, message: Encoded, latest: Hashable | None = None) -> None:
+        if self.held is None:
+            self.connection.send(message, latest)
+        else:
+            self.held.put(message, latest)
+            if self.held.size > self.connection.options.max_backlog:
+                self.connection.close(TRANSPORT_ERROR, code=TRY_AGAIN, drop=True)
+
+    def release(self) -> None:
+        """Send what was held back."""
+        held, self.held = self.held, None
+        for message in held.take() if held is not None else ():
+            self.connection.send(message)
+
+
+class Sockets:
+    """All of one connection's sockets by namespace; `left` names those it has been in, `partial` awaits attachments."""
+
+    __slots__ = ("by_namespace", "left", "partial", "timer")
+
+    def __init__(self, timer: asyncio.TimerHandle) -> None:
+        self.by_namespace: dict[str, Socket] = {}
+        self.left: set[str] = set()
+        self.partial: BinaryPacket | None = None
+        self.timer = timer
+
+
+class Leave:
+    """Queued behind a client's events: the server has disconnected this socket."""
+
+    __slots__ = ("socket",)
+
+    def __init__(self, socket: Socket) -> None:
+        self.socket = socket

@@ -1,0 +1,1 @@
+"""What the service keeps in Redis: keys, Lua scripts, announcements."""
