@@ -16,7 +16,7 @@ import sys
 import time
 from typing import Any
 
-from app.redis_client.client import Connection
+from app.redis_client.client import RedisClient
 from app.redis_client.embedded import EmbeddedServer
 from app.store.listing import RedisListing
 from app.store.sessions import RedisSessions
@@ -30,7 +30,7 @@ HOUR = 3_600_000
 
 async def main(rounds: int) -> None:
     async with EmbeddedServer() as server:
-        ours = Connection.connect(server.url, timeout=60)
+        ours = RedisClient.connect(server.url, timeout=60)
         store = RedisSessions(ours, creation_memory=60, rest=60)
         await create(store, SESSIONS)
         times: dict[str, list[tuple[float, float]]] = {"alone": [], "50 pages a second": [], "pages all the time": []}
@@ -80,7 +80,7 @@ async def changes(store: RedisSessions) -> tuple[float, float]:
 
 def read_pages(url: str, pause: float, count: Any) -> None:
     async def read() -> None:
-        listing = RedisListing(Connection.connect(url, timeout=60))
+        listing = RedisListing(RedisClient.connect(url, timeout=60))
         behind = None
         while True:
             _, behind = await listing.page(behind, PAGE)

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 
 import redis.asyncio as redis_py
 
-from app.redis_client.client import Connection
+from app.redis_client.client import RedisClient
 from app.redis_client.embedded import EmbeddedServer
 
 CONCURRENT = 200
@@ -29,7 +29,7 @@ async def main(rounds: int) -> None:
     async with EmbeddedServer() as server:
         pool = redis_py.BlockingConnectionPool.from_url(server.url, max_connections=64, timeout=5)
         client = redis_py.Redis.from_pool(pool)
-        ours, unbatched = Connection.connect(server.url), Connection.connect(server.url, batching=False)
+        ours, unbatched = RedisClient.connect(server.url), RedisClient.connect(server.url, batching=False)
         await client.set("key", "x" * 100)
 
         async def pooled() -> None:

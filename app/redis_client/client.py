@@ -49,7 +49,7 @@ class _Limits(NamedTuple):
     overdue: float
 
 
-class Connection:
+class RedisClient:
     """A lasting connection to one Redis, Sentinel service or Cluster, shared by everything in the process.
 
     Every call returns or raises within the time-out, or by the deadline of the request or event that it is made for,

@@ -43,7 +43,7 @@ class NoServerError(Exception):
 class EmbeddedServer:
     """A supervised server on a unix socket in a private directory; it keeps nothing on disk.
 
-    `async with EmbeddedServer() as server: Connection.connect(server.url)`. It runs in a session of its own, so that a
+    `async with EmbeddedServer() as server: RedisClient.connect(server.url)`. It runs in a session of its own, so that a
     Ctrl-C reaches us first, and is started again, empty, should it die.
     """
 

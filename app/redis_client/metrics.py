@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import Any
 
 from app.observability.metrics import Metrics, exemplar
-from app.redis_client.client import Connection, Script
+from app.redis_client.client import RedisClient, Script
 from app.redis_client.errors import StoreError, StoreUnavailable
 from app.redis_client.link import Argument
 from app.redis_client.topology import Topology
@@ -16,7 +16,7 @@ from app.redis_client.topology import Topology
 __all__ = ["CountedConnection"]
 
 
-class CountedConnection(Connection):
+class CountedConnection(RedisClient):
     """A call is named by its script or command, and a batch ``pipeline``."""
 
     def __init__(self, topology: Topology, *, timeout: float, metrics: Metrics) -> None:

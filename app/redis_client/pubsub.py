@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any, Final, Literal
 
-from app.redis_client.client import Connection
+from app.redis_client.client import RedisClient
 from app.redis_client.errors import StoreError, StoreUnavailable
 from app.redis_client.link import Link, pack
 from app.redis_client.url import Address
@@ -43,7 +43,7 @@ class Channels:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: RedisClient,
         *,
         on_message: Callable[[str, bytes], None],
         on_gap: Callable[[frozenset[str]], None],

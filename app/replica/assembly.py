@@ -18,7 +18,7 @@ from app.observability.metrics import Metrics
 from app.observability.tracing import Tracing
 from app.realtime.counting import EngineMetrics
 from app.realtime.handlers import CLIENT
-from app.redis_client.client import Connection
+from app.redis_client.client import RedisClient
 from app.redis_client.metrics import CountedConnection
 from app.sessions.rules import Rules
 from app.settings import Settings
@@ -39,13 +39,13 @@ __all__ = [
 ]
 
 
-def redis_connection(redis_url: str, settings: Settings, metrics: Metrics, tracing: Tracing | None) -> Connection:
+def redis_connection(redis_url: str, settings: Settings, metrics: Metrics, tracing: Tracing | None) -> RedisClient:
     if tracing is None:
         return CountedConnection.connect(redis_url, timeout=settings.redis_timeout, metrics=metrics)
     return TracedConnection.connect(redis_url, timeout=settings.redis_timeout, metrics=metrics, tracing=tracing)
 
 
-def session_store(connection: Connection, settings: Settings, tracing: Tracing | None) -> RedisSessions:
+def session_store(connection: RedisClient, settings: Settings, tracing: Tracing | None) -> RedisSessions:
     kind = partial(TracedSessions, tracing=tracing) if tracing else RedisSessions
     return kind(connection, creation_memory=settings.lifetime, rest=settings.code_rest)
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import NamedTuple
 
 from app.observability.metrics import Metrics
-from app.redis_client.client import Connection
+from app.redis_client.client import RedisClient
 from app.redis_client.pubsub import STATES, Channels
 from app.sessions.model import Head
 from app.store import keys
@@ -40,7 +40,7 @@ class Announcements:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: RedisClient,
         *,
         on_change: Callable[[str, Announcement], None],
         on_gap: Callable[[Iterable[str] | None], None],

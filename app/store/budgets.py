@@ -12,7 +12,7 @@ import hmac
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from app.redis_client.client import Connection, Script
+from app.redis_client.client import RedisClient, Script
 from app.redis_client.errors import reading_reply
 from app.sessions.ports import Reserved, Usage
 from app.store import keys
@@ -30,7 +30,7 @@ _EVERYBODY: Final = "all"
 class RedisBudgets:
     """See ``app.sessions.ports.Budgets``. Addresses are hashed under ``secret``."""
 
-    def __init__(self, connection: Connection, secret: Callable[[], bytes]) -> None:
+    def __init__(self, connection: RedisClient, secret: Callable[[], bytes]) -> None:
         self._connection = connection
         self._secret = secret
         self._reserve = load_script("reserve-look-ups")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
-from app.redis_client.client import Connection
+from app.redis_client.client import RedisClient
 from app.redis_client.errors import StoreError
 from app.sessions.errors import SessionError
 from app.store import keys
@@ -27,7 +27,7 @@ _MAKING: Final = 10_000
 class RedisCreators:
     """See ``app.sessions.ports.Creators``. ``longest``: seconds that any session lives."""
 
-    def __init__(self, connection: Connection, secret: Callable[[], bytes], *, longest: float) -> None:
+    def __init__(self, connection: RedisClient, secret: Callable[[], bytes], *, longest: float) -> None:
         self._connection = connection
         self._secret = secret
         self._longest = round(longest * 1000)

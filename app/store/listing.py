@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from app.redis_client.client import Connection
+from app.redis_client.client import RedisClient
 from app.redis_client.errors import StoreError, reading_reply
 from app.sessions.answers import SessionSummary
 from app.sessions.model import timestamp
@@ -24,7 +24,7 @@ class RedisListing:
     A page is one look into ``js:sessions`` and two short commands for each session on it, however many there are.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: RedisClient) -> None:
         self._connection = connection
         self._script = load_script("list-sessions")
 

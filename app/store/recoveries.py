@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from app.redis_client.client import Connection
+from app.redis_client.client import RedisClient
 from app.redis_client.errors import StoreError, reading_reply
 from app.sessions.tokens import Credential
 from app.store import keys
@@ -32,7 +32,7 @@ class RedisRecoveries:
     ``rest``: seconds for which it is known that a client need not be told why it does not come back.
     """
 
-    def __init__(self, connection: Connection, *, rest: float) -> None:
+    def __init__(self, connection: RedisClient, *, rest: float) -> None:
         self._connection = connection
         self._rest = max(1, round(rest * 1000))
 

@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 import orjson
 
-from app.redis_client.client import Connection
+from app.redis_client.client import RedisClient
 from app.redis_client.errors import reading_reply
 from app.sessions.errors import SessionError
 from app.store import keys
@@ -43,7 +43,7 @@ class Due(NamedTuple):
 class RedisReplicas:
     """The part of Redis by which replicas know of each other. All methods raise ``SessionError``."""
 
-    def __init__(self, connection: Connection, replica: str, *, lease: float) -> None:
+    def __init__(self, connection: RedisClient, replica: str, *, lease: float) -> None:
         self._connection = connection
         self.name = self._replica = replica
         self._lease = round(lease * 1000)

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Final
 
-from app.redis_client.client import Connection
+from app.redis_client.client import RedisClient
 from app.sessions.errors import SessionError
 from app.store import keys
 from app.store.sessions import answering
@@ -26,7 +26,7 @@ class DeploymentSecret:
     those that knew an earlier one still take what was signed with it.
     """
 
-    def __init__(self, connection: Connection, given: bytes | None) -> None:
+    def __init__(self, connection: RedisClient, given: bytes | None) -> None:
         self._connection = connection
         self._is_given = given is not None
         self._secret = given

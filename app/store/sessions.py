@@ -28,7 +28,7 @@ from typing import Any, Final
 import orjson
 
 from app.deadline import apart
-from app.redis_client.client import Connection
+from app.redis_client.client import RedisClient
 from app.redis_client.errors import ScriptFailed, StoreError, StoreUnavailable, UnexpectedReply, reading_reply
 from app.sessions.errors import SessionError
 from app.sessions.model import Head, Member, MovieEntry, Session
@@ -72,7 +72,7 @@ class RedisSessions:
     is known why somebody does not come back, as long as codes rest.
     """
 
-    def __init__(self, connection: Connection, *, creation_memory: float, rest: float) -> None:
+    def __init__(self, connection: RedisClient, *, creation_memory: float, rest: float) -> None:
         self._connection = connection
         self._rest = max(1, round(rest * 1000))
         self._creation_memory = round(creation_memory * 1000)

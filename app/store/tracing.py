@@ -10,7 +10,7 @@ from opentelemetry.trace import SpanKind, get_current_span
 
 from app.observability.metrics import Metrics
 from app.observability.tracing import Attributes, Tracing
-from app.redis_client.client import Connection, Script
+from app.redis_client.client import RedisClient, Script
 from app.redis_client.errors import CommandFailed, StoreUnavailable, reading_reply
 from app.redis_client.link import Argument
 from app.redis_client.metrics import CountedConnection
@@ -61,7 +61,7 @@ class TracedConnection(CountedConnection):
 class TracedSessions(RedisSessions):
     """Announcements carry the context of the span in which they were published."""
 
-    def __init__(self, connection: Connection, *, creation_memory: float, rest: float, tracing: Tracing) -> None:
+    def __init__(self, connection: RedisClient, *, creation_memory: float, rest: float, tracing: Tracing) -> None:
         super().__init__(connection, creation_memory=creation_memory, rest=rest)
         self._tracing = tracing
 

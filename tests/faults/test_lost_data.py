@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.redis_client.client import Connection
+from app.redis_client.client import RedisClient
 from app.sessions.errors import SessionError
 from app.store import keys
 from app.store.sessions import RedisSessions
@@ -107,7 +107,7 @@ async def test_who_joined_in_the_time_that_redis_lost_is_back_and_who_is_told_to
 
 
 async def attach_again(world: World, code: str, participant: str, *, stay: int, joined_in: str) -> str:
-    connection = Connection.connect(f"redis://127.0.0.1:{world.redis.port}")
+    connection = RedisClient.connect(f"redis://127.0.0.1:{world.redis.port}")
     sessions = RedisSessions(connection, creation_memory=60, rest=60)
     instance = (await world.redis.call("HGET", keys.session(code), "instance")).decode()
     call = {"instance": instance, "participant": participant, "connection": "x.x", "recovery": "x", "policy": "allow"}

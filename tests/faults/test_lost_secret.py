@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from app.redis_client.client import Connection
+from app.redis_client.client import RedisClient
 from app.store import keys
 from app.store.secret import DeploymentSecret
 from tests.harness.here import Here, served_here
@@ -62,7 +62,7 @@ async def test_replicas_that_find_another_secret_sign_with_it_and_know_both() ->
 
 async def test_few_secrets_are_remembered() -> None:
     async with RedisServer() as redis:
-        connection = Connection.connect(redis.url())
+        connection = RedisClient.connect(redis.url())
         secret = DeploymentSecret(connection, None)
         for number in range(6):
             await redis.call("SET", keys.SECRET, f"secret {number}")

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from app.redis_client.client import Connection
+from app.redis_client.client import RedisClient
 from app.sessions.admission import Client
 from app.sessions.codes import CodeSpace
 from app.sessions.creation import Created
@@ -46,7 +46,7 @@ async def redis() -> AsyncIterator[RedisServer]:
 
 @pytest.fixture
 async def store(redis: RedisServer) -> AsyncIterator[RedisSessions]:
-    connection = Connection.connect(redis.url(), timeout=10)
+    connection = RedisClient.connect(redis.url(), timeout=10)
     store = RedisSessions(connection, creation_memory=60, rest=REST)
     yield store
     await store.close()

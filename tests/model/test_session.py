@@ -21,7 +21,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from app.redis_client.client import Connection
+from app.redis_client.client import RedisClient
 from app.sessions.admission import Client
 from app.sessions.codes import CodeSpace
 from app.sessions.errors import SessionError
@@ -114,8 +114,8 @@ class Store:
         self.run(self.sessions.close())
         self.run(self.connection.close())
 
-    async def _connect(self, url: str) -> Connection:
-        return Connection.connect(url)
+    async def _connect(self, url: str) -> RedisClient:
+        return RedisClient.connect(url)
 
 
 class SessionMachine(RuleBasedStateMachine):

@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from app.observability.metrics import Metrics
-from app.redis_client.client import Connection
+from app.redis_client.client import RedisClient
 from app.settings import traces_wanted
 from app.store.announcements import Announcement, Announcements
 from tests.harness.here import served_here
@@ -280,7 +280,7 @@ def test_traces_are_made_only_where_somebody_wants_them(
 async def test_what_the_sampler_leaves_out_is_not_passed_on_to_other_replicas(
     redis_server: RedisServer, wanted: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connection = Connection.connect(redis_server.url())
+    connection = RedisClient.connect(redis_server.url())
     passed_on: list[str] = []
     heard = asyncio.Event()
 

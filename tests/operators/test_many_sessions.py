@@ -9,7 +9,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from app.redis_client.client import Connection
+from app.redis_client.client import RedisClient
 from app.settings import ALPHABETS
 from app.store.listing import RedisListing
 from app.store.sessions import RedisSessions
@@ -29,7 +29,7 @@ HOUR: Final = 3_600_000
 
 async def test_a_page_of_a_hundred_thousand_is_bounded_work() -> None:
     async with RedisServer() as redis:
-        connection = Connection.connect(redis.url(), timeout=60)
+        connection = RedisClient.connect(redis.url(), timeout=60)
         await create(connection, range(1000))
         of_a_thousand = await cost_of_a_page(redis, connection)
         await create(connection, range(1000, MANY))
@@ -49,7 +49,7 @@ async def test_a_page_of_a_hundred_thousand_is_bounded_work() -> None:
         assert not {"keys", "scan", "hgetall"} & (await calls(redis)).keys()
 
 
-async def create(connection: Connection, numbers: Iterable[int]) -> None:
+async def create(connection: RedisClient, numbers: Iterable[int]) -> None:
     """By the script that creates every session, without the budgets of addresses."""
     store = RedisSessions(connection, creation_memory=60, rest=60)
     call: dict[str, Any] = {"lifetime": HOUR, "max_lifetime": HOUR, "rest": 60_000, "capacity": 100}
@@ -73,7 +73,7 @@ def code_of(number: int) -> str:
     return "".join(digits)
 
 
-async def cost_of_a_page(redis: RedisServer, connection: Connection) -> dict[str, int]:
+async def cost_of_a_page(redis: RedisServer, connection: RedisClient) -> dict[str, int]:
     """How often a page has each command called, those of scripts included."""
     listing = RedisListing(connection)
     # So that the server knows the script.

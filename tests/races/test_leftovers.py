@@ -8,7 +8,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from app.redis_client.client import Connection
+from app.redis_client.client import RedisClient
 from app.store import keys
 from tests.harness.people import Api, Made, movie
 from tests.harness.redis import until
@@ -117,7 +117,7 @@ async def kick(api: Api, session: Made, drawn: random.Random) -> None:
 
 
 async def unlisted(world: World, codes: Sequence[str]) -> bool:
-    connection = Connection.connect(world.topology.url)
+    connection = RedisClient.connect(world.topology.url)
     try:
         listed = await connection.batch(
             [

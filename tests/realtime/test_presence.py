@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from app.redis_client.client import Connection
+from app.redis_client.client import RedisClient
 from app.sessions.errors import SessionError
 from app.store import keys
 from app.store.sessions import RedisSessions
@@ -130,7 +130,7 @@ async def test_reaping_a_session_that_nobody_has_joined_leaves_no_key_without_a_
 
 async def join(redis: RedisServer, made: Made, **call: Any) -> str:
     """As another replica does it; the outcome."""
-    connection = Connection.connect(redis.url())
+    connection = RedisClient.connect(redis.url())
     sessions = RedisSessions(connection, creation_memory=60, rest=60)
     given = {"newcomer": "somebody", "recovery": "x", "policy": "allow", **call}
     try:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.redis_client.client import Connection, Script
+from app.redis_client.client import RedisClient, Script
 from app.redis_client.errors import CommandFailed, StoreUnavailable
 from tests.harness.redis import RedisServer, require_tls, until
 
@@ -16,13 +16,13 @@ ECHO = Script("echo", "return {KEYS[1], ARGV[1], #ARGV, 7, false}")
 
 
 @pytest.fixture(params=[True, False], ids=["batching", "one by one"])
-async def connection(request: pytest.FixtureRequest, redis_server: RedisServer) -> AsyncIterator[Connection]:
-    connection = Connection.connect(redis_server.url(), batching=request.param)
+async def connection(request: pytest.FixtureRequest, redis_server: RedisServer) -> AsyncIterator[RedisClient]:
+    connection = RedisClient.connect(redis_server.url(), batching=request.param)
     yield connection
     await connection.close()
 
 
-async def test_commands_take_text_bytes_and_numbers_and_answer_bytes(connection: Connection) -> None:
+async def test_commands_take_text_bytes_and_numbers_and_answer_bytes(connection: RedisClient) -> None:
     assert await connection.execute("SET", "text", "Zoë") == b"OK"
     assert await connection.execute("GET", "text") == "Zoë".encode()
     await connection.execute("SET", b"\x00\xff", b"\r\n\x00")
@@ -35,26 +35,26 @@ async def test_commands_take_text_bytes_and_numbers_and_answer_bytes(connection:
 
 
 async def test_connecting_does_no_io() -> None:
-    connection = Connection.connect("redis://127.0.0.1:1")
+    connection = RedisClient.connect("redis://127.0.0.1:1")
     await connection.close()
 
 
 @pytest.mark.parametrize("at_once", [200, 1000])
-async def test_any_number_of_commands_at_once_get_their_own_replies(connection: Connection, at_once: int) -> None:
+async def test_any_number_of_commands_at_once_get_their_own_replies(connection: RedisClient, at_once: int) -> None:
     written = await asyncio.gather(*(connection.execute("SET", f"key{n}", n) for n in range(at_once)))
     assert set(written) == {b"OK"}
     read = await asyncio.gather(*(connection.execute("GET", f"key{n}") for n in range(at_once)))
     assert read == [b"%d" % n for n in range(at_once)]
 
 
-async def test_all_commands_share_one_socket(connection: Connection, redis_server: RedisServer) -> None:
+async def test_all_commands_share_one_socket(connection: RedisClient, redis_server: RedisServer) -> None:
     await asyncio.gather(*(connection.ping() for _ in range(100)))
     clients = await redis_server.call("CLIENT", "LIST")
     assert clients.count(b"name=join-session") == 2, "ours and that of the question"
 
 
 async def test_the_commands_of_one_turn_leave_in_one_write(redis_server: RedisServer) -> None:
-    connection = Connection.connect(redis_server.url())
+    connection = RedisClient.connect(redis_server.url())
     await connection.ping()
     before = await reads(redis_server)
     await asyncio.gather(*(connection.ping() for _ in range(200)))
@@ -68,19 +68,19 @@ async def reads(server: RedisServer) -> int:
     return int(stats[b"total_reads_processed"])
 
 
-async def test_a_large_value_passes(connection: Connection) -> None:
+async def test_a_large_value_passes(connection: RedisClient) -> None:
     value = bytes(3_000_000)
     await connection.execute("SET", "large", value)
     assert await connection.execute("GET", "large") == value
 
 
-async def test_a_script_runs_with_keys_and_arguments(connection: Connection) -> None:
+async def test_a_script_runs_with_keys_and_arguments(connection: RedisClient) -> None:
     assert await connection.run(ECHO, ["key"], ["one", 2, b"3"]) == [b"key", b"one", 3, 7, None]
     assert await connection.run(Script("none", "return 1"), []) == 1
 
 
 async def test_a_script_that_the_server_forgot_runs_once_all_the_same(
-    connection: Connection, redis_server: RedisServer
+    connection: RedisClient, redis_server: RedisServer
 ) -> None:
     assert await connection.run(COUNT, ["count"]) == 1
     await redis_server.call("SCRIPT", "FLUSH")
@@ -89,7 +89,7 @@ async def test_a_script_that_the_server_forgot_runs_once_all_the_same(
     assert await connection.run(COUNT, ["count"]) == 52
 
 
-async def test_a_batch_answers_in_order_with_the_error_of_a_command_in_its_place(connection: Connection) -> None:
+async def test_a_batch_answers_in_order_with_the_error_of_a_command_in_its_place(connection: RedisClient) -> None:
     await connection.execute("SET", "text", "x")
     first, second, third = await connection.batch([("GET", "text"), ("INCR", "text"), ["GET", "text"]])
     assert (first, third) == (b"x", b"x")
@@ -97,7 +97,7 @@ async def test_a_batch_answers_in_order_with_the_error_of_a_command_in_its_place
     assert await connection.batch([]) == []
 
 
-async def test_a_wrong_command_fails_with_its_code_and_disturbs_no_other(connection: Connection) -> None:
+async def test_a_wrong_command_fails_with_its_code_and_disturbs_no_other(connection: RedisClient) -> None:
     await connection.execute("SET", "text", "x")
     replies = await asyncio.gather(
         connection.execute("GET", "text"),
@@ -112,7 +112,7 @@ async def test_a_wrong_command_fails_with_its_code_and_disturbs_no_other(connect
         assert failure.code == "WRONGTYPE"
 
 
-async def test_a_caller_who_gives_up_does_not_shift_the_replies_of_others(connection: Connection) -> None:
+async def test_a_caller_who_gives_up_does_not_shift_the_replies_of_others(connection: RedisClient) -> None:
     await asyncio.gather(*(connection.execute("SET", f"key{n}", n) for n in range(100)))
     for _ in range(20):
         calls = [asyncio.create_task(connection.execute("GET", f"key{n}")) for n in range(100)]
@@ -125,7 +125,7 @@ async def test_a_caller_who_gives_up_does_not_shift_the_replies_of_others(connec
 
 
 async def test_what_was_cancelled_before_it_was_sent_is_not_executed(redis_server: RedisServer) -> None:
-    connection = Connection.connect(redis_server.url())
+    connection = RedisClient.connect(redis_server.url())
     await connection.ping()
     call = asyncio.create_task(connection.execute("INCR", "count"))
     asyncio.get_running_loop().call_soon(call.cancel)
@@ -137,7 +137,7 @@ async def test_what_was_cancelled_before_it_was_sent_is_not_executed(redis_serve
 
 async def test_a_full_server_refuses_writes_at_once_and_serves_reads() -> None:
     async with RedisServer(maxmemory="1") as server:
-        connection = Connection.connect(server.url())
+        connection = RedisClient.connect(server.url())
         for write in (connection.execute("SET", "key", "x"), connection.run(COUNT, ["count"])):
             with pytest.raises(StoreUnavailable) as refusal:
                 await write
@@ -161,7 +161,7 @@ async def test_a_server_that_may_not_write_says_why_and_that_nothing_was_done(
 ) -> None:
     for cause in causes:
         await redis_server.call(*cause.split())
-    connection = Connection.connect(redis_server.url(), timeout=0.3)
+    connection = RedisClient.connect(redis_server.url(), timeout=0.3)
     with pytest.raises(StoreUnavailable) as refusal:
         await connection.run(COUNT, ["count"])
     assert (refusal.value.reason, refusal.value.sent) == (reason, False)
@@ -170,7 +170,7 @@ async def test_a_server_that_may_not_write_says_why_and_that_nothing_was_done(
 
 async def test_a_replica_that_becomes_primary_within_the_time_out_is_waited_for(redis_server: RedisServer) -> None:
     await redis_server.call("REPLICAOF", "127.0.0.1", 1)
-    connection = Connection.connect(redis_server.url(), timeout=10)
+    connection = RedisClient.connect(redis_server.url(), timeout=10)
     call = asyncio.create_task(connection.run(COUNT, ["count"]))
     await until(lambda: refusals(redis_server, b"READONLY"), "a write was refused")
     await redis_server.call("REPLICAOF", "NO", "ONE")
@@ -184,8 +184,8 @@ async def refusals(server: RedisServer, code: bytes) -> bool:
 
 async def test_a_server_busy_with_a_script_refuses_and_then_serves_again(redis_server: RedisServer) -> None:
     await redis_server.call("CONFIG", "SET", "busy-reply-threshold", 50)
-    connection = Connection.connect(redis_server.url(), timeout=5)
-    other = Connection.connect(redis_server.url(), timeout=0.5)
+    connection = RedisClient.connect(redis_server.url(), timeout=5)
+    other = RedisClient.connect(redis_server.url(), timeout=0.5)
     await connection.ping()
     await other.ping()
     endless = asyncio.create_task(connection.run(Script("endless", "while true do end"), []))
@@ -203,7 +203,7 @@ async def test_a_server_busy_with_a_script_refuses_and_then_serves_again(redis_s
 
 async def test_a_server_without_room_for_another_client_is_named_as_such() -> None:
     async with RedisServer(config={"maxclients": "1"}) as server:
-        first, second = (Connection.connect(server.url(), timeout=0.3) for _ in range(2))
+        first, second = (RedisClient.connect(server.url(), timeout=0.3) for _ in range(2))
         await until_served(first)
         with pytest.raises(StoreUnavailable) as refusal:
             await second.ping()
@@ -213,7 +213,7 @@ async def test_a_server_without_room_for_another_client_is_named_as_such() -> No
         await second.close()
 
 
-async def until_served(connection: Connection) -> None:
+async def until_served(connection: RedisClient) -> None:
     async def served() -> bool:
         await connection.ping()
         return True
@@ -223,7 +223,7 @@ async def until_served(connection: Connection) -> None:
 
 async def test_a_unix_socket_and_a_database_can_be_chosen() -> None:
     async with RedisServer(unix=True) as server:
-        connection = Connection.connect(server.url(db=3))
+        connection = RedisClient.connect(server.url(db=3))
         await connection.execute("SET", "key", "x")
         assert b"db3:keys=1" in await server.call("INFO", "keyspace")
         await connection.close()
@@ -233,7 +233,7 @@ async def test_a_user_of_limited_rights_over_tls_gets_what_is_allowed_and_no_mor
     await require_tls()
     rules = "app on >se:c@ret resetchannels ~js:* &js:* +@all -@dangerous"
     async with RedisServer(tls=True, users=[rules]) as server:
-        connection = Connection.connect(server.url("app:se%3Ac%40ret"))
+        connection = RedisClient.connect(server.url("app:se%3Ac%40ret"))
         assert await connection.run(COUNT, ["js:count"]) == 1
         for denied in (
             connection.execute("SET", "other", 1),
@@ -253,7 +253,7 @@ async def test_a_user_of_limited_rights_over_tls_gets_what_is_allowed_and_no_mor
 @pytest.mark.parametrize("credentials", ["app:hunter2", "nobody:hunter2", ":hunter2", ""])
 async def test_a_wrong_login_is_denied_without_repeating_the_password(credentials: str) -> None:
     async with RedisServer(users=["app on >right ~* &* +@all"]) as server:
-        connection = Connection.connect(server.url(credentials))
+        connection = RedisClient.connect(server.url(credentials))
         with pytest.raises(StoreUnavailable) as refusal:
             await connection.ping()
         assert (refusal.value.reason, refusal.value.sent) == ("denied", False)
@@ -262,7 +262,7 @@ async def test_a_wrong_login_is_denied_without_repeating_the_password(credential
 
 
 async def test_a_database_that_does_not_exist_is_denied(redis_server: RedisServer) -> None:
-    connection = Connection.connect(redis_server.url(db=99))
+    connection = RedisClient.connect(redis_server.url(db=99))
     with pytest.raises(StoreUnavailable, match="is the login right") as refusal:
         await connection.ping()
     assert refusal.value.reason == "denied"
@@ -272,7 +272,7 @@ async def test_a_database_that_does_not_exist_is_denied(redis_server: RedisServe
 async def test_a_certificate_of_an_unknown_authority_is_refused() -> None:
     await require_tls()
     async with RedisServer(tls=True) as server:
-        connection = Connection.connect(server.url().partition("?")[0], timeout=0.5)
+        connection = RedisClient.connect(server.url().partition("?")[0], timeout=0.5)
         with pytest.raises(StoreUnavailable, match="certificate") as refusal:
             await connection.ping()
         assert (refusal.value.reason, refusal.value.sent) == ("refused", False)
@@ -280,7 +280,7 @@ async def test_a_certificate_of_an_unknown_authority_is_refused() -> None:
 
 
 async def test_a_closed_connection_refuses_commands_and_ends_those_under_way(redis_server: RedisServer) -> None:
-    connection = Connection.connect(redis_server.url())
+    connection = RedisClient.connect(redis_server.url())
     await connection.ping()
     redis_server.pause()
     call = asyncio.create_task(connection.execute("INCR", "count"))
@@ -297,7 +297,7 @@ async def test_a_closed_connection_refuses_commands_and_ends_those_under_way(red
 
 async def test_closing_ends_those_who_wait_for_a_connection(redis_server: RedisServer) -> None:
     redis_server.pause()
-    connection = Connection.connect(redis_server.url())
+    connection = RedisClient.connect(redis_server.url())
     call = asyncio.create_task(connection.ping())
     await asyncio.sleep(0.01)
     await connection.close()

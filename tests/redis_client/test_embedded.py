@@ -12,7 +12,7 @@ import psutil
 import pytest
 import uvloop
 
-from app.redis_client.client import Connection
+from app.redis_client.client import RedisClient
 from app.redis_client.embedded import EmbeddedServer, NoServerError, find_server
 from tests.harness.redis import until
 
@@ -34,7 +34,7 @@ async def test_it_serves_everything_we_need_and_leaves_nothing_behind() -> None:
     async with EmbeddedServer() as server:
         directory = directory_of(server)
         assert stat.S_IMODE(directory.stat().st_mode) == 0o700
-        connection = Connection.connect(server.url)
+        connection = RedisClient.connect(server.url)
         assert await connection.execute("EVAL", "return redis.call('SPUBLISH', KEYS[1], 'x')", 1, "channel") == 0
         assert await connection.execute("CONFIG", "GET", "save") == {b"save": b""}
         assert await connection.execute("CONFIG", "GET", "port") == {b"port": b"0"}
@@ -59,7 +59,7 @@ async def test_stopping_what_never_ran_is_harmless() -> None:
 
 async def test_it_is_started_again_when_it_dies(caplog: pytest.LogCaptureFixture) -> None:
     async with EmbeddedServer() as server:
-        connection = Connection.connect(server.url, timeout=10)
+        connection = RedisClient.connect(server.url, timeout=10)
         await connection.execute("SET", "key", "x")
         (process,) = server_processes()
         process.kill()
@@ -124,7 +124,7 @@ async def test_it_dies_with_its_owner_however_that_ends() -> None:
 def test_it_works_on_uvloop_as_well() -> None:
     async def main() -> bool:
         async with EmbeddedServer() as server:
-            connection = Connection.connect(server.url)
+            connection = RedisClient.connect(server.url)
             await connection.ping()
             await connection.close()
         return True

@@ -13,7 +13,7 @@ from typing import cast
 import pytest
 
 from app.deadline import apart, deadline
-from app.redis_client.client import Connection, Script
+from app.redis_client.client import RedisClient, Script
 from app.redis_client.errors import StoreUnavailable
 from tests.harness.ports import free_port
 from tests.harness.proxy import FaultProxy
@@ -26,8 +26,8 @@ COUNT = Script("count", "return redis.call('INCR', KEYS[1])")
 
 
 @pytest.fixture(params=[True, False], ids=["batching", "one by one"])
-async def connection(request: pytest.FixtureRequest, redis_server: RedisServer) -> AsyncIterator[Connection]:
-    connection = Connection.connect(redis_server.url(), timeout=TIMEOUT, batching=request.param)
+async def connection(request: pytest.FixtureRequest, redis_server: RedisServer) -> AsyncIterator[RedisClient]:
+    connection = RedisClient.connect(redis_server.url(), timeout=TIMEOUT, batching=request.param)
     await connection.ping()
     yield connection
     await connection.close()
@@ -40,7 +40,7 @@ def in_time(timeout: float = TIMEOUT) -> Iterator[None]:
     assert time.monotonic() - started < timeout + SLACK
 
 
-async def outcome(connection: Connection, *command: str) -> tuple[str, bool]:
+async def outcome(connection: RedisClient, *command: str) -> tuple[str, bool]:
     """The reason and `sent` of a command that must fail."""
     with pytest.raises(StoreUnavailable) as failure:
         await connection.execute(*command)
@@ -48,7 +48,7 @@ async def outcome(connection: Connection, *command: str) -> tuple[str, bool]:
 
 
 async def test_nobody_listening_is_told_in_time() -> None:
-    connection = Connection.connect(f"redis://127.0.0.1:{free_port()}", timeout=TIMEOUT)
+    connection = RedisClient.connect(f"redis://127.0.0.1:{free_port()}", timeout=TIMEOUT)
     with in_time():
         assert await outcome(connection, "GET", "key") == ("refused", False)
     with in_time():
@@ -58,7 +58,7 @@ async def test_nobody_listening_is_told_in_time() -> None:
 
 
 async def test_a_name_that_does_not_resolve_is_told_in_time() -> None:
-    connection = Connection.connect("redis://name.invalid", timeout=TIMEOUT)
+    connection = RedisClient.connect("redis://name.invalid", timeout=TIMEOUT)
     with in_time():
         reason, sent = await outcome(connection, "GET", "key")
     assert reason in ("refused", "timeout")
@@ -68,7 +68,7 @@ async def test_a_name_that_does_not_resolve_is_told_in_time() -> None:
 
 async def test_a_command_waits_for_a_server_that_comes_within_the_time_out(redis_server: RedisServer) -> None:
     redis_server.kill()
-    connection = Connection.connect(redis_server.url(), timeout=10)
+    connection = RedisClient.connect(redis_server.url(), timeout=10)
     call = asyncio.create_task(connection.run(COUNT, ["count"]))
     await asyncio.sleep(0.1)
     assert not call.done()
@@ -78,7 +78,7 @@ async def test_a_command_waits_for_a_server_that_comes_within_the_time_out(redis
 
 
 async def test_a_stopped_server_makes_outcomes_unknown_first_and_then_certain(
-    connection: Connection, redis_server: RedisServer
+    connection: RedisClient, redis_server: RedisServer
 ) -> None:
     redis_server.pause()
     with in_time():
@@ -94,7 +94,7 @@ async def test_a_stopped_server_makes_outcomes_unknown_first_and_then_certain(
 
 
 async def test_a_stall_costs_only_the_commands_that_are_overdue(
-    connection: Connection, redis_server: RedisServer
+    connection: RedisClient, redis_server: RedisServer
 ) -> None:
     redis_server.pause()
     early = asyncio.create_task(connection.execute("INCR", "count"))
@@ -107,7 +107,7 @@ async def test_a_stall_costs_only_the_commands_that_are_overdue(
 
 
 async def test_a_killed_server_leaves_unknown_only_what_was_sent(
-    connection: Connection, redis_server: RedisServer
+    connection: RedisClient, redis_server: RedisServer
 ) -> None:
     redis_server.pause()
     call = asyncio.create_task(connection.execute("INCR", "count"))
@@ -122,7 +122,7 @@ async def test_a_killed_server_leaves_unknown_only_what_was_sent(
 
 @pytest.mark.parametrize("with_data", [True, False])
 async def test_the_first_commands_after_a_restart_succeed(
-    connection: Connection, redis_server: RedisServer, with_data: bool
+    connection: RedisClient, redis_server: RedisServer, with_data: bool
 ) -> None:
     await connection.run(COUNT, ["count"])
     for restarts in range(1, 4):
@@ -136,13 +136,13 @@ async def test_the_first_commands_after_a_restart_succeed(
 async def test_a_server_that_loads_its_data_is_waited_for_or_named() -> None:
     # While it loads it looks at its connections once in so many bytes.
     async with RedisServer(config={"rdbcompression": "no"}) as server:
-        filling = Connection.connect(server.url())
+        filling = RedisClient.connect(server.url())
         await filling.batch([("SET", f"key{n}", "v" * 1024) for n in range(2000)])
         await filling.execute("SAVE")
         await filling.close()
         server.kill()
         server.config |= {"key-load-delay": "4000", "loading-process-events-interval-bytes": "1024"}
-        hasty, patient = (Connection.connect(server.url(), timeout=timeout) for timeout in (TIMEOUT, 60))
+        hasty, patient = (RedisClient.connect(server.url(), timeout=timeout) for timeout in (TIMEOUT, 60))
         starting = asyncio.create_task(server.start())
         waiting = asyncio.create_task(patient.execute("GET", "key1"))
 
@@ -158,7 +158,7 @@ async def test_a_server_that_loads_its_data_is_waited_for_or_named() -> None:
 
 
 async def test_nothing_is_executed_twice_and_nothing_confirmed_is_lost(
-    connection: Connection, redis_server: RedisServer
+    connection: RedisClient, redis_server: RedisServer
 ) -> None:
     confirmed = unknown = 0
     stop = asyncio.Event()
@@ -186,7 +186,7 @@ async def test_nothing_is_executed_twice_and_nothing_confirmed_is_lost(
     assert confirmed <= int(await connection.execute("GET", "count")) <= confirmed + unknown
 
 
-async def test_recovery_needs_no_restart_and_no_time(connection: Connection, redis_server: RedisServer) -> None:
+async def test_recovery_needs_no_restart_and_no_time(connection: RedisClient, redis_server: RedisServer) -> None:
     for _ in range(3):
         redis_server.kill()
         with in_time():
@@ -197,7 +197,7 @@ async def test_recovery_needs_no_restart_and_no_time(connection: Connection, red
 
 
 async def test_an_outage_is_logged_once_when_it_begins_and_once_when_it_ends(
-    connection: Connection, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+    connection: RedisClient, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "app.redis_client")
     redis_server.kill()
@@ -216,14 +216,14 @@ async def proxy(redis_server: RedisServer) -> AsyncIterator[FaultProxy]:
 
 
 @pytest.fixture
-async def through_proxy(proxy: FaultProxy) -> AsyncIterator[Connection]:
-    connection = Connection.connect(f"redis://127.0.0.1:{proxy.port}", timeout=TIMEOUT)
+async def through_proxy(proxy: FaultProxy) -> AsyncIterator[RedisClient]:
+    connection = RedisClient.connect(f"redis://127.0.0.1:{proxy.port}", timeout=TIMEOUT)
     await connection.ping()
     yield connection
     await connection.close()
 
 
-async def test_a_half_open_connection_costs_one_time_out(through_proxy: Connection, proxy: FaultProxy) -> None:
+async def test_a_half_open_connection_costs_one_time_out(through_proxy: RedisClient, proxy: FaultProxy) -> None:
     proxy.half_open()
     with in_time():
         assert await outcome(through_proxy, "INCR", "count") == ("timeout", True)
@@ -231,7 +231,9 @@ async def test_a_half_open_connection_costs_one_time_out(through_proxy: Connecti
         assert await through_proxy.execute("INCR", "count") == 1, "the half-open one swallowed the first"
 
 
-async def test_a_network_that_swallows_everything_is_told_in_time(through_proxy: Connection, proxy: FaultProxy) -> None:
+async def test_a_network_that_swallows_everything_is_told_in_time(
+    through_proxy: RedisClient, proxy: FaultProxy
+) -> None:
     proxy.freeze()
     with in_time():
         assert await outcome(through_proxy, "INCR", "count") == ("timeout", True)
@@ -243,7 +245,7 @@ async def test_a_network_that_swallows_everything_is_told_in_time(through_proxy:
 
 
 async def test_a_connection_cut_before_a_command_is_replaced_unnoticed(
-    through_proxy: Connection, proxy: FaultProxy
+    through_proxy: RedisClient, proxy: FaultProxy
 ) -> None:
     for count in range(1, 6):
         proxy.cut()
@@ -252,7 +254,7 @@ async def test_a_connection_cut_before_a_command_is_replaced_unnoticed(
 
 
 async def test_a_connection_cut_after_a_command_leaves_its_outcome_unknown(
-    through_proxy: Connection, proxy: FaultProxy
+    through_proxy: RedisClient, proxy: FaultProxy
 ) -> None:
     proxy.freeze()
     call = asyncio.create_task(through_proxy.execute("INCR", "count"))
@@ -265,13 +267,13 @@ async def test_a_connection_cut_after_a_command_leaves_its_outcome_unknown(
     await through_proxy.ping()
 
 
-async def test_a_slow_network_is_served_within_the_time_out(through_proxy: Connection, proxy: FaultProxy) -> None:
+async def test_a_slow_network_is_served_within_the_time_out(through_proxy: RedisClient, proxy: FaultProxy) -> None:
     proxy.delay = TIMEOUT / 10
     with in_time():
         assert len(await asyncio.gather(*(through_proxy.execute("INCR", "count") for _ in range(50)))) == 50
 
 
-async def test_the_commands_of_one_request_share_its_deadline(through_proxy: Connection, proxy: FaultProxy) -> None:
+async def test_the_commands_of_one_request_share_its_deadline(through_proxy: RedisClient, proxy: FaultProxy) -> None:
     """What it leaves to be done apart has the usual time-out."""
     proxy.delay = 0.3 * TIMEOUT
     with in_time(), deadline(TIMEOUT):
@@ -284,7 +286,7 @@ async def test_the_commands_of_one_request_share_its_deadline(through_proxy: Con
     assert await through_proxy.execute("GET", "count") == b"2"
 
 
-async def test_a_caller_without_time_costs_nobody_the_connection(through_proxy: Connection, proxy: FaultProxy) -> None:
+async def test_a_caller_without_time_costs_nobody_the_connection(through_proxy: RedisClient, proxy: FaultProxy) -> None:
     """Only a reply that is overdue says that something is wrong with the server."""
     proxy.freeze()
     with deadline(TIMEOUT / 10):
@@ -314,7 +316,7 @@ class FakeServer(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def to_fake_server(greeting: bytes | None, reply: bytes | None = b"") -> AsyncIterator[Connection]:
+async def to_fake_server(greeting: bytes | None, reply: bytes | None = b"") -> AsyncIterator[RedisClient]:
     fakes: list[FakeServer] = []
 
     def accept() -> FakeServer:
@@ -322,7 +324,7 @@ async def to_fake_server(greeting: bytes | None, reply: bytes | None = b"") -> A
         return fakes[-1]
 
     server = await asyncio.get_running_loop().create_server(accept, "127.0.0.1", 0)
-    connection = Connection.connect(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}", timeout=TIMEOUT)
+    connection = RedisClient.connect(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}", timeout=TIMEOUT)
     try:
         yield connection
     finally:

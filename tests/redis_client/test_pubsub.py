@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from app.redis_client.client import Connection, Script
+from app.redis_client.client import RedisClient, Script
 from app.redis_client.errors import StoreUnavailable
 from app.redis_client.pubsub import Channels
 from tests.harness.cluster import ClusterSet
@@ -24,7 +24,7 @@ class Listener:
     """Channels on a connection of their own, and a record of all they tell."""
 
     def __init__(self, url: str, heartbeat: float = HEARTBEAT) -> None:
-        self.connection = Connection.connect(url)
+        self.connection = RedisClient.connect(url)
         self.messages: list[tuple[str, bytes]] = []
         self.gaps: set[str] = set()
         self.changed = asyncio.Event()
@@ -143,7 +143,7 @@ async def test_a_callback_that_raises_stops_nothing(
 async def test_callbacks_run_in_a_context_of_nobody(redis_server: RedisServer) -> None:
     request = contextvars.ContextVar[str]("request", default="none")
     seen: list[str] = []
-    connection = Connection.connect(redis_server.url())
+    connection = RedisClient.connect(redis_server.url())
     channels = Channels(
         connection, on_message=lambda *_: seen.append(request.get()), on_gap=lambda _: seen.append(request.get())
     )

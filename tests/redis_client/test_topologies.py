@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from redis.crc import key_slot
 
-from app.redis_client.client import Connection, Script
+from app.redis_client.client import RedisClient, Script
 from app.redis_client.errors import CommandFailed, StoreUnavailable
 from tests.harness.cluster import ClusterSet
 from tests.harness.redis import RedisServer, until
@@ -25,7 +25,7 @@ COUNT_AND_PUBLISH = Script(
 )
 
 
-async def count_through(fault: Coroutine[Any, Any, object], connection: Connection, key: str) -> tuple[int, int]:
+async def count_through(fault: Coroutine[Any, Any, object], connection: RedisClient, key: str) -> tuple[int, int]:
     """Count without pause until the fault is over and counting works again; how many were confirmed and unknown."""
     confirmed = unknown = 0
     over = asyncio.create_task(fault)
@@ -45,10 +45,10 @@ async def count_through(fault: Coroutine[Any, Any, object], connection: Connecti
 
 async def test_a_sentinel_service_is_followed_through_a_failover() -> None:
     async with SentinelSet() as service:
-        connection = Connection.connect(service.url(), timeout=TIMEOUT)
+        connection = RedisClient.connect(service.url(), timeout=TIMEOUT)
         assert await connection.run(COUNT, ["before"]) == 1
         service.sentinels[0].pause()
-        again = Connection.connect(service.url(), timeout=TIMEOUT)
+        again = RedisClient.connect(service.url(), timeout=TIMEOUT)
         assert await again.run(COUNT, ["before"]) == 2, "a sentinel that hangs is passed over"
         service.sentinels[0].resume()
         first = await service.primary()
@@ -64,7 +64,7 @@ async def test_a_sentinel_service_is_followed_through_a_failover() -> None:
 
 async def test_a_primary_that_was_replaced_on_purpose_gets_no_more_writes() -> None:
     async with SentinelSet() as service:
-        connection = Connection.connect(service.url(), timeout=TIMEOUT)
+        connection = RedisClient.connect(service.url(), timeout=TIMEOUT)
         await connection.ping()
         old = await service.primary()
         await service.sentinels[0].call("SENTINEL", "FAILOVER", "join-session")
@@ -85,7 +85,7 @@ async def test_an_unknown_service_or_no_sentinel_at_all_is_told_in_time() -> Non
             f"redis+sentinel://127.0.0.1:{no_sentinel.port}/join-session",
             "redis+sentinel://127.0.0.1:1,127.0.0.1:2/join-session",
         ):
-            connection = Connection.connect(url, timeout=0.3)
+            connection = RedisClient.connect(url, timeout=0.3)
             started = time.monotonic()
             with pytest.raises(StoreUnavailable) as failure:
                 await connection.ping()
@@ -103,7 +103,7 @@ async def cluster() -> AsyncIterator[ClusterSet]:
 
 @pytest.mark.parametrize("batching", [True, False])
 async def test_a_cluster_takes_each_command_on_the_node_of_its_key(cluster: ClusterSet, batching: bool) -> None:
-    connection = Connection.connect(cluster.url(), timeout=TIMEOUT, batching=batching)
+    connection = RedisClient.connect(cluster.url(), timeout=TIMEOUT, batching=batching)
     await asyncio.gather(*(connection.execute("SET", f"key{n}", n) for n in range(300)))
     replies = await connection.batch([("GET", f"key{n}") for n in range(300)])
     assert replies == [b"%d" % n for n in range(300)]
@@ -117,7 +117,7 @@ async def test_a_cluster_takes_each_command_on_the_node_of_its_key(cluster: Clus
 
 
 async def test_a_script_publishes_in_the_slot_of_its_keys_only(cluster: ClusterSet) -> None:
-    connection = Connection.connect(cluster.url(), timeout=TIMEOUT)
+    connection = RedisClient.connect(cluster.url(), timeout=TIMEOUT)
     assert await connection.run(COUNT_AND_PUBLISH, ["{one}count", "{one}channel"]) == 1
     with pytest.raises(CommandFailed, match="CROSSSLOT"):
         await connection.run(COUNT_AND_PUBLISH, ["{one}count", "{two}channel"])
@@ -125,7 +125,7 @@ async def test_a_script_publishes_in_the_slot_of_its_keys_only(cluster: ClusterS
 
 
 async def test_a_slot_that_moves_costs_nothing(cluster: ClusterSet) -> None:
-    connection = Connection.connect(cluster.url(), timeout=TIMEOUT)
+    connection = RedisClient.connect(cluster.url(), timeout=TIMEOUT)
     for _ in range(3):
         await count_through(cluster.move_slot("{moving}"), connection, "{moving}count")
     confirmed, unknown = await count_through(cluster.move_slot("{moving}"), connection, "{moving}other")
@@ -136,7 +136,7 @@ async def test_a_slot_that_moves_costs_nothing(cluster: ClusterSet) -> None:
 
 async def test_a_slot_half_moved_is_served_where_the_key_is() -> None:
     async with ClusterSet() as cluster:
-        connection = Connection.connect(cluster.url(), timeout=TIMEOUT)
+        connection = RedisClient.connect(cluster.url(), timeout=TIMEOUT)
         await connection.execute("SET", "{moving}here", "x")
         source = await cluster.owner("{moving}")
         target = next(node for node in cluster.nodes[:3] if node is not source)
@@ -153,7 +153,7 @@ async def test_a_slot_half_moved_is_served_where_the_key_is() -> None:
 
 async def test_a_cluster_is_followed_through_a_failover() -> None:
     async with ClusterSet() as cluster:
-        connection = Connection.connect(cluster.url(), timeout=TIMEOUT)
+        connection = RedisClient.connect(cluster.url(), timeout=TIMEOUT)
         dead = await cluster.owner("count")
         confirmed, unknown = await count_through(cluster.failover("count"), connection, "count")
         assert await cluster.owner("count") is not dead
@@ -164,7 +164,7 @@ async def test_a_cluster_is_followed_through_a_failover() -> None:
 
 async def test_a_node_that_hangs_disturbs_no_other() -> None:
     async with ClusterSet() as cluster:
-        connection = Connection.connect(cluster.url(), timeout=TIMEOUT)
+        connection = RedisClient.connect(cluster.url(), timeout=TIMEOUT)
         hanging = await cluster.owner("count")
         owners = {key: await cluster.owner(key) for key in "abcdefgh"}
         key = next(key for key, owner in owners.items() if owner is not hanging)
@@ -184,7 +184,7 @@ async def test_a_node_that_hangs_disturbs_no_other() -> None:
 
 async def test_a_server_that_is_no_cluster_is_told_in_time() -> None:
     async with RedisServer() as server:
-        connection = Connection.connect(f"redis+cluster://127.0.0.1:{server.port}", timeout=0.3)
+        connection = RedisClient.connect(f"redis+cluster://127.0.0.1:{server.port}", timeout=0.3)
         with pytest.raises(StoreUnavailable, match="cluster support disabled") as failure:
             await connection.ping()
         assert not failure.value.sent

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import pytest
 
 from app.observability.metrics import Metrics
-from app.redis_client.client import Connection, Script
+from app.redis_client.client import RedisClient, Script
 from app.sessions.model import Head
 from app.store import keys
 from app.store.announcements import Announcement, Announcements
@@ -39,7 +39,7 @@ async def test_an_announcement_of_another_version_is_read_or_makes_the_room_read
     def on_gap(codes: Iterable[str] | None) -> None:
         told.put_nowait(None if codes is None else list(codes))
 
-    connection = Connection.connect(redis_server.url())
+    connection = RedisClient.connect(redis_server.url())
     announcements = Announcements(
         connection,
         on_change=lambda _code, announcement: told.put_nowait(announcement),

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.redis_client.client import Connection
+from app.redis_client.client import RedisClient
 from app.sessions.errors import SessionError
 from app.store import keys
 from app.store.replicas import RedisReplicas
@@ -18,19 +18,19 @@ CODE = "123456"
 
 
 @pytest.fixture
-async def connection(redis_server: RedisServer) -> AsyncIterator[Connection]:
-    connection = Connection.connect(redis_server.url())
+async def connection(redis_server: RedisServer) -> AsyncIterator[RedisClient]:
+    connection = RedisClient.connect(redis_server.url())
     yield connection
     await connection.close()
 
 
 @pytest.fixture
-def replica(connection: Connection) -> RedisReplicas:
+def replica(connection: RedisClient) -> RedisReplicas:
     return RedisReplicas(connection, "one", lease=10)
 
 
 async def test_a_session_is_due_at_the_earliest_time_it_was_scheduled_for(
-    replica: RedisReplicas, connection: Connection
+    replica: RedisReplicas, connection: RedisClient
 ) -> None:
     now = replica.now()
     for due in (now + 5000, now + 3000, now + 9000):
@@ -40,7 +40,7 @@ async def test_a_session_is_due_at_the_earliest_time_it_was_scheduled_for(
     assert (await replica.claim_due(10)).codes == []
 
 
-async def test_a_session_is_claimed_by_one_replica_only(connection: Connection, replica: RedisReplicas) -> None:
+async def test_a_session_is_claimed_by_one_replica_only(connection: RedisClient, replica: RedisReplicas) -> None:
     await replica.schedule(CODE, replica.now() - 1)
     assert (await replica.claim_due(10)).codes == [CODE]
     assert (await RedisReplicas(connection, "two", lease=10).claim_due(10)).codes == []
@@ -59,7 +59,7 @@ async def test_a_claim_that_is_not_settled_is_due_again(replica: RedisReplicas) 
 
 @pytest.mark.parametrize("grace", [1, 60_000])
 async def test_what_is_scheduled_while_a_session_is_swept_is_not_forgotten(
-    replica: RedisReplicas, connection: Connection, grace: int
+    replica: RedisReplicas, connection: RedisClient, grace: int
 ) -> None:
     """Also when it is due later than the claim runs out: the sweep may have looked before it."""
     await replica.schedule(CODE, replica.now() - 1)
@@ -72,7 +72,7 @@ async def test_what_is_scheduled_while_a_session_is_swept_is_not_forgotten(
 
 
 async def test_a_settled_session_is_looked_at_again_when_somebody_is_still_away(
-    replica: RedisReplicas, connection: Connection
+    replica: RedisReplicas, connection: RedisClient
 ) -> None:
     await replica.schedule(CODE, replica.now() - 1)
     due = await replica.claim_due(10)
@@ -85,7 +85,7 @@ async def test_a_settled_session_is_looked_at_again_when_somebody_is_still_away(
 
 
 async def test_a_replica_whose_lease_has_run_out_is_dead_and_learns_of_it(
-    replica: RedisReplicas, connection: Connection
+    replica: RedisReplicas, connection: RedisClient
 ) -> None:
     other = RedisReplicas(connection, "two", lease=0.05)
     assert (await other.renew({})).lapsed, "unknown until now"
@@ -101,7 +101,7 @@ async def test_a_replica_whose_lease_has_run_out_is_dead_and_learns_of_it(
 
 async def test_entering_again_and_leaving_keep_their_order_over_a_reconnect(redis_server: RedisServer) -> None:
     async with FaultProxy(redis_server.port) as link:
-        connection = Connection.connect(f"redis://127.0.0.1:{link.port}", timeout=5)
+        connection = RedisClient.connect(f"redis://127.0.0.1:{link.port}", timeout=5)
         replica = RedisReplicas(connection, "one", lease=10)
 
         async def lost() -> bool:
@@ -123,7 +123,7 @@ async def test_entering_again_and_leaving_keep_their_order_over_a_reconnect(redi
 
 async def test_what_was_sent_before_entering_again_and_comes_late_is_put_right(redis_server: RedisServer) -> None:
     async with FaultProxy(redis_server.port) as link:
-        connection = Connection.connect(f"redis://127.0.0.1:{link.port}", timeout=0.3)
+        connection = RedisClient.connect(f"redis://127.0.0.1:{link.port}", timeout=0.3)
         replica = RedisReplicas(connection, "one", lease=10)
         await replica.enter(CODE)
         link.freeze(answers_only=True)
