@@ -56,21 +56,21 @@ class Settings(BaseSettings):
     )
 
     host: Text = Field("0.0.0.0", description="Address that the public port listens on.")  # noqa: S104
-    port: Port = Field(8080, description="Public port: HTTP API and Socket.IO. 0 takes a free one.")
+    port: Port = Field(8080, description="Public port: HTTP API and Socket.IO. 0 picks a free port.")
     internal_host: Text = Field("0.0.0.0", description="Address that the internal port listens on.")  # noqa: S104
     internal_port: Port = Field(
-        9090, description="Internal port: probes, metrics, operators, other replicas. 0 takes a free one."
+        9090, description="Internal port: probes, metrics, operators, other replicas. 0 picks a free port."
     )
     replica_address: Text | None = Field(
-        None, description="`host` or `host:port` at which other replicas reach the internal port. Default: found out."
+        None, description="`host` or `host:port` at which other replicas reach the internal port. Default: detected."
     )
     affinity_cookie: CookieName | None = Field(
         None,
-        description="Cookie by which a load balancer keeps a client at one replica; a replica that stops takes it from "
-        "those it refuses.",
+        description="Cookie by which a load balancer keeps a client on one replica; a stopping replica clears it in "
+        "its refusals.",
     )
     trusted_proxies: tuple[Network, ...] = Field(
-        (), description="Networks (CIDR, comma separated) whose `X-Forwarded-For` is believed."
+        (), description="Networks (CIDR, comma separated) whose `X-Forwarded-For` is trusted."
     )
     allowed_origins: tuple[Origin, ...] = Field(
         (), description="Origins (comma separated, `*` for any) that browsers may call from, besides the same origin."
@@ -79,12 +79,12 @@ class Settings(BaseSettings):
     redis_url_file: Path | None = Field(None, description="File that holds `JOIN_SESSION_REDIS_URL`.")
     redis_url: Secret | None = Field(
         None,
-        description="Where Redis or Valkey is: `redis://`, `rediss://`, `unix://`, `redis+sentinel://`, "
+        description="URL of Redis or Valkey: `redis://`, `rediss://`, `unix://`, `redis+sentinel://`, "
         "`redis+cluster://`. Default: an embedded Valkey, for development.",
     )
     redis_timeout: Seconds = Field(
         1.5,
-        description="Time after which a call to Redis counts as failed, and so do all calls for one request or event "
+        description="Time after which a call to Redis fails; also the limit for all calls of one request or event "
         "together.",
     )
 
@@ -97,7 +97,7 @@ class Settings(BaseSettings):
     create_key_file: Path | None = Field(None, description="File that holds `JOIN_SESSION_CREATE_KEY`.")
     create_key: Secret | None = Field(
         None,
-        description="Key that whoever creates a session must show, at best 16 random characters. Default: anyone may.",
+        description="Key that clients must send to create sessions, 16 or more random characters. Default: no key.",
     )
     operator_token_file: Path | None = Field(None, description="File that holds `JOIN_SESSION_OPERATOR_TOKEN`.")
     operator_token: Secret | None = Field(
@@ -106,31 +106,35 @@ class Settings(BaseSettings):
         "Default: that API is off.",
     )
 
-    lifetime: Seconds = Field(7200, description="Time that a session lives on without anybody present or any change.")
+    lifetime: Seconds = Field(
+        7200, description="Time until an idle session expires: no participant connected, no change."
+    )
     min_lifetime: Seconds = Field(
         60,
         description="Shortest lifetime that a client may ask for; by default not longer than `JOIN_SESSION_LIFETIME`.",
     )
-    max_lifetime: Seconds = Field(86400, description="Time after which a session ends in any case.")
+    max_lifetime: Seconds = Field(86400, description="Maximum time that a session lives.")
     unjoined_lifetime: SecondsOrZero = Field(
         1800,
         description="Time that a session lives on until somebody has joined, where `ttlSeconds` was not given; 0 for "
         "`JOIN_SESSION_LIFETIME`.",
     )
-    expiry_warning: SecondsOrZero = Field(60, description="How long before its end a session's members are warned.")
-    grace: SecondsOrZero = Field(60, description="How long a participant who lost the connection keeps the place.")
-    lease: Seconds = Field(15, description="Time after which a silent replica counts as dead.")
-    code_rest: SecondsOrZero = Field(600, description="How long the code of an ended session is not given out again.")
+    expiry_warning: SecondsOrZero = Field(
+        60, description="Time before the maximum lifetime at which members are warned."
+    )
+    grace: SecondsOrZero = Field(60, description="Time that a disconnected participant stays in the session.")
+    lease: Seconds = Field(15, description="Time after which a replica that does not renew its lease counts as dead.")
+    code_rest: SecondsOrZero = Field(600, description="Time for which the code of an ended session is not reused.")
     code_alphabet: Text = Field(
         "digits",
         description=f"Characters of session codes: `digits`, `letters` (`{ALPHABETS['letters']}`: no vowels, no "
         "look-alikes) or the ASCII letters and digits themselves.",
     )
     code_length: Annotated[int, Field(ge=1, le=64)] = Field(6, description="Number of characters of a session code.")
-    capacity: Count = Field(100, description="Participants a session takes unless it asks for another number.")
-    max_capacity: Count = Field(1000, description="Participants a session may ask for.")
-    max_movies: Count = Field(500, description="Movies a session takes.")
-    max_movies_bytes: Count = Field(524_288, description="Bytes that the movies of a session may take together.")
+    capacity: Count = Field(100, description="Default capacity of a session, in participants.")
+    max_capacity: Count = Field(1000, description="Maximum capacity that a client may request.")
+    max_movies: Count = Field(500, description="Movies per session.")
+    max_movies_bytes: Count = Field(524_288, description="Total bytes of a session's movies.")
     max_sessions: Count = Field(100_000, description="Live sessions of the whole deployment.")
     second_connection: Literal["allow", "newest", "reject"] = Field(
         "allow",
@@ -143,38 +147,43 @@ class Settings(BaseSettings):
         "people whose grace time has ended do (`keep`).",
     )
 
-    miss_budget: Count = Field(20, description="Failed look-ups of session codes a minute and address.")
-    miss_budget_total: Count = Field(6000, description="Failed look-ups a minute, of all addresses together.")
-    create_budget: Count = Field(60, description="Sessions created a minute and address.")
+    miss_budget: Count = Field(20, description="Failed look-ups of session codes per minute and address.")
+    miss_budget_total: Count = Field(6000, description="Failed look-ups per minute of all addresses together.")
+    create_budget: Count = Field(60, description="Sessions created per minute and address.")
     max_sessions_per_address: Count = Field(
         50, description="Live sessions that an address has created, with 4 MiB of movies given at `create`."
     )
     unlimited_addresses: tuple[Network, ...] = Field(
-        (), description="Networks (CIDR, comma separated) free of all budgets and caps."
+        (), description="Networks (CIDR, comma separated) exempt from all budgets and caps."
     )
     body_limit: Count = Field(16_384, description="Bytes of a request body or a Socket.IO payload.")
-    movies_body_limit: Count = Field(262_144, description="Bytes of one that carries movies.")
-    max_connections: Count = Field(20_000, description="Sockets of a replica.")
-    max_connections_per_address: Count = Field(2000, description="Sockets of a replica from one address.")
-    max_tcp_connections: Count = Field(30_000, description="TCP connections of a port of a replica.")
+    movies_body_limit: Count = Field(262_144, description="Bytes of a request body or payload with movies.")
+    max_connections: Count = Field(20_000, description="Sockets per replica.")
+    max_connections_per_address: Count = Field(2000, description="Sockets per replica and address.")
+    max_tcp_connections: Count = Field(30_000, description="TCP connections per port of a replica.")
     max_tcp_connections_per_address: Count = Field(
-        5000, description="Those from one address; behind a trusted proxy: an address's requests at a time."
+        5000,
+        description="TCP connections per port and address; behind a trusted proxy: concurrent requests per address.",
     )
-    max_unread_bytes: Count = Field(67_108_864, description="Bytes of a port's HTTP answers that nobody has read yet.")
-    write_timeout: Seconds = Field(20, description="Time that a client has to read what waits for it.")
-    events_per_second: Count = Field(100, description="Events a second above which a socket is read more slowly.")
-    events_burst: Count = Field(2000, description="Events that a socket may send at once before that.")
+    max_unread_bytes: Count = Field(
+        67_108_864, description="Bytes of HTTP responses per port that clients have not read yet."
+    )
+    write_timeout: Seconds = Field(20, description="Time within which a client must read a pending response.")
+    events_per_second: Count = Field(100, description="Events per second above which a socket is throttled.")
+    events_burst: Count = Field(2000, description="Events that a socket may send in a burst before it is throttled.")
 
-    ping_interval: Seconds = Field(25, description="Time between two heartbeats of a connection.")
-    ping_timeout: Seconds = Field(20, description="Time that a client has for the answer to a heartbeat.")
-    connect_timeout: Seconds = Field(45, description="Time that a new transport has to connect to the namespace.")
-    join_deadline: Seconds = Field(900, description="Time that a connected socket has to join a session.")
-    drain_timeout: SecondsOrZero = Field(25, description="Time over which a stopping replica sends its clients away.")
+    ping_interval: Seconds = Field(25, description="Interval of heartbeats.")
+    ping_timeout: Seconds = Field(20, description="Time within which a client must answer a heartbeat.")
+    connect_timeout: Seconds = Field(45, description="Time within which a new connection must join the namespace.")
+    join_deadline: Seconds = Field(900, description="Time within which a connected socket must join a session.")
+    drain_timeout: SecondsOrZero = Field(25, description="Time over which a stopping replica closes its connections.")
 
-    demo: bool = Field(False, description="Whether to serve the demo page at `/`.")
-    log_level: Level = Field("info", description="Least level logged: `debug`, `info`, `warning`, `error`, `critical`.")
+    demo: bool = Field(False, description="Serve the demo page at `/`.")
+    log_level: Level = Field(
+        "info", description="Minimum level to log: `debug`, `info`, `warning`, `error`, `critical`."
+    )
     log_levels: dict[str, Level] = Field(
-        {}, description="Other levels for single loggers, such as `app.store=debug,uvicorn=warning`."
+        {}, description="Levels of single loggers, such as `app.store=debug,uvicorn=warning`."
     )
     log_format: Literal["auto", "json", "text"] = Field(
         "auto", description="`json` lines, readable `text`, or `auto`: text on a terminal, else JSON."

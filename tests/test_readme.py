@@ -45,7 +45,7 @@ def test_the_readme_goes_from_what_to_how_to_where() -> None:
         "Commands",
         "On Kubernetes",
         "Settings that matter",
-        "Where things are",
+        "Development",
     ]
 
 

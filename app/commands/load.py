@@ -31,25 +31,33 @@ _TIMES: Final = {"join": "join (HTTP)", "socketJoin": "join (socket)", "ack": "c
 
 
 def add_load_commands(commands: Any) -> None:
-    command = commands.add_parser("load", help="put a load on a service and check it", description=load.__doc__)
+    command = commands.add_parser(
+        "load", help="simulate clients and verify what they receive", description=load.__doc__
+    )
     command.add_argument(
         "--url",
         metavar="URL[,URL...]",
         type=_urls,
         default=("http://localhost:8080",),
-        help="the service, or its replicas",
+        help="URLs of the service or its replicas",
     )
     command.add_argument("--sessions", metavar="N", type=_count, default=200, help="sessions (200)")
-    command.add_argument("--clients", metavar="N", type=_count, default=10, help="clients in each of them (10)")
+    command.add_argument("--clients", metavar="N", type=_count, default=10, help="clients per session (10)")
     command.add_argument("--duration", metavar="S", type=_seconds, default=60.0, help="seconds of changes (60)")
-    command.add_argument("--rate", metavar="N", type=_seconds, default=1.0, help="changes a second and session (1)")
-    command.add_argument("--ramp", metavar="S", type=_seconds, default=10.0, help="seconds to come in (10)")
+    command.add_argument("--rate", metavar="N", type=_seconds, default=1.0, help="changes per second and session (1)")
     command.add_argument(
-        "--deadline", metavar="S", type=_seconds, default=10.0, help="seconds for an answer, and for others to see (10)"
+        "--ramp", metavar="S", type=_seconds, default=10.0, help="seconds over which clients join (10)"
     )
-    command.add_argument("--seed", metavar="N", type=int, default=0, help="another one makes other changes (0)")
+    command.add_argument(
+        "--deadline",
+        metavar="S",
+        type=_seconds,
+        default=10.0,
+        help="seconds within which events are acknowledged and changes seen (10)",
+    )
+    command.add_argument("--seed", metavar="N", type=int, default=0, help="random seed (0)")
     command.add_argument("--json", action="store_true", help="print the report as JSON")
-    command.add_argument("--report", metavar="FILE", type=Path, help="write the report to FILE, too, as JSON")
+    command.add_argument("--report", metavar="FILE", type=Path, help="also write the report to FILE, as JSON")
     command.set_defaults(command=load)
 
 
@@ -184,7 +192,7 @@ def _verdict(told: Report) -> Iterator[str]:
 
     violations = told["violations"]
     if told["ok"]:
-        yield "Everything was as it must be."
+        yield "No violations."
         return
     yield f"{violations['total']:,} VIOLATIONS"
     for kind, number in violations["kinds"].items():

@@ -30,11 +30,11 @@ class Refused(Exception):
 def add_operator_commands(commands: Any) -> None:
     asking = argparse.ArgumentParser(add_help=False)
     asking.add_argument("--url", type=http_url, help=f"the internal port (default: localhost, {PREFIX}INTERNAL_PORT)")
-    asking.add_argument("--json", action="store_true", help="print what the service answers, as JSON")
+    asking.add_argument("--json", action="store_true", help="print the service's answer as JSON")
 
     command = commands.add_parser("list", parents=[asking], help="list the live sessions", description=list_.__doc__)
-    command.add_argument("--limit", type=int, default=50, help="sessions a page, up to 500 (default: 50)")
-    command.add_argument("--all", action="store_true", help="all pages, not only the first")
+    command.add_argument("--limit", type=int, default=50, help="sessions per page, up to 500 (default: 50)")
+    command.add_argument("--all", action="store_true", help="print all pages")
     command.set_defaults(command=_asking(list_))
 
     command = commands.add_parser("show", parents=[asking], help="show a session", description=show.__doc__)
@@ -47,14 +47,14 @@ def add_operator_commands(commands: Any) -> None:
 
     command = commands.add_parser("kick", parents=[asking], help="remove a participant", description=kick.__doc__)
     command.add_argument("code", metavar="CODE")
-    command.add_argument("participant", metavar="PARTICIPANT", help="the id that `show` tells")
-    command.add_argument("--ban", action="store_true", help="and do not let them in again")
+    command.add_argument("participant", metavar="PARTICIPANT", help="the participant's id, as `show` prints it")
+    command.add_argument("--ban", action="store_true", help="also keep the participant out")
     command.set_defaults(command=_asking(kick))
 
     command = commands.add_parser(
-        "drain", parents=[asking], help="send a replica's clients away", description=drain.__doc__
+        "drain", parents=[asking], help="move a replica's clients to the others", description=drain.__doc__
     )
-    command.add_argument("--wait", action="store_true", help="until all are gone")
+    command.add_argument("--wait", action="store_true", help="wait until all clients have moved")
     command.set_defaults(command=_asking(drain))
 
 
@@ -135,7 +135,7 @@ def drain(desk: Desk, options: argparse.Namespace) -> None:
         time.sleep(_POLL)
         clients = desk.ask("GET", "/replicas")["asked"]["connections"]
     show_progress("")
-    said = "Nobody is left." if not clients else f"{clients} clients are being sent away."
+    said = "All clients moved." if not clients else f"{clients} clients are being sent away."
     _done(answer | {"clients": clients}, options, said)
 
 

@@ -26,26 +26,30 @@ _RANKS_SHOWN: Final = 3
 
 def add_people_commands(commands: Any) -> None:
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--url", metavar="URL", type=http_url, default=_URL, help=f"the service ({_URL})")
-    common.add_argument("--json", action="store_true", help="print JSON, for programs")
+    common.add_argument("--url", metavar="URL", type=http_url, default=_URL, help=f"URL of the service ({_URL})")
+    common.add_argument("--json", action="store_true", help="print JSON")
 
     command = commands.add_parser(
         "create", parents=[common], help="create a session", description=create.__doc__, allow_abbrev=False
     )
-    command.add_argument("--title", help="what it is called")
-    command.add_argument("--capacity", metavar="N", type=int, help="how many participants it takes")
-    command.add_argument("--ttl", metavar="S", type=float, help="seconds that it lives on without anybody present")
+    command.add_argument("--title", help="title of the session")
+    command.add_argument("--capacity", metavar="N", type=int, help="maximum number of participants")
+    command.add_argument("--ttl", metavar="S", type=float, help="seconds until the idle session expires")
     command.add_argument("--movies", metavar="FILE", type=_movies, help="JSON: a list of movies, {id, title, ...} each")
-    command.add_argument("--show-token", action="store_true", help="print the host token, too")
+    command.add_argument("--show-token", action="store_true", help="also print the host token")
     command.set_defaults(command=create)
 
-    command = commands.add_parser("join", parents=[common], help="look a session up", description=join.__doc__)
+    command = commands.add_parser(
+        "join", parents=[common], help="check whether a session exists", description=join.__doc__
+    )
     command.add_argument("code", metavar="CODE")
     command.set_defaults(command=join)
 
-    command = commands.add_parser("watch", parents=[common], help="watch a session live", description=watch.__doc__)
+    command = commands.add_parser(
+        "watch", parents=[common], help="print a session's events live", description=watch.__doc__
+    )
     command.add_argument("code", metavar="CODE")
-    command.add_argument("--name", help="who to be there (Guest N)")
+    command.add_argument("--name", help="your name (Guest N)")
     command.set_defaults(command=watch)
 
 

@@ -38,7 +38,7 @@ class _DroppedLogRecords(Collector):
     """Counted by the process, which all its loggers share."""
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        text = "Log records that were not written because standard error did not take them."
+        text = "Log records dropped because standard error was blocked."
         yield CounterMetricFamily("join_session_log_records_dropped", text, value=dropped_log_records())
 
 
@@ -64,23 +64,21 @@ class Metrics:
     def _add_connections(self) -> None:
         self.connections = self._gauge("connections", "Open Engine.IO connections.", ["transport"])
         self.handshakes = self._counter(
-            "handshakes", "Requests for a new connection, by what became of them.", ["transport", "result"]
+            "handshakes", "Requests for a new connection, by result.", ["transport", "result"]
         )
         self.connects = self._counter("connects", "Socket.IO CONNECT packets answered.", ["result"])
         self.disconnects = self._counter("disconnects", "Connections that have ended.", ["reason"])
         self.refusals = self._counter("refusals", "Engine.IO requests answered with an error.", ["reason"])
         self.violations = self._counter(
-            "violations", "Connections closed because their client broke the protocol.", ["reason"]
+            "violations", "Connections closed because their client violated the protocol.", ["reason"]
         )
         self.slow_connections = self._gauge(
-            "slow_connections", "WebSockets that have not taken all that was sent to them."
+            "slow_connections", "WebSockets with data that their client has not read yet."
         )
         self.slow_connections_closed = self._counter(
             "slow_connections_closed", "Connections closed because their client did not read."
         )
-        self.forwarded = self._counter(
-            "forwarded", "Requests for connections of other replicas, by what became of them.", ["result"]
-        )
+        self.forwarded = self._counter("forwarded", "Requests forwarded to other replicas, by result.", ["result"])
         _begin(self.connections, [(transport,) for transport in TRANSPORTS])
         _begin(self.handshakes, [(transport, "opened") for transport in TRANSPORTS])
         _begin(self.connects, [("accepted",), ("refused",)])
@@ -89,34 +87,36 @@ class Metrics:
 
     def _add_sessions(self) -> None:
         self.sessions = self._gauge("sessions", "Sessions with members at this replica.")
-        self.members = self._gauge("members", "Sockets of this replica that are in a session.")
+        self.members = self._gauge("members", "Sockets of this replica in a session.")
         self.participants = self._gauge("participants", "Participants with sockets at this replica.")
-        self.live_sessions = self._gauge("live_sessions", "Sessions of the whole deployment, as every replica says.")
+        self.live_sessions = self._gauge("live_sessions", "Sessions of the whole deployment.")
         self.joins = self._counter("joins", "Joins by way and result.", ["way", "result"])
-        self.recoveries = self._counter("recoveries", "Sockets that came back with a recovery id.", ["result"])
+        self.recoveries = self._counter("recoveries", "Sockets that reconnected with a recovery id.", ["result"])
         self.events = self._counter("events", "Events handled.", ["event", "result"])
         self.event_seconds = self._histogram(
-            "event_duration_seconds", "From the turn of an event to its acknowledgement.", ["event"]
+            "event_duration_seconds", "From the start of an event's handling to its acknowledgement.", ["event"]
         )
         _begin(self.joins, [("socket", "ok"), ("http", "ok")])
         _begin(self.recoveries, [("recovered",), ("restored",), ("unknown",), ("void",), ("refused",), ("failed",)])
 
     def _add_delivery(self) -> None:
         self.update_sockets = self._histogram(
-            "update_sockets", "Sockets that an update was sent to at once.", buckets=_SOCKETS
+            "update_sockets", "Number of sockets that an update was sent to at once.", buckets=_SOCKETS
         )
-        self.coalesced_updates = self._counter("coalesced_updates", "Waiting updates that gave way to a newer one.")
+        self.coalesced_updates = self._counter("coalesced_updates", "Pending updates replaced by a newer one.")
         self.commit_to_delivery = self._histogram(
-            "commit_to_delivery_seconds", "From a commit in Redis to its update being written to sockets here."
+            "commit_to_delivery_seconds", "From a commit in Redis until its update is written to the sockets."
         )
-        self.version_lag = self._gauge("version_lag", "Versions that the session furthest behind lacks here.")
-        self.gaps = self._counter("gaps", "Times that lost subscriptions were regained.")
+        self.version_lag = self._gauge("version_lag", "Versions by which the session furthest behind lags Redis.")
+        self.gaps = self._counter("gaps", "Times that lost subscriptions were restored.")
         self.resyncs = self._counter("resyncs", "Sessions read again because something was missed.", ["cause"])
-        self.announcements = self._counter("announcements", "Announcements of changes heard.")
+        self.announcements = self._counter("announcements", "Announcements of changes received.")
         self.pubsub_connections = self._gauge("pubsub_connections", "Open pub/sub connections.")
-        self.pubsub_channels = self._gauge("pubsub_channels", "Channels that are wanted.", ["state"])
+        self.pubsub_channels = self._gauge(
+            "pubsub_channels", "Channels that this replica subscribes to, by state.", ["state"]
+        )
         self.pubsub_connection_events = self._counter(
-            "pubsub_connection_events", "What has happened to pub/sub connections.", ["event"]
+            "pubsub_connection_events", "Events of pub/sub connections.", ["event"]
         )
         _begin(self.resyncs, [("gap",), ("heartbeat",), ("loss",)])
         _begin(self.pubsub_connection_events, [("opened",), ("failed",), ("lost",)])
@@ -128,20 +128,22 @@ class Metrics:
         )
 
     def _add_redis(self) -> None:
-        self.redis_up = self._gauge("redis_up", "Whether Redis answered last.")
+        self.redis_up = self._gauge("redis_up", "1 if the last check of Redis succeeded, else 0.")
         self.redis_seconds = self._histogram(
-            "redis_command_duration_seconds", "Time of a call, repetitions included.", ["command"]
+            "redis_command_duration_seconds", "Time of a call to Redis, including retries.", ["command"]
         )
-        self.redis_errors = self._counter("redis_errors", "Calls that have failed.", ["command", "reason"])
+        self.redis_errors = self._counter(
+            "redis_errors", "Calls to Redis that failed after all retries.", ["command", "reason"]
+        )
 
     def _add_process(self) -> None:
         self.registry.register(_DroppedLogRecords())
-        self.event_loop_lag = self._histogram("event_loop_lag_seconds", "How late the event loop runs a timer.")
-        self.draining = self._gauge("draining", "Whether the replica sends its clients away.")
+        self.event_loop_lag = self._histogram("event_loop_lag_seconds", "Delay of a timer of the event loop.")
+        self.draining = self._gauge("draining", "1 while the replica drains, else 0.")
         self.drain_seconds = self._gauge(
-            "drain_duration_seconds", "For how long it does; 0 before, and when nobody is left."
+            "drain_duration_seconds", "Seconds since the drain began while connections remain, else 0."
         )
-        self.drain_clients = self._gauge("drain_clients", "Connections still there while it does; 0 before.")
+        self.drain_clients = self._gauge("drain_clients", "Open connections of a draining replica, else 0.")
 
     def _counter(self, name: str, text: str, labels: Sequence[str] = ()) -> Counter:
         return Counter(f"join_session_{name}", text, labels, registry=self.registry)

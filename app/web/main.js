@@ -7,15 +7,15 @@ import { dropHostTicket, dropTicket, keepHostTicket, keepName, lastName, ticketO
 // By the reason: the heading, what happened, and the state of the connection.
 const ENDED = "This session has ended";
 const ENDINGS = {
-  ended: [ENDED, "The host has ended it for everybody.", "Ended by the host"],
-  expired: [ENDED, "Its time was over.", "Expired"],
-  kicked: ["You are out of this session", "The host has removed you, or you left it in another tab.", "Removed"],
+  ended: [ENDED, "The host ended it for everyone.", "Ended by the host"],
+  expired: [ENDED, "It ran out of time.", "Expired"],
+  kicked: ["You are out of this session", "The host removed you, or you left in another tab.", "Removed"],
   replaced: [
     "Opened elsewhere",
-    "The session goes on in another tab or window, as the same person.",
+    "You are in this session in another tab or window.",
     "Opened elsewhere",
   ],
-  lost: [ENDED, "The service has lost it.", "Lost"],
+  lost: [ENDED, "The session was lost because of a fault on our side.", "Lost"],
   gone: [ENDED, "It ended or expired while you were away.", "Ended"],
 };
 const ENOUGH_TO_READ = 6000;

@@ -80,7 +80,7 @@ export class Room {
   // The acknowledgement of a change, or undefined if the session was over before.
   change(event, payload, options = {}) {
     // Ratings show it in their place.
-    if (this.state !== "connected" && !options.key) this.tell("This is sent as soon as the connection is back.");
+    if (this.state !== "connected" && !options.key) this.tell("We'll send this when you're back online.");
     return this.#membership.change(event, payload, options);
   }
 
@@ -170,7 +170,7 @@ export class Room {
   #warn(expiresAt) {
     say(
       find("expiring"),
-      `This session ends at ${new Date(expiresAt).toLocaleTimeString()}: it has lasted as long as a session may.`,
+      `This session ends at ${new Date(expiresAt).toLocaleTimeString()}, its maximum length.`,
     );
     find("expiring").hidden = false;
   }

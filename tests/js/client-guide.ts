@@ -10,7 +10,7 @@ export async function joinAs(name: string, sessionID: string, socket: Member = i
   const token = hostToken ?? sessionStorage.getItem(sessionID);
   const joined = await ask(() => socket.timeout(5000).emitWithAck("join-session", sessionID, { name, token }));
   if (!joined.ok && joined.code === "unauthorized" && token !== null) {
-    // It is void, or the token of an earlier session with this code.
+    // The token is void, or belongs to an earlier session with this code.
     sessionStorage.removeItem(hostToken === null ? sessionID : `host:${sessionID}`);
     return joinAs(name, sessionID, socket);
   }
@@ -36,7 +36,7 @@ export function addMovies(socket: Member, titles: string[]) {
 
 async function ask<Ack extends Done>(send: () => Promise<Ack | Refused>): Promise<Ack | Refused> {
   for (let attempt = 1; ; attempt++) {
-    // No answer within five seconds, or the connection went: nobody knows whether it was done.
+    // No answer within five seconds, or a lost connection: the outcome is unknown.
     const ack = await send().catch(() => undefined);
     if (ack !== undefined && (ack.ok || !ack.retryable)) return ack;
     if (ack !== undefined && attempt === 5) return ack;

@@ -1,4 +1,4 @@
-// The whole flow as a page writes it. Nothing here knows where the service is: a page's address says so.
+// The whole flow as a page writes it. No URL is needed: the page and the API share an origin.
 import { io } from "socket.io-client";
 
 export async function joinSession(sessionID: string) {

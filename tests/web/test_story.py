@@ -152,7 +152,7 @@ async def test_the_whole_story(place: Place) -> None:
     await looks_right(bob, "12-ending")
     await bob.click("#ending-yes")
     await bob.sees_text("#over-heading", "This session has ended")
-    await bob.sees_text("#over-text", "The host has ended it for everybody.")
+    await bob.sees_text("#over-text", "The host ended it for everyone.")
     await looks_right(bob, "13-ended")
     await bob.click("#over-start")
     await bob.sees_text("#start-heading", "Pick a movie together")

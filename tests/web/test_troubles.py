@@ -28,7 +28,7 @@ async def test_who_was_away_for_too_long_comes_back_with_their_name_and_ratings(
         await anna.sees("$$('#people li').length == 1")
         await bob.write("#add-title", "Solaris")
         await bob.press("Enter")
-        await bob.sees_text("#notice", "This is sent as soon as the connection is back.")
+        await bob.sees_text("#notice", "We'll send this when you're back online.")
         await network.accept()
         await bob.sees_text("#connection", "Connected")
         await anna.sees_text("#people li:nth-child(2)", "Bob")
@@ -120,7 +120,7 @@ async def test_what_is_refused_says_why_and_loses_nothing_that_was_typed(place: 
     await anna.sees("!$('#host').checkVisibility() && document.hasFocus()")
     await bob.click("#people li:nth-child(1) .manage")
     await bob.click("#manage-ban")
-    await anna.sees_text("#over-text", "The host has removed you")
+    await anna.sees_text("#over-text", "The host removed you")
     assert await anna.read(f"sessionStorage.getItem('join-session:{code}')") is None
     assert anna.page.errors == bob.page.errors == []
 
@@ -158,7 +158,7 @@ async def test_everything_can_be_done_without_a_pointer(place: Place) -> None:
     await anna.press("Tab", "Tab", "5")
     await anna.sees_text("#ranking", "Alien 100 %")
     await anna.press("Tab", "Enter")
-    await anna.sees_text("#ranking-empty", "It appears with the first rating.")
+    await anna.sees_text("#ranking-empty", "Rate a movie to start the ranking.")
     assert await anna.read("document.activeElement.type") == "radio"
     assert anna.page.errors == []
 
@@ -172,7 +172,7 @@ async def test_the_end_of_the_longest_time_is_announced_and_shown(place: Place) 
         anna = await Visitor.at(place.browser, f"{replica.url}/#{made.code}")
         await anna.click("#join-button")
         await anna.sees_text("#expiring", "This session ends at")
-        await anna.sees_text("#over-text", "Its time was over.")
+        await anna.sees_text("#over-text", "It ran out of time.")
         assert anna.page.errors == []
 
 
@@ -180,14 +180,14 @@ async def test_a_reload_waits_for_the_service(place: Place) -> None:
     anna, code = await host_with_movies(place)
     await anna.page.command("Network.setBlockedURLs", urls=["*/socket.io/*"])
     await anna.page.go()
-    await anna.sees_text("#wait-heading", "Coming back")
+    await anna.sees_text("#wait-heading", "Reconnecting")
     await anna.sees_text("#connection", "Offline")
     assert await anna.accessibility_problems() == []
     await anna.click("#wait-cancel")
     await anna.sees_text("#start-heading", "You are invited")
     assert await anna.read("[$('#join-code').value, $('#join-name').value]") == [code, "Anna"]
     await anna.page.go()
-    await anna.sees_text("#wait-heading", "Coming back")
+    await anna.sees_text("#wait-heading", "Reconnecting")
     await anna.page.command("Network.setBlockedURLs", urls=[])
     await anna.sees_text("#host-heading", "Host controls")
     assert [error for error in anna.page.errors if not error_of_the_network(error)] == []
