@@ -1,6 +1,6 @@
 """The command line.
 
-Exit codes: 0 done, 1 failed while running, 2 wrong configuration or wrong usage.
+Exit codes: 0 success, 1 failure, 2 usage or configuration error.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="join-session",
-        description="A service in which people join a shared session and rate movies together: HTTP and Socket.IO on "
+        description="People join a session with a code and rate movies together: HTTP API and Socket.IO, with state in "
         "Redis.",
         epilog=f"Settings are environment variables {PREFIX}*, or lines of a file .env; docs/configuration.md lists "
-        "them. Exit codes: 0 done, 1 failed while running, 2 wrong configuration or wrong usage.",
+        "them. Exit codes: 0 success, 1 failure, 2 usage or configuration error.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)

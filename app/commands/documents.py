@@ -1,4 +1,4 @@
-"""`openapi`, `asyncapi`, `types`: the API's documents, for whoever programs against it."""
+"""`openapi`, `asyncapi`, `types`: print the API's documents."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def add_document_commands(commands: Any) -> None:
 
 
 def openapi(options: argparse.Namespace) -> int:
-    """Print the document of the HTTP API, OpenAPI 3.1 as JSON."""
+    """Print the OpenAPI 3.1 document of the HTTP API as JSON."""
     from app.documents import openapi
 
     print(json.dumps(openapi.openapi(), indent=2))
@@ -30,7 +30,7 @@ def openapi(options: argparse.Namespace) -> int:
 
 
 def asyncapi(options: argparse.Namespace) -> int:
-    """Print the document of the Socket.IO side, AsyncAPI 3 as JSON."""
+    """Print the AsyncAPI 3 document of the Socket.IO API as JSON."""
     from app.documents import asyncapi
 
     print(json.dumps(asyncapi.asyncapi(), indent=2))
@@ -38,7 +38,7 @@ def asyncapi(options: argparse.Namespace) -> int:
 
 
 def types(options: argparse.Namespace) -> int:
-    """Print the TypeScript types of both."""
+    """Print TypeScript types for both APIs."""
     from app.documents.typescript import typescript
 
     print(typescript(), end="")

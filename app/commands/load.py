@@ -1,4 +1,4 @@
-"""`load`: for whoever wants to know what an installation bears, and whether it keeps its word."""
+"""`load`: stress-test a deployment and verify what its clients receive."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ def add_load_commands(commands: Any) -> None:
 
 
 def load(options: argparse.Namespace) -> int:
-    """Fill sessions with clients that make changes, check everything that they are told, and report how long it took.
+    """Fill sessions with clients, make changes, verify every message they receive, and report latencies.
 
-    Exit code 0: all was as it must be; 1: it was not, or the load could not run; 2: wrong usage. Ctrl-C ends early,
-    with the report; a second one at once. The sessions are ended at the end.
+    Exit codes: 0 no violations; 1 violations, or the load could not run; 2 usage error. Ctrl-C ends the run early with
+    its report, a second one at once. The sessions are ended after the last check.
     """
     import uvloop
 

@@ -1,4 +1,4 @@
-"""`list`, `show`, `end`, `kick`, `drain`: for operators, by the API of the internal port."""
+"""`list`, `show`, `end`, `kick`, `drain`: commands for operators, over the internal port."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Desk:
     def __init__(self, options: argparse.Namespace) -> None:
         settings = load_settings()
         if settings.operator_token is None:
-            raise SettingsError([f"{PREFIX}OPERATOR_TOKEN is not set: operators have to show it"])
+            raise SettingsError([f"{PREFIX}OPERATOR_TOKEN is not set"])
         self._url = options.url or f"http://localhost:{settings.internal_port}"
         self._token = settings.operator_token.get_secret_value()
 
@@ -80,10 +80,7 @@ class Desk:
 
 
 def list_(desk: Desk, options: argparse.Namespace) -> None:
-    """Print the live sessions, those that expire first in front; with --all every page of them.
-
-    With --json one line for each session.
-    """
+    """Print the live sessions, soonest to expire first. --all prints every page; --json prints one line per session."""
     sessions = _sessions(desk, options.limit, options.all)
     if options.json:
         for session in sessions:
@@ -94,7 +91,7 @@ def list_(desk: Desk, options: argparse.Namespace) -> None:
 
 
 def show(desk: Desk, options: argparse.Namespace) -> None:
-    """Print what is in a session: who is there, and the movies by rank."""
+    """Print a session's participants, and its movies by rank."""
     session = desk.ask("GET", f"/sessions/{quote(options.code, safe='')}")
     if options.json:
         print(json.dumps(session))
@@ -115,27 +112,27 @@ def show(desk: Desk, options: argparse.Namespace) -> None:
 
 
 def end(desk: Desk, options: argparse.Namespace) -> None:
-    """End a session; everybody in it is told."""
+    """End a session and notify its members."""
     _done(desk.ask("DELETE", f"/sessions/{quote(options.code, safe='')}"), options, "The session has ended.")
 
 
 def kick(desk: Desk, options: argparse.Namespace) -> None:
-    """Remove somebody from a session; they are told."""
+    """Remove a participant from a session and notify them."""
     path = f"/sessions/{quote(options.code, safe='')}/participants/{quote(options.participant, safe='')}"
     answer = desk.ask("DELETE", path + ("?ban=true" if options.ban else ""))
     _done(answer, options, "Banned." if options.ban else "Removed.")
 
 
 def drain(desk: Desk, options: argparse.Namespace) -> None:
-    """Send the clients of the replica that is asked to the others. It takes no new ones until it is started again."""
+    """Move the clients of a replica to the others. It accepts no new clients until it is restarted."""
     answer = desk.ask("POST", "/drain")
     clients = answer["clients"]
     while options.wait and clients:
-        show_progress(f"{clients} clients are still here")
+        show_progress(f"{clients} clients are still connected")
         time.sleep(_POLL)
         clients = desk.ask("GET", "/replicas")["asked"]["connections"]
     show_progress("")
-    said = "All clients moved." if not clients else f"{clients} clients are being sent away."
+    said = "All clients moved." if not clients else f"{clients} clients are moving to other replicas."
     _done(answer | {"clients": clients}, options, said)
 
 

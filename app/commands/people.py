@@ -1,4 +1,4 @@
-"""`create`, `join`, `watch`: for whoever uses a service, without a browser."""
+"""`create`, `join`, `watch`: commands for users of a session."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def add_people_commands(commands: Any) -> None:
 
 
 def create(options: argparse.Namespace) -> int:
-    """Create a session, and print its code and link. The host token, which gives the host's rights to whoever shows it,
-    is printed with --json or --show-token only. JOIN_SESSION_CREATE_KEY is shown to the service where it is set."""
+    """Create a session and print its code and link. The host token, which grants the host's rights, is printed with
+    --json or --show-token only. JOIN_SESSION_CREATE_KEY is sent if set."""
     key = load_settings().create_key
     wanted = {
         "title": options.title,
@@ -82,7 +82,7 @@ def create(options: argparse.Namespace) -> int:
 
 
 def join(options: argparse.Namespace) -> int:
-    """Ask whether a session exists, as clients do before they connect; nothing changes. Exit code 1: there is none."""
+    """Check whether a session exists, as clients do before they connect. Exit code 1 if it does not."""
     found = _ask(f"{options.url}/api/session/join", {"sessionID": options.code}, 200)
     if found is None:
         return FAILED
@@ -96,8 +96,8 @@ def join(options: argparse.Namespace) -> int:
 
 
 def watch(options: argparse.Namespace) -> int:
-    """Join a session and print what its members are told, until it ends or Ctrl-C; secrets are masked. The state of the
-    connection is told on standard error. Exit code 1: there is no such session, or it takes nobody."""
+    """Join a session and print its events until it ends or Ctrl-C; secrets are masked. Connection status goes to
+    standard error. Exit code 1 if the session does not exist or cannot be joined."""
     import uvloop
 
     from app.client.watching import CannotWatchError

@@ -1,4 +1,4 @@
-"""`serve` and `check-config`: for whoever runs the service."""
+"""`serve` and `check-config`: run and configure the service."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def add_service_commands(commands: Any) -> None:
 
 
 def serve(options: argparse.Namespace) -> int:
-    """Serve until SIGTERM or SIGINT, then send the clients away and exit 0."""
+    """Serve until SIGTERM or SIGINT, then drain and exit 0."""
     settings = _settings(options)
     # The server's libraries take half a second to import, which the other commands need not wait for.
     import uvloop
@@ -48,7 +48,7 @@ def serve(options: argparse.Namespace) -> int:
 
 
 def check_config(options: argparse.Namespace) -> int:
-    """Print the effective configuration with secrets masked, or everything that is wrong with it."""
+    """Print the effective configuration with secrets masked, or all of its errors."""
     if options.reference:
         from app.settings_reference import reference
 
