@@ -50,6 +50,7 @@ from app.replica.assembly import (
     socket_server,
     text_of,
 )
+from app.replica.collector import tune_collector
 from app.replica.drain import drain, parting
 from app.replica.listener import Listener
 from app.replica.own_address import own_address
@@ -89,6 +90,7 @@ async def serve(settings: Settings, welcome: Callable[[str, str], None] | None =
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with run_replica(settings) as replica:
+        tune_collector()
         if welcome is not None:
             welcome(f"http://localhost:{replica.public.port}", await replica.first_session())
         await stopping.wait()
