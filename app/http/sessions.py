@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import orjson
 from quart import Blueprint, Response, request
 from werkzeug.routing import BaseConverter
 
@@ -13,9 +14,9 @@ from app.http.addresses import ClientAddresses
 from app.http.answers import answer
 from app.http.bodies import bearer_token, idempotency_key, parse_body, read_body, read_flag, read_session_id
 from app.sessions.admission import Client
-from app.sessions.answers import SessionCreated, SessionFound, SessionState
+from app.sessions.answers import SessionCreated
 from app.sessions.guard import KeyGuard
-from app.sessions.model import Head, Session
+from app.sessions.model import Head, Snapshot
 from app.sessions.payloads import (
     MIN_CREATION_KEY,
     AddMovies,
@@ -79,13 +80,13 @@ class SessionAPI:
 
     async def join(self) -> Response:
         text = read_session_id(await read_body(self._limits.body))
-        session = await self._service.look_up(text, self._client(), bearer_token())
-        body: SessionFound = {
-            "sessionID": session.code,
+        found = await self._service.look_up(text, self._client(), bearer_token())
+        body = {
+            "sessionID": found.meta["sessionID"],
             "message": "Session found. You can now connect via WebSocket.",
-            "sessionData": session.data,
+            "sessionData": orjson.Fragment(found.data),
         }
-        return answer(body, headers=_etag(session.head))
+        return answer(body, headers=_etag(found.head))
 
     async def create(self) -> Response:
         body = await read_body(self._limits.movies_body)
@@ -173,9 +174,10 @@ class SessionAPI:
         return await self._service.access(session_id, bearer_token(), self._client())
 
 
-def _state(session: Session) -> Response:
-    body: SessionState = {"sessionID": session.code, "sessionData": session.data, "meta": session.meta}
-    return answer(body, headers=_etag(session.head))
+def _state(found: Snapshot) -> Response:
+    data = orjson.Fragment(found.data)
+    body = {"sessionID": found.meta["sessionID"], "sessionData": data, "meta": found.meta}
+    return answer(body, headers=_etag(found.head))
 
 
 def _unchanged(head: Head) -> Response:

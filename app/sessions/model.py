@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, NamedTuple, cast
 
+import orjson
+
 from app.sessions.answers import Meta, Movie, Participant, Role, SessionData
 from app.sessions.rating import Tally, ranking
 
-__all__ = ["Head", "Member", "MovieEntry", "Session", "timestamp"]
+__all__ = ["Head", "Member", "MovieEntry", "Session", "Snapshot", "timestamp"]
 
 
 class Head(NamedTuple):
@@ -56,6 +58,20 @@ class MovieEntry:
     tally: Tally
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One version of a session as its readers get it: ``data`` is its ``sessionData`` as JSON."""
+
+    instance: str
+    head: Head
+    meta: Meta
+    data: bytes
+
+    def expiring(self, at: int) -> Snapshot:
+        """The same version, whose time of expiry (Unix milliseconds) has moved."""
+        return replace(self, meta={**self.meta, "expiresAt": timestamp(at)})
+
+
 @dataclass(frozen=True)
 class Session:
     """One version of a session, read from the store in one step. Times are Unix milliseconds by the store's clock."""
@@ -96,6 +112,10 @@ class Session:
             "capacity": self.capacity,
             "expiresAt": timestamp(self.expires_at),
         }
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return Snapshot(self.instance, self.head, self.meta, orjson.dumps(self.data))
 
     def _participant(self, member: Member) -> Participant:
         role: Role = "host" if member.id == self.host else "member"

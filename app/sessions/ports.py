@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from app.sessions.answers import SessionSummary
-from app.sessions.model import Head, Session
+from app.sessions.model import Head, Session, Snapshot
 
 __all__ = ["Budgets", "Creators", "Place", "Reserved", "SessionListing", "SessionStore", "Usage"]
 
@@ -17,6 +17,10 @@ class SessionStore(Protocol):
 
     async def read(self, code: str) -> Session | None:
         """The newest version, None when there is no such session."""
+
+    async def snapshot(self, code: str) -> Snapshot | None:
+        """The newest version for reading, None when there is no such session: less than to read it, if that was done
+        lately and nothing has changed since."""
 
     async def head(self, code: str) -> Head | None:
         """Where a session stands, None when there is none: less than to read it."""

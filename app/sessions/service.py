@@ -14,7 +14,7 @@ from app.sessions.calls import decoded, fingerprint, given, milliseconds, who
 from app.sessions.codes import CodeSpace
 from app.sessions.creation import Created, SessionCreation
 from app.sessions.errors import SessionError
-from app.sessions.model import Head, Session
+from app.sessions.model import Head, Snapshot
 from app.sessions.payloads import (
     AddMovies,
     CreateSession,
@@ -32,7 +32,7 @@ from app.sessions.tokens import Credential, TokenSigner
 
 __all__ = ["Access", "Joined", "Membership", "SessionService", "random_id"]
 
-Found = TypeVar("Found", bound=Session | Head)
+Found = TypeVar("Found", bound=Snapshot | Head)
 
 _ID_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 
@@ -106,18 +106,18 @@ class SessionService:
         """Makes a session under a free code; with an idempotency key the same one again."""
         return await self._creation.create(payload, client, key)
 
-    async def look_up(self, text: str, client: Client, token: str | None = None) -> Session:
+    async def look_up(self, text: str, client: Client, token: str | None = None) -> Snapshot:
         """The session that a person means by ``text``; a failed look-up is counted against the client's budget."""
-        return await self._find(text, client, token, self._store.read)
+        return await self._find(text, client, token, self._store.snapshot)
 
     async def look_up_changed(
         self, text: str, client: Client, token: str | None, seen: Callable[[Head], bool]
-    ) -> Session | Head:
+    ) -> Snapshot | Head:
         """The session, or only where it stands if whoever asks has ``seen`` it there, which costs next to nothing."""
 
-        async def read(code: str) -> Session | Head | None:
+        async def read(code: str) -> Snapshot | Head | None:
             head = await self._store.head(code)
-            return head if head is None or seen(head) else await self._store.read(code)
+            return head if head is None or seen(head) else await self._store.snapshot(code)
 
         return await self._find(text, client, token, read)
 
@@ -137,8 +137,8 @@ class SessionService:
                 raise SessionError("session-not-found")
         return found
 
-    async def _instance_of(self, found: Session | Head, code: str) -> str | None:
-        return found.instance if isinstance(found, Session) else await self._store.instance(code)
+    async def _instance_of(self, found: Snapshot | Head, code: str) -> str | None:
+        return found.instance if isinstance(found, Snapshot) else await self._store.instance(code)
 
     async def access(self, text: str, token: str | None, client: Client) -> Access:
         """What a token allows in the session that ``text`` means."""

@@ -23,6 +23,7 @@ import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from time import monotonic
 from typing import Any, Final
 
 import orjson
@@ -31,10 +32,11 @@ from app.deadline import apart
 from app.redis_client.client import RedisClient
 from app.redis_client.errors import ScriptFailed, StoreError, StoreUnavailable, UnexpectedReply, reading_reply
 from app.sessions.errors import SessionError
-from app.sessions.model import Head, Member, MovieEntry, Session
+from app.sessions.model import Head, Member, MovieEntry, Session, Snapshot
 from app.sessions.rating import Tally
 from app.store import keys
 from app.store.scripts import load_script, load_session_script
+from app.store.snapshots import Snapshots
 from app.store.watermarks import Watermarks
 
 __all__ = ["RedisSessions", "answering"]
@@ -79,6 +81,7 @@ class RedisSessions:
         self._scripts = {name: load_session_script(name) for name in _SCRIPTS}
         self._forget_recovery = load_script("forget-recovery")
         self._seen = Watermarks()
+        self._snapshots = Snapshots(monotonic)
         self._background: set[asyncio.Task[None]] = set()
 
     def watch(self, code: str) -> None:
@@ -106,6 +109,18 @@ class RedisSessions:
             with reading_reply():
                 return _session(code, _pairs(fields), int(expires_at)) if fields and expires_at > 0 else None
 
+    async def snapshot(self, code: str) -> Snapshot | None:
+        """The newest version for reading. One that was read lately is only asked whether it has changed."""
+        known = self._snapshots.get(code)
+        if known is not None:
+            head, expires_at = await asyncio.gather(self.head(code), self._expiry(code))
+            if head == known.head and expires_at > 0:
+                return known.expiring(expires_at)
+        session = await self.read(code)
+        snapshot = None if session is None else session.snapshot
+        self._snapshots.put(code, snapshot)
+        return snapshot
+
     async def head(self, code: str) -> Head | None:
         """Where one session stands, as `read` would find it."""
         with answering(changing=False):
@@ -117,6 +132,12 @@ class RedisSessions:
             session = await self.read(code)
             return None if session is None else session.head
         return head
+
+    async def _expiry(self, code: str) -> int:
+        with answering(changing=False):
+            expires_at = await self._connection.execute("PEXPIRETIME", keys.session(code))
+            with reading_reply():
+                return int(expires_at)
 
     async def heads(self, codes: Sequence[str]) -> list[Head | None]:
         """Where sessions stand, None for those that are not there."""

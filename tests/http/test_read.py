@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -55,6 +56,34 @@ async def test_an_unchanged_session_is_304_on_if_none_match(api: Api, form: str)
     answer = await api.call("GET", made.path, replica=1, headers={"If-None-Match": form.format(etag)})
     assert (answer.status_code, answer.content, answer.headers["ETag"]) == (304, b"", etag)
     assert "Content-Type" not in answer.headers
+
+
+async def test_a_large_session_is_read_again_only_once_it_has_changed(redis_server: RedisServer) -> None:
+    async def read() -> tuple[dict[str, Any], int]:
+        answer = await api.call("GET", made.path)
+        statistics = await redis_server.call("INFO", "commandstats")
+        readings = re.search(r"cmdstat_hgetall:calls=(\d+)", statistics.decode())
+        assert readings is not None
+        return answer.json(), int(readings[1])
+
+    async with served_here(redis_server.url()) as replicas:
+        api = Api(replicas)
+        made = await api.create(movies=[movie(overview="o" * 900) for _ in range(50)])
+        first, before = await read()
+        again, unread = await read()
+        assert (again, unread) == (first, before)
+        await redis_server.call("PEXPIREAT", f"js:{{{made.code}}}", 4_102_444_800_000)
+        prolonged, unread = await read()
+        assert unread == before
+        assert prolonged == first | {"meta": first["meta"] | {"expiresAt": "2100-01-01T00:00:00.000Z"}}
+        change = {"title": "Friday"}
+        assert (await api.call("PATCH", made.path, token=made.host_token, json=change)).status_code == 200
+        changed, after = await read()
+        assert after == before + 1
+        assert (changed["meta"]["title"], changed["sessionData"]) == ("Friday", first["sessionData"])
+        await api.call("DELETE", made.path, token=made.host_token)
+        assert (await api.call("GET", made.path)).status_code == 404
+        await api.close()
 
 
 async def test_an_unchanged_session_costs_one_command(redis_server: RedisServer) -> None:

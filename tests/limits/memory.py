@@ -11,7 +11,10 @@ from contextlib import AsyncExitStack
 import pytest
 
 from app.observability.log_writer import LineWriter
+from app.sessions.answers import Meta
+from app.sessions.model import Head, Snapshot
 from app.socketio_server.queues import Inbox
+from app.store.snapshots import Snapshots
 from tests.harness.redis import RedisServer, until
 from tests.limits.attempts import Limited, exceeds, limited
 from tests.limits.frames import frame, websocket
@@ -35,6 +38,24 @@ async def a_log_that_nobody_reads(redis: RedisServer) -> None:
         os.close(reader)
         await asyncio.to_thread(log.flush)
         os.close(writer)
+
+
+@exceeds("Bytes of large sessions kept for who reads them again")
+async def many_large_sessions_that_are_read(redis: RedisServer) -> None:
+    snapshots = Snapshots(lambda: 0.0)
+    meta: Meta = {
+        "sessionID": "",
+        "epoch": "e",
+        "version": 1,
+        "title": None,
+        "locked": False,
+        "capacity": 1,
+        "expiresAt": "2026-01-22T12:00:00.000Z",
+    }
+    for number in range(100):
+        snapshots.put(str(number), Snapshot("i", Head("e", 1), meta, b"x" * 250_000))
+    kept = [number for number in range(100) if snapshots.get(str(number))]
+    assert kept == list(range(100 - 16 * 2**20 // 250_000, 100))
 
 
 @exceeds("Kept of the request that opens a socket")
