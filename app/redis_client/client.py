@@ -67,14 +67,13 @@ class RedisClient:
         self._closed = False
 
     @classmethod
-    def connect(cls, url: str, *, timeout: float = 1.5, batching: bool = True, **options: Any) -> Self:
+    def connect(cls, url: str, *, timeout: float = 1.5, **options: Any) -> Self:
         """Prepare a connection to `url` (see `parse_url`, which raises ValueError); the first command opens it.
 
-        `timeout` is the total time of any call in seconds; `batching` sends the commands of one turn of the event loop
-        in one write; `options` are the class's own.
+        `timeout` is the total time of any call in seconds; `options` are the class's own.
         """
         parsed = parse_url(url)
-        return cls(_TOPOLOGIES[parsed.kind](parsed, timeout=timeout, batching=batching), timeout=timeout, **options)
+        return cls(_TOPOLOGIES[parsed.kind](parsed, timeout=timeout), timeout=timeout, **options)
 
     async def execute(self, *command: Argument) -> Any:
         """Run one command and return its reply."""

@@ -21,11 +21,10 @@ _CLUSTER_SLOTS: Final = ("CLUSTER", "SLOTS")
 class Cluster:
     """The topology of a Cluster: one shared link per primary."""
 
-    def __init__(self, url: RedisURL, *, timeout: float, batching: bool) -> None:
+    def __init__(self, url: RedisURL, *, timeout: float) -> None:
         self._seeds = url.addresses
         self._login = url.login
         self._timeout = timeout
-        self._batching = batching
         self._owners: list[Address | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
         self._nodes: dict[Address, Node] = {}
         self._former: list[Node] = []
@@ -79,9 +78,7 @@ class Cluster:
         return node
 
     async def _open(self, address: Address, on_push: Pushed | None = None) -> Link:
-        return await open_link(
-            address, self._login, timeout=self._timeout, batching=self._batching, linger=self._timeout, on_push=on_push
-        )
+        return await open_link(address, self._login, timeout=self._timeout, linger=self._timeout, on_push=on_push)
 
     def _refresh_soon(self) -> asyncio.Task[None]:
         if self._refreshing is None:

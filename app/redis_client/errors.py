@@ -14,7 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, TypeGuard
+
+from redis.exceptions import AskError, MovedError, RedisError, ResponseError
 
 # The first word of an error reply -> the label of the outage. Everything here is refused before it changes anything;
 # also in scripts, where Redis looks at memory, disk, role and replicas no later than at the first write.
@@ -97,12 +99,18 @@ def reading_reply() -> Iterator[None]:
         raise UnexpectedReply(type(error).__name__) from error
 
 
-def error_of_reply(text: str) -> StoreError:
-    """Turn the text of an error reply into the error to raise."""
+def is_reply(error: BaseException) -> TypeGuard[RedisError]:
+    """Whether the server answered with this error, and the connection is as good as before."""
+    return isinstance(error, ResponseError) or (isinstance(error, RedisError) and error.status_code is not None)
+
+
+def error_of_reply(error: RedisError) -> StoreError:
+    """Turn an error that Redis answered with into the one to raise."""
+    if isinstance(error, AskError):
+        return Redirected(f"{error.host}:{error.port}", error.slot_id, asking=not isinstance(error, MovedError))
+    # redis-py takes the code off the texts that it has a class for.
+    text = f"{error.status_code} {error}" if error.status_code else str(error)
     code, _, rest = text.partition(" ")
-    slot, _, address = rest.partition(" ")
-    if code in ("MOVED", "ASK") and slot.isdigit():
-        return Redirected(address, int(slot), asking=code == "ASK")
     if rest.startswith("max number of clients"):
         return StoreUnavailable("maxclients", text, sent=False)
     # A script is refused a key or channel only when it gets there, so it may have written before. Redis 7.0 has no code

@@ -7,14 +7,16 @@ one pooled connection per command, and a caller that gives up disturbs neither t
 from __future__ import annotations
 
 import asyncio
-import socket
+import contextvars
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import hiredis
+from redis.asyncio.connection import AbstractConnection
 
-from app.redis_client.errors import CommandFailed, StoreError, StoreUnavailable, error_of_reply
+from app.redis_client.connection import abort, connect, is_closing, read_reply, write
+from app.redis_client.errors import StoreError, StoreUnavailable
 from app.redis_client.url import Address, Login
 
 Argument = str | bytes | int | float
@@ -22,8 +24,6 @@ Pushed = Callable[[list[Any]], None]
 
 # The stub of hiredis declares a tuple of one.
 pack = cast("Callable[[tuple[Argument, ...]], bytes]", hiredis.pack_command)
-
-_NOTHING: Final = object()
 
 
 class _Call(NamedTuple):
@@ -33,8 +33,8 @@ class _Call(NamedTuple):
     push: tuple[bytes, bytes] | None
 
 
-class Link(asyncio.Protocol):
-    """A socket speaking RESP3; `open_link` makes one.
+class Link:
+    """A connection and the queue of its commands; ``open_link`` makes one.
 
     `on_push` gets what the server sends unasked; `on_lost` is called once, as soon as the link takes no more commands.
     When a reply is overdue the link is given up: half-open connections and stalled servers look just like that. A
@@ -42,24 +42,18 @@ class Link(asyncio.Protocol):
     of being answered in time.
     """
 
-    def __init__(self, *, batching: bool, linger: float, on_push: Pushed | None = None) -> None:
-        self.usable = False
+    def __init__(self, connection: AbstractConnection, *, linger: float, on_push: Pushed | None = None) -> None:
+        self.usable = True
+        self.closed = False
         self.on_lost: Callable[[], None] | None = None
+        self._connection = connection
         self._on_push = on_push
-        self._batching = batching
         self._linger = linger
         self._loop = asyncio.get_running_loop()
-        self._reader = hiredis.Reader(replyError=error_of_reply, notEnoughData=_NOTHING)
-        self._transport: asyncio.Transport | None = None
         self._unsent: list[tuple[bytes, _Call]] = []
         self._pending: deque[_Call] = deque()
-        # Reason and detail for what is still under way when the socket closes.
-        self._failure = ("lost", "the connection broke")
-
-    @property
-    def closed(self) -> bool:
-        """Whether the socket is closed; a link may linger for a while when it is not usable any more."""
-        return self._transport is None or self._transport.is_closing()
+        # In a context of its own: the link outlives the request that happens to need it first.
+        self._reading = self._loop.create_task(self._read(), context=contextvars.Context())
 
     def send(
         self, packed: bytes, deadline: float, overdue: float = 0, *, push: tuple[bytes, bytes] | None = None
@@ -73,9 +67,7 @@ class Link(asyncio.Protocol):
             reply.set_exception(StoreUnavailable("lost", "the connection is closed", sent=False))
             return reply
         self._unsent.append((packed, _Call(reply, self._loop.call_at(deadline, self._expire, reply, overdue), push)))
-        if not self._batching:
-            self._flush()
-        elif len(self._unsent) == 1:
+        if len(self._unsent) == 1:
             self._loop.call_soon(self._flush)
         return reply
 
@@ -85,38 +77,38 @@ class Link(asyncio.Protocol):
             self._stop()
             self._loop.call_later(self._linger, self.abort)
 
-    def abort(self) -> None:
+    def abort(self, reason: str = "lost", detail: str = "the connection broke") -> None:
         """Close at once; what was sent and not answered ends as lost."""
-        self._stop()
-        if self._transport is not None:
-            self._transport.abort()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports do not derive from asyncio's.
-        self._transport = cast("asyncio.Transport", transport)
-        self.usable = True
-
-    def data_received(self, data: bytes) -> None:
-        self._reader.feed(data)
-        try:
-            while (reply := self._reader.gets()) is not _NOTHING:
-                self._receive(reply)
-        except (hiredis.HiredisError, MemoryError) as error:
-            self._failure = ("protocol", f"not the reply of a Redis: {error}")
-            self.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        abort(self._connection)
         self._stop()
         while self._pending:
-            self._end(self._pending.popleft(), StoreUnavailable(*self._failure, sent=True))
+            self._end(self._pending.popleft(), StoreUnavailable(reason, detail, sent=True))
+        self._reading.cancel()
+
+    async def _read(self) -> None:
+        reason, detail = "lost", "the connection broke"
+        try:
+            while not self.closed:
+                self._receive(await read_reply(self._connection))
+        except StoreUnavailable as error:
+            reason, detail = error.reason, error.detail
+        finally:
+            self.abort(reason, detail)
 
     def _flush(self) -> None:
+        if is_closing(self._connection):
+            # Replies that came before the end are still read.
+            self._stop()
+            return
         # A caller that gave up in the meantime gets the certainty that nothing was sent.
         ready = [(packed, call) for packed, call in self._unsent if not call.reply.done()]
         self._unsent.clear()
-        if ready and self._transport is not None:
+        if ready:
             self._pending.extend(call for _, call in ready)
-            self._transport.write(b"".join([packed for packed, _ in ready]))
+            write(self._connection, b"".join([packed for packed, _ in ready]))
 
     def _receive(self, reply: Any) -> None:
         is_push = type(reply) is hiredis.PushNotification
@@ -126,9 +118,10 @@ class Link(asyncio.Protocol):
             return
         if not self._pending:
             # A server that has no room for another client says so unasked.
-            no_room = isinstance(reply, StoreUnavailable)
-            self._failure = (reply.reason, reply.detail) if no_room else ("protocol", "a reply that nobody asked for")
-            self.abort()
+            if isinstance(reply, StoreUnavailable):
+                self.abort(reply.reason, reply.detail)
+            else:
+                self.abort("protocol", "a reply that nobody asked for")
             return
         # The reply to a pub/sub command that fails is plain, too.
         self._end(self._pending.popleft(), reply)
@@ -162,7 +155,7 @@ class Link(asyncio.Protocol):
             return
         self.usable = False
         for _, call in self._unsent:
-            self._end(call, StoreUnavailable(*self._failure, sent=False))
+            self._end(call, StoreUnavailable("lost", "the connection broke", sent=False))
         self._unsent.clear()
         if self.on_lost is not None:
             self.on_lost()
@@ -173,7 +166,6 @@ async def open_link(
     login: Login,
     *,
     timeout: float,
-    batching: bool = True,
     linger: float = 0,
     on_push: Pushed | None = None,
 ) -> Link:
@@ -181,59 +173,9 @@ async def open_link(
 
     Raises StoreUnavailable, never with `sent`.
     """
-    loop = asyncio.get_running_loop()
-    link = Link(batching=batching, linger=linger, on_push=on_push)
     try:
         async with asyncio.timeout(timeout):
-            await _connect(link, address, login)
-            await _greet(link, login, loop.time() + timeout)
-    except BaseException as error:
-        link.abort()
-        outage = _outage(error, address)
-        if outage is None:
-            raise
-        raise outage from error
-    return link
-
-
-async def _connect(link: Link, address: Address, login: Login) -> None:
-    loop = asyncio.get_running_loop()
-    if not address.port:
-        await loop.create_unix_connection(lambda: link, address.host)
-        return
-    transport, _ = await loop.create_connection(lambda: link, address.host, address.port, ssl=login.tls)
-    connection = transport.get_extra_info("socket")
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if hasattr(socket, "TCP_KEEPIDLE"):
-        # Below the idle time-outs of load balancers and NAT, which drop quiet connections without a word.
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30)
-
-
-async def _greet(link: Link, login: Login, deadline: float) -> None:
-    hello: list[str] = ["HELLO", "3"]
-    if login.password is not None:
-        hello += ["AUTH", login.username or "default", login.password]
-    hello += ["SETNAME", "join-session"]
-    greeting = link.send(pack(tuple(hello)), deadline)
-    selected = link.send(pack(("SELECT", login.db)), deadline) if login.db else greeting
-    answers = await asyncio.gather(greeting, selected, return_exceptions=True)
-    for answer in answers:
-        if isinstance(answer, BaseException):
-            raise answer
-    if not isinstance(answers[0], dict):
-        raise StoreUnavailable("protocol", "HELLO was not answered as Redis does", sent=False)
-
-
-def _outage(error: BaseException, address: Address) -> StoreUnavailable | None:
-    match error:
-        case TimeoutError():
-            return StoreUnavailable("timeout", f"{address} does not answer", sent=False)
-        case OSError():
-            return StoreUnavailable("refused", f"{address}: {error.strerror or error}", sent=False)
-        case StoreUnavailable():
-            return StoreUnavailable(error.reason, f"{address}: {error}", sent=False)
-        case CommandFailed():
-            # Not the text: some servers repeat the arguments of a command they do not know, the password among them.
-            hint = "is it Redis 7.0 or later, and is the login right?"
-            return StoreUnavailable("denied", f"{address}: login refused ({error.code}); {hint}", sent=False)
-    return None
+            connection = await connect(address, login)
+    except TimeoutError as error:
+        raise StoreUnavailable("timeout", f"{address} does not answer", sent=False) from error
+    return Link(connection, linger=linger, on_push=on_push)

@@ -23,8 +23,8 @@ _WATCH_PERIOD: Final = 1.0
 class Sentinel(Single):
     """The topology of a Sentinel service: each link is to the primary that the sentinels name at that time."""
 
-    def __init__(self, url: RedisURL, *, timeout: float, batching: bool) -> None:
-        super().__init__(url, timeout=timeout, batching=batching)
+    def __init__(self, url: RedisURL, *, timeout: float) -> None:
+        super().__init__(url, timeout=timeout)
         self._sentinels = list(url.addresses)
         self._primary: Address | None = None
         self._links: weakref.WeakSet[Link] = weakref.WeakSet()

@@ -117,10 +117,9 @@ class Node:
 class Single:
     """One server at a fixed address for everything."""
 
-    def __init__(self, url: RedisURL, *, timeout: float, batching: bool) -> None:
+    def __init__(self, url: RedisURL, *, timeout: float) -> None:
         self._url = url
         self._timeout = timeout
-        self._batching = batching
         self._node = Node(url.service or str(url.addresses[0]), self._open)
 
     def ready(self, key: bytes) -> Link | None:
@@ -151,7 +150,6 @@ class Single:
             address,
             self._url.login,
             timeout=self._timeout,
-            batching=self._batching,
             linger=self._timeout,
             on_push=on_push,
         )

@@ -101,9 +101,8 @@ async def cluster() -> AsyncIterator[ClusterSet]:
         yield cluster
 
 
-@pytest.mark.parametrize("batching", [True, False])
-async def test_a_cluster_takes_each_command_on_the_node_of_its_key(cluster: ClusterSet, batching: bool) -> None:
-    connection = RedisClient.connect(cluster.url(), timeout=TIMEOUT, batching=batching)
+async def test_a_cluster_takes_each_command_on_the_node_of_its_key(cluster: ClusterSet) -> None:
+    connection = RedisClient.connect(cluster.url(), timeout=TIMEOUT)
     await asyncio.gather(*(connection.execute("SET", f"key{n}", n) for n in range(300)))
     replies = await connection.batch([("GET", f"key{n}") for n in range(300)])
     assert replies == [b"%d" % n for n in range(300)]
