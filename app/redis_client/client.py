@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self, TypeVar
 
 from app.deadline import within
 from app.redis_client.cluster import Cluster
 from app.redis_client.errors import CommandFailed, Redirected, StoreError, StoreUnavailable
 from app.redis_client.link import Argument, pack
+from app.redis_client.observer import Observer, Operation
 from app.redis_client.sentinel import Sentinel
 from app.redis_client.topology import Single, Topology
 from app.redis_client.url import Kind, parse_url
+
+__all__ = ["RedisClient", "Script"]
+
+T = TypeVar("T")
 
 _TOPOLOGIES: Final[dict[Kind, Callable[..., Topology]]] = {
     "standalone": Single,
@@ -61,26 +66,57 @@ class RedisClient:
     In a Cluster the first argument of a command is its key (of EVAL and its kin the first key).
     """
 
-    def __init__(self, topology: Topology, *, timeout: float) -> None:
+    def __init__(self, topology: Topology, *, timeout: float, observers: Sequence[Observer] = ()) -> None:
         self.topology = topology
         self._timeout = timeout
+        self._observers = tuple(observers)
         self._closed = False
 
     @classmethod
-    def connect(cls, url: str, *, timeout: float = 1.5, **options: Any) -> Self:
-        """Prepare a connection to `url` (see `parse_url`, which raises ValueError); the first command opens it.
+    def connect(cls, url: str, *, timeout: float = 1.5, observers: Sequence[Observer] = ()) -> Self:
+        """Prepare a client of the Redis at ``url`` (see ``parse_url``, which raises ValueError).
 
-        `timeout` is the total time of any call in seconds; `options` are the class's own.
+        The first command connects. ``timeout`` is the total time of any call in seconds; ``observers`` see each call,
+        the first one from before the others to after them.
         """
         parsed = parse_url(url)
-        return cls(_TOPOLOGIES[parsed.kind](parsed, timeout=timeout), timeout=timeout, **options)
+        return cls(_TOPOLOGIES[parsed.kind](parsed, timeout=timeout), timeout=timeout, observers=observers)
 
     async def execute(self, *command: Argument) -> Any:
         """Run one command and return its reply."""
-        return await self._call(pack(command), _key_of(command), self._limits())
+        call = self._call(pack(command), _key_of(command), self._limits())
+        if not self._observers:
+            return await call
+        return await self._observed(Operation(str(command[0])), call)
 
     async def run(self, script: Script, keys: Sequence[str | bytes], args: Iterable[Argument] = ()) -> Any:
         """Run a script and return its reply; whether to repeat it after an unknown outcome is up to the caller."""
+        call = self._run(script, keys, args)
+        if not self._observers:
+            return await call
+        return await self._observed(Operation("EVALSHA", script=script.name), call)
+
+    async def batch(self, commands: Iterable[Sequence[Argument]]) -> list[Any]:
+        """Run many commands at once, each for itself, and return their replies in order.
+
+        A command that failed has its StoreError as its reply; nothing is raised.
+        """
+        batch = [tuple(command) for command in commands]
+        call = self._batch(batch)
+        if not self._observers:
+            return await call
+        return await self._observed(Operation("PIPELINE", size=len(batch)), call)
+
+    async def ping(self) -> None:
+        """Return when Redis answers."""
+        await self.execute("PING")
+
+    async def close(self) -> None:
+        """Close for good; what is under way ends as lost."""
+        self._closed = True
+        await self.topology.close()
+
+    async def _run(self, script: Script, keys: Sequence[str | bytes], args: Iterable[Argument]) -> Any:
         limits = self._limits()
         key = _bytes(keys[0]) if keys else b""
         rest = (len(keys), *keys, *args)
@@ -91,28 +127,29 @@ class RedisClient:
                 raise
         return await self._call(pack(("EVAL", script.text, *rest)), key, limits)
 
-    async def batch(self, commands: Iterable[Sequence[Argument]]) -> list[Any]:
-        """Run many commands at once, each for itself, and return their replies in order.
-
-        A command that failed has its StoreError as its reply; nothing is raised.
-        """
+    async def _batch(self, commands: Sequence[tuple[Argument, ...]]) -> list[Any]:
         limits = self._limits()
-        calls = [(pack(tuple(command)), _key_of(command)) for command in commands]
-        attempts = (self._call(packed, key, limits) for packed, key in calls)
+        attempts = (self._call(pack(command), _key_of(command), limits) for command in commands)
         replies = await asyncio.gather(*attempts, return_exceptions=True)
         for reply in replies:
             if isinstance(reply, BaseException) and not isinstance(reply, StoreError):
                 raise reply
         return replies
 
-    async def ping(self) -> None:
-        """Return when Redis answers."""
-        await self.execute("PING")
-
-    async def close(self) -> None:
-        """Close for good; what is under way ends as lost."""
-        self._closed = True
-        await self.topology.close()
+    async def _observed(self, operation: Operation, call: Awaitable[T]) -> T:
+        endings = [observer.started(operation) for observer in self._observers]
+        errors: list[BaseException] = []
+        try:
+            reply = await call
+            if operation.size and isinstance(reply, list):
+                errors += [each for each in reply if isinstance(each, StoreError)]
+            return reply
+        except BaseException as error:
+            errors.append(error)
+            raise
+        finally:
+            for ended in reversed(endings):
+                ended(errors)
 
     def _limits(self) -> _Limits:
         now = asyncio.get_running_loop().time()

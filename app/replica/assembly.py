@@ -19,12 +19,14 @@ from app.observability.tracing import Tracing
 from app.realtime.counting import EngineMetrics
 from app.realtime.handlers import CLIENT
 from app.redis_client.client import RedisClient
-from app.redis_client.metrics import CountedConnection
+from app.redis_client.metrics import CommandMetrics
+from app.redis_client.observer import Observer
+from app.redis_client.tracing import CommandSpans
 from app.sessions.rules import Rules
 from app.settings import Settings
 from app.socketio_server import Admission, SocketServer
 from app.store.sessions import RedisSessions
-from app.store.tracing import TracedConnection, TracedSessions
+from app.store.tracing import TracedSessions
 
 __all__ = [
     "bytes_of",
@@ -40,9 +42,9 @@ __all__ = [
 
 
 def redis_connection(redis_url: str, settings: Settings, metrics: Metrics, tracing: Tracing | None) -> RedisClient:
-    if tracing is None:
-        return CountedConnection.connect(redis_url, timeout=settings.redis_timeout, metrics=metrics)
-    return TracedConnection.connect(redis_url, timeout=settings.redis_timeout, metrics=metrics, tracing=tracing)
+    spans = [CommandSpans(tracing)] if tracing else []
+    observers: list[Observer] = [*spans, CommandMetrics(metrics)]
+    return RedisClient.connect(redis_url, timeout=settings.redis_timeout, observers=observers)
 
 
 def session_store(connection: RedisClient, settings: Settings, tracing: Tracing | None) -> RedisSessions:
