@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import math
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 import hiredis
 from redis.asyncio.connection import AbstractConnection
@@ -26,9 +27,15 @@ Pushed = Callable[[list[Any]], None]
 pack = cast("Callable[[tuple[Argument, ...]], bytes]", hiredis.pack_command)
 
 
+# Calls that are due within this time of each other are looked at together.
+_TIMER_RESOLUTION_SECONDS: Final = 0.005
+
+
 class _Call(NamedTuple):
     reply: asyncio.Future[Any]
-    timer: asyncio.TimerHandle
+    # Loop times: when the caller gives up, and when a missing reply speaks against the link.
+    deadline: float
+    overdue: float
     # Pub/sub commands are answered by a push that begins with these two, all others by a plain reply.
     push: tuple[bytes, bytes] | None
 
@@ -52,6 +59,9 @@ class Link:
         self._loop = asyncio.get_running_loop()
         self._unsent: list[tuple[bytes, _Call]] = []
         self._pending: deque[_Call] = deque()
+        # One for all calls: a timer for each would be a fifth of what a command costs.
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = math.inf
         # In a context of its own: the link outlives the request that happens to need it first.
         self._reading = self._loop.create_task(self._read(), context=contextvars.Context())
 
@@ -66,7 +76,9 @@ class Link:
         if not self.usable:
             reply.set_exception(StoreUnavailable("lost", "the connection is closed", sent=False))
             return reply
-        self._unsent.append((packed, _Call(reply, self._loop.call_at(deadline, self._expire, reply, overdue), push)))
+        self._unsent.append((packed, _Call(reply, deadline, max(deadline, overdue), push)))
+        if deadline < self._timer_at:
+            self._set_timer(deadline)
         if len(self._unsent) == 1:
             self._loop.call_soon(self._flush)
         return reply
@@ -86,6 +98,8 @@ class Link:
         self._stop()
         while self._pending:
             self._end(self._pending.popleft(), StoreUnavailable(reason, detail, sent=True))
+        if self._timer is not None:
+            self._timer.cancel()
         self._reading.cancel()
 
     async def _read(self) -> None:
@@ -128,7 +142,6 @@ class Link:
 
     @staticmethod
     def _end(call: _Call, outcome: Any) -> None:
-        call.timer.cancel()
         if call.reply.done():
             return
         if isinstance(outcome, StoreError):
@@ -136,19 +149,28 @@ class Link:
         else:
             call.reply.set_result(outcome)
 
-    def _expire(self, reply: asyncio.Future[Any], overdue: float) -> None:
-        if reply.done():
-            return
-        sent = all(call.reply is not reply for _, call in self._unsent)
-        reply.set_exception(StoreUnavailable("timeout", "no reply in time", sent=sent))
-        if overdue > self._loop.time():
-            self._loop.call_at(overdue, self._doubt, reply)
-        else:
-            self.retire()
+    def _set_timer(self, at: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(at, self._expire)
+        self._timer_at = at
 
-    def _doubt(self, given_up: asyncio.Future[Any]) -> None:
-        if any(call.reply is given_up for call in self._pending):
+    def _expire(self) -> None:
+        """End the calls whose deadline has come, and give the link up when a reply is overdue."""
+        now = self._loop.time() + _TIMER_RESOLUTION_SECONDS
+        for _, call in self._unsent:
+            if call.deadline <= now:
+                self._end(call, StoreUnavailable("timeout", "no reply in time", sent=False))
+        for call in self._pending:
+            if call.deadline <= now:
+                self._end(call, StoreUnavailable("timeout", "no reply in time", sent=True))
+        if any(call.overdue <= now for call in self._pending):
             self.retire()
+        calls = (*(call for _, call in self._unsent), *self._pending)
+        times = (at for call in calls for at in (call.deadline, call.overdue) if at > now)
+        self._timer, self._timer_at = None, math.inf
+        if (earliest := min(times, default=math.inf)) < math.inf:
+            self._set_timer(earliest)
 
     def _stop(self) -> None:
         if not self.usable:
