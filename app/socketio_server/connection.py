@@ -28,6 +28,9 @@ POLICY_VIOLATION = 1008
 TOO_BIG = 1009
 TRY_AGAIN = 1013
 
+# How long a poll waits for an upgrade packet that was sent before it, half of it at a time.
+_UPGRADE_WAIT_SECONDS = 0.005
+
 # How late a timer of ours may be without the client getting more time for it.
 _DELAY = 0.01
 
@@ -230,15 +233,15 @@ class Connection:
         self._wake()
 
     async def settled(self) -> None:
-        """Wait a moment for an upgrade that is under way.
+        """Wait a moment for the upgrade packet of a client whose probe is answered.
 
-        A poll that the client sends after its upgrade packet may be read first, for they are on two connections. The
-        wait is in two parts because a timer that ran out while the process stood still fires before what arrived
-        meanwhile is read.
+        A poll that the client sends after that packet may be read first, for they are on two connections. Nothing waits
+        before the probe is answered: stock clients upgrade only when their requests have been. The wait is in two parts
+        because a timer that ran out while the process stood still fires before what arrived meanwhile is read.
         """
         for _ in range(2):
-            if self._upgrade is not None and not self.closed:
-                await asyncio.wait({self._upgrade}, timeout=0.05)
+            if self._upgrade is not None and self._probed and not self.closed:
+                await asyncio.wait({self._upgrade}, timeout=_UPGRADE_WAIT_SECONDS)
 
     # Receiving
 

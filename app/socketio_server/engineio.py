@@ -168,20 +168,13 @@ class EngineServer(EngineIOServer):
             raise refusals.unknown_transport()
         sid = query.get("sid")
         if sid is None:
-            asgi.check_version(query)
-            if scope["method"] != "GET":
-                raise refusals.bad_method()
-            if query["transport"] != "polling":
-                raise refusals.bad_request()
-            session = self._open(scope, websocket=False)
-            with session.serving():
-                await self._opened(session, scope)
-            await asgi.respond(send, 200, self._open_packet(session).polling, headers)
+            await self._handshake(scope, send, query, headers)
             return
         owned = await self._session(sid, scope, receive, send)
         if owned is None:
             return
-        await owned.settled()
+        if scope["method"] == "GET":
+            await owned.settled()
         if owned.overdue:
             owned.close(connection.PING_TIMEOUT)
         if owned.closed or owned.upgraded or query["transport"] != "polling":
@@ -192,6 +185,19 @@ class EngineServer(EngineIOServer):
             await self._post(owned, receive, send, headers)
         else:
             raise refusals.bad_request()
+
+    async def _handshake(
+        self, scope: Scope, send: Send, query: dict[str, str], headers: list[tuple[bytes, bytes]]
+    ) -> None:
+        asgi.check_version(query)
+        if scope["method"] != "GET":
+            raise refusals.bad_method()
+        if query["transport"] != "polling":
+            raise refusals.bad_request()
+        session = self._open(scope, websocket=False)
+        with session.serving():
+            await self._opened(session, scope)
+        await asgi.respond(send, 200, self._open_packet(session).polling, headers)
 
     async def _session(self, sid: str, scope: Scope, receive: Receive, send: Send) -> Connection | None:
         """Return the session of a request, or None if another server has answered it."""

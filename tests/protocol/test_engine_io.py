@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator
 import pytest
 import websockets
 
+from app.socketio_server import connection
+
 from .harness import (
     MAX_PAYLOAD,
     PING_INTERVAL,
@@ -187,6 +189,22 @@ async def test_a_session_is_upgraded_from_polling_to_websocket(client: Client) -
         await websocket.send("5")
         await websocket.send("4hello")
         assert await receive(websocket) == "4hello"
+
+
+async def test_requests_wait_for_an_upgrade_only_once_its_probe_is_answered(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stock clients upgrade when the requests that they have sent meanwhile are answered."""
+    monkeypatch.setattr(connection, "_UPGRADE_WAIT_SECONDS", 60)
+    sid = await client.handshake()
+    async with client.websocket(f"EIO=4&transport=websocket&sid={sid}") as websocket:
+        assert (await soon(client.post(sid, "4hello"))).status_code == 200
+        assert (await soon(client.poll(sid))).text == "4hello"
+        await websocket.send("2probe")
+        assert await websocket.recv() == "3probe"
+        assert (await soon(client.post(sid, "4again"))).status_code == 200
+        await websocket.send("5")
+        assert await receive(websocket) == "4again"
 
 
 async def test_http_requests_are_refused_after_the_upgrade(client: Client) -> None:
