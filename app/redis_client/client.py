@@ -1,4 +1,4 @@
-"""Commands to Redis: the one way in which the rest of the store talks to it."""
+"""The client of Redis: commands, scripts and batches, repeated only where that is safe."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _TOPOLOGIES: Final[dict[Kind, Callable[..., Topology]]] = {
     "sentinel": Sentinel,
     "cluster": Cluster,
 }
-_FIRST_PAUSE: Final = 0.02
-_LONGEST_PAUSE: Final = 0.2
+_MIN_PAUSE_SECONDS: Final = 0.02
+_MAX_PAUSE_SECONDS: Final = 0.2
 _ASKING: Final = pack(("ASKING",))
 _SCRIPT_CALLS: Final = frozenset({"EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO", "FCALL", "FCALL_RO"})
 
@@ -55,13 +55,12 @@ class _Limits(NamedTuple):
 
 
 class RedisClient:
-    """A lasting connection to one Redis, Sentinel service or Cluster, shared by everything in the process.
+    """A client of one Redis, Sentinel service or Cluster, shared by everything in the process.
 
     Every call returns or raises within the time-out, or by the deadline of the request or event that it is made for,
-    whatever the server does; replies are bytes (RESP3: maps are
-    dicts, doubles floats). A call raises StoreUnavailable or, when the command as such is wrong, CommandFailed. Until
-    then it waits for a server that restarts, loads or fails over, and repeats what was certainly not executed,
-    never what may have been.
+    whatever the server does. Replies are bytes; of RESP3, maps are dicts and doubles floats. A call raises
+    StoreUnavailable or, when the command as such is wrong, CommandFailed. Until then it waits for a server that
+    restarts, loads or fails over, and repeats what was certainly not executed, never what may have been.
 
     In a Cluster the first argument of a command is its key (of EVAL and its kin the first key).
     """
@@ -160,13 +159,13 @@ class RedisClient:
             raise StoreUnavailable("timeout", "no time is left", sent=False)
         link = self.topology.ready(key)
         if link is None:
-            return await self._call_patiently(packed, key, limits, None)
+            return await self._call_with_retries(packed, key, limits, None)
         try:
             return await link.send(packed, *limits)
         except StoreUnavailable as error:
-            return await self._call_patiently(packed, key, limits, error)
+            return await self._call_with_retries(packed, key, limits, error)
 
-    async def _call_patiently(
+    async def _call_with_retries(
         self, packed: bytes, key: bytes, limits: _Limits, failure: StoreUnavailable | None
     ) -> Any:
         now = asyncio.get_running_loop().time
@@ -175,13 +174,13 @@ class RedisClient:
             if self._closed:
                 raise failure or StoreUnavailable("closed", sent=False)
             if failure is not None:
-                self.topology.heed(failure)
+                self.topology.on_error(failure)
                 wait = random.uniform(pause / 2, pause)  # noqa: S311 - jitter
                 if not failure.worth_retrying or now() + wait >= limits.deadline:
                     raise failure
                 # Nothing waits before the first repetition: a stale connection or a moved slot needs no patience.
                 await asyncio.sleep(wait)
-                pause = min(max(2 * pause, _FIRST_PAUSE), _LONGEST_PAUSE)
+                pause = min(max(2 * pause, _MIN_PAUSE_SECONDS), _MAX_PAUSE_SECONDS)
             try:
                 return await self._attempt(packed, key, limits, failure)
             except StoreUnavailable as error:

@@ -15,6 +15,8 @@ from app.redis_client.link import Link, Pushed, open_link
 from app.redis_client.topology import SHARE_OF_TIMEOUT, Node, ask, end
 from app.redis_client.url import Address, RedisURL
 
+__all__ = ["Cluster"]
+
 _CLUSTER_SLOTS: Final = ("CLUSTER", "SLOTS")
 
 
@@ -37,20 +39,20 @@ class Cluster:
     async def link(self, key: bytes, redirect: Redirected | None = None) -> Link:
         address = _parse_address(redirect.address) if redirect is not None else None
         if address is None:
-            address = await self.home(key, fresh=False)
+            address = await self.node_for(key, fresh=False)
         try:
             return await self._node(address).link()
         except StoreUnavailable:
             self._refresh_soon()
             raise
 
-    def heed(self, error: StoreUnavailable) -> None:
+    def on_error(self, error: StoreUnavailable) -> None:
         if isinstance(error, Redirected) and not error.asking:
             self._owners[error.slot] = _parse_address(error.address)
         if error.reason in ("moved", "clusterdown", "lost", "timeout", "refused", "readonly"):
             self._refresh_soon()
 
-    async def home(self, channel: bytes, *, fresh: bool) -> Address:
+    async def node_for(self, channel: bytes, *, fresh: bool) -> Address:
         slot = key_slot(channel)
         if fresh or self._owners[slot] is None:
             refreshing = self._refresh_soon()
@@ -63,8 +65,8 @@ class Cluster:
             raise StoreUnavailable("clusterdown", f"no node serves slot {slot}", sent=False)
         return address
 
-    async def dial(self, home: Address, on_push: Pushed) -> Link:
-        return await self._open(home, on_push)
+    async def dial(self, node: Address, on_push: Pushed) -> Link:
+        return await self._open(node, on_push)
 
     async def close(self) -> None:
         await end(self._refreshing)

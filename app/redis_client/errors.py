@@ -1,7 +1,7 @@
 """What can go wrong between us and Redis.
 
 StoreError
-├── StoreUnavailable   Redis cannot serve now; `sent` says whether the command may have been executed
+├── StoreUnavailable   Redis cannot serve now; ``sent`` says whether the command may have been executed
 │   └── Redirected     another node of the cluster serves this slot (followed inside the store)
 ├── CommandFailed      the command as such is wrong: a wrong type, for example; retrying will not help
 │   └── ScriptFailed   one of our scripts has a bug
@@ -17,6 +17,18 @@ from contextlib import contextmanager
 from typing import Final, TypeGuard
 
 from redis.exceptions import AskError, MovedError, RedisError, ResponseError
+
+__all__ = [
+    "CommandFailed",
+    "Redirected",
+    "ScriptFailed",
+    "StoreError",
+    "StoreUnavailable",
+    "UnexpectedReply",
+    "error_of_reply",
+    "is_reply",
+    "reading_reply",
+]
 
 # The first word of an error reply -> the label of the outage. Everything here is refused before it changes anything;
 # also in scripts, where Redis looks at memory, disk, role and replicas no later than at the first write.
@@ -47,7 +59,7 @@ class StoreError(Exception):
 class StoreUnavailable(StoreError):
     """Redis did not serve a command.
 
-    `sent` False: it was certainly not executed. True: the outcome is unknown. `reason` is a label fit for metrics:
+    ``sent`` False: it was certainly not executed. True: the outcome is unknown. ``reason`` is a label fit for metrics:
     refused, timeout, lost, protocol, closed, maxclients, moved, or for Redis's own refusals loading, busy, readonly,
     masterdown, clusterdown, tryagain, full, misconf, noreplicas, denied.
     """
@@ -65,7 +77,7 @@ class StoreUnavailable(StoreError):
 
 
 class Redirected(StoreUnavailable):
-    """The slot is served by, or (`asking`) is just moving to, the node at `address`: "host:port" as Redis says it."""
+    """Another node, at ``address`` ("host:port"), serves the slot, or (``asking``) the slot is moving to it."""
 
     def __init__(self, address: str, slot: int, *, asking: bool) -> None:
         super().__init__("moved", f"slot {slot} to {address}", sent=False)
@@ -75,7 +87,7 @@ class Redirected(StoreUnavailable):
 
 
 class CommandFailed(StoreError):
-    """Redis answered with an error of the command itself; `code` is its first word (ERR, WRONGTYPE, NOSCRIPT, ...)."""
+    """Redis answered with an error of the command itself; ``code`` is its first word: ERR, WRONGTYPE, NOSCRIPT."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)

@@ -20,6 +20,8 @@ from app.redis_client.connection import abort, connect, is_closing, read_reply, 
 from app.redis_client.errors import StoreError, StoreUnavailable
 from app.redis_client.url import Address, Login
 
+__all__ = ["Argument", "Link", "Pushed", "open_link", "pack"]
+
 Argument = str | bytes | int | float
 Pushed = Callable[[list[Any]], None]
 
@@ -27,8 +29,8 @@ Pushed = Callable[[list[Any]], None]
 pack = cast("Callable[[tuple[Argument, ...]], bytes]", hiredis.pack_command)
 
 
-# Calls that are due within this time of each other are looked at together.
-_TIMER_RESOLUTION_SECONDS: Final = 0.005
+# Between two looks at the deadlines of all calls: many callers give up at nearly the same time.
+_MIN_TIMER_SECONDS: Final = 0.005
 
 
 class _Call(NamedTuple):
@@ -43,10 +45,10 @@ class _Call(NamedTuple):
 class Link:
     """A connection and the queue of its commands; ``open_link`` makes one.
 
-    `on_push` gets what the server sends unasked; `on_lost` is called once, as soon as the link takes no more commands.
-    When a reply is overdue the link is given up: half-open connections and stalled servers look just like that. A
-    caller may give up sooner. The link then lingers for `linger` seconds, so that commands sent later keep the chance
-    of being answered in time.
+    ``on_push`` gets what the server sends unasked; ``on_lost`` is called once, as soon as the link takes no more
+    commands. When a reply is overdue the link is given up: half-open connections and stalled servers look just like
+    that. A caller may give up sooner. The link then lingers for ``linger`` seconds, so that commands sent later keep
+    the chance of being answered in time.
     """
 
     def __init__(self, connection: AbstractConnection, *, linger: float, on_push: Pushed | None = None) -> None:
@@ -68,9 +70,9 @@ class Link:
     def send(
         self, packed: bytes, deadline: float, overdue: float = 0, *, push: tuple[bytes, bytes] | None = None
     ) -> asyncio.Future[Any]:
-        """Queue a packed command; the future ends with its reply or a StoreError by the loop time `deadline`.
+        """Queue a packed command; the future ends with its reply or a StoreError by the loop time ``deadline``.
 
-        The reply is overdue at the loop time `overdue`, but not before the deadline.
+        The reply is overdue at the loop time ``overdue``, but not before the deadline.
         """
         reply = self._loop.create_future()
         if not self.usable:
@@ -157,7 +159,8 @@ class Link:
 
     def _expire(self) -> None:
         """End the calls whose deadline has come, and give the link up when a reply is overdue."""
-        now = self._loop.time() + _TIMER_RESOLUTION_SECONDS
+        # A loop may round the times of its timers.
+        now = max(self._loop.time(), self._timer_at)
         for _, call in self._unsent:
             if call.deadline <= now:
                 self._end(call, StoreUnavailable("timeout", "no reply in time", sent=False))
@@ -170,7 +173,7 @@ class Link:
         times = (at for call in calls for at in (call.deadline, call.overdue) if at > now)
         self._timer, self._timer_at = None, math.inf
         if (earliest := min(times, default=math.inf)) < math.inf:
-            self._set_timer(earliest)
+            self._set_timer(max(earliest, now + _MIN_TIMER_SECONDS))
 
     def _stop(self) -> None:
         if not self.usable:
@@ -191,9 +194,9 @@ async def open_link(
     linger: float = 0,
     on_push: Pushed | None = None,
 ) -> Link:
-    """Connect and log in within `timeout` seconds.
+    """Connect and log in within ``timeout`` seconds.
 
-    Raises StoreUnavailable, never with `sent`.
+    Raises StoreUnavailable, never with ``sent``.
     """
     try:
         async with asyncio.timeout(timeout):

@@ -21,24 +21,26 @@ from app.redis_client.url import Address
 
 logger = logging.getLogger(__name__)
 
+__all__ = ["STATES", "Channels", "LinkEvent", "State"]
+
 State = Literal["confirmed", "pending", "lost"]
 LinkEvent = Literal["opened", "failed", "lost"]
 
 STATES: Final[tuple[State, ...]] = ("confirmed", "pending", "lost")
 
-_FIRST_PAUSE: Final = 0.02
-_LONGEST_PAUSE: Final = 0.5
+_MIN_PAUSE_SECONDS: Final = 0.02
+_MAX_PAUSE_SECONDS: Final = 0.5
 _PING: Final = pack(("PING",))
 
 
 class Channels:
     """The channels this process listens to, each on the server in charge of it, over one link per server.
 
-    `on_message(channel, payload)` gets each message. `on_gap(channels)` names channels that may have missed some, once
-    they are confirmed again. Both are called from the event loop and must not block; what they raise is logged.
-    `on_link(event)` hears of each link that was opened, could not be opened or was lost, and must not raise.
+    ``on_message(channel, payload)`` gets each message. ``on_gap(channels)`` names channels that may have missed
+    messages, once they are confirmed again. Both are called from the event loop and must not block; what they raise is
+    logged. ``on_link(event)`` is called when a link was opened, could not be opened or was lost, and must not raise.
 
-    A server that leaves a PING unanswered for two periods of `heartbeat` seconds is given up.
+    A server that leaves a PING unanswered for two periods of ``heartbeat`` seconds is given up.
     """
 
     def __init__(
@@ -56,13 +58,13 @@ class Channels:
         self._on_gap = on_gap
         self._on_link = on_link
         self._wanted: dict[str, _Subscription] = {}
-        self._feeds: dict[Address, _Feed] = {}
-        # Subscriptions that wait for a feed, and whether what is known of their servers is out of date.
-        self._homeless: set[_Subscription] = set()
+        self._servers: dict[Address, _ServerSubscriptions] = {}
+        # Subscriptions that wait for a server, and whether what is known of their servers is out of date.
+        self._unassigned: set[_Subscription] = set()
         self._outdated = False
         self._wake = asyncio.Event()
         self._attempts: dict[Address | None, int] = {}
-        self._regained: set[str] = set()
+        self._restored: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -73,15 +75,15 @@ class Channels:
     @property
     def links(self) -> int:
         """How many links are open."""
-        return sum(feed.open for feed in self._feeds.values())
+        return sum(server.open for server in self._servers.values())
 
     def count(self, state: State) -> int:
         """How many channels are in a state."""
         return sum(subscription.state == state for subscription in self._wanted.values())
 
     async def start(self) -> None:
-        """Begin to serve subscriptions; a server that is away is waited for."""
-        self._spawn(self._find_homes())
+        """Begin to serve subscriptions; a server that is unavailable is waited for."""
+        self._spawn(self._assign_servers())
 
     async def close(self) -> None:
         """End all subscriptions and links; callers still waiting get StoreUnavailable."""
@@ -96,13 +98,13 @@ class Channels:
     async def subscribe(self, channel: str, timeout: float = 1.5) -> None:
         """Return when the server has confirmed the subscription; callers at the same time share it.
 
-        Raises StoreUnavailable after `timeout` seconds, or at once a StoreError when the server refuses. Subscribing to
-        what is subscribed already is harmless; one `unsubscribe` undoes them all.
+        Raises StoreUnavailable after ``timeout`` seconds, or at once a StoreError when the server refuses. Subscribing
+        to what is subscribed already is harmless; one ``unsubscribe`` undoes them all.
         """
         subscription = self._wanted.get(channel)
         if subscription is None:
             subscription = self._wanted[channel] = _Subscription(channel)
-            self._rehome((subscription,))
+            self._reassign((subscription,))
         outcome = subscription.outcome
         subscription.waiting += 1
         try:
@@ -118,7 +120,7 @@ class Channels:
     async def unsubscribe(self, channel: str) -> None:
         """Take no more messages of a channel from now on, and tell the server if it can be reached.
 
-        Nothing happens while a `subscribe` of the same channel is under way: somebody wants it.
+        Nothing happens while a ``subscribe`` of the same channel is under way: somebody wants it.
         """
         subscription = self._wanted.get(channel)
         if subscription is not None and not subscription.waiting:
@@ -128,52 +130,52 @@ class Channels:
         if self._wanted.get(subscription.channel) is not subscription:
             return
         del self._wanted[subscription.channel]
-        self._homeless.discard(subscription)
-        if subscription.feed is not None:
-            subscription.feed.remove(subscription)
+        self._unassigned.discard(subscription)
+        if subscription.server is not None:
+            subscription.server.remove(subscription)
 
-    async def _find_homes(self) -> None:
+    async def _assign_servers(self) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._homeless:
-                subscription = self._homeless.pop()
+            while self._unassigned:
+                subscription = self._unassigned.pop()
                 outdated, self._outdated = self._outdated, False
                 try:
-                    home = await self._topology.home(subscription.name, fresh=outdated)
+                    node = await self._topology.node_for(subscription.name, fresh=outdated)
                 except StoreUnavailable:
-                    self._rehome((subscription,), outdated=True)
+                    self._reassign((subscription,), outdated=True)
                     await asyncio.sleep(self._pause(None))
                     continue
                 self._attempts.pop(None, None)
-                self._settle(subscription, home)
+                self._assign(subscription, node)
 
-    def _settle(self, subscription: _Subscription, home: Address) -> None:
+    def _assign(self, subscription: _Subscription, node: Address) -> None:
         if self._wanted.get(subscription.channel) is not subscription:
             return
-        feed = self._feeds.get(home)
-        if feed is None:
-            feed = self._feeds[home] = _Feed(self, home)
-            self._spawn(feed.run())
-        feed.add(subscription)
+        server = self._servers.get(node)
+        if server is None:
+            server = self._servers[node] = _ServerSubscriptions(self, node)
+            self._spawn(server.run())
+        server.add(subscription)
 
-    def _rehome(self, subscriptions: Iterable[_Subscription], *, outdated: bool = False) -> None:
-        self._homeless.update(sub for sub in subscriptions if self._wanted.get(sub.channel) is sub)
+    def _reassign(self, subscriptions: Iterable[_Subscription], *, outdated: bool = False) -> None:
+        self._unassigned.update(sub for sub in subscriptions if self._wanted.get(sub.channel) is sub)
         self._outdated |= outdated
         self._wake.set()
 
-    def _confirmed(self, subscription: _Subscription, home: Address) -> None:
-        self._attempts.pop(home, None)
+    def _confirmed(self, subscription: _Subscription, node: Address) -> None:
+        self._attempts.pop(node, None)
         if subscription.lost:
-            if not self._regained:
+            if not self._restored:
                 asyncio.get_running_loop().call_soon(self._report_gap)
-            self._regained.add(subscription.channel)
+            self._restored.add(subscription.channel)
         subscription.confirm()
 
     def _report_gap(self) -> None:
-        channels, self._regained = frozenset(self._regained & self._wanted.keys()), set()
+        channels, self._restored = frozenset(self._restored & self._wanted.keys()), set()
         if channels:
-            logger.info("subscriptions regained", extra={"channels": len(channels)})
+            logger.info("subscriptions restored", extra={"channels": len(channels)})
             self._call(self._on_gap, channels)
 
     def _message(self, channel: str, payload: bytes) -> None:
@@ -184,12 +186,12 @@ class Channels:
         try:
             callback(*arguments)
         except Exception:
-            logger.exception("a pub/sub callback failed")
+            logger.exception("pub/sub callback failed")
 
-    def _pause(self, home: Address | None) -> float:
+    def _pause(self, node: Address | None) -> float:
         """How long to wait before the next attempt to reach a server: longer each time until one succeeds."""
-        attempt = self._attempts[home] = self._attempts.get(home, 0) + 1
-        longest = min(_FIRST_PAUSE * 2.0 ** min(attempt, 10), _LONGEST_PAUSE)
+        attempt = self._attempts[node] = self._attempts.get(node, 0) + 1
+        longest = min(_MIN_PAUSE_SECONDS * 2.0 ** min(attempt, 10), _MAX_PAUSE_SECONDS)
         return random.uniform(longest / 2, longest)  # noqa: S311 - jitter
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -200,12 +202,12 @@ class Channels:
 
 
 class _Subscription:
-    """What is known of one channel: wanted only, `confirmed`, or `lost`, that is confirmed once and not now."""
+    """What is known of one channel: wanted only, ``confirmed``, or ``lost``, that is confirmed once and not now."""
 
     def __init__(self, channel: str) -> None:
         self.channel = channel
         self.name = channel.encode()
-        self.feed: _Feed | None = None
+        self.server: _ServerSubscriptions | None = None
         self.lost = False
         # How many callers wait for the outcome.
         self.waiting = 0
@@ -237,14 +239,14 @@ class _Subscription:
             refused.exception()
 
 
-class _Feed:
+class _ServerSubscriptions:
     """One link to one server, from the first attempt to connect to its loss, and the subscriptions it carries."""
 
-    def __init__(self, channels: Channels, home: Address) -> None:
+    def __init__(self, channels: Channels, node: Address) -> None:
         self._channels = channels
-        self._home = home
+        self._node = node
         self._link: Link | None = None
-        self._carried: dict[bytes, _Subscription] = {}
+        self._subscriptions: dict[bytes, _Subscription] = {}
 
     @property
     def open(self) -> bool:
@@ -252,36 +254,36 @@ class _Feed:
 
     async def run(self) -> None:
         try:
-            self._link = await self._channels._topology.dial(self._home, self._pushed)
+            self._link = await self._channels._topology.dial(self._node, self._pushed)
             self._channels._on_link("opened")
-            for subscription in self._carried.values():
+            for subscription in self._subscriptions.values():
                 self._subscribe(self._link, subscription)
             await self._watch(self._link)
             self._channels._on_link("lost")
-            logger.warning("a pub/sub connection was lost", extra={"channels": len(self._carried)})
+            logger.warning("pub/sub connection lost", extra={"channels": len(self._subscriptions)})
         except StoreUnavailable:
-            # The commands' connection tells the log that the server is away.
+            # The link for commands logs that the server is unavailable.
             self._channels._on_link("failed")
         finally:
             if self._link is not None:
                 self._link.abort()
                 self._link = None
-        for subscription in self._carried.values():
+        for subscription in self._subscriptions.values():
             subscription.lose()
         # What is wanted in the meantime waits here, too.
-        await asyncio.sleep(self._channels._pause(self._home))
-        del self._channels._feeds[self._home]
-        self._channels._rehome(self._carried.values(), outdated=True)
+        await asyncio.sleep(self._channels._pause(self._node))
+        del self._channels._servers[self._node]
+        self._channels._reassign(self._subscriptions.values(), outdated=True)
 
     def add(self, subscription: _Subscription) -> None:
-        subscription.feed = self
-        self._carried[subscription.name] = subscription
+        subscription.server = self
+        self._subscriptions[subscription.name] = subscription
         if self._link is not None:
             self._subscribe(self._link, subscription)
 
     def remove(self, subscription: _Subscription) -> None:
-        subscription.feed = None
-        del self._carried[subscription.name]
+        subscription.server = None
+        del self._subscriptions[subscription.name]
         if self._link is not None:
             self._send(self._link, b"SUNSUBSCRIBE", subscription.name).add_done_callback(asyncio.Future.exception)
 
@@ -309,28 +311,28 @@ class _Feed:
 
     def _answered(self, link: Link, subscription: _Subscription, answer: asyncio.Future[Any]) -> None:
         error = answer.exception()
-        if self._carried.get(subscription.name) is not subscription or not link.usable:
+        if self._subscriptions.get(subscription.name) is not subscription or not link.usable:
             return
         if error is None:
-            self._channels._confirmed(subscription, self._home)
+            self._channels._confirmed(subscription, self._node)
             return
         if isinstance(error, StoreUnavailable):
-            self._channels._topology.heed(error)
+            self._channels._topology.on_error(error)
         if isinstance(error, StoreError) and not (isinstance(error, StoreUnavailable) and error.worth_retrying):
             subscription.refuse(error)
-        self._hand_back(subscription, self._channels._pause(self._home))
+        self._unassign(subscription, self._channels._pause(self._node))
 
-    def _hand_back(self, subscription: _Subscription, pause: float) -> None:
-        del self._carried[subscription.name]
-        subscription.feed = None
-        rehome = partial(self._channels._rehome, (subscription,), outdated=True)
-        asyncio.get_running_loop().call_later(pause, rehome)
+    def _unassign(self, subscription: _Subscription, pause: float) -> None:
+        del self._subscriptions[subscription.name]
+        subscription.server = None
+        reassign = partial(self._channels._reassign, (subscription,), outdated=True)
+        asyncio.get_running_loop().call_later(pause, reassign)
 
     def _pushed(self, push: list[Any]) -> None:
         match push:
             case [b"smessage", bytes() as name, bytes() as payload]:
                 self._channels._message(name.decode(errors="replace"), payload)
-            case [b"sunsubscribe", bytes() as name, *_] if name in self._carried:
+            case [b"sunsubscribe", bytes() as name, *_] if name in self._subscriptions:
                 # The slot of the channel has moved to another node.
-                self._carried[name].lose()
-                self._hand_back(self._carried[name], 0)
+                self._subscriptions[name].lose()
+                self._unassign(self._subscriptions[name], 0)

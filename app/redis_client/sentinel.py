@@ -1,4 +1,4 @@
-"""Redis Sentinel: the server to use is whoever is the primary now."""
+"""Redis Sentinel: commands go to the server that the sentinels name as the primary."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from app.redis_client.link import Link, Pushed, pack
 from app.redis_client.topology import SHARE_OF_TIMEOUT, Single, ask, end
 from app.redis_client.url import Address, RedisURL
 
+__all__ = ["Sentinel"]
+
 logger = logging.getLogger(__name__)
 
 # Sentinels leave a primary that was replaced on purpose, or only cut off, in its role for ten seconds and more; what is
 # written to it meanwhile is lost.
-_WATCH_PERIOD: Final = 1.0
+_WATCH_PERIOD_SECONDS: Final = 1.0
 
 
 class Sentinel(Single):
@@ -64,14 +66,14 @@ class Sentinel(Single):
         if primary == self._primary:
             return
         if self._primary is not None:
-            logger.warning("the sentinels name another primary", extra={"server": str(primary)})
+            logger.warning("Sentinel reports a new primary", extra={"server": str(primary)})
             for link in self._links:
                 link.retire()
         self._primary = primary
 
     async def _watch(self) -> None:
         while True:
-            await asyncio.sleep(_WATCH_PERIOD)
+            await asyncio.sleep(_WATCH_PERIOD_SECONDS)
             try:
                 self._follow(await self._ask_sentinels())
             except StoreUnavailable:

@@ -1,4 +1,4 @@
-"""Which server takes a command. Here: the only one there is; see also `sentinel` and `cluster`."""
+"""Which server takes a command. Here: the only one there is; see also ``sentinel`` and ``cluster``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any, Final, Protocol
 from app.redis_client.errors import Redirected, StoreError, StoreUnavailable
 from app.redis_client.link import Link, Pushed, open_link, pack
 from app.redis_client.url import Address, Login, RedisURL
+
+__all__ = ["SHARE_OF_TIMEOUT", "Node", "Single", "Topology", "ask", "end"]
 
 logger = logging.getLogger(__name__)
 
@@ -25,15 +27,15 @@ class Topology(Protocol):
         """The open link for a key, if there is one."""
 
     async def link(self, key: bytes, redirect: Redirected | None = None) -> Link:
-        """The link for a key, opened if need be; raises StoreUnavailable, never with `sent`."""
+        """The link for a key, opened if need be; raises StoreUnavailable, never with ``sent``."""
 
-    def heed(self, error: StoreUnavailable) -> None:
+    def on_error(self, error: StoreUnavailable) -> None:
         """Learn from a command that failed."""
 
-    async def home(self, channel: bytes, *, fresh: bool) -> Address:
-        """Who serves a sharded channel: an opaque value for `dial`. `fresh`: do not trust what is known."""
+    async def node_for(self, channel: bytes, *, fresh: bool) -> Address:
+        """The server of a sharded channel, for ``dial``. ``fresh``: do not trust what is known."""
 
-    async def dial(self, home: Address, on_push: Pushed) -> Link:
+    async def dial(self, node: Address, on_push: Pushed) -> Link:
         """A link of the caller's own; raises StoreUnavailable."""
 
     async def close(self) -> None:
@@ -48,7 +50,7 @@ class Node:
         self._dial = dial
         self._links: list[Link] = []
         self._dialling: asyncio.Task[Link] | None = None
-        self._away = False
+        self._unavailable = False
 
     @property
     def ready(self) -> Link | None:
@@ -98,20 +100,20 @@ class Node:
         if dialling.cancelled():
             return
         if error := dialling.exception():
-            self._note(away=True, why=str(error))
+            self._note(unavailable=True, why=str(error))
             return
         self._links = [link for link in self._links if not link.closed] + [dialling.result()]
-        self._note(away=False, why="")
+        self._note(unavailable=False, why="")
 
     def _lost(self) -> None:
-        self._note(away=True, why="the connection was lost")
+        self._note(unavailable=True, why="the connection was lost")
 
-    def _note(self, *, away: bool, why: str) -> None:
-        if away and not self._away:
-            logger.warning("redis is away", extra={"server": self._name, "reason": why})
-        elif self._away and not away:
-            logger.info("redis is back", extra={"server": self._name})
-        self._away = away
+    def _note(self, *, unavailable: bool, why: str) -> None:
+        if unavailable and not self._unavailable:
+            logger.warning("Redis is unavailable", extra={"server": self._name, "reason": why})
+        elif self._unavailable and not unavailable:
+            logger.info("Redis is available again", extra={"server": self._name})
+        self._unavailable = unavailable
 
 
 class Single:
@@ -128,15 +130,15 @@ class Single:
     async def link(self, key: bytes, redirect: Redirected | None = None) -> Link:
         return await self._node.link()
 
-    def heed(self, error: StoreUnavailable) -> None:
+    def on_error(self, error: StoreUnavailable) -> None:
         # After a failover the old primary is a replica, and a name may lead to another server now.
         if error.reason in ("readonly", "masterdown"):
             self._node.retire()
 
-    async def home(self, channel: bytes, *, fresh: bool) -> Address:
+    async def node_for(self, channel: bytes, *, fresh: bool) -> Address:
         return self._url.addresses[0]
 
-    async def dial(self, home: Address, on_push: Pushed) -> Link:
+    async def dial(self, node: Address, on_push: Pushed) -> Link:
         return await self._open(on_push)
 
     async def close(self) -> None:
@@ -156,7 +158,7 @@ class Single:
 
 
 async def ask(address: Address, login: Login, command: tuple[str, ...], *, timeout: float) -> Any:
-    """Put one question to a server over a link of its own; raises StoreUnavailable, never with `sent`."""
+    """Put one question to a server over a link of its own; raises StoreUnavailable, never with ``sent``."""
     link = await open_link(address, login, timeout=timeout)
     try:
         return await link.send(pack(command), asyncio.get_running_loop().time() + timeout)

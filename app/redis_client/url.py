@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
+__all__ = ["Address", "Kind", "Login", "RedisURL", "parse_url"]
+
 Kind = Literal["standalone", "sentinel", "cluster"]
 
 _SCHEMES: Final[dict[str, tuple[Kind, bool]]] = {
@@ -45,7 +47,7 @@ class Login:
 
 @dataclass(frozen=True)
 class RedisURL:
-    """A parsed Redis URL; `login` is for the data, `sentinel_login` for the sentinels that watch `service`."""
+    """A parsed Redis URL; ``login`` is for the data, ``sentinel_login`` for the sentinels that watch ``service``."""
 
     kind: Kind
     addresses: tuple[Address, ...]
@@ -57,13 +59,14 @@ class RedisURL:
 def parse_url(url: str) -> RedisURL:
     """Parse one of
 
-    - `redis://[[user]:password@]host[:port][/db]`, with TLS `rediss://`
-    - `unix://[[user]:password@]/path[?db=n]`
-    - `redis+sentinel://[[user]:password@]host[:port],...[/db]/service[?sentinel_username=...&sentinel_password=...]`
-    - `redis+cluster://[[user]:password@]host[:port],...`
+    - ``redis://[[user]:password@]host[:port][/db]``, with TLS ``rediss://``
+    - ``unix://[[user]:password@]/path[?db=n]``
+    - ``redis+sentinel://[[user]:password@]host[:port],...[/db]/service[?sentinel_username=...&sentinel_password=...]``
+    - ``redis+cluster://[[user]:password@]host[:port],...``
 
-    TLS options, named as redis-py names them: `ssl_ca_certs`, `ssl_certfile`, `ssl_keyfile` (files), `ssl_cert_reqs`
-    (`required` or `none`), `ssl_check_hostname` (`true` or `false`). Reserved characters are percent-encoded.
+    TLS options, named as redis-py names them: ``ssl_ca_certs``, ``ssl_certfile``, ``ssl_keyfile`` (files),
+    ``ssl_cert_reqs`` (``required`` or ``none``), ``ssl_check_hostname`` (``true`` or ``false``). Reserved characters
+    are percent-encoded.
 
     Raises ValueError with a message that shows no part of the credentials.
     """

@@ -299,7 +299,7 @@ def answering(*, changing: bool) -> Iterator[None]:
     except ScriptFailed:
         raise
     except StoreError as error:
-        _logger.error("redis and we do not understand each other", extra={"error": _private(error)})
+        _logger.error("unexpected reply from Redis", extra={"error": _private(error)})
         unknown = changing and isinstance(error, UnexpectedReply)
         raise SessionError("outcome-unknown" if unknown else "unavailable") from error
 

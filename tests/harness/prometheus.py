@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import httpx
 
-from app.redis_client.embedded import tied_to_us
+from app.redis_client.embedded import die_with_parent
 from tests.harness.here import Here
 from tests.harness.ports import LOOPBACK, free_port
 from tests.harness.programs import program
@@ -127,7 +127,7 @@ async def prometheus(
 
 def _launch(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
     with log.open("wb") as output:
-        return subprocess.Popen(tied_to_us(command), stdout=output, stderr=output, start_new_session=True)
+        return subprocess.Popen(die_with_parent(command), stdout=output, stderr=output, start_new_session=True)
 
 
 def instance(replica: Replica | Here) -> str:

@@ -21,7 +21,7 @@ from typing import Any, Final, Self
 import pytest
 import trustme
 
-from app.redis_client.embedded import find_server, tied_to_us
+from app.redis_client.embedded import die_with_parent, find_server
 from app.redis_client.errors import StoreUnavailable
 from app.redis_client.topology import ask
 from app.redis_client.url import Address, Login
@@ -185,7 +185,7 @@ class RedisServer:
     def _launch(self) -> None:
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                tied_to_us((str(server_binary()), str(self.directory / "redis.conf"), *self._arguments)),
+                die_with_parent((str(server_binary()), str(self.directory / "redis.conf"), *self._arguments)),
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,

@@ -16,7 +16,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from app.redis_client.embedded import tied_to_us
+from app.redis_client.embedded import die_with_parent
 from app.settings import PREFIX
 from tests.harness.ports import free_port
 from tests.harness.privacy import assert_nothing_private
@@ -102,7 +102,7 @@ class Replica:
 
     def launch(self) -> None:
         """Starts the process; it ends with the thread that starts it, so that nothing is left behind."""
-        command = tied_to_us([sys.executable, "-m", "app", "serve"])
+        command = die_with_parent([sys.executable, "-m", "app", "serve"])
         environment = {name: value for name, value in os.environ.items() if not name.startswith((PREFIX, "OTEL_"))}
         self._process = subprocess.Popen(
             command,

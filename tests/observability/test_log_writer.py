@@ -18,7 +18,7 @@ import pytest
 
 from app.observability.log_writer import LineWriter
 from app.observability.logging import configure_logging, dropped_log_records
-from app.redis_client.embedded import tied_to_us
+from app.redis_client.embedded import die_with_parent
 from app.settings import PREFIX, Settings
 from tests.harness.ports import free_port
 from tests.harness.redis import RedisServer
@@ -46,7 +46,7 @@ async def test_a_replica_whose_log_nobody_reads_serves_on(
     settings = {"PORT": port, "INTERNAL_PORT": free_port(), "HOST": "127.0.0.1", "REDIS_URL": redis_server.url()}
     settings |= {"DRAIN_TIMEOUT": 0}
     environment = os.environ | {PREFIX + name: str(value) for name, value in settings.items()}
-    process = subprocess.Popen(tied_to_us([sys.executable, "-m", "app", "serve"]), env=environment, stderr=writer)  # noqa: ASYNC220
+    process = subprocess.Popen(die_with_parent([sys.executable, "-m", "app", "serve"]), env=environment, stderr=writer)  # noqa: ASYNC220
     writer.close()
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=5) as client:

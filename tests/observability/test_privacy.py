@@ -97,7 +97,7 @@ async def test_no_code_name_or_token_is_in_any_log_trace_or_metric(redis_server:
     assert_documented_in_itself(traces.spans)
     assert_lines_belong_to_traces(logs, traces)
     assert "join_session_connections" in metrics
-    assert {"redis is away", "redis and we do not understand each other"} <= messages(logs)
+    assert {"Redis is unavailable", "unexpected reply from Redis"} <= messages(logs)
 
 
 def test_the_search_finds_what_it_is_for() -> None:

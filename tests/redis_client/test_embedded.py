@@ -66,7 +66,7 @@ async def test_it_is_started_again_when_it_dies(caplog: pytest.LogCaptureFixture
         await asyncio.to_thread(process.wait)
         assert await connection.execute("GET", "key") is None
         await connection.close()
-    assert "the embedded redis died and is started again, empty" in caplog.messages
+    assert "embedded Redis exited; it is started again, empty" in caplog.messages
     assert server_processes() == []
 
 

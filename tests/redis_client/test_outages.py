@@ -205,7 +205,7 @@ async def test_an_outage_is_logged_once_when_it_begins_and_once_when_it_ends(
         await outcome(connection, "GET", "key")
     await redis_server.start()
     await connection.ping()
-    assert [record.getMessage() for record in caplog.records] == ["redis is away", "redis is back"]
+    assert [record.getMessage() for record in caplog.records] == ["Redis is unavailable", "Redis is available again"]
     assert all(record.exc_info is None for record in caplog.records)
 
 

@@ -136,7 +136,7 @@ async def test_a_callback_that_raises_stops_nothing(
         await listener.hears("one")
         await listener.hears("one")
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == [
-        "a pub/sub callback failed"
+        "pub/sub callback failed"
     ] * 2
 
 
