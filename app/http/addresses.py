@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any, Final
 
 from app.sessions.admission import Client
@@ -110,9 +111,16 @@ def _without_port(entry: str) -> str:
 
 
 def _within(address: str, networks: Sequence[Network]) -> bool:
-    if not networks or not is_address(address):
-        return False
-    parsed = ip_address(address)
-    if parsed.version == 6 and parsed.ipv4_mapped:
-        parsed = parsed.ipv4_mapped
-    return any(parsed in network for network in networks)
+    parsed = _parsed(address) if networks else None
+    return parsed is not None and any(parsed in network for network in networks)
+
+
+# Each request asks for the same few addresses, of clients and of proxies.
+@lru_cache(maxsize=4096)
+def _parsed(address: str) -> IPv4Address | IPv6Address | None:
+    """An address of IPv4 also where it is written as one of IPv6; None for a text that is none."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return None
+    return (parsed.ipv4_mapped if parsed.version == 6 else None) or parsed

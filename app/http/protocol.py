@@ -19,6 +19,8 @@ __all__ = ["HttpProtocol"]
 
 _MAX_HEAD: Final = 16_384
 _MAX_FIELDS: Final = 100
+# Nothing shorter has that many.
+_MIN_TOO_LARGE: Final = 4 * _MAX_FIELDS
 # Bytes that may frame each byte of a chunked body: the smallest chunk has five.
 _FRAMING: Final = 16
 _HEAD_TIMEOUT: Final = 10.0
@@ -113,7 +115,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._segment = len(data)
         self._overhead += self._segment
         self._began = False
-        refused = self._feed(data)
+        refused = TOO_LARGE if self._is_too_large(data) else self._feed(data)
         if refused is None and self._is_websocket:
             # The connection is another protocol's now: nothing that belongs to requests may be written to it.
             return
@@ -227,6 +229,16 @@ class HttpProtocol(HttpToolsProtocol):
         self._close_in_time()
 
     # Reading
+
+    def _is_too_large(self, data: bytes) -> bool:
+        """Whether ``data`` begins with a head that is too large, told before each of its fields is parsed."""
+        if self._reads_body or len(data) < _MIN_TOO_LARGE:
+            return False
+        # Some room for the method and the version, which do not count.
+        most = _MAX_HEAD + 64
+        end = data.find(b"\r\n\r\n", 0, most)
+        # The request line comes before the fields.
+        return (end < 0 and len(data) > most) or data.count(b"\n", 0, end) > _MAX_FIELDS + 1
 
     def _feed(self, data: bytes) -> bytes | None:
         """Has the parser read; returns the answer to what it does not take."""

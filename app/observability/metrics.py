@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from opentelemetry.trace import format_trace_id, get_current_span
+from opentelemetry.trace import INVALID_SPAN, format_trace_id, get_current_span
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -162,7 +162,10 @@ def exemplar() -> dict[str, str] | None:
 
     https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md#exemplars
     """
-    context = get_current_span().get_span_context()
+    span = get_current_span()
+    if span is INVALID_SPAN:
+        return None
+    context = span.get_span_context()
     if not (context.is_valid and context.trace_flags.sampled):
         return None
     return {"trace_id": format_trace_id(context.trace_id)}

@@ -8,11 +8,11 @@ from typing import Final
 __all__ = ["tune_collector"]
 
 # Container objects that are made and not freed until the youngest are looked at, and how many such looks make one at
-# the next generation. Python's own 700, 10, 10 have every update of a large session look at everything that lives.
-# A connection leaves about 140 objects in cycles, some 25 KB, so 5,000 that have gone are what waits at the most, or a
-# quarter of what lives. Where a version of Python looks at the old ones in steps it takes the second number for their
-# size and ignores the third.
-_THRESHOLDS: Final = (20_000, 5, 5)
+# the next generation. Python's own 700, 10, 10 have a few updates of a large session look at everything that lives;
+# with 20,000 a look at the youngest takes 12 ms, in which nobody is answered. A connection leaves about 140 objects in
+# cycles, some 25 KB, so 4,200 that have gone are what waits at the most, or a quarter of what lives. Where a version of
+# Python looks at the old ones in steps it takes the second number for their size and ignores the third.
+_THRESHOLDS: Final = (5_000, 10, 10)
 
 
 def tune_collector() -> None:

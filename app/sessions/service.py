@@ -384,4 +384,5 @@ class SessionService:
 
 def random_id() -> str:
     """An id with 75 random bits, of digits and small letters, as tokens and keys expect."""
-    return "".join(secrets.choice(_ID_ALPHABET) for _ in range(15))
+    bits = secrets.randbits(75)
+    return "".join([_ID_ALPHABET[bits >> shift & 31] for shift in range(0, 75, 5)])
