@@ -13,7 +13,7 @@ from app.store import keys
 from tests.faults.world import World
 from tests.harness.node import Client, Event, NodeClients
 from tests.harness.people import Made
-from tests.harness.redis import until
+from tests.harness.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -185,7 +185,7 @@ async def test_after_closing_its_socket_by_itself_it_is_not_let_back_and_hears_n
         good = [value for name, value in fields.items() if name.startswith(b"r:")]
         return not any(value.startswith(scene.seed_id.encode()) for value in good)
 
-    await until(void, "the recovery id is void", patience=5)
+    await until(void, "the recovery id is void", timeout=5)
     await scene.seed.open()
     await scene.seed.until(lambda _: len(scene.seed.named("connect")) == 2)
     assert not scene.seed.recovered

@@ -11,8 +11,9 @@ from app.store import keys
 from tests.harness.here import Here, served_here
 from tests.harness.people import Api, Made
 from tests.harness.proxy import FaultProxy
-from tests.harness.redis import RedisServer, until
+from tests.harness.redis import RedisServer
 from tests.harness.sockets import Socket, open_sockets
+from tests.harness.waiting import until
 
 LEASE: Final = 0.6
 USER: Final = "cutoff"
@@ -51,7 +52,7 @@ class Scene:
         async def shown() -> bool:
             return await self.names(made) == expected
 
-        await until(shown, f"just these are there: {expected}", patience=10)
+        await until(shown, f"just these are there: {expected}", timeout=10)
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ from tests.faults.checker import lies
 from tests.faults.load import Load
 from tests.faults.world import World
 from tests.harness.node import NodeClients
-from tests.harness.redis import until
+from tests.harness.waiting import until
 
 _HEALING: Final = 10.0
 _CALM: Final = 1.0

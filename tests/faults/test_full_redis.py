@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from tests.harness.here import served_here
-from tests.harness.redis import RedisServer, until
+from tests.harness.redis import RedisServer
+from tests.harness.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -19,7 +19,7 @@ from tests.faults.load import Load
 from tests.faults.world import World
 from tests.harness.node import NodeClients
 from tests.harness.people import TRANSPORTS
-from tests.harness.redis import until
+from tests.harness.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

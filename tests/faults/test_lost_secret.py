@@ -14,7 +14,8 @@ from app.store import keys
 from app.store.secret import DeploymentSecret
 from tests.harness.here import Here, served_here
 from tests.harness.people import Api, Made
-from tests.harness.redis import RedisServer, until
+from tests.harness.redis import RedisServer
+from tests.harness.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -34,7 +35,7 @@ async def test_a_lost_secret_is_given_back_before_another_replica_makes_one(loss
             listed = await redis.call("EXISTS", keys.REPLICAS)
             return bool(listed and await redis.call("GET", keys.SECRET) == before)
 
-        await until(is_back, "the secret is back, and the lease", patience=5)
+        await until(is_back, "the secret is back, and the lease", timeout=5)
         if loss[0] == "FLUSHALL":
             made = await api.create()
         async with served_here(redis.url()) as (second,):
@@ -53,7 +54,7 @@ async def test_replicas_that_find_another_secret_sign_with_it_and_know_both() ->
                     await there.call("PATCH", later.path, token=later.host_token, json={"title": "T"})
                 ).status_code == 200
 
-            await until(agree, "the others have found the newcomer's secret", patience=5)
+            await until(agree, "the others have found the newcomer's secret", timeout=5)
             for replica in range(2):
                 answer = await api.call("PATCH", made.path, replica=replica, token=made.host_token, json={"title": "T"})
                 assert answer.status_code == 200

@@ -16,9 +16,10 @@ from app.client.plan import Plan
 from tests.harness.balancer import Balancer, balancer
 from tests.harness.people import Api, Made, movie
 from tests.harness.previous import previous_version
-from tests.harness.redis import RedisServer, until
+from tests.harness.redis import RedisServer
 from tests.harness.service import Replica
 from tests.harness.sockets import Socket
+from tests.harness.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="session")]
 

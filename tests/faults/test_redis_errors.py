@@ -13,7 +13,8 @@ import pytest
 from tests.faults.world import World
 from tests.harness.node import Client, NodeClients
 from tests.harness.people import Made
-from tests.harness.redis import RedisServer, until
+from tests.harness.redis import RedisServer
+from tests.harness.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -14,8 +14,9 @@ import pytest_asyncio
 from tests.harness.here import Here, served_here
 from tests.harness.people import Api, Made, movie
 from tests.harness.proxy import FaultProxy
-from tests.harness.redis import RedisServer, until
+from tests.harness.redis import RedisServer
 from tests.harness.sockets import open_sockets
+from tests.harness.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -9,7 +9,8 @@ import pytest_asyncio
 
 from app.forwarding.sender import session_id
 from tests.harness.foreign import CONTINUE, Pair, pair_of, posting
-from tests.harness.redis import RedisServer, until
+from tests.harness.redis import RedisServer
+from tests.harness.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -22,8 +22,9 @@ from app.forwarding.signature import CLIENT, SIGNATURE, Voucher
 from tests.harness.balancer import balancer
 from tests.harness.node import NodeClients
 from tests.harness.people import TRANSPORTS, Api, movie
-from tests.harness.redis import RedisServer, until
+from tests.harness.redis import RedisServer
 from tests.harness.service import Replica, replicas
+from tests.harness.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

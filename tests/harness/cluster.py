@@ -8,10 +8,11 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
+from redis.exceptions import RedisError
 
-from app.redis_client.errors import StoreUnavailable
 from tests.harness.ports import LOOPBACK, free_port
-from tests.harness.redis import RedisServer, until
+from tests.harness.redis import RedisServer
+from tests.harness.waiting import until
 
 PRIMARIES: Final = 3
 
@@ -126,7 +127,7 @@ class ClusterSet:
     async def _is_primary(self, node: ClusterNode) -> bool:
         try:
             return bool((await node.call("ROLE"))[0] == b"master")
-        except StoreUnavailable:
+        except RedisError:
             return False
 
     async def _replaced(self, old: ClusterNode, key: str) -> bool:
@@ -137,6 +138,6 @@ class ClusterSet:
         for node in self.nodes:
             try:
                 return await node.call(*command)
-            except StoreUnavailable:
+            except RedisError:
                 continue
         raise AssertionError("no node answers")

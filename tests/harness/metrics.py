@@ -11,8 +11,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.samples import Exemplar, Sample
 
 from tests.harness.here import Here
-from tests.harness.redis import until
 from tests.harness.service import Replica
+from tests.harness.waiting import until
 
 __all__ = ["OPENMETRICS", "Metrics", "scrape", "until_metrics"]
 

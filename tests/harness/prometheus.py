@@ -20,8 +20,8 @@ from app.redis_client.embedded import die_with_parent
 from tests.harness.here import Here
 from tests.harness.ports import LOOPBACK, free_port
 from tests.harness.programs import program
-from tests.harness.redis import until
 from tests.harness.service import Replica
+from tests.harness.waiting import until
 
 __all__ = ["JOB", "Prometheus", "instance", "prometheus"]
 
@@ -72,7 +72,7 @@ class Prometheus:
 
     async def until(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
         """Waits for a condition; AssertionError where it never comes."""
-        await until(condition, what, patience=_PATIENCE, poll=_POLL)
+        await until(condition, what, timeout=_PATIENCE, poll=_POLL)
 
     async def ready(self) -> bool:
         try:

@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import shutil
 import signal
-import ssl
 import subprocess
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 import pytest
 import trustme
+from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
 
 from app.redis_client.embedded import die_with_parent, find_server
-from app.redis_client.errors import StoreUnavailable
-from app.redis_client.topology import ask
-from app.redis_client.url import Address, Login
+from app.redis_client.url import Address
 from tests.harness.ports import LOOPBACK, free_port
+from tests.harness.waiting import until
 
-_POLL: Final = 0.01
-# Generous: it only bounds the wait when a server never comes up, on a machine that may be busy.
-_PATIENCE: Final = 50.0
+_ANSWER_SECONDS: Final = 5.0
 
 
 def server_binary() -> Path:
@@ -38,20 +32,6 @@ def server_binary() -> Path:
         return Path(chosen)
     found = shutil.which("redis-server")
     return Path(found) if found else find_server()
-
-
-async def until(condition: Any, what: str, *, patience: float = _PATIENCE, poll: float = _POLL) -> Any:
-    """Wait until the coroutine function `condition` returns something true, and return it; times in seconds.
-
-    That a server does not answer counts as false.
-    """
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
-        with contextlib.suppress(StoreUnavailable):
-            if result := await condition():
-                return result
-        await asyncio.sleep(poll)
-    raise AssertionError(f"waited {patience} s in vain until {what}")
 
 
 @dataclass(frozen=True)
@@ -162,8 +142,16 @@ class RedisServer:
         await self.start()
 
     async def call(self, *command: str | int) -> Any:
-        """Run a command as the administrator, over a connection of its own."""
-        return await ask(self.address, self._login, tuple(str(part) for part in command), timeout=5)
+        """Run a command as the administrator, over a connection of its own; raises ``redis.exceptions.RedisError``.
+
+        Through redis-py, so that the client under test is not its own witness; replies are bytes, as RESP3 types them.
+        """
+        connection = self._connection()
+        try:
+            await connection.send_command(*command)
+            return await connection.read_response()
+        finally:
+            await connection.disconnect(nowait=True)
 
     async def __aenter__(self) -> Self:
         try:
@@ -177,10 +165,15 @@ class RedisServer:
     ) -> None:
         await self.stop()
 
-    @cached_property
-    def _login(self) -> Login:
-        tls = ssl.create_default_context(cafile=str(self.certificates.ca)) if self.certificates else None
-        return Login("harness", "harness", 0, tls) if self._users else Login(tls=tls)
+    def _connection(self) -> AbstractConnection:
+        options: dict[str, Any] = {"protocol": 3, "driver_info": None, "socket_timeout": _ANSWER_SECONDS}
+        if self._users:
+            options |= {"username": "harness", "password": "harness"}
+        if self._unix:
+            return UnixDomainSocketConnection(path=self.address.host, **options)
+        if self.certificates is not None:
+            return SSLConnection(host=LOOPBACK, port=self.port, ssl_ca_certs=str(self.certificates.ca), **options)
+        return Connection(host=LOOPBACK, port=self.port, **options)
 
     def _launch(self) -> None:
         with (self.directory / "log").open("ab") as log:
@@ -196,7 +189,7 @@ class RedisServer:
         assert self._process is not None
         if self._process.poll() is not None:
             raise AssertionError(f"the server ended with {self._process.returncode}")
-        return bool(await ask(self.address, self._login, ("PING",), timeout=1) == b"PONG")
+        return bool(await self.call("PING") == b"PONG")
 
     def _directives(self) -> list[str]:
         """The lines of the configuration file."""

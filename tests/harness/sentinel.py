@@ -7,9 +7,11 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
-from app.redis_client.errors import StoreUnavailable
+from redis.exceptions import RedisError
+
 from tests.harness.ports import LOOPBACK
-from tests.harness.redis import RedisServer, until
+from tests.harness.redis import RedisServer
+from tests.harness.waiting import until
 
 SERVICE = "join-session"
 QUORUM = 2
@@ -102,6 +104,6 @@ class SentinelSet:
     async def _primary_port(self, sentinel: Sentinel) -> int:
         try:
             reply = await sentinel.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
-        except StoreUnavailable:
+        except RedisError:
             return 0
         return int(reply[1])

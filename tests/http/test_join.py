@@ -13,8 +13,8 @@ import pytest_asyncio
 
 from tests.harness.node import NodeClients
 from tests.harness.people import Api, People, movie
-from tests.harness.redis import until
 from tests.harness.service import Replica
+from tests.harness.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -14,9 +14,10 @@ import pytest_asyncio
 
 from tests.harness.people import Api, Made, movie
 from tests.harness.proxy import FaultProxy
-from tests.harness.redis import RedisServer, until
+from tests.harness.redis import RedisServer
 from tests.harness.service import UNKNOWN, Replica, replicas
 from tests.harness.sockets import Socket
+from tests.harness.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -14,8 +14,9 @@ import pytest_asyncio
 from tests.harness.here import Here, served_here
 from tests.harness.people import Api, movie
 from tests.harness.proxy import FaultProxy
-from tests.harness.redis import RedisServer, until
+from tests.harness.redis import RedisServer
 from tests.harness.sockets import Socket
+from tests.harness.waiting import until
 from tests.harness.wire import wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -166,13 +167,13 @@ async def test_who_goes_away_while_a_session_is_made_takes_a_place_all_the_same(
             async def made() -> bool:
                 return await sessions(redis) == live + 1
 
-            await until(made, "the session is made", patience=5)
+            await until(made, "the session is made", timeout=5)
 
         async def counted() -> bool:
             now = await named(redis), await redis.call("ZCARD", "js:sessions")
             return now == (counted_before[0] + 1, counted_before[1] + 1)
 
-        await until(counted, "it counts", patience=5)
+        await until(counted, "it counts", timeout=5)
         await api.close()
 
 

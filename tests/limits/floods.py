@@ -10,7 +10,8 @@ import tracemalloc
 import httpx
 
 from app.socketio_server import WebSocketProtocol
-from tests.harness.redis import RedisServer, until
+from tests.harness.redis import RedisServer
+from tests.harness.waiting import until
 from tests.limits.attempts import exceeds, limited
 from tests.limits.frames import CONTINUATION, PING, frame, websocket
 

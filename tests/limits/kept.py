@@ -6,8 +6,9 @@ import asyncio
 from typing import Any
 
 from tests.harness.people import movie
-from tests.harness.redis import RedisServer, until
+from tests.harness.redis import RedisServer
 from tests.harness.sockets import Socket, open_sockets
+from tests.harness.waiting import until
 from tests.limits.attempts import exceeds, limited
 
 __all__: list[str] = []

@@ -11,8 +11,9 @@ from app.realtime.departures import Departed, Departures
 from app.sessions.errors import SessionError
 from app.store import keys
 from tests.harness.people import Made
-from tests.harness.redis import RedisServer, until
+from tests.harness.redis import RedisServer
 from tests.harness.sockets import Socket
+from tests.harness.waiting import until
 from tests.limits.attempts import Limited, exceeds, limited
 
 __all__: list[str] = []
@@ -47,7 +48,7 @@ async def settles(redis: RedisServer, made: Made, most: int) -> None:
     async def bounded() -> bool:
         return await recovery_keys(redis) <= most and await counted(redis, made, "r:") <= most
 
-    await until(bounded, f"no more than {most} recovery ids are known", patience=5)
+    await until(bounded, f"no more than {most} recovery ids are known", timeout=5)
 
 
 @exceeds("Recovery ids of a participant")

@@ -15,7 +15,8 @@ from app.sessions.answers import Meta
 from app.sessions.model import Head, Snapshot
 from app.socketio_server.queues import Inbox
 from app.store.snapshots import Snapshots
-from tests.harness.redis import RedisServer, until
+from tests.harness.redis import RedisServer
+from tests.harness.waiting import until
 from tests.limits.attempts import Limited, exceeds, limited
 from tests.limits.frames import frame, websocket
 

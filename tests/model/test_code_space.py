@@ -21,7 +21,8 @@ from app.store import keys
 from app.store.budgets import RedisBudgets
 from app.store.creators import RedisCreators
 from app.store.sessions import RedisSessions
-from tests.harness.redis import RedisServer, until
+from tests.harness.redis import RedisServer
+from tests.harness.waiting import until
 
 DIGITS: Final = "0123456789"
 REST: Final = 0.2

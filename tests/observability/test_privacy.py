@@ -20,9 +20,10 @@ from app.store import keys
 from tests.harness.otlp import Receiver, receiver
 from tests.harness.people import Api, Made, movie
 from tests.harness.privacy import assert_nothing_private, found_in
-from tests.harness.redis import RedisServer, until
+from tests.harness.redis import RedisServer
 from tests.harness.service import LETTERS, Replica, replicas
 from tests.harness.sockets import Socket
+from tests.harness.waiting import until
 from tests.observability.documented_spans import assert_documented_in_itself
 
 SETTINGS: Final[dict[str, Any]] = {

@@ -17,8 +17,9 @@ from tests.harness.commands import run
 from tests.harness.here import Here, served_here
 from tests.harness.people import Api, movie
 from tests.harness.ports import free_port
-from tests.harness.redis import RedisServer, until
+from tests.harness.redis import RedisServer
 from tests.harness.sockets import Socket
+from tests.harness.waiting import until
 
 ROOT: Final = Path(__file__).parents[2]
 DOCUMENT: Final = (ROOT / "docs" / "operators.md").read_text()

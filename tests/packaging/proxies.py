@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.harness.ports import LOOPBACK, free_port
-from tests.harness.redis import until
+from tests.harness.waiting import until
 from tests.packaging.tools import traefik
 
 __all__ = ["HAProxy", "Proxy", "Traefik", "running"]

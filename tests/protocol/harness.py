@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -17,6 +17,7 @@ from websockets.asyncio.client import ClientConnection
 
 from app.socketio_server import Connection, EngineServer, Options, SocketServer, WebSocketProtocol, message
 from app.socketio_server.admission import Admission, Origins
+from tests.harness.waiting import until
 
 # What the official suites ask of a server under test.
 PING_INTERVAL = 0.3
@@ -265,13 +266,6 @@ async def closed_at_once(websocket: ClientConnection) -> None:
     """Check that the server closes a WebSocket within 200 ms."""
     async with asyncio.timeout(0.2):
         await closed(websocket)
-
-
-async def until(condition: Callable[[], bool], seconds: float = 5) -> None:
-    """Wait until what happens inside the server has happened."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
 
 
 async def receive(websocket: ClientConnection) -> str | bytes:

@@ -11,8 +11,9 @@ import websockets
 
 from app.socketio_server import Observer
 from app.socketio_server.admission import header
+from tests.harness.waiting import until
 
-from .harness import closed, receive, recorder, soon, until
+from .harness import closed, receive, recorder, soon
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 import websockets
 
 from app.socketio_server import connection
+from tests.harness.waiting import until
 
 from .harness import (
     MAX_PAYLOAD,
@@ -24,7 +25,6 @@ from .harness import (
     engine_echo,
     receive,
     soon,
-    until,
 )
 
 

@@ -12,8 +12,9 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 
 from app.socketio_server import Connection, Encoded, Observer
+from tests.harness.waiting import until
 
-from .harness import SEPARATOR, Client, Recorder, closed, receive, recorder, soon, until
+from .harness import SEPARATOR, Client, Recorder, closed, receive, recorder, soon
 
 LARGE = "x" * 20_000
 

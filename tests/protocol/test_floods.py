@@ -12,8 +12,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from app.socketio_server import WebSocketProtocol
+from tests.harness.waiting import until
 
-from .harness import SOCKET_BUFFER, Client, closed_at_once, receive, recorder, until
+from .harness import SOCKET_BUFFER, Client, closed_at_once, receive, recorder
 
 UPGRADE = (
     b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"

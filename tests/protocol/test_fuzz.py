@@ -12,7 +12,9 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from .harness import SEPARATOR, recorder, until
+from tests.harness.waiting import until
+
+from .harness import SEPARATOR, recorder
 
 BATCH = 50
 # Whose client has broken the framing waits for a second, until its server has given up on the close frame.

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from .harness import Recorder, closed_at_once, receive, recorder, soon, until
+from tests.harness.waiting import until
+
+from .harness import Recorder, closed_at_once, receive, recorder, soon
 
 # Engine.IO packets sent by a client that is connected to the main namespace.
 HOSTILE: dict[str, str | bytes] = {

@@ -11,8 +11,9 @@ import pytest
 import socketio
 
 from app.socketio_server import RoomManager, WrongArguments, current_event
+from tests.harness.waiting import until
 
-from .harness import SEPARATOR, closed, receive, recorder, soon, until
+from .harness import SEPARATOR, closed, receive, recorder, soon
 
 
 async def test_events_of_one_client_are_handled_one_after_another() -> None:
@@ -128,7 +129,7 @@ async def test_a_client_ahead_of_its_handlers_is_not_read() -> None:
             assert not session.closed
             released.set()
             await soon(sending, 20)
-            await until(lambda: record.count("waited") == count, 20)
+            await until(lambda: record.count("waited") == count)
 
 
 async def send_all(websocket: Any, packets: list[str]) -> None:

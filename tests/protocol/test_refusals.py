@@ -11,8 +11,9 @@ import pytest
 from app.socketio_server import Connection, EngineServer, Options, message
 from app.socketio_server.admission import Admission, Origins
 from app.socketio_server.refusals import Refusal
+from tests.harness.waiting import until
 
-from .harness import Client, closed, receive, recorder, serve, soon, until
+from .harness import Client, closed, receive, recorder, serve, soon
 
 
 def bare_engine() -> EngineServer:

@@ -14,6 +14,8 @@ from collections.abc import AsyncIterator
 import pytest
 import websockets
 
+from tests.harness.waiting import until
+
 from .harness import (
     PING_INTERVAL,
     PING_TIMEOUT,
@@ -24,7 +26,6 @@ from .harness import (
     receive,
     serving,
     soon,
-    until,
 )
 from .test_engine_io import assert_open_packet
 

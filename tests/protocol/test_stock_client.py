@@ -10,8 +10,9 @@ import pytest
 import pytest_asyncio
 
 from tests.harness.node import Client, NodeClients, node_clients
+from tests.harness.waiting import until
 
-from .harness import Recorder, recorder, until
+from .harness import Recorder, recorder
 
 # One Node process for all.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -47,7 +48,7 @@ async def test_a_thousand_emits_before_the_connection_all_arrive_in_order(
         for number in range(1000):
             await client.emit("hello", number)
         await client.open()
-        await until(lambda: record.count("hello") == 1000, 10)
+        await until(lambda: record.count("hello") == 1000)
         assert record.calls[1:] == [("hello", number) for number in range(1000)]
 
 

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from tests.harness.people import Api, Made, movie
-from tests.harness.redis import until
 from tests.harness.sockets import Socket, open_sockets
+from tests.harness.waiting import until
 from tests.harness.world import RACES, World, hosts
 
 JOINERS = 12

@@ -11,8 +11,8 @@ from typing import Any, Final
 from app.redis_client.client import RedisClient
 from app.store import keys
 from tests.harness.people import Api, Made, movie
-from tests.harness.redis import until
 from tests.harness.sockets import Socket, open_sockets
+from tests.harness.waiting import until
 from tests.harness.world import World
 
 SOCKETS: Final = 15

@@ -12,10 +12,10 @@ from typing import Any, Final
 import pytest
 
 from tests.harness.people import Api, Made, movie
-from tests.harness.redis import until
 from tests.harness.service import Replica, replicas
 from tests.harness.sockets import Socket, open_sockets
 from tests.harness.topologies import Topology
+from tests.harness.waiting import until
 from tests.harness.world import GRACE, RACES, World, hosts
 
 PEOPLE: Final = 100

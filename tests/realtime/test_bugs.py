@@ -19,8 +19,9 @@ from app.redis_client.errors import CommandFailed, StoreUnavailable, UnexpectedR
 from app.store.sessions import RedisSessions, answering
 from tests.harness.here import Here, served_here
 from tests.harness.people import Api
-from tests.harness.redis import RedisServer, until
+from tests.harness.redis import RedisServer
 from tests.harness.sockets import Socket, open_sockets
+from tests.harness.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

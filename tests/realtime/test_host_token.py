@@ -7,8 +7,8 @@ from typing import Any
 
 from tests.harness.here import Here
 from tests.harness.people import Api
-from tests.harness.redis import until
 from tests.harness.sockets import Socket, open_sockets
+from tests.harness.waiting import until
 
 
 async def roles(api: Api, code: str) -> dict[str, str]:

@@ -11,7 +11,8 @@ import pytest_asyncio
 from tests.harness.here import served_here
 from tests.harness.node import NodeClients
 from tests.harness.people import Api, People, Person
-from tests.harness.redis import RedisServer, until
+from tests.harness.redis import RedisServer
+from tests.harness.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

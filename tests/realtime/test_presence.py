@@ -12,8 +12,9 @@ from app.store.sessions import RedisSessions
 from tests.harness.here import served_here
 from tests.harness.people import Api, Made
 from tests.harness.proxy import FaultProxy
-from tests.harness.redis import RedisServer, until
+from tests.harness.redis import RedisServer
 from tests.harness.sockets import open_sockets
+from tests.harness.waiting import until
 
 SESSIONS = 25
 EACH = 4
@@ -47,7 +48,7 @@ async def test_while_redis_is_away_few_tasks_tell_it_of_many_who_are_gone(redis_
             async def all_gone(made: Made = made) -> bool:
                 return await connected(api, made) == [False] * EACH
 
-            await until(all_gone, "Redis knows that all are gone", patience=10)
+            await until(all_gone, "Redis knows that all are gone", timeout=10)
         await api.close()
 
 
@@ -66,7 +67,7 @@ async def test_a_session_that_cannot_be_swept_does_not_hold_up_the_others(redis_
             async def removed() -> bool:
                 return await connected(api, sound) == []
 
-            await until(removed, "the grace time of the other session is over", patience=5)
+            await until(removed, "the grace time of the other session is over", timeout=5)
         await api.close()
 
 
@@ -83,7 +84,7 @@ async def test_a_session_that_cannot_be_reaped_does_not_hold_up_the_others(redis
         async def reaped() -> bool:
             return not any([any(await connected(api, made)) for made in sound])
 
-        await until(reaped, "those at the dead replica are away", patience=5)
+        await until(reaped, "those at the dead replica are away", timeout=5)
         await api.close()
 
 
@@ -101,7 +102,7 @@ async def test_joining_that_was_under_way_while_its_replica_was_reaped_leaves_no
         async def reaped() -> bool:
             return not await redis_server.call("EXISTS", keys.replica_codes("dead"))
 
-        await until(reaped, "the replica is reaped", patience=5)
+        await until(reaped, "the replica is reaped", timeout=5)
         # It had sent this before; a replica that lives after all renews its lease and tries again.
         assert await join(redis_server, made, connection="dead.x", leased=before) == "unavailable"
         assert await connected(api, made) == []
@@ -122,7 +123,7 @@ async def test_reaping_a_session_that_nobody_has_joined_leaves_no_key_without_a_
         async def reaped() -> bool:
             return not await redis_server.call("EXISTS", keys.replica_codes("dead"))
 
-        await until(reaped, "the replica is reaped", patience=5)
+        await until(reaped, "the replica is reaped", timeout=5)
         found = [name.decode() for name in await redis_server.call("KEYS", f"{keys.session(made.code)}*")]
         assert {name: await redis_server.call("PTTL", name) > 0 for name in found} == dict.fromkeys(found, True)
         await api.close()

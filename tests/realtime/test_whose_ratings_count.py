@@ -8,8 +8,8 @@ import pytest
 
 from tests.harness.here import Here
 from tests.harness.people import Api, Made, movie
-from tests.harness.redis import until
 from tests.harness.sockets import Socket
+from tests.harness.waiting import until
 
 
 async def join_and_rate(replica: Here, made: Made, rating: int, **options: Any) -> tuple[Socket, dict[str, Any]]:

@@ -9,7 +9,8 @@ import pytest
 
 from app.redis_client.client import RedisClient, Script
 from app.redis_client.errors import CommandFailed, StoreUnavailable
-from tests.harness.redis import RedisServer, require_tls, until
+from tests.harness.redis import RedisServer, require_tls
+from tests.harness.waiting import until
 
 COUNT = Script("count", "return redis.call('INCR', KEYS[1])")
 ECHO = Script("echo", "return {KEYS[1], ARGV[1], #ARGV, 7, false}")

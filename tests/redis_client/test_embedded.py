@@ -14,7 +14,7 @@ import uvloop
 
 from app.redis_client.client import RedisClient
 from app.redis_client.embedded import EmbeddedServer, NoServerError, find_server
-from tests.harness.redis import until
+from tests.harness.waiting import until
 
 # By the directory of its socket, which is in the process' title.
 EMBEDDED = re.compile(r"-server .*/join-session-(?!test-)")

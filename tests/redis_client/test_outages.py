@@ -17,7 +17,8 @@ from app.redis_client.client import RedisClient, Script
 from app.redis_client.errors import StoreUnavailable
 from tests.harness.ports import free_port
 from tests.harness.proxy import FaultProxy
-from tests.harness.redis import RedisServer, until
+from tests.harness.redis import RedisServer
+from tests.harness.waiting import until
 
 TIMEOUT = 0.5
 # What a busy machine may add to a deadline.

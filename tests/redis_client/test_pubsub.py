@@ -13,8 +13,9 @@ from app.redis_client.errors import StoreUnavailable
 from app.redis_client.pubsub import Channels
 from tests.harness.cluster import ClusterSet
 from tests.harness.proxy import FaultProxy
-from tests.harness.redis import RedisServer, until
+from tests.harness.redis import RedisServer
 from tests.harness.sentinel import SentinelSet
+from tests.harness.waiting import until
 
 HEARTBEAT = 0.3
 PUBLISH = Script("publish", "return redis.call('SPUBLISH', KEYS[1], ARGV[1])")

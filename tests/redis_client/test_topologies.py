@@ -14,8 +14,9 @@ from redis.crc import key_slot
 from app.redis_client.client import RedisClient, Script
 from app.redis_client.errors import CommandFailed, StoreUnavailable
 from tests.harness.cluster import ClusterSet
-from tests.harness.redis import RedisServer, until
+from tests.harness.redis import RedisServer
 from tests.harness.sentinel import SentinelSet
+from tests.harness.waiting import until
 
 TIMEOUT = 1.0
 SLACK = 0.5

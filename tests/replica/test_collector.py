@@ -12,9 +12,10 @@ import psutil
 import pytest
 
 from tests.harness.people import Api
-from tests.harness.redis import RedisServer, until
+from tests.harness.redis import RedisServer
 from tests.harness.service import replicas
 from tests.harness.sockets import open_sockets
+from tests.harness.waiting import until
 
 _SERVING: Final = """
 import gc, os, signal, uvloop

@@ -18,9 +18,10 @@ from websockets.asyncio.client import connect
 from tests.harness.balancer import balancer
 from tests.harness.node import Event, NodeClients
 from tests.harness.people import TRANSPORTS, Api, movie
-from tests.harness.redis import RedisServer, until
+from tests.harness.redis import RedisServer
 from tests.harness.service import UNKNOWN, Replica, replicas
 from tests.harness.sockets import Socket, open_sockets
+from tests.harness.waiting import until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 

@@ -12,7 +12,8 @@ from app.sessions.errors import SessionError
 from app.store import keys
 from app.store.replicas import RedisReplicas
 from tests.harness.proxy import FaultProxy
-from tests.harness.redis import RedisServer, until
+from tests.harness.redis import RedisServer
+from tests.harness.waiting import until
 
 CODE = "123456"
 

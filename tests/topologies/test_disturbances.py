@@ -8,8 +8,8 @@ from typing import Any, Final
 import pytest
 
 from tests.harness.people import Api, Made
-from tests.harness.redis import until
 from tests.harness.sockets import Socket, open_sockets
+from tests.harness.waiting import until
 from tests.harness.world import World, hosts
 
 PEOPLE: Final = 9

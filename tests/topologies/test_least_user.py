@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from tests.harness.people import Api, movie
-from tests.harness.redis import until
 from tests.harness.service import UNKNOWN, Replica, replicas
 from tests.harness.sockets import Socket, open_sockets
 from tests.harness.topologies import Secured, documented_user
+from tests.harness.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
