@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-__all__ = ["PREVIOUS", "previous_version"]
+__all__ = ["PREVIOUS", "previous_version", "version_of"]
 
 # The commit from which a deployment is upgraded to this version.
 PREVIOUS: Final = "0e9aaa6"
@@ -20,12 +20,17 @@ _ROOT: Final = Path(__file__).parent.parent.parent
 
 def previous_version() -> Path:
     """A folder in which `python -m app` is the previous version; the libraries are those of today."""
-    folder = _ROOT / ".cache" / f"previous-{PREVIOUS}"
+    return version_of(PREVIOUS)
+
+
+def version_of(commit: str) -> Path:
+    """A folder in which `python -m app` is the version of a commit."""
+    folder = _ROOT / ".cache" / f"previous-{commit}"
     if folder.exists():
         return folder
-    archive = subprocess.run(["git", "archive", PREVIOUS, "app"], cwd=_ROOT, capture_output=True, check=False)
+    archive = subprocess.run(["git", "archive", commit, "app"], cwd=_ROOT, capture_output=True, check=False)
     assert archive.returncode == 0, (
-        f"commit {PREVIOUS} is needed, so fetch the whole history (git fetch --unshallow): {archive.stderr.decode()}"
+        f"commit {commit} is needed, so fetch the whole history (git fetch --unshallow): {archive.stderr.decode()}"
     )
     folder.parent.mkdir(exist_ok=True)
     made = Path(tempfile.mkdtemp(dir=folder.parent))
