@@ -37,7 +37,7 @@ class Cluster:
         return self._nodes[owner].ready if owner in self._nodes else None
 
     async def link(self, key: bytes, redirect: Redirected | None = None) -> Link:
-        address = _parse_address(redirect.address) if redirect is not None else None
+        address = redirect.node if redirect is not None else None
         if address is None:
             address = await self.node_for(key, fresh=False)
         try:
@@ -48,7 +48,7 @@ class Cluster:
 
     def on_error(self, error: StoreUnavailable) -> None:
         if isinstance(error, Redirected) and not error.asking:
-            self._owners[error.slot] = _parse_address(error.address)
+            self._owners[error.slot] = error.node
         if error.reason in ("moved", "clusterdown", "lost", "timeout", "refused", "readonly"):
             self._refresh_soon()
 
@@ -131,8 +131,3 @@ def _parse_slots(reply: Any, asked: Address) -> list[Address | None]:
     except (TypeError, ValueError, AttributeError) as error:
         raise StoreUnavailable("protocol", f"{asked} does not describe a cluster", sent=False) from error
     return owners
-
-
-def _parse_address(text: str) -> Address | None:
-    host, _, port = text.rpartition(":")
-    return Address(host, int(port)) if host not in ("", "?") and port.isdigit() else None

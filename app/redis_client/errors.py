@@ -2,7 +2,7 @@
 
 StoreError
 ├── StoreUnavailable   Redis cannot serve now; ``sent`` says whether the command may have been executed
-│   └── Redirected     another node of the cluster serves this slot (followed inside the store)
+│   └── Redirected     another node of the cluster serves this slot (followed inside the client)
 ├── CommandFailed      the command as such is wrong: a wrong type, for example; retrying will not help
 │   └── ScriptFailed   one of our scripts has a bug
 └── UnexpectedReply    Redis answered what a Redis with our data would not
@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from typing import Final, TypeGuard
 
 from redis.exceptions import AskError, MovedError, RedisError, ResponseError
+
+from app.redis_client.url import Address
 
 __all__ = [
     "CommandFailed",
@@ -77,11 +79,11 @@ class StoreUnavailable(StoreError):
 
 
 class Redirected(StoreUnavailable):
-    """Another node, at ``address`` ("host:port"), serves the slot, or (``asking``) the slot is moving to it."""
+    """Another node serves the slot, or (``asking``) the slot is moving to it; None where Redis does not name it."""
 
-    def __init__(self, address: str, slot: int, *, asking: bool) -> None:
-        super().__init__("moved", f"slot {slot} to {address}", sent=False)
-        self.address = address
+    def __init__(self, node: Address | None, slot: int, *, asking: bool) -> None:
+        super().__init__("moved", f"slot {slot} to {node}", sent=False)
+        self.node = node
         self.slot = slot
         self.asking = asking
 
@@ -119,7 +121,9 @@ def is_reply(error: BaseException) -> TypeGuard[RedisError]:
 def error_of_reply(error: RedisError) -> StoreError:
     """Turn an error that Redis answered with into the one to raise."""
     if isinstance(error, AskError):
-        return Redirected(f"{error.host}:{error.port}", error.slot_id, asking=not isinstance(error, MovedError))
+        # A node that does not know its own name leaves it out.
+        node = Address(error.host, error.port) if error.host not in ("", "?") else None
+        return Redirected(node, error.slot_id, asking=not isinstance(error, MovedError))
     # redis-py takes the code off the texts that it has a class for.
     text = f"{error.status_code} {error}" if error.status_code else str(error)
     code, _, rest = text.partition(" ")

@@ -22,6 +22,13 @@ def test_port_login_and_database_may_be_left_out() -> None:
     assert (parsed.login.username, parsed.login.password, parsed.login.db) == (None, None, 0)
 
 
+@pytest.mark.parametrize("password", ["a/b", "a#b", "a:b", "a@b", "a+b"])
+def test_a_password_may_hold_characters_that_urls_reserve(password: str) -> None:
+    """Generated ones do. redis-py's ``parse_url`` refuses the first two, and shows a part of them."""
+    parsed = parse_url(f"redis://app:{password}@host:1/2")
+    assert (parsed.addresses, parsed.login.password, parsed.login.db) == ((Address("host", 1),), password, 2)
+
+
 def test_a_password_needs_no_user() -> None:
     login = parse_url("redis://:secret@localhost").login
     assert (login.username, login.password) == (None, "secret")
