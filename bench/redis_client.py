@@ -2,8 +2,8 @@
 
     python bench/redis_client.py [rounds]
 
-Each round runs the same GETs, 200 at a time, through every client in turn; printed is the median of the rounds' ratios
-against redis-py with a pool. CPU time of this process, so that a busy machine matters little.
+Each round runs the same GETs through every client in turn, 200 at a time or one after the other; printed is the median
+of the rounds' ratios against redis-py with a pool. CPU time of this process, so that a busy machine matters little.
 """
 
 from __future__ import annotations
@@ -32,22 +32,24 @@ async def main(rounds: int) -> None:
         ours = RedisClient.connect(server.url)
         await client.set("key", "x" * 100)
 
-        async def pooled() -> None:
-            await asyncio.gather(*(client.get("key") for _ in range(CONCURRENT)))
-
         async def pipelined() -> None:
             pipeline = client.pipeline(transaction=False)
             for _ in range(CONCURRENT):
                 pipeline.get("key")
             await pipeline.execute()
 
-        async def batched() -> None:
-            await asyncio.gather(*(ours.execute("GET", "key") for _ in range(CONCURRENT)))
+        def pooled() -> Awaitable[object]:
+            return client.get("key")
+
+        def queued() -> Awaitable[object]:
+            return ours.execute("GET", "key")
 
         runs: dict[str, Run] = {
-            "redis-py, pool": pooled,
+            "redis-py, pool": at_once(pooled),
             "redis-py, explicit pipeline": pipelined,
-            "our queue on redis-py's connection": batched,
+            "our queue on redis-py's connection": at_once(queued),
+            "redis-py, pool, one by one": one_by_one(pooled),
+            "our queue, one by one": one_by_one(queued),
         }
         costs: dict[str, list[float]] = {name: [] for name in runs}
         for _ in range(rounds):
@@ -55,6 +57,21 @@ async def main(rounds: int) -> None:
                 costs[name].append(await cpu_per_command(run))
         report(costs)
         await asyncio.gather(client.aclose(), ours.close())
+
+
+def at_once(get: Run) -> Run:
+    async def run() -> None:
+        await asyncio.gather(*(get() for _ in range(CONCURRENT)))
+
+    return run
+
+
+def one_by_one(get: Run) -> Run:
+    async def run() -> None:
+        for _ in range(CONCURRENT):
+            await get()
+
+    return run
 
 
 async def cpu_per_command(run: Run) -> float:

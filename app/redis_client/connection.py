@@ -29,6 +29,8 @@ _OPTIONS: Final[dict[str, Any]] = {
     "retry": None,
     "socket_timeout": None,
     "socket_connect_timeout": None,
+    # Large replies come in pieces of this many bytes.
+    "socket_read_size": 262_144,
 }
 
 
