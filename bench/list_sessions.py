@@ -18,6 +18,9 @@ from typing import Any
 
 from app.redis_client.client import RedisClient
 from app.redis_client.embedded import EmbeddedServer
+from app.sessions.permissions import Action
+from app.sessions.steps import NewSession, Person, SessionSettings
+from app.sessions.tokens import Credential
 from app.store.listing import RedisListing
 from app.store.sessions import RedisSessions
 
@@ -31,7 +34,7 @@ HOUR = 3_600_000
 async def main(rounds: int) -> None:
     async with EmbeddedServer() as server:
         ours = RedisClient.connect(server.url, timeout=60)
-        store = RedisSessions(ours, creation_memory=60, rest=60)
+        store = RedisSessions(ours, creation_memory=60, quarantine=60)
         await create(store, SESSIONS)
         times: dict[str, list[tuple[float, float]]] = {"alone": [], "50 pages a second": [], "pages all the time": []}
         pages = multiprocessing.Value("i", 0)
@@ -55,24 +58,32 @@ async def main(rounds: int) -> None:
 
 
 async def create(store: RedisSessions, count: int) -> None:
-    call: dict[str, Any] = {"lifetime": HOUR, "max_lifetime": HOUR, "rest": 60_000, "capacity": 100}
-    call |= {"leavers": "keep", "movies": []}
+    session = NewSession(
+        epoch="e",
+        lifetime=HOUR,
+        unjoined=None,
+        max_lifetime=HOUR,
+        quarantine=60_000,
+        capacity=100,
+        departed_ratings="keep",
+        title="Friday",
+        movies=(),
+    )
     numbers = iter(range(count))
 
     async def work() -> None:
         for number in numbers:
-            ids = {"instance": f"i{number}", "epoch": f"e{number}"}
-            await store.create([f"{number:06}"], call | ids)
+            await store.create({f"{number:06}": f"i{number}"}, session)
 
     await asyncio.gather(*(work() for _ in range(AT_ONCE)))
 
 
 async def changes(store: RedisSessions) -> tuple[float, float]:
-    call = {"instance": "i0", "operator": True, "grants": {"operator": "any"}, "title": "Friday"}
+    host = Person(Credential("host", "i0", "1"), Action.UPDATE_SESSION)
     times = []
     for _ in range(CHANGES):
         began = time.perf_counter()
-        await store.change("update-session", "000000", call)
+        await store.update_session("000000", host, SessionSettings(title="Friday"))
         times.append(time.perf_counter() - began)
     cuts = statistics.quantiles(times, n=100)
     return cuts[49], cuts[98]

@@ -186,11 +186,11 @@ class SocketHandlers:
         joined = await self._entry.join(peer, text, parse(JoinOptions, options if options is not None else {}))
         return {
             "ok": True,
-            "version": joined.head.version,
+            "version": joined.attached.head.version,
             "sessionID": joined.access.code,
-            "participantID": joined.participant,
+            "participantID": joined.attached.participant,
             "token": joined.token,
-            "votes": joined.votes,
+            "votes": joined.attached.votes,
         }
 
     def _close_idle(self, sid: str) -> None:

@@ -7,9 +7,10 @@ from contextvars import Context
 from typing import Final
 
 from app.realtime.member import Outbox
-from app.realtime.room import Room, RoomStore
+from app.realtime.room import Room
 from app.sessions.errors import SessionError
 from app.sessions.model import timestamp
+from app.store.sessions import RedisSessions
 
 __all__ = ["Lifetime"]
 
@@ -26,7 +27,7 @@ class Lifetime:
     the most ``warning`` seconds before the deadline, that it is near.
     """
 
-    def __init__(self, code: str, store: RoomStore, outbox: Outbox, room: Room, *, warning: float) -> None:
+    def __init__(self, code: str, store: RedisSessions, outbox: Outbox, room: Room, *, warning: float) -> None:
         self._code = code
         self._store = store
         self._outbox = outbox
@@ -50,10 +51,10 @@ class Lifetime:
     async def _tend(self) -> None:
         """Extends the session, and warns its members when it is time, until that has to be done again."""
         clock = asyncio.get_running_loop().time
-        now, _, deadline, lifetime = await self._store.change("touch", self._code, {"least": _LEAST})
-        end = clock() + (deadline - now) / 1000
-        again = clock() + max(_INTERVAL, lifetime / 3000)
-        await self._wait(min(again, end), end - self._warning, deadline)
+        session = await self._store.touch(self._code, least=_LEAST)
+        end = clock() + (session.deadline - session.now) / 1000
+        again = clock() + max(_INTERVAL, session.lifetime / 3000)
+        await self._wait(min(again, end), end - self._warning, session.deadline)
         if end < again:
             self._room.refresh()
             await asyncio.sleep(_INTERVAL)

@@ -18,13 +18,13 @@ __all__ = ["Member", "Outbox", "error_body"]
 class Member:
     """``connection`` is its name in Redis, ``recovery`` the id by which a later socket can continue it.
 
-    ``stay`` names the time since its participant joined, ``since`` is the head at which the socket was attached,
-    ``name`` what its participant was called last, ``seen`` the newest head it was shown.
+    ``membership_id`` names the time since its participant joined, ``since`` is the head at which the socket was
+    attached, ``name`` what its participant was called last, ``seen`` the newest head it was shown.
     """
 
     sid: str
     access: Access
-    stay: int
+    membership_id: int
     since: Head
     connection: str
     recovery: str

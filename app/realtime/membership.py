@@ -18,8 +18,10 @@ from app.sessions.answers import Done
 from app.sessions.errors import SessionError
 from app.sessions.model import Head
 from app.sessions.payloads import JoinOptions
-from app.sessions.service import Joined, Membership, SessionService
+from app.sessions.service import Joined, SessionService
+from app.sessions.steps import Membership
 from app.sessions.tokens import Credential
+from app.store.sessions import RedisSessions
 
 __all__ = ["Entry", "Peer", "new_recovery_id"]
 
@@ -45,17 +47,13 @@ class RecoveryStore(Protocol):
     async def put(self, recovery_id: str, code: str, credential: Credential, stay: int, free_at: int) -> None: ...
 
 
-class FateStore(Protocol):
-    async def fate(self, code: str, instance: str, participant: str = "") -> str: ...
-
-
 class Entry:
     """Joining and leaving, for sockets."""
 
     def __init__(
         self,
         service: SessionService,
-        store: FateStore,
+        store: RedisSessions,
         rooms: Rooms,
         presence: Presence,
         recoveries: RecoveryStore,
@@ -115,9 +113,10 @@ class Entry:
                     connection=peer.connection,
                     recovery=recovery,
                     recovering=True,
-                    continued=Membership(known.stay),
+                    continued=Membership(known.membership_id),
                 )
-                recovered = joined.stay == known.stay and _continues(offset, joined.head)
+                attached = joined.attached
+                recovered = attached.membership_id == known.membership_id and _continues(offset, attached.head)
                 if recovered:
                     peer.recovery = recovery
                 else:
@@ -126,7 +125,7 @@ class Entry:
                         credential,
                         connection=peer.connection,
                         recovery=peer.recovery,
-                        continued=Membership(joined.stay),
+                        continued=Membership(joined.attached.membership_id),
                     )
                 await self._admit(peer, joined)
             self._observer.recovery("recovered" if recovered else "restored")
@@ -168,10 +167,19 @@ class Entry:
             self._presence.gone(code, peer.connection, recovery=recovery, attaching=True)
 
     async def _admit(self, peer: Peer, joined: Joined) -> Member | None:
+        attached = joined.attached
         await self._recoveries.put(
-            peer.recovery, joined.access.code, joined.access.credential, joined.stay, joined.free_at
+            peer.recovery, joined.access.code, joined.access.credential, attached.membership_id, attached.free_at
         )
-        member = Member(peer.sid, joined.access, joined.stay, joined.head, peer.connection, peer.recovery, joined.name)
+        member = Member(
+            peer.sid,
+            joined.access,
+            attached.membership_id,
+            attached.head,
+            peer.connection,
+            peer.recovery,
+            attached.name,
+        )
         return self._rooms.admit(member)
 
     async def _leave_for_another(self, former: Member) -> None:
@@ -191,10 +199,10 @@ class Entry:
 
     async def _reason(self, known: Any, error: SessionError) -> str | None:
         if error.code in ("session-not-found", "unauthorized"):
-            return await self._store.fate(known.code, known.instance)
+            return await self._store.end_reason(known.code, known.instance)
         if error.code not in ("not-joined", "forbidden"):
             return None
-        reason = await self._store.fate(known.code, known.instance, known.participant)
+        reason = await self._store.end_reason(known.code, known.instance, known.participant)
         return "kicked" if reason == "kicked" else None
 
     def _tell(self, peer: Peer, event: str, body: Mapping[str, Any]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import Context
 from functools import partial
 from typing import Any, Final, Protocol
@@ -14,6 +15,7 @@ from app.realtime.departures import Departed, Departures
 from app.realtime.rooms import Rooms
 from app.sessions.errors import SessionError
 from app.sessions.service import SessionService
+from app.store.sessions import RedisSessions
 
 __all__ = ["Presence"]
 
@@ -45,17 +47,13 @@ class Replicas(Protocol):
     async def settle(self, code: str, claim: int, next_due: int) -> None: ...
 
 
-class SessionChanges(Protocol):
-    async def change(self, script: str, code: str, call: dict[str, Any]) -> list[Any]: ...
-
-
 class Presence:
     """Keeps this replica's lease, and does what is due for sessions that no living replica looks after."""
 
     def __init__(
         self,
         replicas: Replicas,
-        store: SessionChanges,
+        store: RedisSessions,
         service: SessionService,
         rooms: Rooms,
         *,
@@ -179,31 +177,33 @@ class Presence:
 
     async def _reap_session(self, replica: str, code: str, living: list[str] | None = None) -> int:
         """``living``: its connections that are not gone, of a replica that lives."""
-        call: dict[str, Any] = {"replica": replica, "grace": self._grace_milliseconds}
-        if living is not None:
-            call["living"] = living
-        result = await self._change_if_there("reap", code, call)
-        return int(result[1]) if result else 0
+        with _if_it_exists():
+            return await self._store.reap(code, replica, living=living, grace=self._grace_milliseconds)
+        return 0
 
     async def _sweep_due(self) -> None:
         due = await self._replicas.claim_due(_SWEEP_CLAIM)
 
         async def sweep(code: str) -> None:
-            result = await self._change_if_there("sweep", code, {"grace": self._grace_milliseconds})
-            await self._replicas.settle(code, due.claim, result[1] if result else 0)
+            next_due = 0
+            with _if_it_exists():
+                next_due = (await self._store.sweep(code, grace=self._grace_milliseconds)).next_due
+            await self._replicas.settle(code, due.claim, next_due)
 
         # Those for which it fails are due again when the claim is over.
         failures = await _each(due.codes, sweep)
         if failures and len(failures) == len(due.codes):
             raise next(iter(failures.values()))
 
-    async def _change_if_there(self, script: str, code: str, call: dict[str, Any]) -> list[Any]:
-        try:
-            return await self._store.change(script, code, call)
-        except SessionError as error:
-            if error.code != "session-not-found":
-                raise
-            return []
+
+@contextmanager
+def _if_it_exists() -> Iterator[None]:
+    """For a step on a session that may have ended."""
+    try:
+        yield
+    except SessionError as error:
+        if error.code != "session-not-found":
+            raise
 
 
 async def _each(codes: Sequence[str], work: Callable[[str], Awaitable[None]]) -> dict[str, SessionError]:

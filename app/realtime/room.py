@@ -46,9 +46,7 @@ class RoomStore(Protocol):
 
     async def read(self, code: str) -> Session | None: ...
 
-    async def fate(self, code: str, instance: str, participant: str = "") -> str: ...
-
-    async def change(self, script: str, code: str, call: dict[str, Any]) -> list[Any]: ...
+    async def end_reason(self, code: str, instance: str, participant: str = "") -> str: ...
 
 
 class Room:
@@ -257,7 +255,7 @@ class Room:
                 member.name = entry.name
             # Whether Redis knows a connection that was made in another epoch is not to be seen in the session.
             known = entry is not None and entry.connected and member.since.epoch == session.head.epoch
-            if entry is not None and entry.order == member.stay and known:
+            if entry is not None and entry.order == member.membership_id and known:
                 if entry.owner not in (None, member.connection):
                     self.dismiss(member, "replaced")
             elif entry is None and member.participant in session.removed:
@@ -269,7 +267,7 @@ class Room:
                 task.add_done_callback(self._reattaching.discard)
 
     async def _end(self, instance: str) -> None:
-        reason = await self._store.fate(self.code, instance)
+        reason = await self._store.end_reason(self.code, instance)
         for member in list(self.members.values()):
             if member.access.credential.instance == instance:
                 self.dismiss(member, reason)

@@ -14,11 +14,12 @@ from app.observability.tracing import untraced_delivery
 from app.realtime.lifetime import Lifetime
 from app.realtime.member import Member, Outbox
 from app.realtime.observer import Observer
-from app.realtime.room import Delivery, Room, RoomStore
+from app.realtime.room import Delivery, Room
 from app.sessions.errors import SessionError
-from app.sessions.model import Head
-from app.sessions.service import Membership, SessionService
+from app.sessions.service import SessionService
+from app.sessions.steps import Membership
 from app.store.announcements import Announcement
+from app.store.sessions import RedisSessions
 
 __all__ = ["Registry", "RoomChannels", "Rooms"]
 
@@ -50,14 +51,6 @@ class Recoveries(Protocol):
     async def void(self, recovery_id: str) -> None: ...
 
 
-class HeadStore(RoomStore, Protocol):
-    def watch(self, code: str) -> None: ...
-
-    def unwatch(self, code: str) -> None: ...
-
-    async def heads(self, codes: list[str]) -> list[Head | None]: ...
-
-
 class Rooms:
     """Who of this replica's sockets is in which session.
 
@@ -68,7 +61,7 @@ class Rooms:
     def __init__(
         self,
         service: SessionService,
-        store: HeadStore,
+        store: RedisSessions,
         channels: RoomChannels,
         registry: Registry,
         recoveries: Recoveries,
@@ -292,9 +285,10 @@ class Rooms:
                 member.access.credential,
                 connection=member.connection,
                 recovery=member.recovery,
-                continued=Membership(member.stay, member.since.epoch, member.name),
+                continued=Membership(member.membership_id, member.since.epoch, member.name),
             )
-            member.access, member.stay, member.since = joined.access, joined.stay, joined.head
+            attached = joined.attached
+            member.access, member.membership_id, member.since = joined.access, attached.membership_id, attached.head
             if self._members.get(member.sid) is not member:
                 # Gone in the meantime, perhaps before it was attached again.
                 self._on_gone(member.code, member.connection)
@@ -309,7 +303,7 @@ class Rooms:
     async def _dismiss(self, member: Member, error: SessionError) -> None:
         """Tells a member that cannot be attached again why that is."""
         with suppress(SessionError):
-            reason = await self._store.fate(member.code, member.access.credential.instance, member.participant)
+            reason = await self._store.end_reason(member.code, member.access.credential.instance, member.participant)
             if (room := self._rooms.get(member.code)) and room.members.get(member.sid) is member:
                 if error.code == "limit-reached":
                     # The participant is connected elsewhere.

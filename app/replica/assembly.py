@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import resource
 from collections.abc import Callable, Collection
-from functools import partial
 from typing import Any
 
 from pydantic import SecretStr
@@ -26,7 +25,6 @@ from app.sessions.rules import Rules
 from app.settings import Settings
 from app.socketio_server import Admission, SocketServer
 from app.store.sessions import RedisSessions
-from app.store.tracing import TracedSessions
 
 __all__ = [
     "bytes_of",
@@ -48,8 +46,7 @@ def redis_connection(redis_url: str, settings: Settings, metrics: Metrics, traci
 
 
 def session_store(connection: RedisClient, settings: Settings, tracing: Tracing | None) -> RedisSessions:
-    kind = partial(TracedSessions, tracing=tracing) if tracing else RedisSessions
-    return kind(connection, creation_memory=settings.lifetime, rest=settings.code_rest)
+    return RedisSessions(connection, creation_memory=settings.lifetime, quarantine=settings.code_rest, tracing=tracing)
 
 
 def socket_server(

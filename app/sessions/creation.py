@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
 
 import orjson
 
 from app.sessions.admission import Client
-from app.sessions.calls import given, milliseconds
 from app.sessions.codes import CodeSpace
 from app.sessions.errors import SessionError
 from app.sessions.model import Session
 from app.sessions.payloads import CreateSession
 from app.sessions.ports import Creators, SessionStore
-from app.sessions.rules import Rules
+from app.sessions.rules import Rules, milliseconds
+from app.sessions.steps import NewSession
 from app.sessions.tokens import TokenSigner
 
 __all__ = ["Created", "SessionCreation"]
@@ -59,42 +59,44 @@ class SessionCreation:
         """Makes a session under a free code; with an idempotency key the same one again."""
         rules = self._rules
         unjoined = rules.lifetime_unjoined(payload.ttl_seconds)
-        call: dict[str, Any] = {
-            "instance": self._new_id(),
-            "epoch": self._new_id(),
-            "lifetime": milliseconds(rules.allowed_lifetime(payload.ttl_seconds) or rules.lifetime),
-            "unjoined": None if unjoined is None else milliseconds(unjoined),
-            "max_lifetime": milliseconds(rules.max_lifetime),
-            "rest": milliseconds(rules.code_rest),
-            "capacity": rules.allowed_capacity(payload.capacity) or rules.capacity,
-            "leavers": payload.leaver_ratings or rules.leaver_ratings,
-            "title": payload.title or None,
-            "movies": rules.allowed_movies(payload.movies),
-        }
+        session = NewSession(
+            epoch=self._new_id(),
+            lifetime=milliseconds(rules.allowed_lifetime(payload.ttl_seconds) or rules.lifetime),
+            unjoined=None if unjoined is None else milliseconds(unjoined),
+            max_lifetime=milliseconds(rules.max_lifetime),
+            quarantine=milliseconds(rules.code_rest),
+            capacity=rules.allowed_capacity(payload.capacity) or rules.capacity,
+            departed_ratings=payload.leaver_ratings or rules.leaver_ratings,
+            title=payload.title or None,
+            movies=rules.allowed_movies(payload.movies),
+        )
+        seed = self._new_id()
         if key is not None:
-            return await self._create_once(payload, call, client, key)
-        return await self._make(call["instance"], call, client)
+            return await self._create_once(payload, seed, session, client, key)
+        return await self._make(seed, session, client)
 
-    async def _create_once(self, payload: CreateSession, call: dict[str, Any], client: Client, key: str) -> Created:
+    async def _create_once(
+        self, payload: CreateSession, seed: str, session: NewSession, client: Client, key: str
+    ) -> Created:
         """All repeats of a creation follow the plan that the first of them has claimed, so any of them completes it."""
         wanted = hashlib.sha256(payload.model_dump_json(exclude_none=True).encode()).hexdigest()[:32]
         digest = hashlib.sha256(f"{client.address} {key}".encode()).hexdigest()[:32]
-        plan: dict[str, str] = {"instance": call["instance"], "epoch": call["epoch"], "wanted": wanted}
+        plan: dict[str, str] = {"instance": seed, "epoch": session.epoch, "wanted": wanted}
         plan = orjson.loads(await self._store.claim_creation(digest, orjson.dumps(plan).decode()))
         if plan["wanted"] != wanted:
             raise SessionError("idempotency-mismatch")
         if "code" in plan:
             return await self._created(plan["code"], plan["instance"])
-        created = await self._make(plan["instance"], call | {"epoch": plan["epoch"]}, client)
+        created = await self._make(plan["instance"], replace(session, epoch=plan["epoch"]), client)
         plan |= {"code": created.session.code, "instance": created.session.instance}
         await self._store.remember_creation(digest, orjson.dumps(plan).decode())
         return created
 
-    async def _make(self, seed: str, call: Mapping[str, Any], client: Client) -> Created:
+    async def _make(self, seed: str, session: NewSession, client: Client) -> Created:
         """Once it is begun it goes on without the client: one who goes away takes the place all the same."""
-        size = sum(len(movie["details"].encode()) for movie in call["movies"])
+        size = sum(len(movie.details.encode()) for movie in session.movies)
         await self._claim_room(client, seed, size)
-        making = asyncio.get_running_loop().create_task(self._make_counted(seed, size, call, client))
+        making = asyncio.get_running_loop().create_task(self._make_counted(seed, size, session, client))
         self._making.add(making)
         making.add_done_callback(self._made)
         return await asyncio.shield(making)
@@ -105,10 +107,10 @@ class SessionCreation:
             # Nobody may be there any more to hear of it.
             making.exception()
 
-    async def _make_counted(self, seed: str, size: int, call: Mapping[str, Any], client: Client) -> Created:
+    async def _make_counted(self, seed: str, size: int, session: NewSession, client: Client) -> Created:
         for batch in self._codes.candidates(seed):
             instances = {code: self._signer.instance(seed, code) for code in batch}
-            if code := await self._store.create(instances, given(call)):
+            if code := await self._store.create(instances, session):
                 if client.unlimited:
                     return await self._created(code, instances[code])
                 made = self._creators.made(client.address, seed, size, code)

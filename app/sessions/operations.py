@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import Any, Final
+from typing import Final
 
 from typing_extensions import TypedDict
 
@@ -12,9 +12,10 @@ from app.sessions.answers import Done, SessionSummary
 from app.sessions.codes import CodeSpace
 from app.sessions.errors import SessionError
 from app.sessions.model import Session
-from app.sessions.permissions import PERMISSIONS, Action
+from app.sessions.permissions import Action
 from app.sessions.ports import Budgets, Place, SessionListing, SessionStore
 from app.sessions.rules import Rules
+from app.sessions.steps import Operator, Removal
 
 __all__ = ["LONGEST_PAGE", "Operations", "SessionPage"]
 
@@ -68,12 +69,14 @@ class Operations:
 
     async def end(self, text: str) -> Done:
         """Ends a session; everybody in it is told."""
-        return await self._change(text, Action.END_SESSION, "end-session")
+        code, operator = await self._operator(text, Action.END_SESSION)
+        return _changed(Action.END_SESSION, await self._store.end_session(code, operator))
 
     async def kick(self, text: str, participant: str, *, ban: bool) -> Done:
         """Removes somebody from a session, also its host, whose token is void then."""
-        reason = "banned" if ban else "kicked"
-        return await self._change(text, Action.KICK, "remove-participant", target=participant, reason=reason)
+        reason: Removal = "banned" if ban else "kicked"
+        code, operator = await self._operator(text, Action.KICK)
+        return _changed(Action.KICK, await self._store.remove_participant(code, operator, participant, reason))
 
     async def usage(self) -> dict[str, Used]:
         """How much of the limits that all replicas share is used."""
@@ -88,17 +91,14 @@ class Operations:
         await self._budgets.forgive(address)
         _logger.info("an operator has lifted the limits of an address")
 
-    async def _change(self, text: str, action: Action, script: str, **arguments: str) -> Done:
+    async def _operator(self, text: str, action: Action) -> tuple[str, Operator]:
         session = await self.session(text)
-        call: dict[str, Any] = {
-            "instance": session.instance,
-            "operator": True,
-            "grants": {"operator": PERMISSIONS[action].operator},
-            **arguments,
-        }
-        version, *_ = await self._store.change(script, session.code, call)
-        _logger.info("an operator has changed a session", extra={"action": action})
-        return {"ok": True, "version": version}
+        return session.code, Operator(session.instance, action)
+
+
+def _changed(action: Action, version: int) -> Done:
+    _logger.info("an operator has changed a session", extra={"action": action})
+    return {"ok": True, "version": version}
 
 
 def _place(cursor: str | None) -> Place | None:

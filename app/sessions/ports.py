@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from app.sessions.answers import SessionSummary
 from app.sessions.model import Head, Session, Snapshot
+from app.sessions.steps import (
+    Attached,
+    Attachment,
+    Author,
+    HostTokenGeneration,
+    MoviesStored,
+    NewMovie,
+    NewSession,
+    Removal,
+    SessionSettings,
+)
 
 __all__ = ["Budgets", "Creators", "Place", "Reserved", "SessionListing", "SessionStore", "Usage"]
 
@@ -28,14 +39,52 @@ class SessionStore(Protocol):
     async def instance(self, code: str) -> str | None:
         """The instance of the session under a code, None when there is none: less than to read it."""
 
-    async def create(self, instances: Mapping[str, str], call: Mapping[str, Any]) -> str | None:
+    async def create(self, instances: Mapping[str, str], session: NewSession) -> str | None:
         """Makes a session under the first code that is free; the code, or None when all are taken.
 
         ``instances``: what the session's instance is under each code. Where the session of that instance exists under
         one of them, that is the one."""
 
-    async def change(self, script: str, code: str, call: Mapping[str, Any]) -> list[Any]:
-        """Runs one atomic step on a session; what it replies after its "ok"."""
+    async def attach(self, code: str, attachment: Attachment) -> Attached:
+        """Attaches a connection to a participant, who joins, comes back or is in the session already."""
+
+    async def detach(self, code: str, connections: Mapping[str, str | None], *, grace: int) -> int:
+        """Takes connections away, each with its recovery id if that is void from now on; ``grace`` in milliseconds.
+
+        Returns when to look for participants to remove, in Unix milliseconds, 0 where nobody is left without one."""
+
+    async def authorize(self, code: str, author: Author) -> None:
+        """Does nothing for those who may do what ``author`` says."""
+
+    async def leave(self, code: str, author: Author, *, connection: str, recovery: str) -> int:
+        """Removes the participant of a connection, unless it has another one. This and the next ones return the
+        session's version with the change."""
+
+    async def remove_participant(self, code: str, author: Author, participant: str, reason: Removal) -> int:
+        """Removes a participant with all its connections."""
+
+    async def add_movies(
+        self, code: str, author: Author, movies: Sequence[NewMovie], *, max_movies: int, max_bytes: int
+    ) -> MoviesStored:
+        """Adds movies, all or none; those that are on the list already stay as they are."""
+
+    async def remove_movie(self, code: str, author: Author, movie: str) -> int:
+        """Removes a movie with its ratings."""
+
+    async def vote(self, code: str, author: Author, movie: str, rating: int, *, max_movies: int) -> int:
+        """Rates a movie, changes the rating, or withdraws it (rating 0)."""
+
+    async def update_session(self, code: str, author: Author, settings: SessionSettings) -> int:
+        """Changes what the host may change."""
+
+    async def transfer_host(self, code: str, author: Author, participant: str) -> int:
+        """Makes another participant the host."""
+
+    async def rotate_host_token(self, code: str, author: Author) -> HostTokenGeneration:
+        """Makes a new host token valid instead of the current one."""
+
+    async def end_session(self, code: str, author: Author) -> int:
+        """Ends the session."""
 
     async def count(self) -> int:
         """How many sessions are live."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from app.sessions.errors import SessionError
 from app.sessions.payloads import MovieDetails
+from app.sessions.steps import NewMovie
 
-__all__ = ["Rules"]
+__all__ = ["Rules", "milliseconds"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +53,19 @@ class Rules:
             raise SessionError("invalid-payload", f"capacity: must be at most {self.max_capacity}")
         return capacity
 
-    def allowed_movies(self, movies: list[MovieDetails]) -> list[dict[str, str]]:
-        """The movies as the store takes them, each id once: ``{id, details}``, the details as JSON."""
+    def allowed_movies(self, movies: list[MovieDetails]) -> list[NewMovie]:
+        """The movies as the store takes them, each id once."""
         unique: dict[str, MovieDetails] = {}
         for movie in movies:
             unique.setdefault(movie.id, movie)
         if len(unique) > self.max_movies:
             raise SessionError("limit-reached", f"A session holds at most {self.max_movies} movies")
-        details = [
-            {"id": movie.id, "details": movie.model_dump_json(by_alias=True, exclude_none=True)}
-            for movie in unique.values()
-        ]
-        if sum(len(movie["details"].encode()) for movie in details) > self.max_movies_bytes:
+        new = [NewMovie(movie.id, movie.model_dump_json(by_alias=True, exclude_none=True)) for movie in unique.values()]
+        if sum(len(movie.details.encode()) for movie in new) > self.max_movies_bytes:
             raise SessionError("limit-reached", "The movies are too large together")
-        return details
+        return new
+
+
+def milliseconds(seconds: float) -> int:
+    """A duration as the store takes it."""
+    return max(1, round(seconds * 1000))

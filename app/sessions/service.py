@@ -6,11 +6,10 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from app.sessions.admission import Admission, Client
 from app.sessions.answers import Done, HostTokenRotated, MoviesAdded
-from app.sessions.calls import decoded, fingerprint, given, milliseconds, who
 from app.sessions.codes import CodeSpace
 from app.sessions.creation import Created, SessionCreation
 from app.sessions.errors import SessionError
@@ -25,12 +24,13 @@ from app.sessions.payloads import (
     UpdateSession,
     Vote,
 )
-from app.sessions.permissions import PERMISSIONS, Action
+from app.sessions.permissions import Action
 from app.sessions.ports import Budgets, Creators, SessionStore
-from app.sessions.rules import Rules
+from app.sessions.rules import Rules, milliseconds
+from app.sessions.steps import Attached, Attachment, Membership, Person, Removal, SessionSettings
 from app.sessions.tokens import Credential, TokenSigner
 
-__all__ = ["Access", "Joined", "Membership", "SessionService", "random_id"]
+__all__ = ["Access", "Joined", "SessionService", "random_id"]
 
 Found = TypeVar("Found", bound=Snapshot | Head)
 
@@ -52,30 +52,11 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """``stay`` names the time since the participant joined; after a removal and a return it is another one.
-
-    ``free_at``: when the session's code is free again, in Unix milliseconds; ``votes`` are the participant's own, by
-    movie.
-    """
+    """A participant that a connection was attached to, and what it may do from now on."""
 
     access: Access
-    participant: str
-    stay: int
-    free_at: int
-    name: str
-    head: Head
     token: str
-    votes: dict[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Membership:
-    """One that is to go on: ``stay`` as in ``Joined``; the epoch in which its connection was attached, and the name of
-    its participant, as far as they are known."""
-
-    stay: int
-    epoch: str | None = None
-    name: str | None = None
+    attached: Attached
 
 
 class SessionService:
@@ -223,31 +204,23 @@ class SessionService:
         ``recovering``: raises ``not-joined`` when the recovery id is void. ``continued``: raises ``not-joined`` when
         that membership has ended by leaving or being told to go; a lock does not keep it out.
         """
-        call: dict[str, Any] = {
-            "newcomer": self._new_id(),
-            "name": name or None,
-            "connection": connection,
-            "recovery": recovery,
-            "recovering": recovering or None,
-            "stay": continued.stay if continued else None,
-            "joined_in": continued.epoch if continued else None,
-            "known_name": continued.name if continued else None,
-            "policy": self._rules.second_connection,
-            "leased": self._renewed_at(),
-            **who(credential),
-        }
-        version, *texts, stay, free_at, cast, known_as = await self._store.change("join", code, given(call))
-        epoch, instance, participant = decoded(texts)
-        return Joined(
-            access=Access(code, Credential("participant", instance, participant)),
-            participant=participant,
-            stay=stay,
-            free_at=free_at,
-            name=known_as.decode(),
-            head=Head(epoch, version),
-            token=self._signer.participant(instance, participant),
-            votes={movie.decode(): rating for movie, rating in zip(cast[::2], cast[1::2], strict=True)},
+        attached = await self._store.attach(
+            code,
+            Attachment(
+                connection=connection,
+                recovery=recovery,
+                newcomer=self._new_id(),
+                second_connection=self._rules.second_connection,
+                credential=credential,
+                name=name or None,
+                recovering=recovering,
+                continued=continued,
+                lease_renewed_at=self._renewed_at(),
+            ),
         )
+        credential = Credential("participant", attached.instance, attached.participant)
+        token = self._signer.participant(attached.instance, attached.participant)
+        return Joined(Access(code, credential), token, attached)
 
     async def detach(self, code: str, connections: Mapping[str, str | None]) -> int:
         """Connections are gone; their participants may come back within the grace time. Each is named with its
@@ -255,31 +228,25 @@ class SessionService:
 
         Returns when that is over, in Unix milliseconds by the store's clock, 0 when nobody is away by it.
         """
-        gone = [[connection, recovery or ""] for connection, recovery in connections.items()]
-        call = {"connections": gone, "grace": milliseconds(self._rules.grace)}
-        _, due = await self._store.change("detach", code, call)
-        return int(due)
+        return await self._store.detach(code, connections, grace=milliseconds(self._rules.grace))
 
     async def leave(self, access: Access, connection: str, recovery: str, mid: str | None = None) -> Done:
         """The participant of a connection leaves, unless it is there by another connection, too."""
-        arguments = {"connection": connection, "recovery": recovery}
-        # Which connection it is does not come from the client: by another one a repeat is a repeat, too.
-        return await self._change(access, Action.LEAVE, "leave", arguments, mid, sent={})
+        async with self._asking(access, Action.LEAVE, mid) as person:
+            return _done(await self._store.leave(access.code, person, connection=connection, recovery=recovery))
 
     async def add_movies(self, access: Access, payload: AddMovies) -> MoviesAdded:
         """Adds movies, all or none. The ack says which were ``added`` and which were ``present`` already."""
         rules = self._rules
-        arguments = {
-            "movies": rules.allowed_movies(payload.movies),
-            "max_movies": rules.max_movies,
-            "max_bytes": rules.max_movies_bytes,
-        }
-        version, added, present = await self._run(access, Action.ADD_MOVIES, "add-movies", arguments, payload.mid)
-        return {"ok": True, "version": version, "added": decoded(added), "present": decoded(present)}
+        movies = rules.allowed_movies(payload.movies)
+        limits = {"max_movies": rules.max_movies, "max_bytes": rules.max_movies_bytes}
+        async with self._asking(access, Action.ADD_MOVIES, payload.mid) as person:
+            stored = await self._store.add_movies(access.code, person, movies, **limits)
+        return {"ok": True, "version": stored.version, "added": stored.added, "present": stored.present}
 
     async def remove_movie(self, access: Access, payload: MovieReference) -> Done:
-        arguments = {"movie": payload.movie_id}
-        return await self._change(access, Action.REMOVE_MOVIE, "remove-movie", arguments, payload.mid)
+        async with self._asking(access, Action.REMOVE_MOVIE, payload.mid) as person:
+            return _done(await self._store.remove_movie(access.code, person, payload.movie_id))
 
     async def vote(self, access: Access, payload: Vote) -> Done:
         return await self._vote(access, Action.VOTE, payload.movie_id, payload.rating, payload.mid)
@@ -289,80 +256,59 @@ class SessionService:
 
     async def update_session(self, access: Access, payload: UpdateSession) -> Done:
         lifetime = self._rules.allowed_lifetime(payload.ttl_seconds)
-        arguments = {
-            "title": (payload.title or "") if "title" in payload.model_fields_set else None,
-            "capacity": self._rules.allowed_capacity(payload.capacity),
-            "locked": None if payload.locked is None else int(payload.locked),
-            "lifetime": None if lifetime is None else milliseconds(lifetime),
-        }
-        return await self._change(access, Action.UPDATE_SESSION, "update-session", arguments, payload.mid)
+        settings = SessionSettings(
+            title=(payload.title or "") if "title" in payload.model_fields_set else None,
+            capacity=self._rules.allowed_capacity(payload.capacity),
+            locked=payload.locked,
+            lifetime=None if lifetime is None else milliseconds(lifetime),
+        )
+        async with self._asking(access, Action.UPDATE_SESSION, payload.mid) as person:
+            return _done(await self._store.update_session(access.code, person, settings))
 
     async def kick(self, access: Access, payload: KickParticipant) -> Done:
-        arguments = {"target": payload.participant_id, "reason": "banned" if payload.ban else "kicked"}
-        return await self._change(access, Action.KICK, "remove-participant", arguments, payload.mid)
+        reason: Removal = "banned" if payload.ban else "kicked"
+        async with self._asking(access, Action.KICK, payload.mid) as person:
+            return _done(await self._store.remove_participant(access.code, person, payload.participant_id, reason))
 
     async def remove_self(self, access: Access, participant: str, mid: str | None = None) -> Done:
         """A participant leaves with all its connections."""
-        arguments = {"target": participant, "reason": "left"}
-        return await self._change(access, Action.LEAVE, "remove-participant", arguments, mid)
+        async with self._asking(access, Action.LEAVE, mid) as person:
+            return _done(await self._store.remove_participant(access.code, person, participant, "left"))
 
     async def transfer_host(self, access: Access, payload: TransferHost) -> Done:
-        arguments = {"target": payload.participant_id}
-        return await self._change(access, Action.TRANSFER_HOST, "transfer-host", arguments, payload.mid)
+        async with self._asking(access, Action.TRANSFER_HOST, payload.mid) as person:
+            return _done(await self._store.transfer_host(access.code, person, payload.participant_id))
 
     async def rotate_host_token(self, access: Access, mid: str | None = None) -> HostTokenRotated:
         """A new host token for the one who holds it. Nothing is stored: a repeat makes the same token again."""
-        version, generation = await self._run(access, Action.ROTATE_HOST_TOKEN, "rotate-host-token", {}, mid)
-        host_token = self._signer.host(access.credential.instance, generation)
-        return {"ok": True, "version": version, "hostToken": host_token}
+        async with self._asking(access, Action.ROTATE_HOST_TOKEN, mid) as person:
+            rotated = await self._store.rotate_host_token(access.code, person)
+        host_token = self._signer.host(access.credential.instance, rotated.generation)
+        return {"ok": True, "version": rotated.version, "hostToken": host_token}
 
     async def end_session(self, access: Access, mid: str | None = None) -> Done:
-        return await self._change(access, Action.END_SESSION, "end-session", {}, mid)
+        async with self._asking(access, Action.END_SESSION, mid) as person:
+            return _done(await self._store.end_session(access.code, person))
 
     async def _vote(self, access: Access, action: Action, movie: str, rating: int, mid: str | None) -> Done:
-        arguments = {"movie": movie, "rating": rating, "max_movies": self._rules.max_movies}
-        return await self._change(access, action, "vote", arguments, mid)
-
-    async def _change(
-        self,
-        access: Access,
-        action: Action,
-        script: str,
-        arguments: Mapping[str, Any],
-        mid: str | None,
-        sent: Mapping[str, Any] | None = None,
-    ) -> Done:
-        version, *_ = await self._run(access, action, script, arguments, mid, sent)
-        return {"ok": True, "version": version}
+        async with self._asking(access, action, mid) as person:
+            version = await self._store.vote(access.code, person, movie, rating, max_movies=self._rules.max_movies)
+        return _done(version)
 
     async def _authorize(self, access: Access, action: Action) -> None:
         try:
-            await self._run(access, action, "authorize", {}, None)
+            async with self._asking(access, action, None) as person:
+                await self._store.authorize(access.code, person)
         except SessionError as error:
             # Where a session stands is looked at after what is asked for.
             if error.code != "not-joined":
                 raise
 
-    async def _run(
-        self,
-        access: Access,
-        action: Action,
-        script: str,
-        arguments: Mapping[str, Any],
-        mid: str | None,
-        sent: Mapping[str, Any] | None = None,
-    ) -> list[Any]:
-        """One step; ``sent`` is what a repeat must have in common with it, if that is not all ``arguments``."""
-        permission = PERMISSIONS[action]
-        call: dict[str, Any] = {
-            **who(access.credential),
-            "grants": {"host": permission.host, "member": permission.member},
-            **arguments,
-        }
-        if mid is not None:
-            call |= {"key": mid, "fingerprint": fingerprint(action, arguments if sent is None else sent)}
+    @asynccontextmanager
+    async def _asking(self, access: Access, action: Action, mid: str | None) -> AsyncIterator[Person]:
+        """For one step: who asks for it. A session or token that is not good counts as a failed look-up."""
         try:
-            return await self._store.change(script, access.code, given(call))
+            yield Person(access.credential, action, mid)
         except SessionError as error:
             if access.client is not None:
                 await self._admission.note(error, access.client, access.code)
@@ -380,6 +326,10 @@ class SessionService:
     def _is_known(self, credential: Credential | None, code: str) -> bool:
         """Whether a token shows that its holder knows the code already, so that nothing is to be found out with it."""
         return credential is not None and self._signer.carries(credential, code)
+
+
+def _done(version: int) -> Done:
+    return {"ok": True, "version": version}
 
 
 def random_id() -> str:

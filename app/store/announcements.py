@@ -12,7 +12,7 @@ from app.redis_client.client import RedisClient
 from app.redis_client.pubsub import STATES, Channels
 from app.sessions.model import Head
 from app.store import keys
-from app.store.sessions import answering
+from app.store.client_errors import client_errors
 
 __all__ = ["Announcement", "Announcements"]
 
@@ -74,11 +74,11 @@ class Announcements:
 
     async def subscribe(self, code: str) -> None:
         """Returns once every change committed from now on will be heard of."""
-        with answering(changing=False):
+        with client_errors(changing=False):
             await self._channels.subscribe(keys.channel(code), self._timeout)
 
     async def unsubscribe(self, code: str) -> None:
-        with answering(changing=False):
+        with client_errors(changing=False):
             await self._channels.unsubscribe(keys.channel(code))
 
     def _heard(self, channel: str, message: bytes) -> None:

@@ -16,8 +16,8 @@ from app.redis_client.client import RedisClient, Script
 from app.redis_client.errors import reading_reply
 from app.sessions.ports import Reserved, Usage
 from app.store import keys
+from app.store.client_errors import client_errors
 from app.store.scripts import load_script
-from app.store.sessions import answering
 
 __all__ = ["RedisBudgets", "hashed_address"]
 
@@ -33,11 +33,11 @@ class RedisBudgets:
     def __init__(self, connection: RedisClient, secret: Callable[[], bytes]) -> None:
         self._connection = connection
         self._secret = secret
-        self._reserve = load_script("reserve-look-ups")
-        self._settle = load_script("settle-look-ups")
+        self._reserve = load_script("reserve_look_ups")
+        self._settle = load_script("settle_look_ups")
 
     async def reserve(self, address: str, look_ups: Sequence[str], most: int) -> Reserved:
-        with answering(changing=False):
+        with client_errors(changing=False):
             own, total = await asyncio.gather(
                 self._run(self._reserve, self._hashed(address), most, _LAPSE, *look_ups),
                 self._run(self._reserve, _EVERYBODY, "-", _LAPSE, *look_ups),
@@ -47,7 +47,7 @@ class RedisBudgets:
                 return Reserved(counted, misses, under_way, total[1], total[2], left / 1000)
 
     async def settle(self, address: str, look_ups: Sequence[str], *, missed: bool = False) -> None:
-        with answering(changing=False):
+        with client_errors(changing=False):
             await asyncio.gather(
                 self._run(self._settle, self._hashed(address), int(missed), _WINDOW, *look_ups),
                 self._run(self._settle, _EVERYBODY, int(missed), _WINDOW, *look_ups),
@@ -60,7 +60,7 @@ class RedisBudgets:
         return await self._add(keys.wrong_keys(self._hashed(address)))
 
     async def _add(self, key: str) -> Usage:
-        with answering(changing=False):
+        with client_errors(changing=False):
             count, _, left = await asyncio.gather(
                 self._connection.execute("INCR", key),
                 self._connection.execute("PEXPIRE", key, _WINDOW, "NX"),
@@ -70,14 +70,14 @@ class RedisBudgets:
                 return Usage(int(count), max(0, left) / 1000)
 
     async def total_misses(self) -> int:
-        with answering(changing=False):
+        with client_errors(changing=False):
             count = await self._connection.execute("GET", keys.misses(_EVERYBODY))
             with reading_reply():
                 return int(count or 0)
 
     async def forgive(self, address: str) -> None:
         hashed = self._hashed(address)
-        with answering(changing=True):
+        with client_errors(changing=True):
             await asyncio.gather(
                 *(self._connection.execute("DEL", key) for key in keys.look_ups(hashed)),
                 self._connection.execute("DEL", keys.creates(hashed)),

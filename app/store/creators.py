@@ -15,8 +15,8 @@ from app.redis_client.errors import StoreError
 from app.sessions.errors import SessionError
 from app.store import keys
 from app.store.budgets import hashed_address
+from app.store.client_errors import client_errors
 from app.store.scripts import load_script
-from app.store.sessions import answering
 
 __all__ = ["RedisCreators"]
 
@@ -31,12 +31,12 @@ class RedisCreators:
         self._connection = connection
         self._secret = secret
         self._longest = round(longest * 1000)
-        self._claim = load_script("claim-session")
+        self._claim = load_script("claim_session")
 
     async def claim(self, address: str, seed: str, size: int, *, most: int, most_bytes: int) -> bool:
         key = self._key(address)
         arguments = (seed, size, most, most_bytes, _MAKING, self._longest)
-        with answering(changing=False):
+        with client_errors(changing=False):
             granted, *named = await self._connection.run(self._claim, [key], arguments)
             if not granted and (gone := await self._gone(dict(zip(named[::2], named[1::2], strict=True)))):
                 await self._connection.execute("HDEL", key, *gone)
@@ -46,7 +46,7 @@ class RedisCreators:
     async def made(self, address: str, seed: str, size: int, code: str) -> None:
         key = self._key(address)
         # Its place is free again soon where this fails.
-        with suppress(SessionError), answering(changing=False):
+        with suppress(SessionError), client_errors(changing=False):
             await self._connection.batch(
                 [("HSET", key, seed, f"{size} {code} 0"), ("PEXPIRE", key, self._longest)],
             )

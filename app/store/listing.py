@@ -10,8 +10,8 @@ from app.sessions.answers import SessionSummary
 from app.sessions.model import timestamp
 from app.sessions.ports import Place
 from app.store import keys
+from app.store.client_errors import client_errors
 from app.store.scripts import load_script
-from app.store.sessions import answering
 
 __all__ = ["RedisListing"]
 
@@ -26,10 +26,10 @@ class RedisListing:
 
     def __init__(self, connection: RedisClient) -> None:
         self._connection = connection
-        self._script = load_script("list-sessions")
+        self._script = load_script("list_sessions")
 
     async def page(self, behind: Place | None, limit: int) -> tuple[list[SessionSummary], Place | None]:
-        with answering(changing=False):
+        with client_errors(changing=False):
             found = await self._connection.run(self._script, [keys.SESSIONS], [limit, *(behind or ())])
             with reading_reply():
                 pairs = zip(found[::2], found[1::2], strict=True)

@@ -9,7 +9,7 @@ from app.redis_client.client import RedisClient
 from app.redis_client.errors import StoreError, reading_reply
 from app.sessions.tokens import Credential
 from app.store import keys
-from app.store.sessions import answering
+from app.store.client_errors import client_errors
 
 __all__ = ["Recovery", "RedisRecoveries"]
 
@@ -18,12 +18,12 @@ _VOID: Final = b"void"
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """``stay``: since which joining of the participant the id is good. ``code`` is empty once the id is void."""
+    """``membership_id``: the membership in which the id is good. ``code`` is empty once the id is void."""
 
     code: str
     instance: str
     participant: str
-    stay: int
+    membership_id: int
 
 
 class RedisRecoveries:
@@ -37,20 +37,20 @@ class RedisRecoveries:
         self._rest = max(1, round(rest * 1000))
 
     async def get(self, recovery_id: str) -> Recovery | None:
-        with answering(changing=False):
+        with client_errors(changing=False):
             entry = await self._connection.execute("GET", keys.recovery(recovery_id))
             if entry is None:
                 return None
             if entry == _VOID:
                 return Recovery("", "", "", 0)
             with reading_reply():
-                code, instance, participant, stay = entry.decode().split(" ")
-                return Recovery(code, instance, participant, int(stay))
+                code, instance, participant, membership_id = entry.decode().split(" ")
+                return Recovery(code, instance, participant, int(membership_id))
 
-    async def put(self, recovery_id: str, code: str, credential: Credential, stay: int, free_at: int) -> None:
+    async def put(self, recovery_id: str, code: str, credential: Credential, membership_id: int, free_at: int) -> None:
         """``free_at``: when the code of the session is free again, Unix milliseconds."""
-        entry = f"{code} {credential.instance} {credential.subject} {stay}"
-        with answering(changing=True):
+        entry = f"{code} {credential.instance} {credential.subject} {membership_id}"
+        with client_errors(changing=True):
             commands: list[tuple[str | int, ...]] = [
                 ("SET", keys.recovery(recovery_id), entry, "PXAT", free_at),
                 ("HEXISTS", keys.connections(code), f"r:{recovery_id}"),
@@ -64,5 +64,5 @@ class RedisRecoveries:
 
     async def void(self, recovery_id: str) -> None:
         """The id continues nobody any more, and its client knows why."""
-        with answering(changing=True):
+        with client_errors(changing=True):
             await self._connection.execute("SET", keys.recovery(recovery_id), _VOID, "XX", "PX", self._rest)

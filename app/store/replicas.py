@@ -18,8 +18,8 @@ from app.redis_client.client import RedisClient
 from app.redis_client.errors import reading_reply
 from app.sessions.errors import SessionError
 from app.store import keys
+from app.store.client_errors import client_errors
 from app.store.scripts import load_script
-from app.store.sessions import answering
 
 __all__ = ["Due", "Lease", "RedisReplicas"]
 
@@ -54,11 +54,11 @@ class RedisReplicas:
         self._entered: set[str] = set()
         self._doubtful: dict[str, float] = {}
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._renew = load_script("renew-lease")
-        self._tell = load_script("tell-details")
-        self._schedule = load_script("schedule-due")
-        self._claim = load_script("claim-due")
-        self._settle = load_script("settle-due")
+        self._renew = load_script("renew_lease")
+        self._tell = load_script("tell_details")
+        self._schedule = load_script("schedule_due")
+        self._claim = load_script("claim_due")
+        self._settle = load_script("settle_due")
 
     def now(self) -> int:
         """Redis's clock, as of the last renewal."""
@@ -68,7 +68,7 @@ class RedisReplicas:
 
     async def renew(self, details: Mapping[str, str]) -> Lease:
         """Says that this replica lives on, and what the others need to know of it."""
-        with answering(changing=True):
+        with client_errors(changing=True):
             reply = await self._connection.run(self._renew, [keys.REPLICAS], [self._replica, self._lease])
             with reading_reply():
                 now, lapsed, dead = reply
@@ -82,13 +82,13 @@ class RedisReplicas:
 
     async def resign(self) -> None:
         """Gives the lease up: what is left of this replica may be reaped at once."""
-        with answering(changing=True):
+        with client_errors(changing=True):
             await self._connection.execute("ZADD", keys.REPLICAS, 1, self._replica)
             await self._connection.execute("UNLINK", keys.replica(self._replica))
 
     async def living(self) -> dict[str, dict[str, str]]:
         """What each replica whose lease runs tells of itself."""
-        with answering(changing=False):
+        with client_errors(changing=False):
             replicas = await self._connection.execute("ZRANGE", keys.REPLICAS, 0, -1)
             with reading_reply():
                 known = [replica.decode() for replica in replicas]
@@ -100,7 +100,7 @@ class RedisReplicas:
         """Says, before it is so, that this replica has connections in a session."""
         self._entered.add(code)
         async with self._turn(code):
-            with answering(changing=True):
+            with client_errors(changing=True):
                 await self._connection.execute("SADD", keys.replica_codes(self._replica), code)
 
     async def exit(self, code: str) -> None:
@@ -110,7 +110,7 @@ class RedisReplicas:
             if code in self._entered:
                 return
             try:
-                with answering(changing=True):
+                with client_errors(changing=True):
                     await self._connection.execute("SREM", keys.replica_codes(self._replica), code)
             except SessionError:
                 # It may still come to Redis, behind what says that there are connections again.
@@ -135,29 +135,29 @@ class RedisReplicas:
 
     async def entered(self, replica: str) -> list[str]:
         """Some of the sessions that a dead replica has left connections in; empty when there are none."""
-        with answering(changing=False):
+        with client_errors(changing=False):
             codes = await self._connection.execute("SRANDMEMBER", keys.replica_codes(replica), _BATCH)
             with reading_reply():
                 return [code.decode() for code in codes]
 
     async def reaped(self, replica: str, codes: Sequence[str]) -> None:
         """Takes sessions off a dead replica's list."""
-        with answering(changing=True):
+        with client_errors(changing=True):
             await self._connection.execute("SREM", keys.replica_codes(replica), *codes)
 
     async def bury(self, replica: str) -> None:
         """Forgets a dead replica; one that lives after all notices at its next renewal."""
-        with answering(changing=True):
+        with client_errors(changing=True):
             await self._connection.execute("ZREM", keys.REPLICAS, replica)
 
     async def schedule(self, code: str, due: int) -> None:
         """Has a session swept at ``due`` or earlier."""
-        with answering(changing=True):
+        with client_errors(changing=True):
             await self._connection.run(self._schedule, [keys.DUE], [code, due])
 
     async def claim_due(self, seconds: float) -> Due:
         """Sessions to sweep now, which nobody else is given for some ``seconds``."""
-        with answering(changing=True):
+        with client_errors(changing=True):
             reply = await self._connection.run(self._claim, [keys.DUE], [_BATCH, round(seconds * 1000)])
             with reading_reply():
                 claim, codes = reply
@@ -165,5 +165,5 @@ class RedisReplicas:
 
     async def settle(self, code: str, claim: int, next_due: int) -> None:
         """Says that a claimed session was swept, and when to look again (0: when somebody schedules it)."""
-        with answering(changing=True):
+        with client_errors(changing=True):
             await self._connection.run(self._settle, [keys.DUE], [code, claim, next_due])

@@ -10,7 +10,7 @@ from typing import Final
 from app.redis_client.client import RedisClient
 from app.sessions.errors import SessionError
 from app.store import keys
-from app.store.sessions import answering
+from app.store.client_errors import client_errors
 
 __all__ = ["DeploymentSecret"]
 
@@ -46,7 +46,7 @@ class DeploymentSecret:
         """Learns the secret from Redis, or puts it there; raises ``SessionError`` while Redis is away."""
         if self._is_given:
             return
-        with answering(changing=True):
+        with client_errors(changing=True):
             # A full Redis can still be read.
             found = await self._connection.execute("GET", keys.SECRET)
             if found is None:

@@ -12,6 +12,8 @@ import pytest
 
 from app.redis_client.client import RedisClient
 from app.sessions.errors import SessionError
+from app.sessions.steps import Attachment, Membership
+from app.sessions.tokens import Credential
 from app.store import keys
 from app.store.sessions import RedisSessions
 from tests.faults.checker import lies
@@ -101,18 +103,25 @@ async def test_who_joined_in_the_time_that_redis_lost_is_back_and_who_is_told_to
     # As replicas say it that were cut off all the time, and attach in the name of the epoch that is over.
     before = made.meta["epoch"]
     for ack, name in zip(acks[:3], ("out", "out", "in"), strict=True):
-        status = await attach_again(broken, made.code, ack["participantID"], stay=5, joined_in=before)
+        status = await attach_again(broken, made.code, ack["participantID"], membership_id=5, joined_in=before)
         assert status == {"out": "not-joined", "in": "ok"}[name]
     await asyncio.gather(ann.close(), *(client.close() for client in crowd))
 
 
-async def attach_again(world: World, code: str, participant: str, *, stay: int, joined_in: str) -> str:
+async def attach_again(world: World, code: str, participant: str, *, membership_id: int, joined_in: str) -> str:
     connection = RedisClient.connect(f"redis://127.0.0.1:{world.redis.port}")
-    sessions = RedisSessions(connection, creation_memory=60, rest=60)
+    sessions = RedisSessions(connection, creation_memory=60, quarantine=60)
     instance = (await world.redis.call("HGET", keys.session(code), "instance")).decode()
-    call = {"instance": instance, "participant": participant, "connection": "x.x", "recovery": "x", "policy": "allow"}
+    attachment = Attachment(
+        connection="x.x",
+        recovery="x",
+        newcomer="x",
+        second_connection="allow",
+        credential=Credential("participant", instance, participant),
+        continued=Membership(membership_id, joined_in),
+    )
     try:
-        await sessions.change("join", code, {**call, "newcomer": "x", "stay": stay, "joined_in": joined_in})
+        await sessions.attach(code, attachment)
     except SessionError as error:
         return error.code
     finally:

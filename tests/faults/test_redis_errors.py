@@ -186,7 +186,7 @@ async def test_while_what_is_in_redis_is_not_ours(broken: World, node: NodeClien
     assert (answer.status_code, answer.text) == (500, '{"message":"Failed to join session"}')
     ack = await scene.change("during")
     assert (ack["ok"], ack["code"]) == (False, "unavailable")
-    told = [line for line in broken.behind(0).logs() if line.get("logger") == "app.store.sessions"]
+    told = [line for line in broken.behind(0).logs() if line.get("logger") == "app.store.client_errors"]
     errors = [line["error"] for line in told if line["level"] == "error"]
     assert errors
     assert all(error.startswith("WRONGTYPE") for error in errors), errors

@@ -25,6 +25,7 @@ from app.redis_client.client import RedisClient
 from app.sessions.admission import Client
 from app.sessions.codes import CodeSpace
 from app.sessions.errors import SessionError
+from app.sessions.model import Head
 from app.sessions.payloads import (
     AddMovies,
     CreateSession,
@@ -39,11 +40,15 @@ from app.sessions.payloads import (
 from app.sessions.permissions import Action
 from app.sessions.rules import Rules
 from app.sessions.service import Access, SessionService
+from app.sessions.steps import Extended, Swept
 from app.sessions.tokens import Credential, TokenSigner
-from app.store import keys
+from app.store import keys, replies
 from app.store.budgets import RedisBudgets
 from app.store.creators import RedisCreators
+from app.store.scripts import SessionScripts
 from app.store.sessions import RedisSessions
+from app.store.steps import StepRunner
+from app.store.watermarks import Watermarks
 from tests.harness.redis import RedisServer
 from tests.model.session import Caller, Film, ModelSession, Refused
 
@@ -88,9 +93,18 @@ class Store:
     def __init__(self, runner: asyncio.Runner, server: RedisServer) -> None:
         self._runner = runner
         self.connection = runner.run(self._connect(server.url()))
-        self.sessions = RedisSessions(self.connection, creation_memory=60, rest=60)
+        self.sessions = RedisSessions(self.connection, creation_memory=60, quarantine=60)
         self._numbers = itertools.count()
         self.last_id = ""
+
+    async def claim_to_have_seen(self, code: str, head: Head) -> None:
+        """As a replica that has seen a session at this head, which starts a new epoch where it stands below that."""
+        watermarks = Watermarks()
+        watermarks.watch(code)
+        watermarks.note(code, head)
+        steps = StepRunner(self.connection, watermarks, remembered=1, tracing=None)
+        await steps.run(SessionScripts.load().new_epoch, code, {}, replies.nothing)
+        await steps.close()
 
     def service(self, policy: str, grace: float) -> SessionService:
         def secret() -> bytes:
@@ -179,16 +193,15 @@ class SessionMachine(RuleBasedStateMachine):
     @rule(replica=st.sampled_from("ab"), away=st.sampled_from(["briefly", "long"]))
     def reap(self, replica: str, away: Any) -> None:
         grace = BRIEF if away == "briefly" else LONG
-        call = {"replica": replica, "grace": round(1000 * grace)}
-        real = self._do(self.store.sessions.change("reap", self.code, call))
+        real = self._do(self.store.sessions.reap(self.code, replica, grace=round(1000 * grace)))
         self._pass_time()
-        self._same(None if isinstance(real, list) else real, lambda: self.model.reap(replica, away))
+        self._same(None if isinstance(real, int) else real, lambda: self.model.reap(replica, away))
 
     @rule()
     def sweep(self) -> None:
         self._pass_time()
-        real = self._do(self.store.sessions.change("sweep", self.code, {"grace": round(1000 * LONG)}))
-        self._same(None if isinstance(real, list) else real, self.model.sweep)
+        real = self._do(self.store.sessions.sweep(self.code, grace=round(1000 * LONG)))
+        self._same(None if isinstance(real, Swept) else real, self.model.sweep)
 
     @rule(
         data=st.data(),
@@ -263,8 +276,8 @@ class SessionMachine(RuleBasedStateMachine):
 
     @rule()
     def touch(self) -> None:
-        real = self._do(self.store.sessions.change("touch", self.code, {}))
-        assert real == "session-not-found" if self.model.ended else isinstance(real, list)
+        real = self._do(self.store.sessions.touch(self.code, least=0))
+        assert real == "session-not-found" if self.model.ended else isinstance(real, Extended)
 
     @rule(caller=callers, movies=st.lists(st.sampled_from(MOVIES), min_size=1, max_size=MAX_MOVIES), mid=mids)
     def add_movies(self, caller: Caller, movies: list[str], mid: str | None) -> None:
@@ -361,8 +374,7 @@ class SessionMachine(RuleBasedStateMachine):
         if session is None:
             return
         seen = self.model.version + ahead
-        call = {"seen": {session.head.epoch: seen}}
-        self.store.run(self.store.sessions.change("new-epoch", self.code, call))
+        self.store.run(self.store.claim_to_have_seen(self.code, Head(session.head.epoch, seen)))
         if ahead > 0:
             self.model.lose()
 
@@ -424,10 +436,11 @@ class SessionMachine(RuleBasedStateMachine):
         if isinstance(real, str):
             assert real == expected
             return multiple()
-        assert real.participant == expected
-        assert real.head.version == self.model.version
-        assert real.votes == self.model.votes_of(real.participant)
-        return ("person", real.participant)
+        attached = real.attached
+        assert attached.participant == expected
+        assert attached.head.version == self.model.version
+        assert attached.votes == self.model.votes_of(attached.participant)
+        return ("person", attached.participant)
 
     def _pass_time(self) -> None:
         """So that of two moments the store's clock knows which was first."""

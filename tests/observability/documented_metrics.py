@@ -50,7 +50,7 @@ def values_of(text: str) -> tuple[str, frozenset[str] | None]:
 
 def sets() -> dict[str, set[str]]:
     """What the document calls by a name instead of listing it."""
-    scripts = {path.stem.replace("_", "-") for path in (ROOT / "app/store/scripts").glob("[a-z]*.lua")}
+    scripts = {path.stem.replace("_", "-") for path in (ROOT / "app/store/scripts").rglob("[a-z]*.lua")}
     allowed = re.findall(r"\+([a-z]+)", (ROOT / "docs/redis.md").read_text())
     nothing = cast("Any", None)
     rules = create_app(nothing, nothing, Limits(1, 1, None), demo=True).url_map.iter_rules()

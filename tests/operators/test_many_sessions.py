@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from app.redis_client.client import RedisClient
+from app.sessions.steps import NewSession
 from app.settings import ALPHABETS
 from app.store.listing import RedisListing
 from app.store.sessions import RedisSessions
@@ -51,15 +52,24 @@ async def test_a_page_of_a_hundred_thousand_is_bounded_work() -> None:
 
 async def create(connection: RedisClient, numbers: Iterable[int]) -> None:
     """By the script that creates every session, without the budgets of addresses."""
-    store = RedisSessions(connection, creation_memory=60, rest=60)
-    call: dict[str, Any] = {"lifetime": HOUR, "max_lifetime": HOUR, "rest": 60_000, "capacity": 100}
-    call |= {"leavers": "keep", "title": "Friday", "movies": []}
+    store = RedisSessions(connection, creation_memory=60, quarantine=60)
+    session = NewSession(
+        epoch="e",
+        lifetime=HOUR,
+        unjoined=None,
+        max_lifetime=HOUR,
+        quarantine=60_000,
+        capacity=100,
+        departed_ratings="keep",
+        title="Friday",
+        movies=(),
+    )
     pending = iter(numbers)
 
     async def work() -> None:
         for number in pending:
             code = code_of(number)
-            assert await store.create({code: f"i{number}"}, call | {"epoch": f"e{number}"}) == code
+            assert await store.create({code: f"i{number}"}, session) == code
 
     await asyncio.gather(*(work() for _ in range(AT_ONCE)))
     await store.close()

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,7 +17,8 @@ import pytest
 from app.observability.logging import JSONFormatter
 from app.redis_client.client import Script
 from app.redis_client.errors import CommandFailed, StoreUnavailable, UnexpectedReply, reading_reply
-from app.store.sessions import RedisSessions, answering
+from app.store.client_errors import client_errors
+from app.store.sessions import RedisSessions
 from tests.harness.here import Here, served_here
 from tests.harness.people import Api
 from tests.harness.redis import RedisServer
@@ -40,6 +42,11 @@ def store_of(here: Here) -> RedisSessions:
     return here.replica._store
 
 
+def break_script(here: Here, **scripts: Any) -> None:
+    store = store_of(here)
+    store._scripts = replace(store._scripts, **scripts)
+
+
 def bugs(caplog: pytest.LogCaptureFixture) -> list[str]:
     """The lines about errors, as the service writes them."""
     return [JSONFormatter(tracebacks=False).format(each) for each in caplog.records if each.levelno >= logging.WARNING]
@@ -51,7 +58,7 @@ async def test_a_bug_in_a_change_is_an_internal_error_logged_once_with_its_trace
     async with scene(redis_server) as (here, api, socket):
         made = await api.create(movies=[{"id": "m", "title": "T"}])
         joined = await socket.emit("join-session", made.code)
-        del store_of(here)._scripts["vote"]
+        break_script(here, vote=Script("vote", text=None))  # type: ignore[arg-type]
         answer = await api.call("PUT", f"{made.path}/movies/m/vote", token=joined["token"], json={"rating": 5})
         assert (answer.status_code, answer.headers["X-Error-Code"]) == (500, "internal-error")
         assert answer.json() == {"message": "Internal error", "code": "internal-error"}
@@ -59,7 +66,7 @@ async def test_a_bug_in_a_change_is_an_internal_error_logged_once_with_its_trace
         assert ack == {"ok": False, "code": "internal-error", "message": "Internal error"}
     lines = bugs(caplog)
     assert len(lines) == 2
-    assert all("KeyError" in line and "in _step" in line for line in lines)
+    assert all("AttributeError" in line and "in sha" in line for line in lines)
 
 
 async def test_a_bug_in_a_script_is_an_internal_error_logged_with_its_traceback(
@@ -67,12 +74,12 @@ async def test_a_bug_in_a_script_is_an_internal_error_logged_with_its_traceback(
 ) -> None:
     async with scene(redis_server) as (here, api, _):
         made = await api.create(movies=[{"id": "m", "title": "T"}])
-        store_of(here)._scripts["remove-movie"] = Script("remove-movie", "return 1 + nil")
+        break_script(here, remove_movie=Script("remove-movie", "return 1 + nil"))
         answer = await api.call("DELETE", f"{made.path}/movies/m", token=made.host_token)
         assert (answer.status_code, answer.headers["X-Error-Code"]) == (500, "internal-error")
     (line,) = bugs(caplog)
     assert "ScriptFailed" in line
-    assert "in _step" in line
+    assert "in _call" in line
 
 
 async def test_a_bug_in_joining_has_the_seeds_answer(
@@ -80,16 +87,16 @@ async def test_a_bug_in_joining_has_the_seeds_answer(
 ) -> None:
     async with scene(redis_server) as (here, api, socket):
         made = await api.create()
-        store, connection = store_of(here), store_of(here)._connection
+        store, client = store_of(here), store_of(here)._client
         try:
-            store._connection = None  # type: ignore[assignment]
+            store._client = None  # type: ignore[assignment]
             answer = await api.join(made.code)
             assert (answer.status_code, answer.text) == (500, JOIN_FAILED)
             ack = await socket.emit("join-session", made.code)
             assert (ack["ok"], ack["message"]) == (False, "Failed to join session")
             assert (await socket.next("error"))["message"] == "Failed to join session"
         finally:
-            store._connection = connection
+            store._client = client
     lines = [line for line in bugs(caplog) if "unexpected error in" in line]
     assert len(lines) == 2
     assert all("AttributeError" in line and "traceback" in line for line in lines)
@@ -108,7 +115,7 @@ async def test_a_reply_that_makes_no_sense_is_an_outage(redis_server: RedisServe
 
 @pytest.mark.parametrize("bug", [KeyError("x"), TypeError("x"), AttributeError("x"), ValueError("x"), IndexError("x")])
 async def test_only_errors_of_the_store_are_outages(bug: Exception) -> None:
-    with pytest.raises(type(bug)), answering(changing=False):
+    with pytest.raises(type(bug)), client_errors(changing=False):
         raise bug
     for changing, error, code in (
         (False, StoreUnavailable("lost", sent=True), "unavailable"),
@@ -116,7 +123,7 @@ async def test_only_errors_of_the_store_are_outages(bug: Exception) -> None:
         (True, CommandFailed("WRONGTYPE"), "unavailable"),
         (True, UnexpectedReply("KeyError"), "outcome-unknown"),
     ):
-        with pytest.raises(Exception, match=code), answering(changing=changing):
+        with pytest.raises(Exception, match=code), client_errors(changing=changing):
             raise error
     with pytest.raises(UnexpectedReply, match=type(bug).__name__), reading_reply():
         raise bug

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from app.redis_client.client import RedisClient
 from app.sessions.errors import SessionError
+from app.sessions.steps import Attachment
 from app.store import keys
 from app.store.sessions import RedisSessions
 from tests.harness.here import served_here
@@ -129,16 +129,18 @@ async def test_reaping_a_session_that_nobody_has_joined_leaves_no_key_without_a_
         await api.close()
 
 
-async def join(redis: RedisServer, made: Made, **call: Any) -> str:
+async def join(redis: RedisServer, made: Made, *, connection: str, leased: int | None = None) -> str:
     """As another replica does it; the outcome."""
-    connection = RedisClient.connect(redis.url())
-    sessions = RedisSessions(connection, creation_memory=60, rest=60)
-    given = {"newcomer": "somebody", "recovery": "x", "policy": "allow", **call}
+    client = RedisClient.connect(redis.url())
+    sessions = RedisSessions(client, creation_memory=60, quarantine=60)
+    attachment = Attachment(
+        connection=connection, recovery="x", newcomer="somebody", second_connection="allow", lease_renewed_at=leased
+    )
     try:
-        await sessions.change("join", made.code, given)
+        await sessions.attach(made.code, attachment)
     except SessionError as error:
         return error.code
     finally:
         await sessions.close()
-        await connection.close()
+        await client.close()
     return "ok"

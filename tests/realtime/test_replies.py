@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from app.sessions.calls import fingerprint
 from app.sessions.permissions import Action
 from app.store import keys
+from app.store.calls import fingerprint
 from tests.harness.here import Here, served_here
 from tests.harness.people import Api, movie
 from tests.harness.redis import RedisServer

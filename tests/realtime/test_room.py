@@ -41,7 +41,7 @@ class Store:
     async def read(self, code: str) -> Session | None:
         return session_at(self.head)
 
-    async def fate(self, code: str, instance: str, participant: str = "") -> str:
+    async def end_reason(self, code: str, instance: str, participant: str = "") -> str:
         raise AssertionError("the session is there")
 
     async def change(self, script: str, code: str, call: dict[str, Any]) -> list[Any]:
@@ -87,7 +87,7 @@ async def test_a_hint_in_the_turn_in_which_a_room_falls_idle_is_not_missed() -> 
     outbox = Outbox(commit)
     room = Room("123456", store, outbox, reattach=reattach, removed=lambda _: None, lost=lambda: None)
     access = Access("123456", Credential("participant", "i", "p"))
-    room.admit(Member("s", access, stay=1, since=Head("e", 1), connection="c", recovery="r", name="Ann"))
+    room.admit(Member("s", access, membership_id=1, since=Head("e", 1), connection="c", recovery="r", name="Ann"))
     async with asyncio.timeout(1):
         while outbox.shown != ["e-1", "e-2"]:
             outbox.news.clear()

@@ -1,10 +1,11 @@
 -- Makes a session under a code that is free; made again by the same instance it answers as the first time.
+-- Replies: ok, when the session was made (0: another one has the code).
 local taken_by = redis.call('GET', reservation)
 if taken_by == call.instance and field('instance') == call.instance then
   return reply('ok', tonumber(field('created')))
 end
 if taken_by or redis.call('EXISTS', session) == 1 then
-  return reply('taken')
+  return reply('ok', 0)
 end
 local deadline = now + call.max_lifetime
 put('instance', call.instance, 'epoch', call.epoch, 'version', 1, 'created', now, 'deadline', deadline,

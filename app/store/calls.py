@@ -1,0 +1,84 @@
+"""What the scripts of sessions are called with; see ``scripts/session``."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import orjson
+
+from app.sessions.permissions import PERMISSIONS, Action
+from app.sessions.steps import Attachment, Author, NewMovie, NewSession, Operator, SessionSettings
+from app.sessions.tokens import Credential
+
+__all__ = ["attachment", "authority", "creation", "fingerprint", "movies", "settings"]
+
+
+def authority(author: Author, compared: Mapping[str, object]) -> dict[str, object]:
+    """Who asks, what they may do, and what makes a repeat of it the same change."""
+    permission = PERMISSIONS[author.action]
+    if isinstance(author, Operator):
+        return {"instance": author.instance, "operator": True, "grants": {"operator": permission.operator}}
+    call = {**identity(author.credential), "grants": {"host": permission.host, "member": permission.member}}
+    if author.key is not None:
+        call |= {"key": author.key, "fingerprint": fingerprint(author.action, compared)}
+    return call
+
+
+def fingerprint(action: Action, compared: Mapping[str, object]) -> str:
+    """What repeats under one key have to have in common."""
+    canonical = orjson.dumps([action, compared], option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(canonical).hexdigest()[:24]
+
+
+def identity(credential: Credential | None) -> dict[str, object]:
+    if credential is None:
+        return {}
+    if credential.kind == "host":
+        return {"instance": credential.instance, "generation": int(credential.subject)}
+    return {"instance": credential.instance, "participant": credential.subject}
+
+
+def creation(instance: str, session: NewSession) -> dict[str, object]:
+    return {
+        "instance": instance,
+        "epoch": session.epoch,
+        "lifetime": session.lifetime,
+        "unjoined": session.unjoined,
+        "max_lifetime": session.max_lifetime,
+        "rest": session.quarantine,
+        "capacity": session.capacity,
+        "leavers": session.departed_ratings,
+        "title": session.title,
+        "movies": movies(session.movies),
+    }
+
+
+def movies(new: Sequence[NewMovie]) -> list[dict[str, str]]:
+    return [{"id": movie.id, "details": movie.details} for movie in new]
+
+
+def attachment(asked: Attachment) -> dict[str, object]:
+    continued = asked.continued
+    return {
+        "newcomer": asked.newcomer,
+        "name": asked.name,
+        "connection": asked.connection,
+        "recovery": asked.recovery,
+        "recovering": asked.recovering or None,
+        "stay": continued.id if continued else None,
+        "joined_in": continued.epoch if continued else None,
+        "known_name": continued.name if continued else None,
+        "policy": asked.second_connection,
+        "leased": asked.lease_renewed_at,
+        **identity(asked.credential),
+    }
+
+
+def settings(changes: SessionSettings) -> dict[str, object]:
+    return {
+        "title": changes.title,
+        "capacity": changes.capacity,
+        "locked": None if changes.locked is None else int(changes.locked),
+        "lifetime": changes.lifetime,
+    }

@@ -1,0 +1,71 @@
+"""The hash of a session in Redis.
+
+All numbers are decimal, all times Unix milliseconds by Redis's clock:
+
+- ``instance`` unique over all sessions; ``epoch``, ``version``: the head; ``created``, ``deadline``, ``lifetime``,
+  ``unjoined``: the shorter lifetime until somebody has joined, if there is one; ``rest`` of the code; ``listed``: the
+  time of expiry that ``js:sessions`` was told last
+- ``title``, ``capacity``, ``locked`` (0, 1), ``leavers`` (keep, drop)
+- ``host``: the participant; ``generation`` of the host token that is valid; ``tokenholder``: who has used it
+- ``order``, ``guests``, ``people``, ``films``, ``bytes``: counters; ``peak``: the most ``people`` there ever were
+- ``p:<participant>``: ``<order>|<joined>|<name>``; ``d:<participant>``: disconnected, removed at this time;
+  ``o:<participant>``: its only connection; ``k:<participant>``: why it was told to go, for all who are banned,
+  ``bans`` in number, and the newest ``told`` of the others; ``l:<participant>``: the name of one whose grace time is
+  over, as replicas of an earlier release remember it
+- ``lost``: ``<epoch> <order>`` of the newest epochs that have ended: whoever joined later in one of them is not known
+- ``m:<movie>``: ``<order>|<added>|<adder>|<details as JSON>``; ``t:<order>``: ``<count> <vetoes> <points>``
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import orjson
+
+from app.sessions.model import Head, Member, MovieEntry, Session
+from app.sessions.rating import Tally
+
+__all__ = ["parse_session"]
+
+
+def parse_session(code: str, reply: Mapping[bytes, bytes], expires_at: int) -> Session:
+    """The session of a reply to HGETALL. Raises what the parts of a malformed one raise."""
+    fields = {name.decode(): value.decode() for name, value in reply.items()}
+    members, movies, removed = [], [], {}
+    for name, value in fields.items():
+        match name[:2]:
+            case "p:":
+                members.append(_member(name[2:], value, fields))
+            case "m:":
+                movies.append(_movie(name[2:], value, fields))
+            case "k:":
+                removed[name[2:]] = value
+    members.sort(key=lambda member: member.order)
+    movies.sort(key=lambda movie: movie.order)
+    return Session(
+        code=code,
+        instance=fields["instance"],
+        head=Head(fields["epoch"], int(fields["version"])),
+        created_at=int(fields["created"]),
+        expires_at=expires_at,
+        deadline=int(fields["deadline"]),
+        title=fields.get("title"),
+        locked=fields["locked"] == "1",
+        capacity=int(fields["capacity"]),
+        host=fields.get("host"),
+        members={member.id: member for member in members},
+        movies={movie.id: movie for movie in movies},
+        removed=removed,
+    )
+
+
+def _member(participant: str, entry: str, fields: dict[str, str]) -> Member:
+    order, joined_at, name = entry.split("|", 2)
+    connected = f"d:{participant}" not in fields
+    return Member(participant, int(order), int(joined_at), name, connected, fields.get(f"o:{participant}"))
+
+
+def _movie(movie: str, entry: str, fields: dict[str, str]) -> MovieEntry:
+    order, added_at, adder, details = entry.split("|", 3)
+    tally = Tally(*(int(number) for number in fields[f"t:{order}"].split(" ")))
+    return MovieEntry(movie, int(order), int(added_at), adder or None, orjson.loads(details), tally)

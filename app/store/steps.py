@@ -1,0 +1,127 @@
+"""Runs the atomic steps of sessions in Redis, and keeps the lists beside the sessions up to date."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final, TypeVar
+
+import orjson
+from opentelemetry.trace import get_current_span
+
+from app.deadline import apart
+from app.observability.tracing import Attributes, Tracing
+from app.redis_client.client import RedisClient, Script
+from app.redis_client.errors import StoreError, reading_reply
+from app.sessions.errors import SessionError
+from app.sessions.model import Head
+from app.store import keys
+from app.store.client_errors import client_errors
+from app.store.scripts import load_script
+from app.store.watermarks import Watermarks
+
+__all__ = ["StepRunner"]
+
+T = TypeVar("T")
+
+_BATCH: Final = 200
+_PUBLISHING: Final[Attributes] = {
+    "messaging.system": "redis",
+    "messaging.operation.name": "publish",
+    "messaging.operation.type": "send",
+}
+
+
+class StepRunner:
+    """Runs scripts on sessions; see ``scripts/session/_prelude.lua`` for their calls and replies.
+
+    ``remembered``: milliseconds for which it is known why a recovery id is void. With ``tracing``, announcements carry
+    the context of the span in which they are published.
+    """
+
+    def __init__(
+        self, connection: RedisClient, watermarks: Watermarks, *, remembered: int, tracing: Tracing | None
+    ) -> None:
+        self._connection = connection
+        self._watermarks = watermarks
+        self._remembered = remembered
+        self._tracing = tracing
+        self._forget_recovery = load_script("forget_recovery")
+        self._background: set[asyncio.Task[object]] = set()
+
+    async def run(self, script: Script, code: str, call: Mapping[str, object], read: Callable[[list[Any]], T]) -> T:
+        """Run one step and ``read`` its reply; raise ``SessionError`` for what the script refuses.
+
+        Members of ``call`` that are None are left out: JSON's null is a value of its own in Lua.
+        """
+        with client_errors(changing=True):
+            answer = await self._send(script, code, call)
+            with reading_reply():
+                relist, voided, _, position, status, *reply = answer
+                head = Head.parse(position.decode()) if position else None
+                outcome = read(reply) if status == b"ok" else SessionError(status.decode(), _message(reply))
+            if head is not None:
+                self._watermarks.note(code, head)
+        if relist:
+            self._in_background(self._list(code, relist))
+        if voided:
+            self._in_background(self._forget(code, list(zip(voided[::2], voided[1::2], strict=True))))
+        if isinstance(outcome, SessionError):
+            raise outcome
+        return outcome
+
+    def unlist(self, code: str) -> None:
+        """Take a session that has ended off the list of live ones."""
+        self._in_background(self._best_effort(("ZREM", keys.SESSIONS, code)))
+
+    async def close(self) -> None:
+        """Wait for what is still being written."""
+        await asyncio.gather(*self._background, return_exceptions=True)
+
+    async def _send(self, script: Script, code: str, call: Mapping[str, object]) -> list[Any]:
+        given = {"seen": self._watermarks.lowest(code)} | {name: it for name, it in call.items() if it is not None}
+        if self._tracing is None or not get_current_span().is_recording():
+            return await self._call(script, code, given)
+        publishing, traceparent = self._tracing.publishing(_PUBLISHING)
+        reply = await self._call(script, code, given | {"trace": traceparent})
+        with reading_reply():
+            _, _, announced, *_ = reply
+        if announced:
+            publishing.end()
+        return reply
+
+    async def _call(self, script: Script, code: str, given: Mapping[str, object]) -> list[Any]:
+        reply: list[Any] = await self._connection.run(script, keys.session_keys(code), [orjson.dumps(given)])
+        return reply
+
+    def _in_background(self, writing: Coroutine[Any, Any, object]) -> None:
+        task = asyncio.get_running_loop().create_task(apart(writing))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _list(self, code: str, expires_at: int) -> None:
+        await self._best_effort(("ZADD", keys.SESSIONS, expires_at, code))
+        names = await self._best_effort(("HKEYS", keys.connections(code)))
+        free_at = await self._best_effort(("PEXPIRETIME", keys.reservation(code)))
+        good = [name[2:].decode() for name in names or () if name.startswith(b"r:")]
+        for start in range(0, len(good) if free_at else 0, _BATCH):
+            batch = good[start : start + _BATCH]
+            await self._connection.batch([("PEXPIREAT", keys.recovery(recovery), free_at) for recovery in batch])
+
+    async def _forget(self, code: str, recovery_ids: Sequence[tuple[bytes, int]]) -> None:
+        for recovery, remembered in recovery_ids:
+            arguments: list[str | int] = [code, self._remembered if remembered else 0]
+            with suppress(StoreError):
+                await self._connection.run(self._forget_recovery, [keys.recovery(recovery.decode())], arguments)
+
+    async def _best_effort(self, command: tuple[str | int, ...]) -> Any:
+        """The lists are corrected by the next change or sweep, so a failure here needs no answer."""
+        try:
+            return await self._connection.execute(*command)
+        except StoreError:
+            return None
+
+
+def _message(reply: list[Any]) -> str | None:
+    return reply[0].decode() if reply else None
