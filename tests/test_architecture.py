@@ -13,29 +13,31 @@ ROOT: Final = Path(__file__).parent.parent
 MODULES: Final = sorted((ROOT / "app").rglob("*.py"))
 LONGEST: Final = 400
 
-# What each package may import besides itself; the longest prefix of a module's name decides. Everybody may use the
-# version, in `app`, and the deadline of a request. `redis_client` and `socketio_server` are libraries: neither they nor
-# what they import knows a session.
+# Small mechanisms that know nothing of us; every package may import them.
+SHARED: Final = ("app.backoff", "app.deadline")
+
+# What each package may import besides itself and what is shared; the longest prefix of a module's name decides.
+# `redis_client` and `socketio_server` are libraries: neither they nor what they import knows a session.
 MAY_USE: Final[dict[str, tuple[str, ...]]] = {
     "app": (),
     "app.__main__": ("app",),
     "app.cli": ("app",),
     "app.client": ("app.sessions.rating",),
     "app.commands": ("app",),
-    "app.deadline": (),
+    **dict.fromkeys(SHARED, ()),
     "app.documents": ("app.sessions",),
     "app.forwarding": ("app.sessions", "app.socketio_server", "app.observability"),
     "app.http": ("app.sessions", "app.documents", "app.observability"),
     "app.observability": ("app.settings",),
-    "app.realtime": ("app.deadline", "app.sessions", "app.store", "app.socketio_server", "app.observability"),
-    "app.redis_client": ("app.deadline", "app.observability"),
+    "app.realtime": ("app.sessions", "app.store", "app.socketio_server", "app.observability"),
+    "app.redis_client": ("app.observability",),
     "app.replica": ("app",),
-    "app.sessions": ("app.deadline", "app.observability"),
+    "app.sessions": ("app.observability",),
     "app.setting_types": (),
     "app.settings": ("app.setting_types",),
     "app.settings_reference": ("app.settings",),
     "app.socketio_server": ("app.observability",),
-    "app.store": ("app.deadline", "app.sessions", "app.redis_client", "app.observability"),
+    "app.store": ("app.sessions", "app.redis_client", "app.observability"),
 }
 
 
@@ -67,7 +69,9 @@ def test_a_module_imports_only_from_the_packages_that_it_may_use(path: Path) -> 
     package = package_of(name_of(path))
     ours = [module for module in imported_modules(path) if module.startswith("app.")]
     assert not [
-        module for module in ours if not any(is_within(module, other) for other in (package, *MAY_USE[package]))
+        module
+        for module in ours
+        if not any(is_within(module, other) for other in (package, *SHARED, *MAY_USE[package]))
     ]
 
 

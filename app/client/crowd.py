@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import orjson
 
+from app.backoff import Backoff
 from app.client.checker import SessionCheck, State, Watcher
 from app.client.http import request
 from app.client.ledger import Change, ChangeKind
@@ -21,8 +22,10 @@ __all__ = ["Crowd", "Visitor"]
 
 _UPDATE: Final = b'42["session-update",'
 _ATTEMPTS: Final = 6
-_PAUSE: Final = 0.1
-_LONGEST_PAUSE: Final = 2.0
+_MIN_PAUSE_SECONDS: Final = 0.2
+_MAX_JOIN_PAUSE_SECONDS: Final = 2.0
+# So that a change is repeated until an outage of some seconds is over.
+_MAX_CHANGE_PAUSE_SECONDS: Final = 3.2
 _LOOK: Final = 0.1
 # Snapshots stay as small as those of a group of friends.
 _MOST_MOVIES: Final = 12
@@ -116,7 +119,7 @@ class Visitor:
         plan = self._run.plan
         place = self._watcher.client * plan.sessions + self._check.number
         await asyncio.sleep(plan.ramp * place / (plan.sessions * plan.clients))
-        failed = 0
+        backoff = Backoff(_MIN_PAUSE_SECONDS, _MAX_JOIN_PAUSE_SECONDS)
         while not self._closing:
             url = next(self._urls)
             try:
@@ -124,10 +127,9 @@ class Visitor:
                     socket = await self._enter(url)
             except (ConnectionError, TimeoutError) as error:
                 self._run.measured.failed_joins[str(error) or "no answer in time"] += 1
-                failed += 1
-                await asyncio.sleep(min(_PAUSE * 2**failed, _LONGEST_PAUSE) * self._random.uniform(0.5, 1))
+                await asyncio.sleep(backoff.next())
                 continue
-            failed = 0
+            backoff.reset()
             self.ready.set()
             await socket.closed.wait()
             self._away()
@@ -235,10 +237,11 @@ class Visitor:
         """Sends a change until it is known what became of it, always with the same `mid`."""
         mid = f"{self._watcher.client}-{len(self._check.changes)}"
         payload = _payload(change) | {"mid": mid}
+        backoff = Backoff(_MIN_PAUSE_SECONDS, _MAX_CHANGE_PAUSE_SECONDS)
         for attempt in range(_ATTEMPTS):
             if attempt:
                 change.emitted = None
-                await asyncio.sleep(_PAUSE * 2**attempt)
+                await asyncio.sleep(backoff.next())
             ack = await self._ask(change, payload, first=not attempt)
             if ack is None or ack.get("retryable"):
                 continue

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from app.backoff import Backoff
 from app.client.http import request
 from app.client.socket import Socket, parse_event
 
@@ -18,8 +18,8 @@ _SECRETS: Final = ("token", "hostToken", "pid", "sid")
 _MASK: Final = "********"
 _ACK_TIMEOUT: Final = 20.0
 _LEAVE_TIMEOUT: Final = 2.0
-_FIRST_PAUSE: Final = 0.5
-_LONGEST_PAUSE: Final = 5.0
+_MIN_PAUSE_SECONDS: Final = 0.5
+_MAX_PAUSE_SECONDS: Final = 5.0
 
 
 class CannotWatchError(Exception):
@@ -42,7 +42,8 @@ async def watch(url: str, code: str, name: str | None) -> AsyncGenerator[Frame, 
 
     Closing the generator leaves the session. Raises CannotWatchError when joining is refused.
     """
-    token, pause, ended = None, _FIRST_PAUSE, False
+    token, ended = None, False
+    backoff = Backoff(_MIN_PAUSE_SECONDS, _MAX_PAUSE_SECONDS)
     while not ended:
         frames: asyncio.Queue[Frame | None] = asyncio.Queue()
         try:
@@ -54,15 +55,15 @@ async def watch(url: str, code: str, name: str | None) -> AsyncGenerator[Frame, 
             return
         except ConnectionError as error:
             yield Frame("unreachable", [str(error)], note=True)
-            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            await asyncio.sleep(backoff.next())
             continue
         closing = asyncio.create_task(_tell_end(socket, frames))
         try:
             yield Frame("connected", [masked(socket.welcome)], note=True)
             ack = await _join(socket, code, {"name": name} if token is None else {"token": token})
             if ack is not None:
-                token, pause = ack.get("token"), _FIRST_PAUSE
+                token = ack.get("token")
+                backoff.reset()
                 yield Frame("joined", [masked(ack)], note=True)
             while not ended and (frame := await frames.get()) is not None:
                 yield frame

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Callable
 from contextvars import Context
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
+from app.backoff import Backoff
 from app.observability.logging import log_bug
 from app.sessions.errors import SessionError
 
@@ -18,8 +18,8 @@ __all__ = ["Departed", "Departures"]
 
 _MOST: Final = 20_000
 _AT_ONCE: Final = 20
-_FIRST_PAUSE: Final = 0.1
-_LONGEST_PAUSE: Final = 2.0
+_MIN_PAUSE_SECONDS: Final = 0.2
+_MAX_PAUSE_SECONDS: Final = 2.0
 
 _logger = logging.getLogger(__name__)
 
@@ -80,13 +80,14 @@ class Departures:
         return self._waiting.setdefault(code, Departed())
 
     async def _run(self) -> None:
-        pause = _FIRST_PAUSE
+        backoff = Backoff(_MIN_PAUSE_SECONDS, _MAX_PAUSE_SECONDS)
         while self._waiting:
             told = await asyncio.gather(*(self._try(code) for code in list(islice(self._waiting, _AT_ONCE))))
             if not all(told):
                 # Only where nothing can be told at all the others have to wait for longer and longer.
-                pause = _FIRST_PAUSE if any(told) else min(2 * pause, _LONGEST_PAUSE)
-                await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - jitter
+                if any(told):
+                    backoff.reset()
+                await asyncio.sleep(backoff.next())
 
     async def _try(self, code: str) -> bool:
         departed = self._waiting.pop(code)

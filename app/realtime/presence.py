@@ -10,6 +10,7 @@ from contextvars import Context
 from functools import partial
 from typing import Any, Final, Protocol
 
+from app.backoff import Backoff
 from app.observability.logging import log_bug
 from app.realtime.departures import Departed, Departures
 from app.realtime.rooms import Rooms
@@ -20,8 +21,9 @@ from app.store.sessions import RedisSessions
 __all__ = ["Presence"]
 
 _SWEEP_CLAIM: Final = 10.0
-_FIRST_PAUSE: Final = 0.1
-_LONGEST_PAUSE: Final = 2.0
+_MIN_PAUSE_SECONDS: Final = 0.1
+_MAX_RENEWAL_PAUSE_SECONDS: Final = 0.5
+_MAX_REPAIR_PAUSE_SECONDS: Final = 2.0
 _TIME_TO_SAY_SO: Final = 5.0
 _TIME_TO_ARRIVE: Final = 3.0
 _TOLD_AT_ONCE: Final = 500
@@ -226,22 +228,24 @@ async def _each(codes: Sequence[str], work: Callable[[str], Awaitable[None]]) ->
 
 
 async def _until_done(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    backoff = Backoff(_MIN_PAUSE_SECONDS, _MAX_REPAIR_PAUSE_SECONDS)
     while True:
         try:
             return await work()
         except SessionError:
-            await asyncio.sleep(_LONGEST_PAUSE)
+            await asyncio.sleep(backoff.next())
 
 
 async def _for_ever(step: Callable[[], Coroutine[Any, Any, None]], interval: float) -> None:
+    backoff = Backoff(_MIN_PAUSE_SECONDS, min(interval, _MAX_RENEWAL_PAUSE_SECONDS))
     while True:
+        pause = interval
         try:
             await step()
+            backoff.reset()
         except SessionError:
-            await asyncio.sleep(min(interval, _FIRST_PAUSE))
+            pause = backoff.next()
         except Exception as error:
             # A bug that concerns one session must not cost all the others their lease or their sweep.
             log_bug(_logger, "background work has failed", error)
-            await asyncio.sleep(interval)
-        else:
-            await asyncio.sleep(interval)
+        await asyncio.sleep(pause)

@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 
 from opentelemetry.trace import Span
 
+from app.backoff import Backoff
 from app.observability.logging import log_bug
 from app.observability.tracing import untraced_delivery
 from app.realtime.member import Member, Outbox, error_body
@@ -32,8 +33,8 @@ _SHORTEST_INTERVAL: Final = 0.05
 _LONGEST_INTERVAL: Final = 2.0
 _BYTES_PER_SECOND: Final = 50_000_000
 _WELCOMING_BYTES_PER_SECOND: Final = 2_000_000
-_FIRST_PAUSE: Final = 0.05
-_LONGEST_PAUSE: Final = 1.0
+_MIN_PAUSE_SECONDS: Final = 0.05
+_MAX_PAUSE_SECONDS: Final = 1.0
 # As many as a span has links by default.
 _MOST_NEWS: Final = 128
 _SOCKETS: Final = "join_session.sockets"
@@ -85,7 +86,7 @@ class Room:
         self._newcomers: set[Member] = set()
         self._next_update = 0.0
         self._next_welcome = 0.0
-        self._pause = _FIRST_PAUSE
+        self._backoff = Backoff(_MIN_PAUSE_SECONDS, _MAX_PAUSE_SECONDS)
         self._woken = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
         self._reattaching: set[asyncio.Task[None]] = set()
@@ -178,11 +179,10 @@ class Room:
     async def _catch_up(self) -> None:
         try:
             await self._read()
-            self._pause = _FIRST_PAUSE
+            self._backoff.reset()
         except SessionError:
             self._stale = True
-            await asyncio.sleep(self._pause)
-            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+            await asyncio.sleep(self._backoff.next())
 
     async def _waited(self) -> bool:
         """Waits for the next time to read, or until somebody comes; false when that time is now."""

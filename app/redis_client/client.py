@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
+from app.backoff import Backoff
 from app.deadline import within
 from app.redis_client.cluster import Cluster
 from app.redis_client.errors import CommandFailed, Redirected, StoreError, StoreUnavailable
@@ -169,18 +169,18 @@ class RedisClient:
         self, packed: bytes, key: bytes, limits: _Limits, failure: StoreUnavailable | None
     ) -> Any:
         now = asyncio.get_running_loop().time
-        pause = 0.0
+        backoff = Backoff(_MIN_PAUSE_SECONDS, _MAX_PAUSE_SECONDS)
+        # Nothing waits before the first repetition: a stale connection or a moved slot needs no patience.
+        wait = 0.0
         while True:
             if self._closed:
                 raise failure or StoreUnavailable("closed", sent=False)
             if failure is not None:
                 self.topology.on_error(failure)
-                wait = random.uniform(pause / 2, pause)  # noqa: S311 - jitter
                 if not failure.worth_retrying or now() + wait >= limits.deadline:
                     raise failure
-                # Nothing waits before the first repetition: a stale connection or a moved slot needs no patience.
                 await asyncio.sleep(wait)
-                pause = min(max(2 * pause, _MIN_PAUSE_SECONDS), _MAX_PAUSE_SECONDS)
+                wait = backoff.next()
             try:
                 return await self._attempt(packed, key, limits, failure)
             except StoreUnavailable as error:

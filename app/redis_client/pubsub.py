@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import random
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any, Final, Literal
 
+from app.backoff import Backoff
 from app.redis_client.client import RedisClient
 from app.redis_client.errors import StoreError, StoreUnavailable
 from app.redis_client.link import Link, pack
@@ -28,7 +29,7 @@ LinkEvent = Literal["opened", "failed", "lost"]
 
 STATES: Final[tuple[State, ...]] = ("confirmed", "pending", "lost")
 
-_MIN_PAUSE_SECONDS: Final = 0.02
+_MIN_PAUSE_SECONDS: Final = 0.04
 _MAX_PAUSE_SECONDS: Final = 0.5
 _PING: Final = pack(("PING",))
 
@@ -63,7 +64,8 @@ class Channels:
         self._unassigned: set[_Subscription] = set()
         self._outdated = False
         self._wake = asyncio.Event()
-        self._attempts: dict[Address | None, int] = {}
+        # By the server that could not be reached; None: which server is in charge is not known.
+        self._backoffs = defaultdict[Address | None, Backoff](partial(Backoff, _MIN_PAUSE_SECONDS, _MAX_PAUSE_SECONDS))
         self._restored: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -145,9 +147,9 @@ class Channels:
                     node = await self._topology.node_for(subscription.name, fresh=outdated)
                 except StoreUnavailable:
                     self._reassign((subscription,), outdated=True)
-                    await asyncio.sleep(self._pause(None))
+                    await asyncio.sleep(self._backoffs[None].next())
                     continue
-                self._attempts.pop(None, None)
+                self._backoffs.pop(None, None)
                 self._assign(subscription, node)
 
     def _assign(self, subscription: _Subscription, node: Address) -> None:
@@ -165,7 +167,7 @@ class Channels:
         self._wake.set()
 
     def _confirmed(self, subscription: _Subscription, node: Address) -> None:
-        self._attempts.pop(node, None)
+        self._backoffs.pop(node, None)
         if subscription.lost:
             if not self._restored:
                 asyncio.get_running_loop().call_soon(self._report_gap)
@@ -187,12 +189,6 @@ class Channels:
             callback(*arguments)
         except Exception:
             logger.exception("pub/sub callback failed")
-
-    def _pause(self, node: Address | None) -> float:
-        """How long to wait before the next attempt to reach a server: longer each time until one succeeds."""
-        attempt = self._attempts[node] = self._attempts.get(node, 0) + 1
-        longest = min(_MIN_PAUSE_SECONDS * 2.0 ** min(attempt, 10), _MAX_PAUSE_SECONDS)
-        return random.uniform(longest / 2, longest)  # noqa: S311 - jitter
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         # In a context of its own, which inherits nothing from the request that happens to come first.
@@ -271,7 +267,7 @@ class _ServerSubscriptions:
         for subscription in self._subscriptions.values():
             subscription.lose()
         # What is wanted in the meantime waits here, too.
-        await asyncio.sleep(self._channels._pause(self._node))
+        await asyncio.sleep(self._channels._backoffs[self._node].next())
         del self._channels._servers[self._node]
         self._channels._reassign(self._subscriptions.values(), outdated=True)
 
@@ -320,7 +316,7 @@ class _ServerSubscriptions:
             self._channels._topology.on_error(error)
         if isinstance(error, StoreError) and not (isinstance(error, StoreUnavailable) and error.worth_retrying):
             subscription.refuse(error)
-        self._unassign(subscription, self._channels._pause(self._node))
+        self._unassign(subscription, self._channels._backoffs[self._node].next())
 
     def _unassign(self, subscription: _Subscription, pause: float) -> None:
         del self._subscriptions[subscription.name]
