@@ -17,13 +17,13 @@ from tests.harness.redis import RedisServer
 from tests.harness.service import Replica, replicas
 from tests.limits.attackers import ATTACKS, Attacker
 
-pytestmark = [pytest.mark.slow, pytest.mark.serial, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.serial, pytest.mark.timeout(480)]
 
 SERVICE_CORE: Final = 0
 CLIENTS_CORE: Final = 1
 MEMORY: Final = 512 * 1024 * 1024
 REDIS_MEMORY: Final = "153mb"
-CALM: Final = 60
+CALM: Final = 90
 ATTACKED: Final = 180
 HONEST: Final = ("--sessions", "20", "--clients", "10", "--rate", "1", "--ramp", "5", "--deadline", "10", "--json")
 
@@ -58,7 +58,8 @@ async def test_hostile_clients_take_nothing_from_honest_ones_and_nobody_down() -
         assert told["counts"]["failedJoins"] == {}
         assert told["counts"]["disconnects"] == 0
     assert max(peaks) < MEMORY
-    assert attacked["milliseconds"]["ack"]["p99"] < 1_000
+    usual, under_attack = (told["milliseconds"]["ack"]["p99"] for told in (calm, attacked))
+    assert under_attack < min(1_000, 4 * usual)
 
 
 async def _honest(started: Sequence[Replica], seconds: int) -> Any:
