@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator, Iterator
+from typing import Any, Final
 
 import pytest
 
@@ -12,6 +14,10 @@ from tests.harness.conformance import violations
 from tests.harness.fixtures import redis_server, service, service_with_digits
 
 __all__ = ["redis_server", "service", "service_with_digits"]
+
+
+# Seconds after which a test that has gone on in spite of its time-out is told again.
+_TOLD_AGAIN: Final = 10.0
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +35,15 @@ def documented() -> Iterator[None]:
     found = violations.copy()
     violations.clear()
     assert found == []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_timeout_set_timer(settings: Any) -> Generator[None, object, object]:
+    """The signal of pytest-timeout comes once: it ends the test, but not an event loop that then hangs as it closes."""
+    result = yield
+    if settings.method == "signal":
+        signal.setitimer(signal.ITIMER_REAL, settings.timeout, _TOLD_AGAIN)
+    return result
 
 
 @pytest.hookimpl(wrapper=True)
