@@ -48,8 +48,7 @@ class RedisReplicas:
         self.name = self._replica = replica
         self._lease = round(lease * 1000)
         self._clock_offset: float | None = None
-        # When the lease was renewed last.
-        self.renewed_at: int | None = None
+        self._renewed_at: int | None = None
         # The sessions that have connections here, and those of which Redis may think otherwise, until when.
         self._entered: set[str] = set()
         self._doubtful: dict[str, float] = {}
@@ -66,6 +65,10 @@ class RedisReplicas:
             return round(time.time() * 1000)
         return round(time.monotonic() * 1000 + self._clock_offset)
 
+    def renewed_at(self) -> int | None:
+        """When the lease was renewed last."""
+        return self._renewed_at
+
     async def renew(self, details: Mapping[str, str]) -> Lease:
         """Says that this replica lives on, and what the others need to know of it."""
         with client_errors(changing=True):
@@ -73,7 +76,7 @@ class RedisReplicas:
             with reading_reply():
                 now, lapsed, dead = reply
                 self._clock_offset = now - time.monotonic() * 1000
-                self.renewed_at = now
+                self._renewed_at = now
                 lease = Lease(bool(lapsed), [replica.decode() for replica in dead])
             told = orjson.dumps(dict(details))
             await self._connection.run(self._tell, [keys.replica(self._replica)], [told, self._lease])
