@@ -272,7 +272,8 @@ async def test_an_event_loop_that_is_held_up_shows(redis_server: RedisServer) ->
         late = seen.value("join_session_event_loop_lag_seconds_count") - seen.value(
             "join_session_event_loop_lag_seconds_bucket", le="0.25"
         )
-        assert late == 1
+        # Once, or more often where the machine holds the loop up, too.
+        assert late >= 1
 
 
 async def test_times_lead_to_traces_in_openmetrics_where_one_is_recorded(
