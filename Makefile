@@ -54,7 +54,7 @@ version-set: .venv/ready ## Write VERSION= wherever the version stands
 	@$(BIN)/python -m tests.packaging.generate
 
 clean: ## Remove everything that was installed or built
-	rm -rf .venv .cache tests/js/node_modules tests/js/build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .cache tests/js/node_modules tests/js/build .dmypy.json .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(NODE): tests/js/package-lock.json | .venv/ready
 	@$(BIN)/python -m tests.harness.node
