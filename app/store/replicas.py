@@ -19,7 +19,7 @@ from app.redis_client.errors import reading_reply
 from app.sessions.errors import SessionError
 from app.store import keys
 from app.store.client_errors import client_errors
-from app.store.scripts import load_script
+from app.store.scripts import LIST_SCRIPTS
 
 __all__ = ["Due", "Lease", "RedisReplicas"]
 
@@ -53,11 +53,11 @@ class RedisReplicas:
         self._entered: set[str] = set()
         self._doubtful: dict[str, float] = {}
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._renew = load_script("renew_lease")
-        self._tell = load_script("tell_details")
-        self._schedule = load_script("schedule_due")
-        self._claim = load_script("claim_due")
-        self._settle = load_script("settle_due")
+        self._renew = LIST_SCRIPTS.renew_lease
+        self._tell = LIST_SCRIPTS.tell_details
+        self._schedule = LIST_SCRIPTS.schedule_due
+        self._claim = LIST_SCRIPTS.claim_due
+        self._settle = LIST_SCRIPTS.settle_due
 
     def now(self) -> int:
         """Redis's clock, as of the last renewal."""

@@ -45,7 +45,7 @@ from app.sessions.tokens import Credential, TokenSigner
 from app.store import keys, replies
 from app.store.budgets import RedisBudgets
 from app.store.creators import RedisCreators
-from app.store.scripts import SessionScripts
+from app.store.scripts import SESSION_SCRIPTS
 from app.store.sessions import RedisSessions
 from app.store.steps import StepRunner
 from app.store.watermarks import Watermarks
@@ -103,7 +103,7 @@ class Store:
         watermarks.watch(code)
         watermarks.note(code, head)
         steps = StepRunner(self.connection, watermarks, remembered=1, tracing=None)
-        await steps.run(SessionScripts.load().new_epoch, code, {}, replies.nothing)
+        await steps.run(SESSION_SCRIPTS.new_epoch, code, {}, replies.nothing)
         await steps.close()
 
     def service(self, policy: str, grace: float) -> SessionService:
