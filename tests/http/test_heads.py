@@ -7,9 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.harness.here import Here
 from tests.harness.people import Api
-from tests.harness.service import UNKNOWN
+from tests.harness.service import UNKNOWN, Replica
 from tests.harness.wire import UPGRADE, refusal, wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -22,11 +21,11 @@ TOO_LARGE = (431, "headers-too-large")
 INVALID = (400, "invalid-payload")
 
 
-def public(replica: Here) -> tuple[int, str]:
+def public(replica: Replica) -> tuple[int, str]:
     return replica.port, "/socket.io/?EIO=4&transport=websocket"
 
 
-def internal(replica: Here) -> tuple[int, str]:
+def internal(replica: Replica) -> tuple[int, str]:
     return replica.internal_port, "/forwarded"
 
 
@@ -43,7 +42,7 @@ def heads_too_large(path: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("port", [public, internal])
-async def test_a_head_has_at_most_16_kib_and_100_fields(service: list[Here], port: object) -> None:
+async def test_a_head_has_at_most_16_kib_and_100_fields(service: list[Replica], port: object) -> None:
     number, path = port(service[0])  # type: ignore[operator]
     for head in heads_too_large(path):
         async with wire(number) as connection:
@@ -51,7 +50,7 @@ async def test_a_head_has_at_most_16_kib_and_100_fields(service: list[Here], por
             assert await connection.closed()
 
 
-async def test_a_head_that_comes_in_pieces_is_bounded_too(service: list[Here]) -> None:
+async def test_a_head_that_comes_in_pieces_is_bounded_too(service: list[Replica]) -> None:
     async with wire(service[0].port) as connection:
         await connection.write("GET / HTTP/1.1\r\nHost: x\r\n")
         try:
@@ -62,7 +61,7 @@ async def test_a_head_that_comes_in_pieces_is_bounded_too(service: list[Here]) -
         assert refusal(await connection.answer()) == TOO_LARGE
 
 
-async def test_a_head_within_the_bounds_is_served(service: list[Here]) -> None:
+async def test_a_head_within_the_bounds_is_served(service: list[Replica]) -> None:
     request = f'{JOIN}Content-Length: 26\r\n{{fields}}\r\n{{{{"sessionID":"{UNKNOWN}"}}}}'
     async with wire(service[0].port) as connection:
         for fields in ("X: 1\r\n" * (MAX_FIELDS - 2), "X: " + "x" * (MAX_BYTES - 200) + "\r\n"):
@@ -73,7 +72,7 @@ async def test_a_head_within_the_bounds_is_served(service: list[Here]) -> None:
         assert (await connection.answer())[0] == 101
 
 
-async def test_fields_behind_a_body_are_bounded_and_reach_nobody(api: Api, service: list[Here]) -> None:
+async def test_fields_behind_a_body_are_bounded_and_reach_nobody(api: Api, service: list[Replica]) -> None:
     made = await api.create()
     body = f'{{"sessionID":"{made.code}"}}'
     chunked = f"{JOIN}Transfer-Encoding: chunked\r\n\r\n{len(body):x}\r\n{body}\r\n0\r\n"
@@ -98,7 +97,7 @@ async def test_fields_behind_a_body_are_bounded_and_reach_nobody(api: Api, servi
     ],
     ids=["none", "two", "two names", "two in 1.0", "no host, websocket", "two, websocket"],
 )
-async def test_a_request_names_one_host(service: list[Here], head: str) -> None:
+async def test_a_request_names_one_host(service: list[Replica], head: str) -> None:
     for port in (service[0].port, service[0].internal_port):
         async with wire(port) as connection:
             assert refusal(await connection.ask(head, "\r\n")) == INVALID
@@ -129,7 +128,7 @@ AMBIGUOUS = {
 
 
 @pytest.mark.parametrize("fields", AMBIGUOUS.values(), ids=AMBIGUOUS)
-async def test_where_a_request_ends_is_not_guessed(service: list[Here], fields: str) -> None:
+async def test_where_a_request_ends_is_not_guessed(service: list[Replica], fields: str) -> None:
     async with wire(service[0].port) as connection:
         assert refusal(await connection.ask(JOIN, fields, "\r\n", SMUGGLED)) == INVALID
         assert await connection.closed()
