@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from app.sessions.answers import ErrorBody
 from app.sessions.errors import SessionError
 from app.sessions.model import Head
 from app.sessions.service import Access
+from app.socketio_server import Encoded
 
 __all__ = ["Member", "Outbox", "error_body"]
 
@@ -46,9 +47,9 @@ class Member:
 class Outbox(Protocol):
     """What the engine offers for sending: encode once, write to any number of sockets at once."""
 
-    def encode(self, event: str, *args: Any) -> Any: ...
+    def encode(self, event: str, *args: object) -> Encoded: ...
 
-    def deliver(self, sids: Iterable[str], encoded: Any, *, latest: Hashable | None = None) -> None: ...
+    def deliver(self, sids: Iterable[str], encoded: Encoded, *, latest: Hashable | None = None) -> None: ...
 
 
 def error_body(error: SessionError) -> ErrorBody:

@@ -7,7 +7,6 @@ import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
 
 from app.realtime.member import Member, Outbox, error_body
 from app.realtime.observer import Observer
@@ -21,6 +20,7 @@ from app.sessions.payloads import JoinOptions
 from app.sessions.service import Joined, SessionService
 from app.sessions.steps import Membership
 from app.sessions.tokens import Credential
+from app.store.recoveries import Recovery, RedisRecoveries
 from app.store.sessions import RedisSessions
 
 __all__ = ["Entry", "Peer", "new_recovery_id"]
@@ -40,13 +40,6 @@ class Peer:
     attached: set[str] = field(default_factory=set)
 
 
-class RecoveryStore(Protocol):
-    """See ``app.store.recoveries``."""
-
-    async def get(self, recovery_id: str) -> Any: ...
-    async def put(self, recovery_id: str, code: str, credential: Credential, stay: int, free_at: int) -> None: ...
-
-
 class Entry:
     """Joining and leaving, for sockets."""
 
@@ -56,7 +49,7 @@ class Entry:
         store: RedisSessions,
         rooms: Rooms,
         presence: Presence,
-        recoveries: RecoveryStore,
+        recoveries: RedisRecoveries,
         outbox: Outbox,
         observer: Observer,
     ) -> None:
@@ -188,7 +181,7 @@ class Entry:
         except SessionError:
             self._presence.gone(former.code, former.connection)
 
-    async def _tell_why(self, peer: Peer, known: Any, error: SessionError) -> None:
+    async def _tell_why(self, peer: Peer, known: Recovery, error: SessionError) -> None:
         """Tells a client why it is not in its session any more, unless it has left by itself."""
         reason = await self._reason(known, error)
         if reason is not None:
@@ -197,7 +190,7 @@ class Entry:
         if error.code != "not-joined":
             self._tell(peer, "error", error_body(error))
 
-    async def _reason(self, known: Any, error: SessionError) -> str | None:
+    async def _reason(self, known: Recovery, error: SessionError) -> str | None:
         if error.code in ("session-not-found", "unauthorized"):
             return await self._store.end_reason(known.code, known.instance)
         if error.code not in ("not-joined", "forbidden"):
@@ -205,7 +198,7 @@ class Entry:
         reason = await self._store.end_reason(known.code, known.instance, known.participant)
         return "kicked" if reason == "kicked" else None
 
-    def _tell(self, peer: Peer, event: str, body: Mapping[str, Any]) -> None:
+    def _tell(self, peer: Peer, event: str, body: Mapping[str, object]) -> None:
         self._outbox.deliver([peer.sid], self._outbox.encode(event, body))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, S
 from contextlib import contextmanager
 from contextvars import Context
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from app.backoff import Backoff
 from app.observability.logging import log_bug
@@ -16,6 +16,7 @@ from app.realtime.departures import Departed, Departures
 from app.realtime.rooms import Rooms
 from app.sessions.errors import SessionError
 from app.sessions.service import SessionService
+from app.store.replicas import RedisReplicas
 from app.store.sessions import RedisSessions
 
 __all__ = ["Presence"]
@@ -33,28 +34,12 @@ _OURSELVES: Final = ""
 _logger = logging.getLogger(__name__)
 
 
-class Replicas(Protocol):
-    """See ``app.store.replicas``."""
-
-    name: str
-
-    def now(self) -> int: ...
-    async def renew(self, details: Mapping[str, str]) -> Any: ...
-    async def resign(self) -> None: ...
-    async def entered(self, replica: str) -> list[str]: ...
-    async def reaped(self, replica: str, codes: list[str]) -> None: ...
-    async def bury(self, replica: str) -> None: ...
-    async def schedule(self, code: str, due: int) -> None: ...
-    async def claim_due(self, seconds: float) -> Any: ...
-    async def settle(self, code: str, claim: int, next_due: int) -> None: ...
-
-
 class Presence:
     """Keeps this replica's lease, and does what is due for sessions that no living replica looks after."""
 
     def __init__(
         self,
-        replicas: Replicas,
+        replicas: RedisReplicas,
         store: RedisSessions,
         service: SessionService,
         rooms: Rooms,
@@ -227,7 +212,7 @@ async def _each(codes: Sequence[str], work: Callable[[str], Awaitable[None]]) ->
     return failures
 
 
-async def _until_done(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+async def _until_done(work: Callable[[], Awaitable[None]]) -> None:
     backoff = Backoff(_MIN_PAUSE_SECONDS, _MAX_REPAIR_PAUSE_SECONDS)
     while True:
         try:
@@ -236,7 +221,7 @@ async def _until_done(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
             await asyncio.sleep(backoff.next())
 
 
-async def _for_ever(step: Callable[[], Coroutine[Any, Any, None]], interval: float) -> None:
+async def _for_ever(step: Callable[[], Awaitable[None]], interval: float) -> None:
     backoff = Backoff(_MIN_PAUSE_SECONDS, min(interval, _MAX_RENEWAL_PAUSE_SECONDS))
     while True:
         pause = interval

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager
 from contextvars import Context
-from typing import Any, Final, Protocol
+from typing import Final
 
 from opentelemetry.trace import Span
 
@@ -24,8 +24,10 @@ from app.realtime.member import Member, Outbox, error_body
 from app.realtime.observer import Observer
 from app.sessions.errors import SessionError
 from app.sessions.model import Head, Session
+from app.socketio_server import Encoded
+from app.store.sessions import RedisSessions
 
-__all__ = ["Delivery", "Room", "RoomStore"]
+__all__ = ["Delivery", "Room"]
 
 Delivery = Callable[[Sequence[str]], AbstractContextManager[Span]]
 
@@ -42,14 +44,6 @@ _SOCKETS: Final = "join_session.sockets"
 _logger = logging.getLogger(__name__)
 
 
-class RoomStore(Protocol):
-    """What a room needs to know of its session. All methods raise ``SessionError``."""
-
-    async def read(self, code: str) -> Session | None: ...
-
-    async def end_reason(self, code: str, instance: str, participant: str = "") -> str: ...
-
-
 class Room:
     """``reattach`` is asked to attach a member again that Redis has lost; ``removed`` hears of members told to go, and
     ``lost`` when Redis has lost changes. ``delivery``: see ``Tracing``."""
@@ -57,10 +51,10 @@ class Room:
     def __init__(
         self,
         code: str,
-        store: RoomStore,
+        store: RedisSessions,
         outbox: Outbox,
         *,
-        reattach: Callable[[Member], Coroutine[Any, Any, None]],
+        reattach: Callable[[Member], Coroutine[object, None, None]],
         removed: Callable[[Member], None],
         lost: Callable[[], None],
         delivery: Delivery = untraced_delivery,
@@ -78,7 +72,7 @@ class Room:
         self._observer = observer or Observer()
         self._loop = asyncio.get_running_loop()
         self._session: Session | None = None
-        self._encoded: tuple[Head, Any] | None = None
+        self._encoded: tuple[Head, Encoded] | None = None
         self._highest: Head | None = None
         self._stale = False
         # Of changes that members have not seen: the traceparent of each, or "", and when it was committed.

@@ -19,9 +19,11 @@ from app.sessions.errors import SessionError
 from app.sessions.service import SessionService
 from app.sessions.steps import Membership
 from app.store.announcements import Announcement
+from app.store.recoveries import RedisRecoveries
+from app.store.replicas import RedisReplicas
 from app.store.sessions import RedisSessions
 
-__all__ = ["Registry", "RoomChannels", "Rooms"]
+__all__ = ["RoomChannels", "Rooms"]
 
 _HEARTBEAT: Final = 2.0
 _HEARTBEAT_BATCH: Final = 500
@@ -37,20 +39,6 @@ class RoomChannels(Protocol):
     async def unsubscribe(self, code: str) -> None: ...
 
 
-class Registry(Protocol):
-    """Tells the other replicas where connections are; raises ``SessionError``."""
-
-    async def enter(self, code: str) -> None: ...
-
-    async def exit(self, code: str) -> None: ...
-
-
-class Recoveries(Protocol):
-    """See ``app.store.recoveries``."""
-
-    async def void(self, recovery_id: str) -> None: ...
-
-
 class Rooms:
     """Who of this replica's sockets is in which session.
 
@@ -63,8 +51,8 @@ class Rooms:
         service: SessionService,
         store: RedisSessions,
         channels: RoomChannels,
-        registry: Registry,
-        recoveries: Recoveries,
+        replicas: RedisReplicas,
+        recoveries: RedisRecoveries,
         outbox: Outbox,
         *,
         on_loss: Callable[[str], None],
@@ -77,7 +65,7 @@ class Rooms:
         self._service = service
         self._store = store
         self._channels = channels
-        self._registry = registry
+        self._replicas = replicas
         self._recoveries = recoveries
         self._outbox = outbox
         self._on_loss = on_loss
@@ -163,7 +151,7 @@ class Rooms:
     async def reattach_all(self) -> None:
         """The others may have taken this replica for dead: every member is attached again."""
         for code in {*self._rooms, *self._pins}:
-            await self._registry.enter(code)
+            await self._replicas.enter(code)
         for member in self.members():
             if self._members.get(member.sid) is member and not member.leaving:
                 await self._reattach(member)
@@ -225,7 +213,7 @@ class Rooms:
         self._release_empty(code)
 
     async def _subscribe(self, code: str) -> None:
-        await asyncio.gather(self._channels.subscribe(code), self._registry.enter(code))
+        await asyncio.gather(self._channels.subscribe(code), self._replicas.enter(code))
 
     def _forget(self, member: Member) -> None:
         self._uncount(member)
@@ -274,7 +262,7 @@ class Rooms:
             return
         try:
             await self._channels.unsubscribe(code)
-            await self._registry.exit(code)
+            await self._replicas.exit(code)
         except SessionError as error:
             _logger.debug("a channel was not left", extra={"code": error.code})
 

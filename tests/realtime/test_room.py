@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable, Iterable
-from typing import Any
 
 from app.realtime.member import Member
 from app.realtime.room import Room
@@ -12,6 +11,8 @@ from app.sessions.model import Head, Session
 from app.sessions.model import Member as Participant
 from app.sessions.service import Access
 from app.sessions.tokens import Credential
+from app.socketio_server import Encoded
+from app.store.sessions import RedisSessions
 
 
 def session_at(head: Head) -> Session:
@@ -32,20 +33,17 @@ def session_at(head: Head) -> Session:
     )
 
 
-class Store:
-    """A session that stands at `head`."""
+class Store(RedisSessions):
+    """A session that stands at `current`."""
 
     def __init__(self) -> None:
-        self.head = Head("e", 1)
+        self.current = Head("e", 1)
 
     async def read(self, code: str) -> Session | None:
-        return session_at(self.head)
+        return session_at(self.current)
 
     async def end_reason(self, code: str, instance: str, participant: str = "") -> str:
         raise AssertionError("the session is there")
-
-    async def change(self, script: str, code: str, call: dict[str, Any]) -> list[Any]:
-        raise AssertionError("nothing was lost")
 
 
 class Outbox:
@@ -56,19 +54,19 @@ class Outbox:
         self.news = asyncio.Event()
         self._on_deliver = on_deliver
 
-    def encode(self, event: str, *args: Any) -> Any:
-        return Encoded(args[-1])
+    def encode(self, event: str, *args: object) -> Shown:
+        return Shown(str(args[-1]))
 
-    def deliver(self, sids: Iterable[str], encoded: Any, *, latest: Hashable | None = None) -> None:
+    def deliver(self, sids: Iterable[str], encoded: Encoded, *, latest: Hashable | None = None) -> None:
+        assert isinstance(encoded, Shown)
         self.shown.append(encoded.head)
         self.news.set()
         self._on_deliver()
 
 
-class Encoded:
-    size = 100
-
+class Shown(Encoded):
     def __init__(self, head: str) -> None:
+        super().__init__(head)
         self.head = head
 
 
@@ -77,9 +75,9 @@ async def test_a_hint_in_the_turn_in_which_a_room_falls_idle_is_not_missed() -> 
     loop = asyncio.get_running_loop()
 
     def commit() -> None:
-        if store.head.version == 1:
-            store.head = Head("e", 2)
-            loop.call_soon(room.hint, store.head, "", 0)
+        if store.current.version == 1:
+            store.current = Head("e", 2)
+            loop.call_soon(room.hint, store.current, "", 0)
 
     async def reattach(member: Member) -> None:
         raise AssertionError("nobody is lost")
