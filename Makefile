@@ -1,17 +1,24 @@
 # Needs make and Python 3.11 or newer; everything else is installed into .venv and tests/js/node_modules.
 PYTHON ?= python3
 BIN := .venv/bin
+# What npm writes last.
+NODE := tests/js/node_modules/.package-lock.json
 
-.PHONY: help run test e2e slow serial cluster lint lock clean
+.PHONY: help run test quick e2e slow serial cluster mutants lint lock version-set clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
 
 run: .venv/ready ## Run the service on http://localhost:8080, with a Valkey of its own
 	@JOIN_SESSION_DEMO=$${JOIN_SESSION_DEMO-true} exec $(BIN)/join-session serve
 
-test: .venv/ready ## Run the tests; ARGS="-k name" goes to pytest
-	@$(BIN)/python -m tests.harness.node
+quick: .venv/ready ## In seconds: types, architecture, the domain, the contract of one route and one event
+	@$(BIN)/dmypy run --timeout 3600 & types=$$!; \
+		$(BIN)/pytest --quiet $(QUICK) $(ARGS); tests=$$?; wait $$types && exit $$tests
+
+QUICK := tests/test_architecture.py tests/model tests/contract -m "not slow" -k "not recording or joining or recovery"
+
+test: .venv/ready $(NODE) ## Run the tests; ARGS="-k name" goes to pytest
 	$(BIN)/pytest --numprocesses=4 $(SHARE_OUT) -m "not slow" $(ARGS)
 
 # Each process goes through a part of the tests in order, as they share servers, and takes over from others in the end.
@@ -19,16 +26,17 @@ SHARE_OUT := --dist=worksteal
 
 e2e: slow serial cluster ## Run the slow suites, then the drills on a cluster
 
-slow: .venv/ready ## Run the slow suites, but for those that want the machine for themselves
-	@$(BIN)/python -m tests.harness.node
+slow: .venv/ready $(NODE) ## Run the slow suites, but for those that want the machine for themselves
 	$(BIN)/pytest --numprocesses=2 $(SHARE_OUT) -m "slow and not serial and not cluster" $(ARGS)
 
-serial: .venv/ready ## Run the slow suites that want the machine for themselves
-	@$(BIN)/python -m tests.harness.node
+serial: .venv/ready $(NODE) ## Run the slow suites that want the machine for themselves
 	$(BIN)/pytest -m "serial and not cluster" $(ARGS)
 
 cluster: .venv/ready ## With Docker and kind: run the drills on a cluster, which is made and deleted
 	@tests/e2e/run $(ARGS)
+
+mutants: .venv/ready ## Count the faults in Lua and the domain that no test finds; ARGS goes to tests.mutants
+	$(BIN)/python -m tests.mutants.run $(ARGS)
 
 lint: .venv/ready ## Check style and types
 	$(BIN)/ruff check
@@ -41,8 +49,15 @@ lock: .venv/ready ## Write the lock files anew after a change of pyproject.toml;
 
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 
+version-set: .venv/ready ## Write VERSION= wherever the version stands
+	@.ci/version-set "$(VERSION)"
+	@$(BIN)/python -m tests.packaging.generate
+
 clean: ## Remove everything that was installed or built
-	rm -rf .venv .cache tests/js/node_modules tests/js/build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .cache tests/js/node_modules tests/js/build .dmypy.json .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(NODE): tests/js/package-lock.json | .venv/ready
+	@$(BIN)/python -m tests.harness.node
 
 .venv/ready: requirements-dev.lock pyproject.toml
 	@command -v $(PYTHON) > /dev/null || { echo "There is no $(PYTHON): make PYTHON=..."; exit 1; }

@@ -36,7 +36,7 @@ def serve(options: argparse.Namespace) -> int:
 
     from app.observability.logging import configure_logging
     from app.redis_client.embedded import NoServerError
-    from app.replica.replica import serve as serve_until_stopped
+    from app.replica.process import serve as serve_until_stopped
 
     configure_logging(settings)
     welcome = functools.partial(_welcome, demo=settings.demo)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable
 from typing import Any, Final
 
 from app import __version__
-from app.documents.schemas import Schema, body_of, named, reference, roles, schemas
+from app.documents.routes import Route, routes
+from app.documents.schemas import Schema, named, reference, schemas
 from app.sessions.errors import CATALOGUE
-from app.sessions.operations import ROUTES, Operation, Route
 from app.sessions.payloads import MIN_CREATION_KEY
+from app.sessions.permissions import PERMISSIONS
 
 __all__ = ["openapi"]
 
@@ -73,8 +75,8 @@ _HEADERS: Final[dict[str, Schema]] = {
 def openapi() -> Schema:
     """The document of the HTTP API; not to be changed."""
     paths: Schema = {}
-    for route, operation in ROUTES.items():
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, operation)
+    for route in routes():
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -102,39 +104,45 @@ def openapi() -> Schema:
     }
 
 
-def _operation(route: Route, operation: Operation) -> Schema:
-    shown: Schema = {
+def _operation(route: Route) -> Schema:
+    operation: Schema = {
         "operationId": route.name,
         "tags": ["sessions"],
-        "summary": route.summary or operation.summary,
-        "security": _security(route, operation),
+        "summary": route.summary,
+        "security": _security(route),
         "parameters": [
-            {"$ref": f"#/components/parameters/{name}"} for name in (*route.parameters, *route.query, *route.headers)
+            {"$ref": f"#/components/parameters/{name}"}
+            for name in (*re.findall(r"{(\w+)}", route.path), *route.parameters)
         ],
     }
-    shown |= roles(operation)
-    body = body_of(operation, route)
-    if body is not None:
-        shown["requestBody"] = {"required": "create" not in route.name, "content": _json(body)}
-    shown["responses"] = _success(route, operation.answer) | _failures(route)
-    return shown
+    if route.action is not None:
+        permission = PERMISSIONS[route.action]
+        operation["x-roles"] = {
+            "host": permission.host,
+            "member": permission.member,
+            "stranger": permission.stranger,
+        }
+    if route.body is not None:
+        operation["requestBody"] = {"required": "create" not in route.name, "content": _json(route.body)}
+    operation["responses"] = _success(route) | _failures(route)
+    return operation
 
 
-def _security(route: Route, operation: Operation) -> list[Schema]:
+def _security(route: Route) -> list[Schema]:
     if "unauthorized" not in route.errors:
         return []
-    return [{"token": []}] if operation.action is not None else [{}, {"token": []}]
+    return [{"token": []}] if route.action is not None else [{}, {"token": []}]
 
 
-def _success(route: Route, answer: Any) -> Schema:
-    response: Schema = {"description": schemas()[answer.__name__]["description"]}
-    headers = {201: ["ETag", "Location"], 200: [] if "ok" in answer.__annotations__ else ["ETag"]}[route.status]
+def _success(route: Route) -> Schema:
+    response: Schema = {"description": schemas()[route.answer.__name__]["description"]}
+    headers = {201: ["ETag", "Location"], 200: [] if "ok" in route.answer.__annotations__ else ["ETag"]}[route.status]
     if headers:
         response["headers"] = _headers(headers)
-    responses: Schema = {str(route.status): {**response, "content": _json(reference(answer))}}
-    if "If-None-Match" in route.headers:
-        responses["304"] = {"description": "The session is as it was.", "headers": _headers(["ETag"])}
-    return responses
+    answers: Schema = {str(route.status): {**response, "content": _json(reference(route.answer))}}
+    if "If-None-Match" in route.parameters:
+        answers["304"] = {"description": "The session is as it was.", "headers": _headers(["ETag"])}
+    return answers
 
 
 def _failures(route: Route) -> Schema:
@@ -147,10 +155,7 @@ def _failures(route: Route) -> Schema:
 def _failure(route: Route, status: int, codes: list[str]) -> Schema:
     headers = _headers(["WWW-Authenticate"] if status == 401 else ["Retry-After"] if status in (429, 503) else [])
     headers["X-Error-Code"] = {"required": True, "schema": {"enum": codes}}
-    schema = {**named("ErrorBody"), "properties": {"code": {"enum": codes}}}
-    if route.name == "joinSession":
-        # Its errors have no code in their body.
-        schema = named("JoinFailure")
+    schema = named("JoinFailure") if route.joins else {**named("ErrorBody"), "properties": {"code": {"enum": codes}}}
     description = "; ".join(f"`{code}`: {CATALOGUE[code].message}" for code in codes)
     return {"description": description, "headers": headers, "content": _json(schema)}
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 from app.backoff import Backoff
 from app.observability.logging import log_bug
 from app.realtime.departures import Departed, Departures
+from app.realtime.member import Member
 from app.realtime.rooms import Rooms
 from app.sessions.errors import SessionError
 from app.sessions.service import SessionService
@@ -42,28 +43,32 @@ class Presence:
         replicas: RedisReplicas,
         store: RedisSessions,
         service: SessionService,
-        rooms: Rooms,
         *,
         lease: float,
         grace: float,
-        details: Mapping[str, str],
     ) -> None:
         self._replicas = replicas
         self._store = store
         self._service = service
-        self._rooms = rooms
         self._lease = lease
         self._grace = grace
         self._grace_milliseconds = round(grace * 1000)
-        self._details = details
+        self._rooms: Rooms | None = None
         self._departures = Departures(self._tell)
         # By the replica looked after, which may be this one.
         self._repairs: dict[str, asyncio.Task[None]] = {}
         self._known = False
 
-    async def keep_lease(self) -> None:
-        """Renews the lease, for ever; takes over from replicas whose lease has run out."""
-        await _for_ever(self._renew, self._lease / 3)
+    def look_after(self, rooms: Rooms) -> None:
+        """From now on the members in these rooms are those of this replica."""
+        self._rooms = rooms
+
+    async def keep_lease(self, details: Mapping[str, str]) -> None:
+        """Renews the lease, for ever; takes over from replicas whose lease has run out.
+
+        ``details``: what the other replicas need to know of this one.
+        """
+        await _for_ever(partial(self._renew, details), self._lease / 3)
 
     async def sweep(self) -> None:
         """Removes, for ever, participants whose grace time is over, whichever replica they were at."""
@@ -81,6 +86,10 @@ class Presence:
         if attaching:
             loop = asyncio.get_running_loop()
             loop.call_later(_TIME_TO_ARRIVE, self._departures.add, code, connection, recovery, context=Context())
+
+    def gone_while_attaching(self, code: str, connection: str) -> None:
+        """A connection is gone whose attachment may still be under way."""
+        self.gone(code, connection, attaching=True)
 
     def doubt(self, code: str) -> None:
         """Redis has gone back in time, and with it who is connected: those who are not are found by a sweep."""
@@ -103,7 +112,7 @@ class Presence:
             gone = dict(names[start : start + _TOLD_AT_ONCE])
             await self._take_away(code, partial(self._service.detach, code, gone))
         if departed.others:
-            living = [member.connection for member in self._rooms.members() if member.code == code]
+            living = [member.connection for member in self._members() if member.code == code]
             await self._take_away(code, partial(self._reap_session, self._replicas.name, code, living))
         if departed.doubtful:
             await self._replicas.schedule(code, self._replicas.now() + round(_TIME_TO_SAY_SO * 1000))
@@ -120,13 +129,16 @@ class Presence:
         if due >= scheduled + self._grace_milliseconds:
             await self._replicas.schedule(code, due)
 
-    async def _renew(self) -> None:
-        lease = await self._replicas.renew(self._details)
+    def _members(self) -> list[Member]:
+        return [] if self._rooms is None else self._rooms.members()
+
+    async def _renew(self, details: Mapping[str, str]) -> None:
+        lease = await self._replicas.renew(details)
         if not lease.lapsed:
             for replica in lease.dead:
                 if replica not in self._repairs:
                     self._repair(replica, self._reap(replica))
-        elif self._known:
+        elif self._known and self._rooms is not None:
             # Whatever kept this replica from Redis may have kept the others; they get the time to say so, too.
             _logger.warning("the lease had run out; attaching all members again")
             self._repair(_OURSELVES, _until_done(self._rooms.reattach_all))

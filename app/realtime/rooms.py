@@ -42,8 +42,8 @@ class RoomChannels(Protocol):
 class Rooms:
     """Who of this replica's sockets is in which session.
 
-    ``on_loss`` hears of sessions of which Redis has lost changes, ``on_gone`` of connections, by session and name, that
-    may be attached although their members have gone.
+    ``on_loss`` is called for sessions of which Redis has lost changes, ``on_gone`` for connections, by session and
+    name, that may be attached although their members have gone.
     """
 
     def __init__(
@@ -136,12 +136,12 @@ class Rooms:
             self._forget(member)
         return member
 
-    def hint(self, code: str, announcement: Announcement) -> None:
+    def announced(self, code: str, announcement: Announcement) -> None:
         """A change of a session was announced."""
         if room := self._rooms.get(code):
             room.hint(*announcement)
 
-    def refresh(self, codes: Iterable[str] | None = None) -> None:
+    def missed(self, codes: Iterable[str] | None = None) -> None:
         """Announcements may have been missed: for these sessions, or for all."""
         for code in list(self._rooms) if codes is None else codes:
             if room := self._rooms.get(code):

@@ -1,126 +1,276 @@
-"""The parts of a replica that follow from the settings alone."""
+"""The parts of a replica, each assembled from the settings and the parts before it. Nothing is started here."""
 
 from __future__ import annotations
 
-import logging
-import resource
-from collections.abc import Callable, Collection
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
 
 from pydantic import SecretStr
-from pydantic.alias_generators import to_camel
 
-from app.forwarding.sender import Forwarder, session_id
-from app.http.addresses import ClientAddresses, subscriber
-from app.http.port import PortLimits
+from app.forwarding.directory import Peers
+from app.forwarding.receiver import ForwardedRequests
+from app.forwarding.sender import PATH as FORWARDED_PATH
+from app.forwarding.sender import Forwarder
+from app.forwarding.signature import Voucher
+from app.http.addresses import ClientAddresses
+from app.http.app import create_app
+from app.http.capped import Application, CappedRequests
+from app.http.counting import count_requests
+from app.http.internal import PROBES, Health, create_internal_app
+from app.http.operators import OperatorsAPI, ReplicaControls
+from app.http.sessions import Limits
+from app.http.tracing import TracedRequests
 from app.observability.metrics import Metrics
-from app.observability.tracing import Tracing
-from app.realtime.counting import EngineMetrics
-from app.realtime.handlers import CLIENT
+from app.observability.tracing import Tracing, untraced_delivery
+from app.realtime.counting import RoomMetrics
+from app.realtime.handlers import SocketHandlers
+from app.realtime.membership import Entry
+from app.realtime.presence import Presence
+from app.realtime.rooms import Rooms
+from app.realtime.tracing import TracedHandlers
 from app.redis_client.client import RedisClient
 from app.redis_client.metrics import CommandMetrics
 from app.redis_client.observer import Observer
 from app.redis_client.tracing import CommandSpans
-from app.sessions.rules import Rules
+from app.replica.applications import InternalApplication, PublicApplication
+from app.replica.drain import Drain
+from app.replica.from_settings import forwarding_admission, port_limits, session_rules, shown_limits, socket_server
+from app.replica.listener import Listener
+from app.sessions.codes import CodeSpace
+from app.sessions.guard import KeyGuard
+from app.sessions.operations import Operations
+from app.sessions.service import SessionService, random_id
+from app.sessions.tokens import TokenSigner
 from app.settings import Settings
-from app.socketio_server import Admission, SocketServer
+from app.socketio_server import SocketServer
+from app.store.announcements import Announcements
+from app.store.budgets import RedisBudgets
+from app.store.creators import RedisCreators
+from app.store.listing import RedisListing
+from app.store.recoveries import RedisRecoveries
+from app.store.replicas import RedisReplicas
+from app.store.secret import DeploymentSecret
 from app.store.sessions import RedisSessions
 
 __all__ = [
-    "bytes_of",
-    "forwarding_admission",
-    "port_limits",
-    "redis_connection",
-    "session_rules",
-    "session_store",
-    "shown_limits",
-    "socket_server",
-    "text_of",
+    "RedisPart",
+    "SessionsPart",
+    "SocketsPart",
+    "assemble_http",
+    "assemble_internal",
+    "assemble_redis",
+    "assemble_sessions",
+    "assemble_sockets",
 ]
 
+# HTTP requests are answered within two seconds, whatever Redis does.
+_PUBLIC_TIMEOUT = 3
+_INTERNAL_TIMEOUT = 1
 
-def redis_connection(redis_url: str, settings: Settings, metrics: Metrics, tracing: Tracing | None) -> RedisClient:
+
+@dataclass(frozen=True, slots=True)
+class RedisPart:
+    """The connection to Redis, and what is kept there."""
+
+    client: RedisClient
+    secret: DeploymentSecret
+    sessions: RedisSessions
+    announcements: Announcements
+    budgets: RedisBudgets
+    creators: RedisCreators
+    listing: RedisListing
+    recoveries: RedisRecoveries
+    replicas: RedisReplicas
+
+
+@dataclass(frozen=True, slots=True)
+class SessionsPart:
+    """The use cases."""
+
+    service: SessionService
+    operations: Operations
+
+
+@dataclass(frozen=True, slots=True)
+class SocketsPart:
+    """The Socket.IO side, with the way to other replicas' connections and from theirs."""
+
+    server: SocketServer
+    rooms: Rooms
+    presence: Presence
+    peers: Peers
+    forwarder: Forwarder
+    forwarded: ForwardedRequests
+
+
+def assemble_redis(
+    settings: Settings, url: str, replica_id: str, metrics: Metrics, tracing: Tracing | None
+) -> RedisPart:
     spans = [CommandSpans(tracing)] if tracing else []
     observers: list[Observer] = [*spans, CommandMetrics(metrics)]
-    return RedisClient.connect(redis_url, timeout=settings.redis_timeout, observers=observers)
-
-
-def session_store(connection: RedisClient, settings: Settings, tracing: Tracing | None) -> RedisSessions:
-    return RedisSessions(connection, creation_memory=settings.lifetime, quarantine=settings.code_rest, tracing=tracing)
-
-
-def socket_server(
-    settings: Settings, addresses: ClientAddresses, metrics: Metrics, replica: str, forwarder: Forwarder
-) -> SocketServer:
-    return SocketServer(
-        ping_interval=settings.ping_interval,
-        ping_timeout=settings.ping_timeout,
-        connect_timeout=settings.connect_timeout,
-        max_payload=settings.movies_body_limit,
-        allowed_origins="*" if "*" in settings.allowed_origins else settings.allowed_origins,
-        max_connections=settings.max_connections,
-        max_connections_per_address=settings.max_connections_per_address,
-        unlimited=addresses.is_unlimited,
-        events_per_second=settings.events_per_second,
-        burst=settings.events_burst,
-        write_timeout=settings.write_timeout,
-        address=addresses.address,
-        remember=lambda scope: {CLIENT: addresses.client(scope)},
-        counted_as=subscriber,
-        new_id=lambda: session_id(replica),
-        foreign_session=forwarder,
-        observer=EngineMetrics(metrics),
-        logger=logging.getLogger("app.socketio_server"),
+    client = RedisClient.connect(url, timeout=settings.redis_timeout, observers=observers)
+    secret = DeploymentSecret(client, _bytes_of(settings.secret))
+    return RedisPart(
+        client=client,
+        secret=secret,
+        sessions=RedisSessions(
+            client, creation_memory=settings.lifetime, quarantine=settings.code_rest, tracing=tracing
+        ),
+        announcements=Announcements(client, timeout=settings.redis_timeout, metrics=metrics),
+        budgets=RedisBudgets(client, secret),
+        creators=RedisCreators(client, secret, longest=settings.max_lifetime),
+        listing=RedisListing(client),
+        recoveries=RedisRecoveries(client, rest=settings.code_rest),
+        replicas=RedisReplicas(client, replica_id, lease=settings.lease),
     )
 
 
-def forwarding_admission(settings: Settings, addresses: ClientAddresses) -> Admission:
-    """What may be under way to other replicas: a poll and a POST, or a WebSocket, for each connection there may be."""
-    return Admission(
-        max_connections=2 * settings.max_connections,
-        max_connections_per_address=2 * settings.max_connections_per_address,
-        unlimited=addresses.is_unlimited,
-        counted_as=subscriber,
+def assemble_sessions(settings: Settings, redis: RedisPart) -> SessionsPart:
+    codes = CodeSpace(settings.code_characters, settings.code_length)
+    rules = session_rules(settings)
+    service = SessionService(
+        redis.sessions,
+        redis.budgets,
+        redis.creators,
+        codes,
+        TokenSigner(redis.secret, redis.secret.former),
+        rules,
+        new_id=random_id,
+        renewed_at=redis.replicas.renewed_at,
+    )
+    return SessionsPart(service, Operations(redis.sessions, redis.listing, redis.budgets, codes, rules))
+
+
+def assemble_sockets(
+    settings: Settings,
+    replica_id: str,
+    addresses: ClientAddresses,
+    redis: RedisPart,
+    sessions: SessionsPart,
+    metrics: Metrics,
+    tracing: Tracing | None,
+) -> SocketsPart:
+    voucher = Voucher(redis.secret, redis.replicas.now, redis.secret.former)
+    peers = Peers(redis.replicas, replica_id, memory=settings.lease / 2)
+    forwarder = Forwarder(
+        replica_id,
+        peers,
+        voucher,
+        client=addresses.address,
+        admission=forwarding_admission(settings, addresses),
+        patience=settings.ping_interval + settings.ping_timeout,
+        count=lambda result: metrics.forwarded.labels(result).inc(),
+    )
+    server = socket_server(settings, addresses, metrics, replica_id, forwarder)
+    observer = RoomMetrics(metrics, redis.replicas.now)
+    presence = Presence(redis.replicas, redis.sessions, sessions.service, lease=settings.lease, grace=settings.grace)
+    rooms = Rooms(
+        sessions.service,
+        redis.sessions,
+        redis.announcements,
+        redis.replicas,
+        redis.recoveries,
+        server,
+        on_loss=presence.doubt,
+        on_gone=presence.gone_while_attaching,
+        expiry_warning=settings.expiry_warning,
+        delivery=tracing.delivery if tracing else untraced_delivery,
+        observer=observer,
+    )
+    redis.announcements.listen(rooms)
+    presence.look_after(rooms)
+    entry = Entry(sessions.service, redis.sessions, rooms, presence, redis.recoveries, server, observer)
+    handlers = partial(TracedHandlers, tracing=tracing) if tracing else SocketHandlers
+    handlers(
+        server,
+        sessions.service,
+        rooms,
+        entry,
+        replica=replica_id,
+        redis_timeout=settings.redis_timeout,
+        join_deadline=settings.join_deadline,
+        observer=observer,
+    ).register()
+    forwarded = ForwardedRequests(replica_id, voucher, server.asgi, server.path)
+    return SocketsPart(server, rooms, presence, peers, forwarder, forwarded)
+
+
+def assemble_http(
+    settings: Settings,
+    addresses: ClientAddresses,
+    redis: RedisPart,
+    sessions: SessionsPart,
+    sockets: SocketsPart,
+    health: Health,
+    metrics: Metrics,
+    tracing: Tracing | None,
+) -> Listener:
+    """The public port."""
+    key = _text_of(settings.create_key)
+    guard = None if key is None else KeyGuard(key, redis.budgets)
+    limits = Limits(settings.body_limit, settings.movies_body_limit, guard)
+    http = create_app(sessions.service, addresses, limits, allowed_origins=settings.allowed_origins, demo=settings.demo)
+    count_requests(http, metrics)
+    application: Application = PublicApplication(
+        TracedRequests(http, tracing) if tracing else http,
+        sockets.server,
+        health,
+        redis_timeout=settings.redis_timeout,
+        affinity_cookie=settings.affinity_cookie,
+    )
+    if settings.trusted_proxies:
+        application = CappedRequests(application, addresses, settings.max_tcp_connections_per_address)
+    return Listener(
+        application,
+        settings.host,
+        settings.port,
+        limits=port_limits(settings, sockets.server.path, addresses.is_exempt),
+        max_message=settings.movies_body_limit,
+        patience=_PUBLIC_TIMEOUT,
     )
 
 
-def port_limits(
-    settings: Settings, websocket_path: str, exempt: Callable[[str], bool], served_when_full: Collection[str] = ()
-) -> PortLimits:
-    """The limits of one port; a quarter of the process's file descriptors is left for everything else."""
-    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = settings.max_tcp_connections
-    return PortLimits(
-        websocket_path=websocket_path,
-        served_when_full=served_when_full,
-        max_connections=most if descriptors == resource.RLIM_INFINITY else min(most, descriptors * 3 // 4),
-        max_connections_per_address=settings.max_tcp_connections_per_address,
-        exempt=exempt,
-        write_timeout=settings.write_timeout,
-        max_unread=settings.max_unread_bytes,
+def assemble_internal(
+    settings: Settings,
+    replica_id: str,
+    addresses: ClientAddresses,
+    redis: RedisPart,
+    sessions: SessionsPart,
+    sockets: SocketsPart,
+    health: Health,
+    drain: Drain,
+    metrics: Metrics,
+) -> Listener:
+    """The internal port."""
+    http = create_internal_app(health, metrics.registry)
+    if token := _text_of(settings.operator_token):
+        # No proxy leads to the internal port, so nobody is believed there.
+        direct = ClientAddresses((), settings.unlimited_addresses)
+
+        def state() -> dict[str, object]:
+            counts = {"connections": sockets.server.open_count, "sessions": sockets.rooms.session_count}
+            return {**health.state(), **counts}
+
+        controls = ReplicaControls(replica_id, state, shown_limits(settings), redis.replicas.living, drain.begin)
+        operators = OperatorsAPI(sessions.operations, controls, KeyGuard(token, redis.budgets), direct)
+        http.register_blueprint(operators.blueprint())
+
+    def is_exempt(address: str) -> bool:
+        return addresses.is_exempt(address) or sockets.peers.is_host(address)
+
+    return Listener(
+        InternalApplication(http, sockets.forwarded, redis_timeout=settings.redis_timeout),
+        settings.internal_host,
+        settings.internal_port,
+        limits=port_limits(settings, FORWARDED_PATH, is_exempt, PROBES),
+        max_message=settings.movies_body_limit,
+        patience=_INTERNAL_TIMEOUT,
     )
 
 
-def shown_limits(settings: Settings) -> dict[str, Any]:
-    """What operators are shown as limits, in the terms of the settings."""
-    names = ("capacity", "max_capacity", "max_movies", "max_sessions", "max_connections")
-    budgets = (
-        "max_connections_per_address",
-        "miss_budget",
-        "miss_budget_total",
-        "create_budget",
-        "max_sessions_per_address",
-    )
-    return {to_camel(name): getattr(settings, name) for name in (*names, *budgets)}
-
-
-def session_rules(settings: Settings) -> Rules:
-    return Rules(**{name: getattr(settings, name) for name in Rules.__dataclass_fields__})
-
-
-def text_of(secret: SecretStr | None) -> str | None:
+def _text_of(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()
 
 
-def bytes_of(secret: SecretStr | None) -> bytes | None:
+def _bytes_of(secret: SecretStr | None) -> bytes | None:
     return None if secret is None else secret.get_secret_value().encode()

@@ -1,15 +1,19 @@
-"""Sends the clients of a stopping replica to the others."""
+"""Moves the clients of a stopping replica to the others."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from time import perf_counter
 from typing import Any, Final
 
 from app.forwarding.sender import Forwarder, Hop
+from app.http.internal import Health
+from app.observability.metrics import Metrics
+from app.replica.tasks import cancel, logged
 from app.socketio_server import Connection, SocketServer
 
-__all__ = ["drain", "parting"]
+__all__ = ["Drain", "drain", "parting"]
 
 _CLIENTS_PER_SECOND: Final = 50
 # Clients need the rest to come back elsewhere, where they may have to try more than once.
@@ -20,6 +24,61 @@ _PATIENCE_SHARE: Final = 0.25
 _PAUSE: Final = 0.02
 # The IANA registry of WebSocket close codes: "service restart".
 _CLOSE_CODE: Final = 1012
+
+
+class Drain:
+    """The drain of one replica, begun once: by an operator, or when it stops."""
+
+    def __init__(
+        self,
+        server: SocketServer,
+        forwarder: Forwarder,
+        health: Health,
+        metrics: Metrics,
+        *,
+        window: float,
+        affinity_cookie: str | None,
+    ) -> None:
+        self._server = server
+        self._forwarder = forwarder
+        self._health = health
+        self._metrics = metrics
+        self._window = window
+        self._affinity_cookie = affinity_cookie
+        self._task: asyncio.Task[None] | None = None
+        self._began_at = 0.0
+        self._cut_short = asyncio.Event()
+        metrics.drain_seconds.set_function(self._seconds)
+        metrics.drain_clients.set_function(lambda: server.open_count if health.draining else 0)
+
+    def begin(self) -> int:
+        """Close the clients' connections over time and accept no others; return how many clients there are."""
+        self._begun()
+        return self._server.open_count
+
+    async def finish(self) -> None:
+        """Drain, and return when that is done or ``stop_now`` was called."""
+        draining, cut_short = self._begun(), asyncio.create_task(self._cut_short.wait())
+        await asyncio.wait({draining, cut_short}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.gather(cancel(draining), cancel(cut_short))
+
+    def stop_now(self) -> None:
+        """End the drain that is under way, or is to come, at once."""
+        self._cut_short.set()
+
+    def _begun(self) -> asyncio.Task[None]:
+        if self._task is None:
+            self._health.draining = True
+            self._began_at = perf_counter()
+            self._metrics.draining.set(1)
+            draining = drain(self._server, self._forwarder, self._window, affinity_cookie=self._affinity_cookie)
+            self._task = asyncio.create_task(logged(draining))
+        return self._task
+
+    def _seconds(self) -> float:
+        if self._task is None or not self._server.open_count:
+            return 0
+        return perf_counter() - self._began_at
 
 
 async def drain(server: SocketServer, forwarder: Forwarder, window: float, *, affinity_cookie: str | None) -> None:

@@ -20,7 +20,6 @@ from app.sessions.payloads import (
     JoinOptions,
     KickParticipant,
     MovieReference,
-    NoArguments,
     TransferHost,
     UpdateSession,
     Vote,
@@ -34,6 +33,7 @@ from app.sessions.tokens import Credential, TokenSigner
 __all__ = ["Access", "Joined", "SessionService", "random_id"]
 
 Found = TypeVar("Found", bound=Snapshot | Head)
+Replied = TypeVar("Replied")
 
 _ID_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 
@@ -233,21 +233,23 @@ class SessionService:
 
     async def leave(self, access: Access, connection: str, recovery: str, mid: str | None = None) -> Done:
         """The participant of a connection leaves, unless it is there by another connection, too."""
-        async with self._asking(access, Action.LEAVE, mid) as person:
-            return _done(await self._store.leave(access.code, person, connection=connection, recovery=recovery))
+        person = Person(access.credential, Action.LEAVE, mid)
+        return await self._done(
+            access, self._store.leave(access.code, person, connection=connection, recovery=recovery)
+        )
 
     async def add_movies(self, access: Access, payload: AddMovies) -> MoviesAdded:
         """Adds movies, all or none. The ack says which were ``added`` and which were ``present`` already."""
         rules = self._rules
+        person = Person(access.credential, Action.ADD_MOVIES, payload.mid)
         movies = rules.allowed_movies(payload.movies)
         limits = {"max_movies": rules.max_movies, "max_bytes": rules.max_movies_bytes}
-        async with self._asking(access, Action.ADD_MOVIES, payload.mid) as person:
-            stored = await self._store.add_movies(access.code, person, movies, **limits)
+        stored = await self._step(access, self._store.add_movies(access.code, person, movies, **limits))
         return {"ok": True, "version": stored.version, "added": stored.added, "present": stored.present}
 
     async def remove_movie(self, access: Access, payload: MovieReference) -> Done:
-        async with self._asking(access, Action.REMOVE_MOVIE, payload.mid) as person:
-            return _done(await self._store.remove_movie(access.code, person, payload.movie_id))
+        person = Person(access.credential, Action.REMOVE_MOVIE, payload.mid)
+        return await self._done(access, self._store.remove_movie(access.code, person, payload.movie_id))
 
     async def vote(self, access: Access, payload: Vote) -> Done:
         return await self._vote(access, Action.VOTE, payload.movie_id, payload.rating, payload.mid)
@@ -256,6 +258,7 @@ class SessionService:
         return await self._vote(access, Action.WITHDRAW_VOTE, payload.movie_id, 0, payload.mid)
 
     async def update_session(self, access: Access, payload: UpdateSession) -> Done:
+        person = Person(access.credential, Action.UPDATE_SESSION, payload.mid)
         lifetime = self._rules.allowed_lifetime(payload.ttl_seconds)
         settings = SessionSettings(
             title=(payload.title or "") if "title" in payload.model_fields_set else None,
@@ -263,53 +266,57 @@ class SessionService:
             locked=payload.locked,
             lifetime=None if lifetime is None else milliseconds(lifetime),
         )
-        async with self._asking(access, Action.UPDATE_SESSION, payload.mid) as person:
-            return _done(await self._store.update_session(access.code, person, settings))
+        return await self._done(access, self._store.update_session(access.code, person, settings))
 
     async def kick(self, access: Access, payload: KickParticipant) -> Done:
+        person = Person(access.credential, Action.KICK, payload.mid)
         reason: Removal = "banned" if payload.ban else "kicked"
-        async with self._asking(access, Action.KICK, payload.mid) as person:
-            return _done(await self._store.remove_participant(access.code, person, payload.participant_id, reason))
+        return await self._done(
+            access, self._store.remove_participant(access.code, person, payload.participant_id, reason)
+        )
 
     async def remove_self(self, access: Access, participant: str, mid: str | None = None) -> Done:
         """A participant leaves with all its connections."""
-        async with self._asking(access, Action.LEAVE, mid) as person:
-            return _done(await self._store.remove_participant(access.code, person, participant, "left"))
+        person = Person(access.credential, Action.LEAVE, mid)
+        return await self._done(access, self._store.remove_participant(access.code, person, participant, "left"))
 
     async def transfer_host(self, access: Access, payload: TransferHost) -> Done:
-        async with self._asking(access, Action.TRANSFER_HOST, payload.mid) as person:
-            return _done(await self._store.transfer_host(access.code, person, payload.participant_id))
+        person = Person(access.credential, Action.TRANSFER_HOST, payload.mid)
+        return await self._done(access, self._store.transfer_host(access.code, person, payload.participant_id))
 
-    async def rotate_host_token(self, access: Access, payload: NoArguments) -> HostTokenRotated:
+    async def rotate_host_token(self, access: Access, mid: str | None = None) -> HostTokenRotated:
         """A new host token for the one who holds it. Nothing is stored: a repeat makes the same token again."""
-        async with self._asking(access, Action.ROTATE_HOST_TOKEN, payload.mid) as person:
-            rotated = await self._store.rotate_host_token(access.code, person)
+        person = Person(access.credential, Action.ROTATE_HOST_TOKEN, mid)
+        rotated = await self._step(access, self._store.rotate_host_token(access.code, person))
         host_token = self._signer.host(access.credential.instance, rotated.generation)
         return {"ok": True, "version": rotated.version, "hostToken": host_token}
 
-    async def end_session(self, access: Access, payload: NoArguments) -> Done:
-        async with self._asking(access, Action.END_SESSION, payload.mid) as person:
-            return _done(await self._store.end_session(access.code, person))
+    async def end_session(self, access: Access, mid: str | None = None) -> Done:
+        person = Person(access.credential, Action.END_SESSION, mid)
+        return await self._done(access, self._store.end_session(access.code, person))
 
     async def _vote(self, access: Access, action: Action, movie: str, rating: int, mid: str | None) -> Done:
-        async with self._asking(access, action, mid) as person:
-            version = await self._store.vote(access.code, person, movie, rating, max_movies=self._rules.max_movies)
-        return _done(version)
+        person = Person(access.credential, action, mid)
+        return await self._done(
+            access, self._store.vote(access.code, person, movie, rating, max_movies=self._rules.max_movies)
+        )
 
     async def _authorize(self, access: Access, action: Action) -> None:
+        person = Person(access.credential, action)
         try:
-            async with self._asking(access, action, None) as person:
-                await self._store.authorize(access.code, person)
+            await self._step(access, self._store.authorize(access.code, person))
         except SessionError as error:
             # Where a session stands is looked at after what is asked for.
             if error.code != "not-joined":
                 raise
 
-    @asynccontextmanager
-    async def _asking(self, access: Access, action: Action, mid: str | None) -> AsyncIterator[Person]:
-        """For one step: who asks for it. A session or token that is not good counts as a failed look-up."""
+    async def _done(self, access: Access, step: Awaitable[int]) -> Done:
+        return {"ok": True, "version": await self._step(access, step)}
+
+    async def _step(self, access: Access, step: Awaitable[Replied]) -> Replied:
+        """What a step replies. A session that is not there, or not that of the token, counts as a failed look-up."""
         try:
-            yield Person(access.credential, action, mid)
+            return await step
         except SessionError as error:
             if access.client is not None:
                 await self._admission.note(error, access.client, access.code)
@@ -327,10 +334,6 @@ class SessionService:
     def _is_known(self, credential: Credential | None, code: str) -> bool:
         """Whether a token shows that its holder knows the code already, so that nothing is to be found out with it."""
         return credential is not None and self._signer.carries(credential, code)
-
-
-def _done(version: int) -> Done:
-    return {"ok": True, "version": version}
 
 
 def random_id() -> str:

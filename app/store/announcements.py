@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from app.observability.metrics import Metrics
 from app.redis_client.client import RedisClient
@@ -14,7 +14,7 @@ from app.sessions.model import Head
 from app.store import keys
 from app.store.client_errors import client_errors
 
-__all__ = ["Announcement", "Announcements"]
+__all__ = ["Announcement", "Announcements", "Listener"]
 
 _logger = logging.getLogger(__name__)
 
@@ -30,25 +30,25 @@ class Announcement(NamedTuple):
     committed: int
 
 
-class Announcements:
-    """Hears of changes of sessions by their codes.
+class Listener(Protocol):
+    """What gets the announcements."""
 
-    ``on_change`` gets the code and what was announced; ``on_gap`` the codes of which announcements may have been
-    missed, or were not understood: another version of this service may have sent them. An announcement is a hint: the
-    truth is in the session.
+    def announced(self, code: str, announcement: Announcement) -> None:
+        """A session has changed."""
+
+    def missed(self, codes: Iterable[str] | None) -> None:
+        """Announcements of these sessions, or of any (None), may have been missed, or were not understood: another
+        version of this service may have sent them."""
+
+
+class Announcements:
+    """Subscribes to changes of sessions by their codes.
+
+    ``listen`` names who gets them, before the first subscription. An announcement is a hint: Redis holds the state.
     """
 
-    def __init__(
-        self,
-        connection: RedisClient,
-        *,
-        on_change: Callable[[str, Announcement], None],
-        on_gap: Callable[[Iterable[str] | None], None],
-        timeout: float,
-        metrics: Metrics,
-    ) -> None:
-        self._on_change = on_change
-        self._on_gap = on_gap
+    def __init__(self, connection: RedisClient, *, timeout: float, metrics: Metrics) -> None:
+        self._listener: Listener | None = None
         self._timeout = timeout
         self._metrics = metrics
         self._channels = Channels(
@@ -60,6 +60,9 @@ class Announcements:
         metrics.pubsub_connections.set_function(lambda: self._channels.links)
         for state in STATES:
             metrics.pubsub_channels.labels(state).set_function(partial(self._channels.count, state))
+
+    def listen(self, listener: Listener) -> None:
+        self._listener = listener
 
     @property
     def healthy(self) -> bool:
@@ -89,11 +92,16 @@ class Announcements:
             announcement = Announcement(head, trace, int(committed))
         except ValueError:
             _logger.warning("an announcement cannot be read: the session is read", extra={"bytes": len(message)})
-            self._on_gap([keys.code_of(channel)])
+            self._tell_missed([keys.code_of(channel)])
             return
         self._metrics.announcements.inc()
-        self._on_change(keys.code_of(channel), announcement)
+        if self._listener is not None:
+            self._listener.announced(keys.code_of(channel), announcement)
 
     def _missed(self, channels: Iterable[str] | None) -> None:
         self._metrics.gaps.inc()
-        self._on_gap(None if channels is None else [keys.code_of(channel) for channel in channels])
+        self._tell_missed(None if channels is None else [keys.code_of(channel) for channel in channels])
+
+    def _tell_missed(self, codes: Iterable[str] | None) -> None:
+        if self._listener is not None:
+            self._listener.missed(codes)

@@ -17,7 +17,7 @@ from app.redis_client.errors import reading_reply
 from app.sessions.ports import Reserved, Usage
 from app.store import keys
 from app.store.client_errors import client_errors
-from app.store.scripts import load_script
+from app.store.scripts import LIST_SCRIPTS
 
 __all__ = ["RedisBudgets", "hashed_address"]
 
@@ -33,8 +33,8 @@ class RedisBudgets:
     def __init__(self, connection: RedisClient, secret: Callable[[], bytes]) -> None:
         self._connection = connection
         self._secret = secret
-        self._reserve = load_script("reserve_look_ups")
-        self._settle = load_script("settle_look_ups")
+        self._reserve = LIST_SCRIPTS.reserve_look_ups
+        self._settle = LIST_SCRIPTS.settle_look_ups
 
     async def reserve(self, address: str, look_ups: Sequence[str], most: int) -> Reserved:
         with client_errors(changing=False):

@@ -16,7 +16,7 @@ from app.sessions.errors import SessionError
 from app.store import keys
 from app.store.budgets import hashed_address
 from app.store.client_errors import client_errors
-from app.store.scripts import load_script
+from app.store.scripts import LIST_SCRIPTS
 
 __all__ = ["RedisCreators"]
 
@@ -31,7 +31,7 @@ class RedisCreators:
         self._connection = connection
         self._secret = secret
         self._longest = round(longest * 1000)
-        self._claim = load_script("claim_session")
+        self._claim = LIST_SCRIPTS.claim_session
 
     async def claim(self, address: str, seed: str, size: int, *, most: int, most_bytes: int) -> bool:
         key = self._key(address)

@@ -11,7 +11,7 @@ from app.sessions.model import timestamp
 from app.sessions.ports import Place
 from app.store import keys
 from app.store.client_errors import client_errors
-from app.store.scripts import load_script
+from app.store.scripts import LIST_SCRIPTS
 
 __all__ = ["RedisListing"]
 
@@ -26,7 +26,7 @@ class RedisListing:
 
     def __init__(self, connection: RedisClient) -> None:
         self._connection = connection
-        self._script = load_script("list_sessions")
+        self._script = LIST_SCRIPTS.list_sessions
 
     async def page(self, behind: Place | None, limit: int) -> tuple[list[SessionSummary], Place | None]:
         with client_errors(changing=False):

@@ -19,7 +19,7 @@ from app.redis_client.errors import reading_reply
 from app.sessions.errors import SessionError
 from app.store import keys
 from app.store.client_errors import client_errors
-from app.store.scripts import load_script
+from app.store.scripts import LIST_SCRIPTS
 
 __all__ = ["Due", "Lease", "RedisReplicas"]
 
@@ -48,23 +48,26 @@ class RedisReplicas:
         self.name = self._replica = replica
         self._lease = round(lease * 1000)
         self._clock_offset: float | None = None
-        # When the lease was renewed last.
-        self.renewed_at: int | None = None
+        self._renewed_at: int | None = None
         # The sessions that have connections here, and those of which Redis may think otherwise, until when.
         self._entered: set[str] = set()
         self._doubtful: dict[str, float] = {}
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._renew = load_script("renew_lease")
-        self._tell = load_script("tell_details")
-        self._schedule = load_script("schedule_due")
-        self._claim = load_script("claim_due")
-        self._settle = load_script("settle_due")
+        self._renew = LIST_SCRIPTS.renew_lease
+        self._tell = LIST_SCRIPTS.tell_details
+        self._schedule = LIST_SCRIPTS.schedule_due
+        self._claim = LIST_SCRIPTS.claim_due
+        self._settle = LIST_SCRIPTS.settle_due
 
     def now(self) -> int:
         """Redis's clock, as of the last renewal."""
         if self._clock_offset is None:
             return round(time.time() * 1000)
         return round(time.monotonic() * 1000 + self._clock_offset)
+
+    def renewed_at(self) -> int | None:
+        """When the lease was renewed last."""
+        return self._renewed_at
 
     async def renew(self, details: Mapping[str, str]) -> Lease:
         """Says that this replica lives on, and what the others need to know of it."""
@@ -73,7 +76,7 @@ class RedisReplicas:
             with reading_reply():
                 now, lapsed, dead = reply
                 self._clock_offset = now - time.monotonic() * 1000
-                self.renewed_at = now
+                self._renewed_at = now
                 lease = Lease(bool(lapsed), [replica.decode() for replica in dead])
             told = orjson.dumps(dict(details))
             await self._connection.run(self._tell, [keys.replica(self._replica)], [told, self._lease])

@@ -26,7 +26,7 @@ from app.sessions.steps import (
 )
 from app.store import calls, keys, replies
 from app.store.client_errors import client_errors
-from app.store.scripts import SessionScripts
+from app.store.scripts import SESSION_SCRIPTS
 from app.store.session_hash import parse_session
 from app.store.snapshots import Snapshots
 from app.store.steps import StepRunner
@@ -51,7 +51,7 @@ class RedisSessions:
     ) -> None:
         self._client = client
         self._creation_memory = round(creation_memory * 1000)
-        self._scripts = SessionScripts.load()
+        self._scripts = SESSION_SCRIPTS
         self._seen = Watermarks()
         self._snapshots = Snapshots(monotonic)
         remembered = max(1, round(quarantine * 1000))

@@ -18,7 +18,7 @@ from app.sessions.errors import SessionError
 from app.sessions.model import Head
 from app.store import keys
 from app.store.client_errors import client_errors
-from app.store.scripts import load_script
+from app.store.scripts import LIST_SCRIPTS
 from app.store.watermarks import Watermarks
 
 __all__ = ["StepRunner"]
@@ -47,7 +47,7 @@ class StepRunner:
         self._watermarks = watermarks
         self._remembered = remembered
         self._tracing = tracing
-        self._forget_recovery = load_script("forget_recovery")
+        self._forget_recovery = LIST_SCRIPTS.forget_recovery
         self._background: set[asyncio.Task[object]] = set()
 
     async def run(self, script: Script, code: str, call: Mapping[str, object], read: Callable[[list[Any]], T]) -> T:

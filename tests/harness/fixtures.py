@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
 import pytest
@@ -13,7 +13,10 @@ import pytest
 from tests.harness.otlp import receiver
 from tests.harness.redis import RedisServer
 from tests.harness.service import DIGITS, UNKNOWN, Replica, running_replicas
-from tests.harness.topologies import TOPOLOGIES
+from tests.harness.topologies import TOPOLOGIES, Topology
+
+SHARED: Final[dict[str, Any]] = {"grace": 1, "code_rest": 1, "min_lifetime": 0.01}
+"""The settings of replicas that many tests share."""
 
 _TOPOLOGY: Final = "JOIN_SESSION_TEST_TOPOLOGY"
 
@@ -42,15 +45,27 @@ def service_with_digits() -> Iterator[list[Replica]]:
         yield started
 
 
+@asynccontextmanager
+async def chosen_topology() -> AsyncIterator[Topology]:
+    """The way of running Redis that `JOIN_SESSION_TEST_TOPOLOGY` chooses, else a single server."""
+    async with _chosen() as topology:
+        await topology.disturb(UNKNOWN)
+        yield topology
+
+
+def _chosen() -> Topology:
+    return TOPOLOGIES[os.environ.get(_TOPOLOGY, "standalone")]()
+
+
 @contextmanager
 def _serving(**settings: Any) -> Iterator[list[Replica]]:
     """`JOIN_SESSION_TEST_TOPOLOGY` chooses another way of running Redis, see `tests.harness.topologies.TOPOLOGIES`.
 
     Two of the replicas send traces, in which nothing private may be in the end; the third one does without.
     """
-    topology = TOPOLOGIES[os.environ.get(_TOPOLOGY, "standalone")]()
+    topology = _chosen()
     asyncio.run(topology.start())
-    settings = {"grace": 1, "code_rest": 1, "min_lifetime": 0.01, **settings}
+    settings = {**SHARED, **settings}
     try:
         with (
             receiver() as traces,

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.harness.here import Here
 from tests.harness.people import Api
-from tests.harness.service import UNKNOWN, Replica
+from tests.harness.service import UNKNOWN
 from tests.harness.wire import UPGRADE, refusal, wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -21,11 +22,11 @@ TOO_LARGE = (431, "headers-too-large")
 INVALID = (400, "invalid-payload")
 
 
-def public(replica: Replica) -> tuple[int, str]:
+def public(replica: Here) -> tuple[int, str]:
     return replica.port, "/socket.io/?EIO=4&transport=websocket"
 
 
-def internal(replica: Replica) -> tuple[int, str]:
+def internal(replica: Here) -> tuple[int, str]:
     return replica.internal_port, "/forwarded"
 
 
@@ -42,7 +43,7 @@ def heads_too_large(path: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("port", [public, internal])
-async def test_a_head_has_at_most_16_kib_and_100_fields(service: list[Replica], port: object) -> None:
+async def test_a_head_has_at_most_16_kib_and_100_fields(service: list[Here], port: object) -> None:
     number, path = port(service[0])  # type: ignore[operator]
     for head in heads_too_large(path):
         async with wire(number) as connection:
@@ -50,7 +51,7 @@ async def test_a_head_has_at_most_16_kib_and_100_fields(service: list[Replica], 
             assert await connection.closed()
 
 
-async def test_a_head_that_comes_in_pieces_is_bounded_too(service: list[Replica]) -> None:
+async def test_a_head_that_comes_in_pieces_is_bounded_too(service: list[Here]) -> None:
     async with wire(service[0].port) as connection:
         await connection.write("GET / HTTP/1.1\r\nHost: x\r\n")
         try:
@@ -61,7 +62,7 @@ async def test_a_head_that_comes_in_pieces_is_bounded_too(service: list[Replica]
         assert refusal(await connection.answer()) == TOO_LARGE
 
 
-async def test_a_head_within_the_bounds_is_served(service: list[Replica]) -> None:
+async def test_a_head_within_the_bounds_is_served(service: list[Here]) -> None:
     request = f'{JOIN}Content-Length: 26\r\n{{fields}}\r\n{{{{"sessionID":"{UNKNOWN}"}}}}'
     async with wire(service[0].port) as connection:
         for fields in ("X: 1\r\n" * (MAX_FIELDS - 2), "X: " + "x" * (MAX_BYTES - 200) + "\r\n"):
@@ -72,7 +73,7 @@ async def test_a_head_within_the_bounds_is_served(service: list[Replica]) -> Non
         assert (await connection.answer())[0] == 101
 
 
-async def test_fields_behind_a_body_are_bounded_and_reach_nobody(api: Api, service: list[Replica]) -> None:
+async def test_fields_behind_a_body_are_bounded_and_reach_nobody(api: Api, service: list[Here]) -> None:
     made = await api.create()
     body = f'{{"sessionID":"{made.code}"}}'
     chunked = f"{JOIN}Transfer-Encoding: chunked\r\n\r\n{len(body):x}\r\n{body}\r\n0\r\n"
@@ -97,7 +98,7 @@ async def test_fields_behind_a_body_are_bounded_and_reach_nobody(api: Api, servi
     ],
     ids=["none", "two", "two names", "two in 1.0", "no host, websocket", "two, websocket"],
 )
-async def test_a_request_names_one_host(service: list[Replica], head: str) -> None:
+async def test_a_request_names_one_host(service: list[Here], head: str) -> None:
     for port in (service[0].port, service[0].internal_port):
         async with wire(port) as connection:
             assert refusal(await connection.ask(head, "\r\n")) == INVALID
@@ -128,7 +129,7 @@ AMBIGUOUS = {
 
 
 @pytest.mark.parametrize("fields", AMBIGUOUS.values(), ids=AMBIGUOUS)
-async def test_where_a_request_ends_is_not_guessed(service: list[Replica], fields: str) -> None:
+async def test_where_a_request_ends_is_not_guessed(service: list[Here], fields: str) -> None:
     async with wire(service[0].port) as connection:
         assert refusal(await connection.ask(JOIN, fields, "\r\n", SMUGGLED)) == INVALID
         assert await connection.closed()

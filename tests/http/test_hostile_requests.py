@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from tests.harness.people import Api
-from tests.harness.service import UNKNOWN, Replica
+from tests.harness.redis import RedisServer
+from tests.harness.service import UNKNOWN, Replica, replicas
 from tests.harness.wire import UPGRADE, wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -18,6 +21,13 @@ JOIN = "POST /api/session/join HTTP/1.1\r\nHost: x\r\n"
 CREATE = "POST /api/session/create HTTP/1.1\r\nHost: x\r\n"
 REQUIRED = b'{"message":"sessionID is required"}'
 TOO_LARGE = b'{"message":"Request body too large"}'
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def service() -> AsyncIterator[list[Replica]]:
+    """A process of its own, whose log is read in the end."""
+    async with RedisServer() as redis, replicas(redis.url()) as started:
+        yield started
 
 
 async def test_the_answer_to_a_join_has_a_length_and_no_trailing_newline(service: list[Replica]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
+import pytest_asyncio
 
+from tests.harness.here import Here
 from tests.harness.ports import free_port
 from tests.harness.service import DIGITS, Replica, running_replicas
 
@@ -18,24 +20,33 @@ def lonely_replica() -> Iterator[Replica]:
         yield replica
 
 
-def test_probes_answer_on_the_internal_port(service: list[Replica]) -> None:
-    for replica in service:
-        health = httpx.get(f"{replica.internal_url}/healthz", trust_env=False)
-        assert (health.status_code, health.json()) == (200, {"status": "ok"})
-        ready = httpx.get(f"{replica.internal_url}/readyz", trust_env=False)
-        assert (ready.status_code, ready.json()) == (200, {"status": "ready", "redis": "up"})
+@pytest_asyncio.fixture(loop_scope="session")
+async def internal(service: list[Here]) -> AsyncIterator[httpx.AsyncClient]:
+    """The internal port of the replica that the tests of this module share."""
+    async with httpx.AsyncClient(base_url=service[0].internal_url, trust_env=False) as client:
+        yield client
 
 
-def test_metrics_are_exposed_on_the_internal_port(service: list[Replica]) -> None:
-    answer = httpx.get(f"{service[0].internal_url}/metrics", trust_env=False)
+@pytest.mark.asyncio(loop_scope="session")
+async def test_probes_answer_on_the_internal_port(internal: httpx.AsyncClient) -> None:
+    health = await internal.get("/healthz")
+    assert (health.status_code, health.json()) == (200, {"status": "ok"})
+    ready = await internal.get("/readyz")
+    assert (ready.status_code, ready.json()) == (200, {"status": "ready", "redis": "up"})
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_metrics_are_exposed_on_the_internal_port(internal: httpx.AsyncClient) -> None:
+    answer = await internal.get("/metrics")
     assert answer.status_code == 200
     assert answer.headers["Content-Type"].startswith("text/plain")
     assert "# TYPE join_session_" in answer.text
 
 
+@pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize("path", ["/", "/api/session/123456", "/nothing"])
-def test_what_is_not_internal_is_not_found_there(service: list[Replica], path: str) -> None:
-    answer = httpx.get(f"{service[0].internal_url}{path}", trust_env=False)
+async def test_what_is_not_internal_is_not_found_there(internal: httpx.AsyncClient, path: str) -> None:
+    answer = await internal.get(path)
     assert (answer.status_code, answer.json()) == (404, {"message": "Not found", "code": "not-found"})
 
 

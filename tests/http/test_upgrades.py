@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from tests.harness.here import served_here
 from tests.harness.nginx import passing_upgrades_on
@@ -26,6 +28,13 @@ BODY = '{"title":"Friday","capacity":7}'
 CREATE = f"POST /api/session/create HTTP/1.1\r\nHost: x\r\n{H2C}"
 KEY = "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
 CLIENT = Path(__file__).parent / "resources" / "Client.java"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def service() -> AsyncIterator[list[Replica]]:
+    """A process of its own, whose log is read in the end."""
+    async with RedisServer() as redis, replicas(redis.url()) as started:
+        yield started
 
 
 @pytest.mark.parametrize("piece", [1, 7, 100, 10_000])

@@ -32,7 +32,6 @@ from app.sessions.payloads import (
     KickParticipant,
     MovieDetails,
     MovieReference,
-    NoArguments,
     TransferHost,
     UpdateSession,
     Vote,
@@ -46,7 +45,7 @@ from app.sessions.tokens import Credential, TokenSigner
 from app.store import keys, replies
 from app.store.budgets import RedisBudgets
 from app.store.creators import RedisCreators
-from app.store.scripts import SessionScripts
+from app.store.scripts import SESSION_SCRIPTS
 from app.store.sessions import RedisSessions
 from app.store.steps import StepRunner
 from app.store.watermarks import Watermarks
@@ -104,7 +103,7 @@ class Store:
         watermarks.watch(code)
         watermarks.note(code, head)
         steps = StepRunner(self.connection, watermarks, remembered=1, tracing=None)
-        await steps.run(SessionScripts.load().new_epoch, code, {}, replies.nothing)
+        await steps.run(SESSION_SCRIPTS.new_epoch, code, {}, replies.nothing)
         await steps.close()
 
     def service(self, policy: str, grace: float) -> SessionService:
@@ -337,9 +336,7 @@ class SessionMachine(RuleBasedStateMachine):
 
     @rule(caller=callers, mid=mids)
     def rotate_host_token(self, caller: Caller, mid: str | None) -> None:
-        done: Any = self._do(
-            self.brief.rotate_host_token(Access(self.code, self._credential(caller)), NoArguments(mid=mid))
-        )
+        done: Any = self._do(self.brief.rotate_host_token(Access(self.code, self._credential(caller)), mid))
         if isinstance(done, dict):
             done["generation"] = int(done.pop("hostToken").split(".")[2])
         self._same(done, lambda: self.model.change(caller, Action.ROTATE_HOST_TOKEN, {}, mid))
@@ -363,7 +360,7 @@ class SessionMachine(RuleBasedStateMachine):
     @rule(caller=callers, mid=mids)
     def end_session(self, caller: Caller, mid: str | None) -> None:
         access = Access(self.code, self._credential(caller))
-        real = self._do(self.brief.end_session(access, NoArguments(mid=mid)))
+        real = self._do(self.brief.end_session(access, mid))
         self._same(real, lambda: self.model.change(caller, Action.END_SESSION, {}, mid))
 
     @rule(target=host_tokens)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import pytest
@@ -284,13 +284,16 @@ async def test_what_the_sampler_leaves_out_is_not_passed_on_to_other_replicas(
     passed_on: list[str] = []
     heard = asyncio.Event()
 
-    def on_change(_code: str, announcement: Announcement) -> None:
-        passed_on.append(announcement.trace)
-        heard.set()
+    class PassedOn:
+        def announced(self, _code: str, announcement: Announcement) -> None:
+            passed_on.append(announcement.trace)
+            heard.set()
 
-    announcements = Announcements(
-        connection, on_change=on_change, on_gap=lambda _codes: None, timeout=5, metrics=Metrics()
-    )
+        def missed(self, _codes: Iterable[str] | None) -> None:
+            raise AssertionError("announcements were missed")
+
+    announcements = Announcements(connection, timeout=5, metrics=Metrics())
+    announcements.listen(PassedOn())
     await announcements.start()
     for sampler in ("always_off", "always_on"):
         monkeypatch.setenv("OTEL_TRACES_SAMPLER", sampler)

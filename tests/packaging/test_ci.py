@@ -42,6 +42,11 @@ class Machine:
         self._program("tests/e2e/run", f"#!/bin/sh\nexit {code}\n")
 
     def run(self) -> tuple[int, str]:
+        """The exit code, and what it ends with."""
+        code, output = self.run_to_the_end()
+        return code, output.rpartition("\n\n")[2]
+
+    def run_to_the_end(self) -> tuple[int, str]:
         path = f"{self._folder / 'bin'}:{os.environ['PATH']}"
         done = subprocess.run(
             [self._folder / ".ci" / "run"],
@@ -52,7 +57,7 @@ class Machine:
             check=False,
             timeout=30,
         )
-        return done.returncode, done.stdout.rpartition("\n\n")[2]
+        return done.returncode, done.stdout
 
     def suites(self) -> list[str]:
         return [line.split()[1] for line in (self._folder / "calls").read_text().splitlines()]
@@ -70,6 +75,17 @@ def machine(tmp_path: Path) -> Machine:
 def test_all_suites_run_and_each_shows_its_last_line(machine: Machine) -> None:
     assert machine.run() == (0, "===== 1 passed in 1.00s =====\n" * len(SUITES))
     assert machine.suites() == ["test", "lint", "slow", "serial", "cluster"]
+
+
+def test_the_twenty_slowest_of_all_suites_are_shown(machine: Machine) -> None:
+    for suite, seconds in (("test", 0), ("slow", 100)):
+        times = [f"{seconds + number}.25s call     tests/a.py::test_{number}" for number in range(15)]
+        machine.fails(suite, "FAILED tests/a.py::test_b - why", *times)
+    _, output = machine.run_to_the_end()
+    shown = output.partition("The 20 slowest tests of all suites:\n")[2].partition("\n\n")[0].splitlines()
+    assert [line.split()[0] for line in shown] == [
+        f"{number}.25s" for number in (*range(114, 99, -1), *range(14, 9, -1))
+    ]
 
 
 def test_what_passes_when_run_again_is_told_with_its_reason(machine: Machine) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from app import __version__
 from tests.packaging.tools import ROOT, documents, kubectl, run, tool
 
 pytestmark = pytest.mark.timeout(300)
@@ -26,7 +27,7 @@ def test_the_example_overlay_replaces_image_and_replicas() -> None:
     (deployment,) = [item for item in items if item["kind"] == "Deployment"]
     assert deployment["spec"]["replicas"] == 3
     pod = deployment["spec"]["template"]["spec"]
-    assert pod["containers"][0]["image"] == "registry.example/join-session:0.1.0"
+    assert pod["containers"][0]["image"] == f"registry.example/join-session:{__version__}"
     (secret,) = [item for item in items if item["kind"] == "Secret"]
     mounted = [volume for volume in pod["volumes"] if volume["name"] == "secrets"]
     assert mounted[0]["projected"]["sources"][0]["secret"]["name"] == secret["metadata"]["name"]

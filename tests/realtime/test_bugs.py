@@ -39,7 +39,7 @@ async def scene(redis: RedisServer) -> AsyncIterator[tuple[Here, Api, Socket]]:
 
 
 def store_of(here: Here) -> RedisSessions:
-    return here.replica._store
+    return here.replica.redis.sessions
 
 
 def break_script(here: Here, **scripts: Any) -> None:
@@ -136,7 +136,7 @@ async def test_a_bug_in_the_recovery_of_a_connection_leaves_nothing_of_it(redis_
         await socket.at_version(joined["version"])
         pid, offset = socket.pid, socket.offset
         await socket.drop()
-        handlers: Any = here.replica.sockets.handlers["/"]["connect"]
+        handlers: Any = here.replica.sockets.server.handlers["/"]["connect"]
         handlers = handlers.__self__
         await until_quiet(here, handlers)
         entry = handlers._entry
@@ -165,15 +165,15 @@ class Unfinished:
 
 async def until_quiet(here: Here, handlers: Any) -> None:
     """Waits until the replica has no connection, and Redis knows of none."""
-    presence = here.replica._presence
+    presence = here.replica.sockets.presence
 
     async def quiet() -> bool:
         return not (
-            here.replica.sockets.open_count
-            or here.replica.sockets._sockets
+            here.replica.sockets.server.open_count
+            or here.replica.sockets.server._sockets
             or handlers._peers
             or handlers._deadlines
-            or here.replica._rooms._members
+            or here.replica.sockets.rooms._members
             or not presence._departures.settled
         )
 

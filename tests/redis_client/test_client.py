@@ -9,6 +9,7 @@ import pytest
 
 from app.redis_client.client import RedisClient, Script
 from app.redis_client.errors import CommandFailed, StoreUnavailable
+from tests.harness.ports import LOOPBACK, settled, stop_listening
 from tests.harness.redis import RedisServer, require_tls
 from tests.harness.waiting import until
 
@@ -36,8 +37,13 @@ async def test_commands_take_text_bytes_and_numbers_and_answer_bytes(connection:
 
 
 async def test_connecting_does_no_io() -> None:
-    connection = RedisClient.connect("redis://127.0.0.1:1")
+    came = []
+    listener = await asyncio.start_server(lambda _reader, writer: came.append(writer), LOOPBACK, 0)
+    connection = RedisClient.connect(f"redis://{LOOPBACK}:{listener.sockets[0].getsockname()[1]}")
+    await settled()
     await connection.close()
+    await stop_listening(listener)
+    assert came == []
 
 
 @pytest.mark.parametrize("at_once", [200, 1000])

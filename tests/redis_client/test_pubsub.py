@@ -163,6 +163,10 @@ async def test_callbacks_run_in_a_context_of_nobody(redis_server: RedisServer) -
     await connection.close()
 
 
+# What waits for 0.3 s at the most, and what a busy machine takes besides; heartbeats would tell after five seconds.
+PROMISED = 2.0
+
+
 async def test_starting_and_subscribing_without_a_server_is_told_in_time_and_made_good(
     redis_server: RedisServer,
 ) -> None:
@@ -172,7 +176,7 @@ async def test_starting_and_subscribing_without_a_server_is_told_in_time_and_mad
         with pytest.raises(StoreUnavailable) as failure:
             await listener.channels.subscribe("one", timeout=0.3)
         assert not failure.value.sent
-        assert time.monotonic() - started < 0.7
+        assert time.monotonic() - started < PROMISED
         waiting = asyncio.create_task(listener.channels.subscribe("two", timeout=20))
         await redis_server.start()
         await waiting
@@ -187,7 +191,7 @@ async def test_a_server_that_hangs_is_told_in_time(redis_server: RedisServer) ->
         started = time.monotonic()
         with pytest.raises(StoreUnavailable):
             await listener.channels.subscribe("two", timeout=0.3)
-        assert time.monotonic() - started < 0.7
+        assert time.monotonic() - started < PROMISED
         redis_server.resume()
         await listener.channels.subscribe("three")
         assert await subscribers(redis_server, "two") == 0

@@ -19,7 +19,7 @@ from tests.harness.waiting import until
 
 _SERVING: Final = """
 import gc, os, signal, uvloop
-from app.replica.replica import serve
+from app.replica.process import serve
 from app.settings import Settings
 
 def show(address, code):

@@ -18,6 +18,19 @@ PUBLISH = Script("publish", "return redis.call('SPUBLISH', KEYS[1], ARGV[1])")
 CODE = "ABCDEFGHJK"
 
 
+class Told:
+    """Notes what it is told."""
+
+    def __init__(self, told: asyncio.Queue[object]) -> None:
+        self._told = told
+
+    def announced(self, _code: str, announcement: Announcement) -> None:
+        self._told.put_nowait(announcement)
+
+    def missed(self, codes: Iterable[str] | None) -> None:
+        self._told.put_nowait(None if codes is None else list(codes))
+
+
 @pytest.mark.parametrize(
     ("message", "heard"),
     [
@@ -36,17 +49,9 @@ async def test_an_announcement_of_another_version_is_read_or_makes_the_room_read
 ) -> None:
     told: asyncio.Queue[object] = asyncio.Queue()
 
-    def on_gap(codes: Iterable[str] | None) -> None:
-        told.put_nowait(None if codes is None else list(codes))
-
     connection = RedisClient.connect(redis_server.url())
-    announcements = Announcements(
-        connection,
-        on_change=lambda _code, announcement: told.put_nowait(announcement),
-        on_gap=on_gap,
-        timeout=5,
-        metrics=Metrics(),
-    )
+    announcements = Announcements(connection, timeout=5, metrics=Metrics())
+    announcements.listen(Told(told))
     await announcements.start()
     try:
         await announcements.subscribe(CODE)

@@ -1,47 +1,42 @@
-"""The scripts are found in their folder, and each of them has its place in the code."""
+"""The scripts are found in their folder, and each of them is used."""
 
 from __future__ import annotations
 
 import re
+import shutil
+from dataclasses import fields
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from app.store import scripts
-from app.store.scripts import SessionScripts, load_script
+from app.store.scripts import ListScripts, SessionScripts, load_scripts
 
 FOLDER: Final = Path(scripts.__file__).parent
 
 
 @pytest.fixture
-def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the steps, to be changed."""
-    steps = tmp_path / "session"
-    steps.mkdir()
-    for path in (FOLDER / "session").iterdir():
-        (steps / path.name).write_text(path.read_text())
-    monkeypatch.setattr(scripts, "files", lambda _: tmp_path)
-    return steps
+def copied(tmp_path: Path) -> Path:
+    """A copy of the folder, to be changed."""
+    return Path(shutil.copytree(FOLDER, tmp_path / "scripts"))
 
 
-def test_a_step_without_its_script_fails_at_the_start(copied: Path) -> None:
-    (copied / "vote.lua").unlink()
-    with pytest.raises(RuntimeError, match=r"missing \['vote'\], unused \[\]"):
-        SessionScripts.load()
+@pytest.mark.parametrize("name", ["session/vote", "session/_change", "claim_due"])
+def test_a_missing_script_fails_at_the_start(copied: Path, name: str) -> None:
+    (copied / f"{name}.lua").unlink()
+    with pytest.raises(RuntimeError, match=rf"missing \['{Path(name).name}'\], unused \[\]"):
+        load_scripts(copied)
 
 
-def test_a_script_that_belongs_to_no_step_fails_at_the_start(copied: Path) -> None:
-    (copied / "applaud.lua").write_text("return reply('ok')")
-    with pytest.raises(RuntimeError, match=r"missing \[\], unused \['applaud'\]"):
-        SessionScripts.load()
+@pytest.mark.parametrize("name", ["session/applaud", "session/_applause", "applaud"])
+def test_a_script_that_no_step_uses_fails_at_the_start(copied: Path, name: str) -> None:
+    (copied / f"{name}.lua").write_text("return reply('ok')")
+    with pytest.raises(RuntimeError, match=rf"missing \[\], unused \['{Path(name).name}'\]"):
+        load_scripts(copied)
 
 
-def test_each_other_script_is_used() -> None:
+def test_each_step_is_taken_by_the_store() -> None:
     code = "".join(path.read_text() for path in FOLDER.parent.glob("*.py"))
-    assert set(re.findall(r'load_script\("(\w+)"\)', code)) == {path.stem for path in FOLDER.glob("*.lua")}
-
-
-def test_a_script_that_does_not_exist_fails_at_the_start() -> None:
-    with pytest.raises(FileNotFoundError):
-        load_script("applaud")
+    named = set(re.findall(r"\b(?:_scripts|LIST_SCRIPTS)\.(\w+)", code))
+    assert named == {field.name for kind in (SessionScripts, ListScripts) for field in fields(kind)}

@@ -1,22 +1,26 @@
-"""The Lua scripts. Those in ``session`` are the atomic steps of a session, the others work on one list or counter."""
+"""The Lua scripts, one file for each atomic step in Redis.
+
+Those in the folder ``session`` are the steps of a session, behind the parts that they share, whose names begin with
+``_``; the others work on one list or counter.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from importlib.resources import files
-from typing import Final, Self
+from importlib.resources.abc import Traversable
+from typing import Final
 
 from app.redis_client.client import Script
 
-__all__ = ["SessionScripts", "load_script"]
+__all__ = ["LIST_SCRIPTS", "SESSION_SCRIPTS", "ListScripts", "SessionScripts", "load_scripts"]
 
-# What all steps share, in front of each of them.
 _SHARED: Final = ("_prelude", "_replies", "_change")
 
 
 @dataclass(frozen=True, slots=True)
 class SessionScripts:
-    """The atomic steps of a session: one script in the folder ``session`` each, under the name of its file."""
+    """The steps on the keys of one session, by the names of their files."""
 
     add_movies: Script
     authorize: Script
@@ -36,23 +40,48 @@ class SessionScripts:
     update_session: Script
     vote: Script
 
-    @classmethod
-    def load(cls) -> Self:
-        """Read all steps; raise RuntimeError where a script is missing or belongs to no step."""
-        folder = files(__package__) / "session"
-        texts = {path.name.removesuffix(".lua"): path.read_text() for path in folder.iterdir()}
-        shared = "".join(texts.pop(part) for part in _SHARED)
-        steps = {field.name for field in fields(cls)}
-        if texts.keys() != steps:
-            missing, unused = sorted(steps - texts.keys()), sorted(texts.keys() - steps)
-            raise RuntimeError(f"scripts of sessions: missing {missing}, unused {unused}")
-        return cls(**{name: _script(name, shared + text) for name, text in texts.items()})
+
+@dataclass(frozen=True, slots=True)
+class ListScripts:
+    """The steps on one list or counter beside the sessions, by the names of their files."""
+
+    claim_due: Script
+    claim_session: Script
+    forget_recovery: Script
+    list_sessions: Script
+    renew_lease: Script
+    reserve_look_ups: Script
+    schedule_due: Script
+    settle_due: Script
+    settle_look_ups: Script
+    tell_details: Script
 
 
-def load_script(name: str) -> Script:
-    """Read the script ``<name>.lua``; raise FileNotFoundError where there is none."""
-    return _script(name, (files(__package__) / f"{name}.lua").read_text())
+def load_scripts(folder: Traversable) -> tuple[SessionScripts, ListScripts]:
+    """Read all scripts of a folder; raise RuntimeError where one is missing, or is used by nobody."""
+    steps = _texts(folder / "session", {*_names(SessionScripts), *_SHARED})
+    shared = "".join(steps.pop(part) for part in _SHARED)
+    others = _texts(folder, _names(ListScripts))
+    return (
+        SessionScripts(**{name: _script(name, shared + text) for name, text in steps.items()}),
+        ListScripts(**{name: _script(name, text) for name, text in others.items()}),
+    )
+
+
+def _texts(folder: Traversable, used: set[str]) -> dict[str, str]:
+    names = {path.name.removesuffix(".lua") for path in folder.iterdir() if path.name.endswith(".lua")}
+    if names != used:
+        raise RuntimeError(f"Lua scripts: missing {sorted(used - names)}, unused {sorted(names - used)}")
+    return {name: (folder / f"{name}.lua").read_text() for name in names}
+
+
+def _names(kind: type[SessionScripts | ListScripts]) -> set[str]:
+    return {field.name for field in fields(kind)}
 
 
 def _script(name: str, text: str) -> Script:
+    # Metrics and spans have it under this name.
     return Script(name.replace("_", "-"), text)
+
+
+SESSION_SCRIPTS, LIST_SCRIPTS = load_scripts(files(__package__))

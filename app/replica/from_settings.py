@@ -1,0 +1,109 @@
+"""What follows from the settings alone: limits, rules and the options of the Socket.IO server."""
+
+from __future__ import annotations
+
+import logging
+import resource
+from collections.abc import Callable, Collection
+
+from app.forwarding.sender import Forwarder, session_id
+from app.http.addresses import ClientAddresses, subscriber
+from app.http.port import PortLimits
+from app.observability.metrics import Metrics
+from app.realtime.counting import EngineMetrics
+from app.realtime.handlers import CLIENT
+from app.sessions.rules import Rules
+from app.settings import Settings
+from app.socketio_server import Admission, SocketServer
+
+__all__ = ["forwarding_admission", "port_limits", "session_rules", "shown_limits", "socket_server"]
+
+
+def socket_server(
+    settings: Settings, addresses: ClientAddresses, metrics: Metrics, replica: str, forwarder: Forwarder
+) -> SocketServer:
+    return SocketServer(
+        ping_interval=settings.ping_interval,
+        ping_timeout=settings.ping_timeout,
+        connect_timeout=settings.connect_timeout,
+        max_payload=settings.movies_body_limit,
+        allowed_origins="*" if "*" in settings.allowed_origins else settings.allowed_origins,
+        max_connections=settings.max_connections,
+        max_connections_per_address=settings.max_connections_per_address,
+        unlimited=addresses.is_unlimited,
+        events_per_second=settings.events_per_second,
+        burst=settings.events_burst,
+        write_timeout=settings.write_timeout,
+        address=addresses.address,
+        remember=lambda scope: {CLIENT: addresses.client(scope)},
+        counted_as=subscriber,
+        new_id=lambda: session_id(replica),
+        foreign_session=forwarder,
+        observer=EngineMetrics(metrics),
+        logger=logging.getLogger("app.socketio_server"),
+    )
+
+
+def forwarding_admission(settings: Settings, addresses: ClientAddresses) -> Admission:
+    """What may be under way to other replicas: a poll and a POST, or a WebSocket, for each connection there may be."""
+    return Admission(
+        max_connections=2 * settings.max_connections,
+        max_connections_per_address=2 * settings.max_connections_per_address,
+        unlimited=addresses.is_unlimited,
+        counted_as=subscriber,
+    )
+
+
+def port_limits(
+    settings: Settings, websocket_path: str, exempt: Callable[[str], bool], served_when_full: Collection[str] = ()
+) -> PortLimits:
+    """The limits of one port; a quarter of the process's file descriptors is left for everything else."""
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = settings.max_tcp_connections
+    return PortLimits(
+        websocket_path=websocket_path,
+        served_when_full=served_when_full,
+        max_connections=most if descriptors == resource.RLIM_INFINITY else min(most, descriptors * 3 // 4),
+        max_connections_per_address=settings.max_tcp_connections_per_address,
+        exempt=exempt,
+        write_timeout=settings.write_timeout,
+        max_unread=settings.max_unread_bytes,
+    )
+
+
+def shown_limits(settings: Settings) -> dict[str, int]:
+    """The limits that operators are shown, in the terms of the settings."""
+    return {
+        "capacity": settings.capacity,
+        "maxCapacity": settings.max_capacity,
+        "maxMovies": settings.max_movies,
+        "maxSessions": settings.max_sessions,
+        "maxConnections": settings.max_connections,
+        "maxConnectionsPerAddress": settings.max_connections_per_address,
+        "missBudget": settings.miss_budget,
+        "missBudgetTotal": settings.miss_budget_total,
+        "createBudget": settings.create_budget,
+        "maxSessionsPerAddress": settings.max_sessions_per_address,
+    }
+
+
+def session_rules(settings: Settings) -> Rules:
+    return Rules(
+        lifetime=settings.lifetime,
+        min_lifetime=settings.min_lifetime,
+        max_lifetime=settings.max_lifetime,
+        unjoined_lifetime=settings.unjoined_lifetime,
+        code_rest=settings.code_rest,
+        capacity=settings.capacity,
+        max_capacity=settings.max_capacity,
+        max_movies=settings.max_movies,
+        max_movies_bytes=settings.max_movies_bytes,
+        grace=settings.grace,
+        leaver_ratings=settings.leaver_ratings,
+        second_connection=settings.second_connection,
+        miss_budget=settings.miss_budget,
+        miss_budget_total=settings.miss_budget_total,
+        create_budget=settings.create_budget,
+        max_sessions=settings.max_sessions,
+        max_sessions_per_address=settings.max_sessions_per_address,
+    )

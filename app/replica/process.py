@@ -1,0 +1,38 @@
+"""The life of the process: serves until it is told to stop, then drains."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+
+from app.replica.collector import tune_collector
+from app.replica.replica import run_replica
+from app.settings import Settings
+
+__all__ = ["serve"]
+
+_logger = logging.getLogger(__name__)
+
+
+async def serve(settings: Settings, welcome: Callable[[str, str], None] | None = None) -> int:
+    """Serves until SIGTERM or SIGINT, then sends the clients away, at once after another; returns the exit code.
+
+    ``welcome`` gets the address and the code of a session made for whoever tries the service out.
+    """
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    async with run_replica(settings) as replica:
+        tune_collector()
+        if welcome is not None:
+            welcome(f"http://localhost:{replica.public.port}", await replica.first_session())
+        await stopping.wait()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, replica.stop_now)
+        _logger.info(
+            "stopping; clients are sent to the other replicas", extra={"clients": replica.sockets.server.open_count}
+        )
+    _logger.info("stopped")
+    return 0
