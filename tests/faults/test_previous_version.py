@@ -71,8 +71,10 @@ async def deployment() -> AsyncIterator[tuple[Deployment, str]]:
 @asynccontextmanager
 async def api_of(replica: Replica) -> AsyncIterator[Api]:
     api = Api([replica])
-    yield api
-    await api.close()
+    try:
+        yield api
+    finally:
+        await api.close()
 
 
 class Story:

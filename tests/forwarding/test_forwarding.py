@@ -379,8 +379,10 @@ async def upgrade(replica: Replica, door: httpx.AsyncClient, sid: str) -> AsyncI
 @asynccontextmanager
 async def api_of(replicas: list[Replica]) -> AsyncIterator[Api]:
     opened = Api(replicas)
-    yield opened
-    await opened.close()
+    try:
+        yield opened
+    finally:
+        await opened.close()
 
 
 async def forwards(replicas: list[Replica]) -> Counter[str]:

@@ -34,8 +34,10 @@ JOIN_FAILED = '{"message":"Failed to join session"}'
 async def scene(redis: RedisServer) -> AsyncIterator[tuple[Here, Api, Socket]]:
     async with served_here(redis.url()) as [here], open_sockets([here.url], 1) as [socket]:
         api = Api([here])
-        yield here, api, socket
-        await api.close()
+        try:
+            yield here, api, socket
+        finally:
+            await api.close()
 
 
 def store_of(here: Here) -> RedisSessions:
