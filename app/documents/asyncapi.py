@@ -10,11 +10,9 @@ import functools
 from typing import Any, Final
 
 from app import __version__
-from app.documents.schemas import Schema, named, reference, schemas
-from app.sessions.answers import Joined
-from app.sessions.events import CLIENT_EVENTS, SERVER_EVENTS
-from app.sessions.payloads import AddMovies
-from app.sessions.permissions import PERMISSIONS, Action
+from app.documents.schemas import Schema, argument_of, named, needs_no_argument, reference, roles, schemas
+from app.sessions.events import SERVER_EVENTS
+from app.sessions.operations import EVENTS, Change, Operation
 
 __all__ = ["asyncapi"]
 
@@ -31,12 +29,12 @@ _CHANNEL: Final = "session"
 @functools.cache
 def asyncapi() -> Schema:
     """The document of the Socket.IO side; not to be changed."""
-    messages: Schema = {"join-session": _joining(), "join-session-ack": _acknowledged("join-session", Joined)}
-    operations: Schema = {"join-session": _received("join-session", "Join a session by its code", Action.JOIN)}
-    for name, event in CLIENT_EVENTS.items():
-        messages[name] = _message(name, event.summary, _arguments(event.payload))
-        messages[f"{name}-ack"] = _acknowledged(name, event.ack)
-        operations[name] = _received(name, event.summary, event.action)
+    messages: Schema = {}
+    operations: Schema = {}
+    for name, operation in EVENTS.items():
+        messages[name] = _message(name, operation.summary, _arguments(operation))
+        messages[f"{name}-ack"] = _acknowledged(name, operation.answer)
+        operations[name] = _received(name, operation)
     for name, told in SERVER_EVENTS.items():
         arguments = [reference(shown) for shown in told.arguments.values()]
         messages[name] = _message(name, told.summary, _tuple(arguments, len(arguments)))
@@ -73,36 +71,32 @@ def _acknowledged(event: str, ack: Any) -> Schema:
     return _message(f"{event}-ack", "Done or refused", _tuple([{"anyOf": [reference(ack), named("Refused")]}], 1))
 
 
-def _joining() -> Schema:
-    separate = _tuple([named("SessionID"), {"anyOf": [named("JoinOptions"), {"type": "null"}]}], 1)
-    together = _tuple([named("JoinSession")], 1)
-    return _message("join-session", "Join a session by its code", {"anyOf": [separate, together]})
-
-
-def _arguments(payload: Any) -> Schema:
-    if payload is AddMovies:
-        return _tuple([{"anyOf": [named("AddMovies"), named("AddMovie")]}], 1)
-    required = "required" in schemas()[payload.__name__] or "anyOf" in schemas()[payload.__name__]
-    return _tuple([reference(payload)] if required else [{"anyOf": [reference(payload), {"type": "null"}]}], required)
+def _arguments(operation: Operation) -> Schema:
+    if not isinstance(operation, Change):
+        separate = _tuple([named("SessionID"), {"anyOf": [named("JoinOptions"), {"type": "null"}]}], 1)
+        return {"anyOf": [separate, _tuple([named("JoinSession")], 1)]}
+    argument = argument_of(operation.payload)
+    if needs_no_argument(operation.payload):
+        return _tuple([{"anyOf": [argument, {"type": "null"}]}], 0)
+    return _tuple([argument], 1)
 
 
 def _tuple(items: list[Schema], shortest: int) -> Schema:
-    return {"type": "array", "items": items, "minItems": int(shortest)}
+    return {"type": "array", "items": items, "minItems": shortest}
 
 
 def _message(name: str, summary: str, payload: Schema) -> Schema:
     return {"name": name, "summary": summary, "payload": payload}
 
 
-def _received(name: str, summary: str, action: Action) -> Schema:
-    permission = PERMISSIONS[action]
+def _received(name: str, operation: Operation) -> Schema:
     return {
         "action": "receive",
         "channel": _channel(),
-        "summary": summary,
+        "summary": operation.summary,
         "messages": [_of_channel(name)],
         "reply": {"channel": _channel(), "messages": [_of_channel(f"{name}-ack")]},
-        "x-roles": {"host": permission.host, "member": permission.member, "stranger": permission.stranger},
+        **roles(operation),
     }
 
 

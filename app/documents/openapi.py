@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Iterable
 from typing import Any, Final
 
 from app import __version__
-from app.documents.routes import Route, routes
-from app.documents.schemas import Schema, named, reference, schemas
+from app.documents.schemas import Schema, body_of, named, reference, roles, schemas
 from app.sessions.errors import CATALOGUE
+from app.sessions.operations import ROUTES, Operation, Route
 from app.sessions.payloads import MIN_CREATION_KEY
-from app.sessions.permissions import PERMISSIONS
 
 __all__ = ["openapi"]
 
@@ -75,8 +73,8 @@ _HEADERS: Final[dict[str, Schema]] = {
 def openapi() -> Schema:
     """The document of the HTTP API; not to be changed."""
     paths: Schema = {}
-    for route in routes():
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    for route, operation in ROUTES.items():
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, operation)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -104,45 +102,39 @@ def openapi() -> Schema:
     }
 
 
-def _operation(route: Route) -> Schema:
-    operation: Schema = {
+def _operation(route: Route, operation: Operation) -> Schema:
+    shown: Schema = {
         "operationId": route.name,
         "tags": ["sessions"],
-        "summary": route.summary,
-        "security": _security(route),
+        "summary": route.summary or operation.summary,
+        "security": _security(route, operation),
         "parameters": [
-            {"$ref": f"#/components/parameters/{name}"}
-            for name in (*re.findall(r"{(\w+)}", route.path), *route.parameters)
+            {"$ref": f"#/components/parameters/{name}"} for name in (*route.parameters, *route.query, *route.headers)
         ],
     }
-    if route.action is not None:
-        permission = PERMISSIONS[route.action]
-        operation["x-roles"] = {
-            "host": permission.host,
-            "member": permission.member,
-            "stranger": permission.stranger,
-        }
-    if route.body is not None:
-        operation["requestBody"] = {"required": "create" not in route.name, "content": _json(route.body)}
-    operation["responses"] = _success(route) | _failures(route)
-    return operation
+    shown |= roles(operation)
+    body = body_of(operation, route)
+    if body is not None:
+        shown["requestBody"] = {"required": "create" not in route.name, "content": _json(body)}
+    shown["responses"] = _success(route, operation.answer) | _failures(route)
+    return shown
 
 
-def _security(route: Route) -> list[Schema]:
+def _security(route: Route, operation: Operation) -> list[Schema]:
     if "unauthorized" not in route.errors:
         return []
-    return [{"token": []}] if route.action is not None else [{}, {"token": []}]
+    return [{"token": []}] if operation.action is not None else [{}, {"token": []}]
 
 
-def _success(route: Route) -> Schema:
-    response: Schema = {"description": schemas()[route.answer.__name__]["description"]}
-    headers = {201: ["ETag", "Location"], 200: [] if "ok" in route.answer.__annotations__ else ["ETag"]}[route.status]
+def _success(route: Route, answer: Any) -> Schema:
+    response: Schema = {"description": schemas()[answer.__name__]["description"]}
+    headers = {201: ["ETag", "Location"], 200: [] if "ok" in answer.__annotations__ else ["ETag"]}[route.status]
     if headers:
         response["headers"] = _headers(headers)
-    answers: Schema = {str(route.status): {**response, "content": _json(reference(route.answer))}}
-    if "If-None-Match" in route.parameters:
-        answers["304"] = {"description": "The session is as it was.", "headers": _headers(["ETag"])}
-    return answers
+    responses: Schema = {str(route.status): {**response, "content": _json(reference(answer))}}
+    if "If-None-Match" in route.headers:
+        responses["304"] = {"description": "The session is as it was.", "headers": _headers(["ETag"])}
+    return responses
 
 
 def _failures(route: Route) -> Schema:
@@ -155,7 +147,10 @@ def _failures(route: Route) -> Schema:
 def _failure(route: Route, status: int, codes: list[str]) -> Schema:
     headers = _headers(["WWW-Authenticate"] if status == 401 else ["Retry-After"] if status in (429, 503) else [])
     headers["X-Error-Code"] = {"required": True, "schema": {"enum": codes}}
-    schema = named("JoinFailure") if route.joins else {**named("ErrorBody"), "properties": {"code": {"enum": codes}}}
+    schema = {**named("ErrorBody"), "properties": {"code": {"enum": codes}}}
+    if route.name == "joinSession":
+        # Its errors have no code in their body.
+        schema = named("JoinFailure")
     description = "; ".join(f"`{code}`: {CATALOGUE[code].message}" for code in codes)
     return {"description": description, "headers": headers, "content": _json(schema)}
 

@@ -5,32 +5,28 @@ from __future__ import annotations
 import functools
 from typing import Any, Final
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
 from app.sessions import answers
-from app.sessions.events import CLIENT_EVENTS, SERVER_EVENTS
-from app.sessions.payloads import AddMovie, CreateSession, JoinOptions
+from app.sessions.events import SERVER_EVENTS
+from app.sessions.operations import OPERATIONS, Operation, Route
+from app.sessions.payloads import AddMovie, AddMovies, Payload
 
-__all__ = ["Schema", "body_of", "named", "reference", "schemas"]
+__all__ = ["Schema", "argument_of", "body_of", "named", "needs_no_argument", "reference", "roles", "schemas"]
 
 Schema = dict[str, Any]
 
 _TEMPLATE: Final = "#/components/schemas/{model}"
+# Payloads that may be sent in another form, too.
+_FORMS: Final[dict[type[Payload], tuple[type[Payload], ...]]] = {AddMovies: (AddMovies, AddMovie)}
 _REQUESTS: Final[set[Any]] = {
-    CreateSession,
-    JoinOptions,
-    AddMovie,
-    *(event.payload for event in CLIENT_EVENTS.values()),
+    form for row in OPERATIONS if row.payload is not None for form in _FORMS.get(row.payload, (row.payload,))
 }
 _ANSWERS: Final[set[Any]] = {
-    answers.SessionFound,
-    answers.SessionCreated,
-    answers.SessionState,
-    answers.Joined,
     answers.Refused,
     answers.JoinFailure,
-    *(event.ack for event in CLIENT_EVENTS.values()),
+    *(row.answer for row in OPERATIONS),
     *(shown for event in SERVER_EVENTS.values() for shown in event.arguments.values() if shown is not str),
 }
 _SESSION_ID: Final[Schema] = {
@@ -74,10 +70,44 @@ def reference(shown: Any) -> Schema:
     return {"type": "string"} if shown is str else named(shown.__name__)
 
 
-def body_of(model: type[BaseModel], *, path: tuple[str, ...] = ()) -> Schema:
-    """The schema of a body: the fields of a model but those that the path gives, and the key that a header gives."""
+def argument_of(payload: type[Payload]) -> Schema:
+    """The schema of an event's argument."""
+    return _any_of([reference(form) for form in _FORMS.get(payload, (payload,))])
+
+
+def needs_no_argument(payload: type[Payload]) -> bool:
+    """Whether the event may be sent without one."""
+    return not {"required", "anyOf"} & schemas()[payload.__name__].keys()
+
+
+def body_of(operation: Operation, route: Route) -> Schema | None:
+    """The schema of a request's body, None without one: the fields of the payload that nothing else of the request
+    has, neither the path, the query nor the header with the idempotency key."""
+    if route.name == "joinSession":
+        return named("JoinRequest")
+    if operation.payload is None:
+        return None
+    elsewhere = {*route.parameters, *route.query, "mid"}
+    if not schemas()[operation.payload.__name__]["properties"].keys() - elsewhere:
+        return None
+    return _any_of([_without(elsewhere, form) for form in _FORMS.get(operation.payload, (operation.payload,))])
+
+
+def roles(operation: Operation) -> Schema:
+    """Who may do it, as a field of an operation in either document; nothing where that is not a question of roles."""
+    if operation.action is None:
+        return {}
+    permission = operation.action.permission
+    return {"x-roles": {"host": permission.host, "member": permission.member, "stranger": permission.stranger}}
+
+
+def _any_of(schemas: list[Schema]) -> Schema:
+    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+
+
+def _without(fields: set[str], model: type[Payload]) -> Schema:
     whole = schemas()[model.__name__]
-    elsewhere = {*path, "mid"} & whole["properties"].keys()
+    elsewhere = fields & whole["properties"].keys()
     if not elsewhere:
         return named(model.__name__)
     body = {key: value for key, value in whole.items() if key not in ("title", "description")}

@@ -6,11 +6,9 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from app.documents.routes import routes
-from app.documents.schemas import Schema, reference, schemas
-from app.sessions.answers import Joined
-from app.sessions.events import CLIENT_EVENTS, SERVER_EVENTS
-from app.sessions.payloads import AddMovies, NoArguments
+from app.documents.schemas import Schema, argument_of, body_of, needs_no_argument, reference, schemas
+from app.sessions.events import SERVER_EVENTS
+from app.sessions.operations import EVENTS, ROUTES, Change, Operation
 
 __all__ = ["typescript"]
 
@@ -82,9 +80,8 @@ def _type(schema: Schema) -> str:
 
 
 def _acknowledgements() -> Iterator[str]:
-    yield f'"join-session": {_type(reference(Joined))} | Refused;'
-    for name, event in CLIENT_EVENTS.items():
-        yield f'"{name}": {_type(reference(event.ack))} | Refused;'
+    for name, operation in EVENTS.items():
+        yield f'"{name}": {_type(reference(operation.answer))} | Refused;'
 
 
 def _told() -> Iterator[str]:
@@ -95,18 +92,18 @@ def _told() -> Iterator[str]:
 
 
 def _asked(*, acknowledged: bool) -> Iterator[str]:
-    joining = ["sessionID: SessionID", "sessionID: SessionID, options: JoinOptions", "joining: JoinSession"]
-    yield "/** Join a session by its code. */"
-    yield _event("join-session", joining, acknowledged)
-    for name, event in CLIENT_EVENTS.items():
-        payload = _type(reference(event.payload))
-        ways = [f"payload: {payload}"]
-        if event.payload is AddMovies:
-            ways.append("payload: AddMovie")
-        if event.payload is NoArguments:
-            ways.append("")
-        yield f"/** {event.summary}. */"
-        yield _event(name, ways, acknowledged)
+    for name, operation in EVENTS.items():
+        yield f"/** {operation.summary}. */"
+        yield _event(name, _ways(operation), acknowledged)
+
+
+def _ways(operation: Operation) -> list[str]:
+    """The arguments that an event may be sent with."""
+    if not isinstance(operation, Change):
+        return ["sessionID: SessionID", "sessionID: SessionID, options: JoinOptions", "joining: JoinSession"]
+    argument = argument_of(operation.payload)
+    ways = [f"payload: {_type(form)}" for form in argument.get("anyOf", [argument])]
+    return [*ways, ""] if needs_no_argument(operation.payload) else ways
 
 
 def _event(name: str, ways: list[str], acknowledged: bool) -> str:
@@ -118,7 +115,8 @@ def _event(name: str, ways: list[str], acknowledged: bool) -> str:
 
 
 def _routes() -> Iterator[str]:
-    for route in routes():
-        body = "undefined" if route.body is None else _type(route.body)
-        yield f"/** {route.summary}. */"
-        yield f'"{route.method} {route.path}": {{ body: {body}; answer: {route.answer.__name__} }};'
+    for route, operation in ROUTES.items():
+        body = body_of(operation, route)
+        shown = "undefined" if body is None else _type(body)
+        yield f"/** {route.summary or operation.summary}. */"
+        yield f'"{route.method} {route.path}": {{ body: {shown}; answer: {operation.answer.__name__} }};'

@@ -14,7 +14,7 @@ from app.observability.metrics import Metrics, exemplar
 __all__ = ["count_requests"]
 
 _UNMATCHED: Final = "unmatched"
-_JOIN: Final = "sessions.join"
+_JOIN: Final = "sessions.joinSession"
 
 
 def count_requests(app: Quart, metrics: Metrics) -> None:

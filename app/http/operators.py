@@ -12,10 +12,10 @@ from quart import Blueprint, Response, request
 from app.http.addresses import ClientAddresses, is_address, subscriber
 from app.http.answers import answer
 from app.http.bodies import bearer_token, read_flag
+from app.sessions.administration import LONGEST_PAGE, Administration
 from app.sessions.answers import SessionState
 from app.sessions.errors import SessionError
 from app.sessions.guard import KeyGuard
-from app.sessions.operations import LONGEST_PAGE, Operations
 
 __all__ = ["OperatorsAPI", "ReplicaControls"]
 
@@ -38,9 +38,9 @@ class OperatorsAPI:
     """The handlers, one a route, for those who show the token; ``addresses`` tells whose wrong ones are counted."""
 
     def __init__(
-        self, operations: Operations, replica: ReplicaControls, token: KeyGuard, addresses: ClientAddresses
+        self, administration: Administration, replica: ReplicaControls, token: KeyGuard, addresses: ClientAddresses
     ) -> None:
-        self._operations = operations
+        self._administration = administration
         self._replica = replica
         self._token = token
         self._addresses = addresses
@@ -63,18 +63,18 @@ class OperatorsAPI:
         return routes
 
     async def sessions(self) -> Response:
-        return answer(await self._operations.sessions(request.args.get("cursor"), _limit()))
+        return answer(await self._administration.sessions(request.args.get("cursor"), _limit()))
 
     async def session(self, session_id: str) -> Response:
-        session = await self._operations.session(session_id)
+        session = await self._administration.session(session_id)
         body: SessionState = {"sessionID": session.code, "sessionData": session.data, "meta": session.meta}
         return answer(body)
 
     async def end(self, session_id: str) -> Response:
-        return answer(await self._operations.end(session_id))
+        return answer(await self._administration.end(session_id))
 
     async def kick(self, session_id: str, participant_id: str) -> Response:
-        return answer(await self._operations.kick(session_id, participant_id, ban=read_flag("ban")))
+        return answer(await self._administration.kick(session_id, participant_id, ban=read_flag("ban")))
 
     async def replicas(self) -> Response:
         living = await self._replica.living()
@@ -87,12 +87,12 @@ class OperatorsAPI:
     async def limits(self) -> Response:
         limits = self._replica.limits
         connections = {"used": self._replica.state()["connections"], "limit": limits["maxConnections"]}
-        return answer({"limits": limits, "usage": {**await self._operations.usage(), "connections": connections}})
+        return answer({"limits": limits, "usage": {**await self._administration.usage(), "connections": connections}})
 
     async def forgive(self, address: str) -> Response:
         if not is_address(address):
             raise SessionError("invalid-payload", "address: must be an IP address")
-        await self._operations.forgive(subscriber(address))
+        await self._administration.forgive(subscriber(address))
         return answer({"ok": True})
 
     async def _check_token(self) -> None:

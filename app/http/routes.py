@@ -1,4 +1,4 @@
-"""What a request is called where it must not be told from the next one: in metrics and traces."""
+"""Routes as Quart, the documents, metrics and traces write them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import re
 from functools import cache
 from typing import Final
 
-__all__ = ["OTHER_METHOD", "method_of", "route_of"]
+__all__ = ["OTHER_METHOD", "method_of", "route_of", "rule_of", "variable_of"]
 
 OTHER_METHOD: Final = "_OTHER"
 
 # RFC 9110 and RFC 5789: whatever else is sent as a method may be anything.
 _METHODS: Final = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
+_PARAMETER: Final = re.compile(r"{(\w+)}")
 _PLACEHOLDER: Final = re.compile(r"<(?:[^:<>]*:)?([^<>]+)>")
 
 
@@ -24,3 +25,20 @@ def method_of(given: str) -> str:
 def route_of(rule: str) -> str:
     """Quart's rule of a route as the OpenAPI document writes it: ``/api/session/{session_id}``."""
     return _PLACEHOLDER.sub(r"{\1}", rule)
+
+
+def rule_of(path: str) -> str:
+    """Quart's rule of a path with parameters: ``/api/session/<session_id:session_id>`` of ``/api/session/{sessionID}``.
+
+    The converter of a session's code is named as its variable.
+    """
+    return _PARAMETER.sub(lambda found: _rule_variable(variable_of(found[1])), path)
+
+
+def variable_of(parameter: str) -> str:
+    """The name in rules of a parameter: ``session_id`` of ``sessionID``."""
+    return parameter.replace("ID", "_id")
+
+
+def _rule_variable(variable: str) -> str:
+    return f"<{variable}:{variable}>" if variable == "session_id" else f"<{variable}>"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import orjson
 from quart import Blueprint, Response, request
@@ -13,25 +13,20 @@ from werkzeug.routing import BaseConverter
 from app.http.addresses import ClientAddresses
 from app.http.answers import answer
 from app.http.bodies import bearer_token, idempotency_key, parse_body, read_body, read_flag, read_session_id
+from app.http.routes import rule_of, variable_of
 from app.sessions.admission import Client
 from app.sessions.answers import SessionCreated
 from app.sessions.guard import KeyGuard
 from app.sessions.model import Head, Snapshot
-from app.sessions.payloads import (
-    MIN_CREATION_KEY,
-    AddMovies,
-    CreateSession,
-    KickParticipant,
-    MovieReference,
-    NoArguments,
-    UpdateSession,
-    Vote,
-    parse,
-)
+from app.sessions.operations import ROUTES, Change, Route, UseCase
+from app.sessions.payloads import MIN_CREATION_KEY, CreateSession, KickParticipant, Mutation, parse
 from app.sessions.permissions import Action
 from app.sessions.service import Access, SessionService
 
 __all__ = ["Limits", "SessionAPI", "SessionIDConverter"]
+
+Handler = Callable[..., Awaitable[Response]]
+P = TypeVar("P", bound=Mutation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +47,7 @@ class SessionIDConverter(BaseConverter):
 
 
 class SessionAPI:
-    """The handlers, one a route."""
+    """The handlers: one for changes, and those of the routes that are more than one use case."""
 
     def __init__(self, service: SessionService, addresses: ClientAddresses, limits: Limits) -> None:
         self._service = service
@@ -60,22 +55,20 @@ class SessionAPI:
         self._limits = limits
 
     def blueprint(self) -> Blueprint:
-        routes = Blueprint("sessions", __name__, url_prefix="/api/session")
-        session = "/<session_id:session_id>"
-        movie = f"{session}/movies/<movie_id>"
-        for method, path, handler in (
-            ("POST", "/join", self.join),
-            ("POST", "/create", self.create),
-            ("GET", session, self.read),
-            ("PATCH", session, self.update),
-            ("DELETE", session, self.end),
-            ("POST", f"{session}/movies", self.add_movies),
-            ("DELETE", movie, self.remove_movie),
-            ("PUT", f"{movie}/vote", self.vote),
-            ("DELETE", f"{movie}/vote", self.withdraw_vote),
-            ("DELETE", f"{session}/participants/<participant_id>", self.remove_participant),
-        ):
-            routes.add_url_rule(path, handler.__name__, handler, methods=[method])
+        """A rule for each route of the operations."""
+        by_themselves: dict[str, Handler] = {
+            "joinSession": self.join,
+            "createSession": self.create,
+            "readSession": self.read,
+            "removeParticipant": self.remove_participant,
+        }
+        routes = Blueprint("sessions", __name__)
+        for route, operation in ROUTES.items():
+            if isinstance(operation, Change) and operation.use_case and route.name not in by_themselves:
+                handler = self._changing(route, operation, operation.use_case)
+            else:
+                handler = by_themselves[route.name]
+            routes.add_url_rule(rule_of(route.path), route.name, handler, methods=[route.method])
         return routes
 
     async def join(self) -> Response:
@@ -116,36 +109,6 @@ class SessionAPI:
         )
         return _unchanged(found) if isinstance(found, Head) else _state(found)
 
-    async def update(self, session_id: str) -> Response:
-        async with self._change(session_id, Action.UPDATE_SESSION) as (access, body):
-            payload = parse_body(UpdateSession, body, mid=idempotency_key())
-            return answer(await self._service.update_session(access, payload))
-
-    async def end(self, session_id: str) -> Response:
-        async with self._change(session_id, Action.END_SESSION) as (access, body):
-            payload = parse_body(NoArguments, body, mid=idempotency_key())
-            return answer(await self._service.end_session(access, payload.mid))
-
-    async def add_movies(self, session_id: str) -> Response:
-        async with self._change(session_id, Action.ADD_MOVIES, self._limits.movies_body) as (access, body):
-            payload = parse_body(AddMovies, body, mid=idempotency_key())
-            return answer(await self._service.add_movies(access, payload))
-
-    async def remove_movie(self, session_id: str, movie_id: str) -> Response:
-        async with self._change(session_id, Action.REMOVE_MOVIE) as (access, body):
-            payload = parse_body(MovieReference, body, movieID=movie_id, mid=idempotency_key())
-            return answer(await self._service.remove_movie(access, payload))
-
-    async def vote(self, session_id: str, movie_id: str) -> Response:
-        async with self._change(session_id, Action.VOTE) as (access, body):
-            payload = parse_body(Vote, body, movieID=movie_id, mid=idempotency_key())
-            return answer(await self._service.vote(access, payload))
-
-    async def withdraw_vote(self, session_id: str, movie_id: str) -> Response:
-        async with self._change(session_id, Action.WITHDRAW_VOTE) as (access, body):
-            payload = parse_body(MovieReference, body, movieID=movie_id, mid=idempotency_key())
-            return answer(await self._service.withdraw_vote(access, payload))
-
     async def remove_participant(self, session_id: str, participant_id: str) -> Response:
         await read_body(self._limits.body)
         access = await self._access(session_id)
@@ -157,15 +120,19 @@ class SessionAPI:
             return answer(await self._service.remove_self(access, participant_id, payload.mid))
         return answer(await self._service.kick(access, payload))
 
-    @asynccontextmanager
-    async def _change(
-        self, session_id: str, action: Action, limit: int | None = None
-    ) -> AsyncIterator[tuple[Access, bytes]]:
-        """Who asks for a change, and the body; whatever is wrong with it counts only for who may ask at all."""
-        body = await read_body(limit or self._limits.body)
-        access = await self._access(session_id)
-        async with self._service.checked(access, action):
-            yield access, body
+    def _changing(self, route: Route, change: Change[P], use_case: UseCase[P]) -> Handler:
+        """The handler of a change; whatever is wrong with the body counts only for those who may ask at all."""
+        limit = self._limits.movies_body if "movies" in change.payload.model_fields else self._limits.body
+
+        async def handle(**parameters: str) -> Response:
+            body = await read_body(limit)
+            in_path = {name: parameters[variable_of(name)] for name in route.parameters}
+            access = await self._access(in_path.pop("sessionID"))
+            async with self._service.checked(access, change.action):
+                payload = parse_body(change.payload, body, **in_path, mid=idempotency_key())
+                return answer(await use_case(self._service, access, payload), route.status)
+
+        return handle
 
     def _client(self) -> Client:
         return self._addresses.client(request.scope)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from time import perf_counter
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from app.realtime.rooms import Rooms
 from app.sessions.admission import Client, SocketMisses
 from app.sessions.answers import Ack, Joined, Refused, result_of
 from app.sessions.errors import SessionError
-from app.sessions.events import CLIENT_EVENTS, EVENTS
+from app.sessions.operations import EVENTS, Change
 from app.sessions.payloads import JoinOptions, parse
 from app.sessions.service import Access, SessionService
 from app.socketio_server import CLIENT_NAMESPACE_DISCONNECT, SocketServer, current_event
@@ -64,17 +64,6 @@ class SocketHandlers:
         self._peers: dict[str, Peer] = {}
         self._deadlines: dict[str, asyncio.TimerHandle] = {}
         self._tried: dict[str, tuple[str, Access]] = {}
-        self._changes: dict[str, Callable[[Access, Any], Awaitable[Ack]]] = {
-            "add-movie": service.add_movies,
-            "remove-movie": service.remove_movie,
-            "vote": service.vote,
-            "withdraw-vote": service.withdraw_vote,
-            "update-session": service.update_session,
-            "kick-participant": service.kick,
-            "transfer-host": service.transfer_host,
-            "rotate-host-token": lambda access, payload: service.rotate_host_token(access, payload.mid),
-            "end-session": lambda access, payload: service.end_session(access, payload.mid),
-        }
 
     def register(self) -> None:
         """Puts the handlers on the server."""
@@ -145,21 +134,22 @@ class SocketHandlers:
         return _refusal(refused)
 
     async def _perform(self, event: str, peer: Peer, args: tuple[Any, ...]) -> Ack:
-        if event == "join-session":
-            return await self._join(peer, args)
-        if event not in CLIENT_EVENTS:
+        operation = EVENTS.get(event)
+        if operation is None:
             raise SessionError("unknown-event")
+        if not isinstance(operation, Change):
+            return await self._join(peer, args)
         member = self._rooms.member(peer.sid)
         if member is None:
-            return await self._change(event, peer, args)
-        async with self._service.checked(member.access, CLIENT_EVENTS[event].action):
-            return await self._change(event, peer, args)
+            return await self._change(operation, peer, args)
+        async with self._service.checked(member.access, operation.action):
+            return await self._change(operation, peer, args)
 
-    async def _change(self, event: str, peer: Peer, args: tuple[Any, ...]) -> Ack:
-        payload = parse(CLIENT_EVENTS[event].payload, _payload(args))
-        if event == "leave-session":
+    async def _change(self, operation: Change[Any], peer: Peer, args: tuple[Any, ...]) -> Ack:
+        payload = parse(operation.payload, _payload(args))
+        if operation.use_case is None:
             return await self._leave(peer, payload.mid)
-        return await self._changes[event](self._access(peer, payload.mid), payload)
+        return await operation.use_case(self._service, self._access(peer, payload.mid), payload)
 
     async def _leave(self, peer: Peer, mid: str | None) -> Ack:
         access = self._access(peer, mid)

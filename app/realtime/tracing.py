@@ -12,7 +12,7 @@ from app.observability.tracing import RESULT, Tracing, failed
 from app.realtime.handlers import SocketHandlers
 from app.sessions.answers import Ack, result_of
 from app.sessions.errors import CATALOGUE
-from app.sessions.events import EVENTS
+from app.sessions.operations import EVENTS
 
 __all__ = ["TracedHandlers"]
 

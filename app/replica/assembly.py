@@ -36,9 +36,9 @@ from app.replica.applications import InternalApplication, PublicApplication
 from app.replica.drain import Drain
 from app.replica.from_settings import forwarding_admission, port_limits, session_rules, shown_limits, socket_server
 from app.replica.listener import Listener
+from app.sessions.administration import Administration
 from app.sessions.codes import CodeSpace
 from app.sessions.guard import KeyGuard
-from app.sessions.operations import Operations
 from app.sessions.service import SessionService, random_id
 from app.sessions.tokens import TokenSigner
 from app.settings import Settings
@@ -88,7 +88,7 @@ class SessionsPart:
     """The use cases."""
 
     service: SessionService
-    operations: Operations
+    administration: Administration
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ def assemble_sessions(settings: Settings, redis: RedisPart) -> SessionsPart:
         new_id=random_id,
         renewed_at=redis.replicas.renewed_at,
     )
-    return SessionsPart(service, Operations(redis.sessions, redis.listing, redis.budgets, codes, rules))
+    return SessionsPart(service, Administration(redis.sessions, redis.listing, redis.budgets, codes, rules))
 
 
 def assemble_sockets(
@@ -252,7 +252,7 @@ def assemble_internal(
             return {**health.state(), **counts}
 
         controls = ReplicaControls(replica_id, state, shown_limits(settings), redis.replicas.living, drain.begin)
-        operators = OperatorsAPI(sessions.operations, controls, KeyGuard(token, redis.budgets), direct)
+        operators = OperatorsAPI(sessions.administration, controls, KeyGuard(token, redis.budgets), direct)
         http.register_blueprint(operators.blueprint())
 
     def is_exempt(address: str) -> bool:

@@ -1,110 +1,289 @@
-"""What operators do, one method each: they may look at every session, end it and remove people, and lift limits."""
+"""The operations: everything that clients can ask for, each described in one row.
+
+Both transports work by these rows, and the documents and the types are made from them.
+"""
 
 from __future__ import annotations
 
-import logging
 import re
-from typing import Final
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
 
-from typing_extensions import TypedDict
-
-from app.sessions.answers import Done, SessionSummary
-from app.sessions.codes import CodeSpace
-from app.sessions.errors import SessionError
-from app.sessions.model import Session
+from app.sessions.answers import (
+    Done,
+    HostTokenRotated,
+    Joined,
+    MoviesAdded,
+    SessionCreated,
+    SessionFound,
+    SessionState,
+)
+from app.sessions.payloads import (
+    AddMovies,
+    CreateSession,
+    JoinOptions,
+    KickParticipant,
+    MovieReference,
+    Mutation,
+    NoArguments,
+    Payload,
+    TransferHost,
+    UpdateSession,
+    Vote,
+)
 from app.sessions.permissions import Action
-from app.sessions.ports import Budgets, Place, SessionListing, SessionStore
-from app.sessions.rules import Rules
-from app.sessions.steps import Operator, Removal
+from app.sessions.service import Access, SessionService
 
-__all__ = ["LONGEST_PAGE", "Operations", "SessionPage"]
+__all__ = ["EVENTS", "OPERATIONS", "ROUTES", "Change", "Operation", "Route", "UseCase"]
 
-LONGEST_PAGE: Final = 500
+_ANY_REQUEST: Final = (
+    "invalid-payload",
+    "request-timeout",
+    "payload-too-large",
+    "headers-too-large",
+    "internal-error",
+    "unavailable",
+)
+_LOOK_UP: Final = (*_ANY_REQUEST, "session-not-found", "too-many-requests")
+_CHANGE: Final = (
+    *_LOOK_UP,
+    "unauthorized",
+    "forbidden",
+    "not-joined",
+    "limit-reached",
+    "idempotency-mismatch",
+    "outcome-unknown",
+)
 
-_CURSOR: Final = re.compile(r"(\d{1,15})-([0-9A-Za-z]{1,64})", re.ASCII)
-
-_logger = logging.getLogger(__name__)
-
-
-class SessionPage(TypedDict):
-    """``next`` is the cursor of the page behind this one, null where there is none."""
-
-    sessions: list[SessionSummary]
-    next: str | None
-
-
-class Used(TypedDict):
-    """How much of what the whole deployment may have is in use."""
-
-    used: int
-    limit: int
-
-
-class Operations:
-    """Every method raises ``SessionError`` for what cannot be done. Nothing here counts on anybody's budget."""
-
-    def __init__(
-        self, store: SessionStore, listing: SessionListing, budgets: Budgets, codes: CodeSpace, rules: Rules
-    ) -> None:
-        self._store = store
-        self._listing = listing
-        self._budgets = budgets
-        self._codes = codes
-        self._rules = rules
-
-    async def sessions(self, cursor: str | None, limit: int) -> SessionPage:
-        """A page of the live sessions, those that expire first in front.
-
-        A session that lives all the while is on one of the pages; it may come again, if it was prolonged meanwhile.
-        """
-        found, behind = await self._listing.page(_place(cursor), limit)
-        return {"sessions": found, "next": f"{behind.expiry}-{behind.code}" if behind else None}
-
-    async def session(self, text: str) -> Session:
-        code = self._codes.parse(text)
-        session = await self._store.read(code) if code is not None else None
-        if session is None:
-            raise SessionError("session-not-found")
-        return session
-
-    async def end(self, text: str) -> Done:
-        """Ends a session; everybody in it is told."""
-        code, operator = await self._operator(text, Action.END_SESSION)
-        return _changed(Action.END_SESSION, await self._store.end_session(code, operator))
-
-    async def kick(self, text: str, participant: str, *, ban: bool) -> Done:
-        """Removes somebody from a session, also its host, whose token is void then."""
-        reason: Removal = "banned" if ban else "kicked"
-        code, operator = await self._operator(text, Action.KICK)
-        return _changed(Action.KICK, await self._store.remove_participant(code, operator, participant, reason))
-
-    async def usage(self) -> dict[str, Used]:
-        """How much of the limits that all replicas share is used."""
-        rules = self._rules
-        return {
-            "sessions": {"used": await self._store.count(), "limit": rules.max_sessions},
-            "missesPerMinute": {"used": await self._budgets.total_misses(), "limit": rules.miss_budget_total},
-        }
-
-    async def forgive(self, address: str) -> None:
-        """Gives an address its budgets of this minute back."""
-        await self._budgets.forgive(address)
-        _logger.info("an operator has lifted the limits of an address")
-
-    async def _operator(self, text: str, action: Action) -> tuple[str, Operator]:
-        session = await self.session(text)
-        return session.code, Operator(session.instance, action)
+P = TypeVar("P", bound=Mutation)
+UseCase = Callable[[SessionService, Access, P], Awaitable[Done]]
 
 
-def _changed(action: Action, version: int) -> Done:
-    _logger.info("an operator has changed a session", extra={"action": action})
-    return {"ok": True, "version": version}
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How HTTP asks for an operation; the defaults are those of a change.
+
+    ``path``: ``/api/session/{sessionID}/…``; its other parameters are fields of the payload, and so are those of the
+    ``query``. ``errors``: codes of the catalogue. ``headers``: parameters of the OpenAPI document that are headers of
+    the request. ``status``: of the answer. ``summary``: None where it is that of the operation.
+    """
+
+    method: str
+    path: str
+    name: str
+    summary: str | None = None
+    errors: tuple[str, ...] = _CHANGE
+    query: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ("Idempotency-Key",)
+    status: int = 200
+
+    @property
+    def subject(self) -> str:
+        """What it is about, for ordering: the session, its movies, its participants; empty without a session."""
+        return self.path.partition("{")[2]
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Those of the path, by their names on the wire."""
+        return tuple(re.findall(r"{(\w+)}", self.path))
 
 
-def _place(cursor: str | None) -> Place | None:
-    if cursor is None:
-        return None
-    match = _CURSOR.fullmatch(cursor)
-    if match is None:
-        raise SessionError("invalid-payload", "cursor: must be the next of an earlier page")
-    return Place(int(match[1]), match[2])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """Something that clients ask for, by an event, by a route, or by either.
+
+    ``action``: what the permission is looked up by, None for what is not done in a session. ``payload``: the model of
+    the event's argument or of the request's body, None without one. ``answer``: type of the acknowledgement or of the
+    body of the response, if it succeeds.
+    """
+
+    action: Action | None
+    payload: type[Payload] | None
+    answer: Any
+    summary: str
+    event: str | None = None
+    route: Route | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change(Operation, Generic[P]):
+    """A change of a session by someone in it, or by the holder of a token for it.
+
+    ``use_case``: what both transports call, None for what a transport does with its connection.
+    """
+
+    action: Action
+    payload: type[P]
+    event: str
+    use_case: UseCase[P] | None
+
+
+_SESSION: Final = "/api/session/{sessionID}"
+_MOVIE: Final = f"{_SESSION}/movies/{{movieID}}"
+_PARTICIPANT: Final = f"{_SESSION}/participants/{{participantID}}"
+
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    Operation(
+        action=None,
+        payload=None,
+        answer=SessionFound,
+        summary="Tell whether a session exists; changes nothing",
+        route=Route(
+            "POST",
+            "/api/session/join",
+            "joinSession",
+            errors=(
+                "session-id-required",
+                "session-not-found",
+                "request-timeout",
+                "payload-too-large",
+                "too-many-requests",
+                "join-failed",
+            ),
+            headers=(),
+        ),
+    ),
+    Operation(
+        action=None,
+        payload=CreateSession,
+        answer=SessionCreated,
+        summary="Make a session; where the deployment has a key for that, the token is that key",
+        route=Route(
+            "POST",
+            "/api/session/create",
+            "createSession",
+            errors=(
+                *_ANY_REQUEST,
+                "unauthorized",
+                "too-many-requests",
+                "limit-reached",
+                "idempotency-mismatch",
+                "outcome-unknown",
+                "codes-exhausted",
+                "session-not-found",
+            ),
+            headers=("Creation-Key",),
+            status=201,
+        ),
+    ),
+    Operation(
+        action=Action.READ,
+        payload=None,
+        answer=SessionState,
+        summary="Read a session",
+        route=Route("GET", _SESSION, "readSession", errors=_LOOK_UP, headers=("If-None-Match",)),
+    ),
+    Operation(
+        action=Action.JOIN,
+        payload=JoinOptions,
+        answer=Joined,
+        summary="Join a session by its code",
+        event="join-session",
+    ),
+    Change(
+        action=Action.LEAVE,
+        payload=NoArguments,
+        answer=Done,
+        summary="Leave the session at once",
+        event="leave-session",
+        use_case=None,
+    ),
+    Change(
+        action=Action.ADD_MOVIES,
+        payload=AddMovies,
+        answer=MoviesAdded,
+        summary="Add one movie, or many: all or none",
+        event="add-movie",
+        route=Route("POST", f"{_SESSION}/movies", "addMovies"),
+        use_case=SessionService.add_movies,
+    ),
+    Change(
+        action=Action.REMOVE_MOVIE,
+        payload=MovieReference,
+        answer=Done,
+        summary="Take a movie off the list",
+        event="remove-movie",
+        route=Route("DELETE", _MOVIE, "removeMovie", errors=(*_CHANGE, "movie-not-found")),
+        use_case=SessionService.remove_movie,
+    ),
+    Change(
+        action=Action.VOTE,
+        payload=Vote,
+        answer=Done,
+        summary="Rate a movie from 1, a veto, to 5; the newest rating counts",
+        event="vote",
+        route=Route("PUT", f"{_MOVIE}/vote", "vote", "Rate a movie", (*_CHANGE, "movie-not-found")),
+        use_case=SessionService.vote,
+    ),
+    Change(
+        action=Action.WITHDRAW_VOTE,
+        payload=MovieReference,
+        answer=Done,
+        summary="Take one's rating back",
+        event="withdraw-vote",
+        route=Route("DELETE", f"{_MOVIE}/vote", "withdrawVote", errors=(*_CHANGE, "movie-not-found")),
+        use_case=SessionService.withdraw_vote,
+    ),
+    Change(
+        action=Action.UPDATE_SESSION,
+        payload=UpdateSession,
+        answer=Done,
+        summary="Title, capacity, lock, lifetime",
+        event="update-session",
+        route=Route("PATCH", _SESSION, "updateSession", "Change title, capacity, lock or lifetime"),
+        use_case=SessionService.update_session,
+    ),
+    Change(
+        action=Action.KICK,
+        payload=KickParticipant,
+        answer=Done,
+        summary="Remove a participant, or ban it",
+        event="kick-participant",
+        route=Route(
+            "DELETE",
+            _PARTICIPANT,
+            "removeParticipant",
+            "Leave, with one's own token; else remove somebody, or ban them",
+            (*_CHANGE, "participant-not-found"),
+            query=("ban",),
+        ),
+        use_case=SessionService.kick,
+    ),
+    Change(
+        action=Action.TRANSFER_HOST,
+        payload=TransferHost,
+        answer=Done,
+        summary="Make another participant the host",
+        event="transfer-host",
+        use_case=SessionService.transfer_host,
+    ),
+    Change(
+        action=Action.ROTATE_HOST_TOKEN,
+        payload=NoArguments,
+        answer=HostTokenRotated,
+        summary="Get a new host token; the old one is void",
+        event="rotate-host-token",
+        use_case=SessionService.rotate_host_token,
+    ),
+    Change(
+        action=Action.END_SESSION,
+        payload=NoArguments,
+        answer=Done,
+        summary="End the session for everybody",
+        event="end-session",
+        route=Route("DELETE", _SESSION, "endSession", "End the session"),
+        use_case=SessionService.end_session,
+    ),
+)
+
+EVENTS: Final[dict[str, Operation]] = {row.event: row for row in OPERATIONS if row.event is not None}
+"""What clients ask for over Socket.IO."""
+
+
+ROUTES: Final[dict[Route, Operation]] = {
+    row.route: row
+    for row in sorted(OPERATIONS, key=lambda row: row.route.subject if row.route is not None else "")
+    if row.route is not None
+}
+"""What clients ask for over HTTP, what is asked of one path together."""

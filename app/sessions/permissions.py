@@ -1,31 +1,14 @@
-"""Who may do what: the one table that the store enforces and the documents show."""
+"""What can be done in a session, and who may do it: the table that the store enforces and the documents show."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Literal, Self
 
-__all__ = ["PERMISSIONS", "Action", "Permission"]
+__all__ = ["Action", "Permission"]
 
 Grant = Literal["any", "own", "none"]
-
-
-class Action(StrEnum):
-    """Everything that can be done in a session."""
-
-    READ = "read"
-    JOIN = "join"
-    LEAVE = "leave"
-    ADD_MOVIES = "add-movies"
-    REMOVE_MOVIE = "remove-movie"
-    VOTE = "vote"
-    WITHDRAW_VOTE = "withdraw-vote"
-    UPDATE_SESSION = "update-session"
-    KICK = "kick"
-    TRANSFER_HOST = "transfer-host"
-    ROTATE_HOST_TOKEN = "rotate-host-token"  # noqa: S105 - the name of an action
-    END_SESSION = "end-session"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +25,26 @@ class Permission:
     operator: Grant = "none"
 
 
-PERMISSIONS: Final[dict[Action, Permission]] = {
-    Action.READ: Permission("any", "any", "any", "any"),
-    Action.JOIN: Permission("any", "any", "any"),
-    Action.LEAVE: Permission("own", "own", "none"),
-    Action.ADD_MOVIES: Permission("any", "any", "none"),
-    Action.REMOVE_MOVIE: Permission("any", "own", "none"),
-    Action.VOTE: Permission("own", "own", "none"),
-    Action.WITHDRAW_VOTE: Permission("own", "own", "none"),
-    Action.UPDATE_SESSION: Permission("any", "none", "none"),
-    Action.KICK: Permission("any", "none", "none", "any"),
-    Action.TRANSFER_HOST: Permission("any", "none", "none"),
-    Action.ROTATE_HOST_TOKEN: Permission("own", "none", "none"),
-    Action.END_SESSION: Permission("any", "none", "none", "any"),
-}
+class Action(StrEnum):
+    """Everything that can be done in a session, each with its permission."""
+
+    permission: Permission
+
+    def __new__(cls, name: str, *grants: Grant) -> Self:
+        action = str.__new__(cls, name)
+        action._value_ = name
+        action.permission = Permission(*grants)
+        return action
+
+    READ = "read", "any", "any", "any", "any"
+    JOIN = "join", "any", "any", "any"
+    LEAVE = "leave", "own", "own", "none"
+    ADD_MOVIES = "add-movies", "any", "any", "none"
+    REMOVE_MOVIE = "remove-movie", "any", "own", "none"
+    VOTE = "vote", "own", "own", "none"
+    WITHDRAW_VOTE = "withdraw-vote", "own", "own", "none"
+    UPDATE_SESSION = "update-session", "any", "none", "none"
+    KICK = "kick", "any", "none", "none", "any"
+    TRANSFER_HOST = "transfer-host", "any", "none", "none"
+    ROTATE_HOST_TOKEN = "rotate-host-token", "own", "none", "none"
+    END_SESSION = "end-session", "any", "none", "none", "any"

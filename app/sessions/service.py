@@ -20,6 +20,7 @@ from app.sessions.payloads import (
     JoinOptions,
     KickParticipant,
     MovieReference,
+    NoArguments,
     TransferHost,
     UpdateSession,
     Vote,
@@ -284,15 +285,15 @@ class SessionService:
         person = Person(access.credential, Action.TRANSFER_HOST, payload.mid)
         return await self._done(access, self._store.transfer_host(access.code, person, payload.participant_id))
 
-    async def rotate_host_token(self, access: Access, mid: str | None = None) -> HostTokenRotated:
+    async def rotate_host_token(self, access: Access, payload: NoArguments) -> HostTokenRotated:
         """A new host token for the one who holds it. Nothing is stored: a repeat makes the same token again."""
-        person = Person(access.credential, Action.ROTATE_HOST_TOKEN, mid)
+        person = Person(access.credential, Action.ROTATE_HOST_TOKEN, payload.mid)
         rotated = await self._step(access, self._store.rotate_host_token(access.code, person))
         host_token = self._signer.host(access.credential.instance, rotated.generation)
         return {"ok": True, "version": rotated.version, "hostToken": host_token}
 
-    async def end_session(self, access: Access, mid: str | None = None) -> Done:
-        person = Person(access.credential, Action.END_SESSION, mid)
+    async def end_session(self, access: Access, payload: NoArguments) -> Done:
+        person = Person(access.credential, Action.END_SESSION, payload.mid)
         return await self._done(access, self._store.end_session(access.code, person))
 
     async def _vote(self, access: Access, action: Action, movie: str, rating: int, mid: str | None) -> Done:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import orjson
 
-from app.sessions.permissions import PERMISSIONS, Action
+from app.sessions.permissions import Action
 from app.sessions.steps import Attachment, Author, NewMovie, NewSession, Operator, SessionSettings
 from app.sessions.tokens import Credential
 
@@ -16,7 +16,7 @@ __all__ = ["attachment", "authority", "creation", "fingerprint", "movies", "sett
 
 def authority(author: Author, compared: Mapping[str, object]) -> dict[str, object]:
     """Who asks, what they may do, and what makes a repeat of it the same change."""
-    permission = PERMISSIONS[author.action]
+    permission = author.action.permission
     if isinstance(author, Operator):
         return {"instance": author.instance, "operator": True, "grants": {"operator": permission.operator}}
     call = {**identity(author.credential), "grants": {"host": permission.host, "member": permission.member}}

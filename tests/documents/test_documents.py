@@ -21,7 +21,8 @@ from app.documents.typescript import typescript
 from app.http.addresses import ClientAddresses
 from app.http.app import create_app
 from app.http.sessions import Limits
-from app.sessions.events import CLIENT_EVENTS, SERVER_EVENTS
+from app.sessions.events import SERVER_EVENTS
+from app.sessions.operations import EVENTS
 from tests.harness.here import served_here
 from tests.harness.node import JS, check_declarations, compile_typescript, install, run_js
 from tests.harness.redis import RedisServer
@@ -76,7 +77,7 @@ def test_every_route_and_method_is_documented_and_nothing_else() -> None:
 def test_every_event_is_documented() -> None:
     operations = asyncapi()["operations"]
     received = {name for name, operation in operations.items() if operation["action"] == "receive"}
-    assert received == {"join-session", *CLIENT_EVENTS}
+    assert received == EVENTS.keys()
     assert operations.keys() - received == SERVER_EVENTS.keys()
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from app.sessions.permissions import PERMISSIONS, Action
+from app.sessions.permissions import Action
 from tests.harness.reckoning import figures, ranks
 
 __all__ = ["Answer", "Caller", "Film", "ModelSession", "Person", "Refused"]
@@ -219,7 +219,7 @@ class ModelSession:
 
     def _authorized(self, caller: Caller, action: Action) -> Asker:
         kind, subject = caller
-        permission = PERMISSIONS[action]
+        permission = action.permission
         if kind == "host-token":
             if subject != self.generation:
                 raise Refused("unauthorized")

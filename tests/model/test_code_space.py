@@ -13,7 +13,7 @@ from app.sessions.admission import Client
 from app.sessions.codes import CodeSpace
 from app.sessions.creation import Created
 from app.sessions.errors import SessionError
-from app.sessions.payloads import CreateSession
+from app.sessions.payloads import CreateSession, NoArguments
 from app.sessions.rules import Rules
 from app.sessions.service import SessionService, random_id
 from app.sessions.tokens import TokenSigner
@@ -127,7 +127,7 @@ async def test_a_code_rests_before_it_is_given_out_again(store: RedisSessions) -
     for _ in range(10):
         made = await creating.create(CreateSession(), CLIENT)
     access = await creating.access(made.session.code, made.host_token, CLIENT)
-    await creating.end_session(access)
+    await creating.end_session(access, NoArguments())
     with pytest.raises(SessionError, match="codes-exhausted"):
         await creating.create(CreateSession(), CLIENT)
 

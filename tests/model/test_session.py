@@ -32,6 +32,7 @@ from app.sessions.payloads import (
     KickParticipant,
     MovieDetails,
     MovieReference,
+    NoArguments,
     TransferHost,
     UpdateSession,
     Vote,
@@ -336,7 +337,9 @@ class SessionMachine(RuleBasedStateMachine):
 
     @rule(caller=callers, mid=mids)
     def rotate_host_token(self, caller: Caller, mid: str | None) -> None:
-        done: Any = self._do(self.brief.rotate_host_token(Access(self.code, self._credential(caller)), mid))
+        done: Any = self._do(
+            self.brief.rotate_host_token(Access(self.code, self._credential(caller)), NoArguments(mid=mid))
+        )
         if isinstance(done, dict):
             done["generation"] = int(done.pop("hostToken").split(".")[2])
         self._same(done, lambda: self.model.change(caller, Action.ROTATE_HOST_TOKEN, {}, mid))
@@ -360,7 +363,7 @@ class SessionMachine(RuleBasedStateMachine):
     @rule(caller=callers, mid=mids)
     def end_session(self, caller: Caller, mid: str | None) -> None:
         access = Access(self.code, self._credential(caller))
-        real = self._do(self.brief.end_session(access, mid))
+        real = self._do(self.brief.end_session(access, NoArguments(mid=mid)))
         self._same(real, lambda: self.model.change(caller, Action.END_SESSION, {}, mid))
 
     @rule(target=host_tokens)

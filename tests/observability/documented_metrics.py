@@ -11,10 +11,9 @@ from app.http.app import create_app
 from app.http.routes import route_of
 from app.http.sessions import Limits
 from app.sessions.errors import CATALOGUE
+from app.sessions.operations import EVENTS
 
-__all__ = ["EVENTS", "Row", "documented"]
-
-EVENTS: Final = "add-movie remove-movie vote withdraw-vote update-session kick-participant transfer-host end-session"
+__all__ = ["Row", "documented"]
 
 ROOT: Final = Path(__file__).parents[2]
 DOCUMENT: Final = ROOT / "docs" / "metrics.md"
@@ -56,7 +55,7 @@ def sets() -> dict[str, set[str]]:
     rules = create_app(nothing, nothing, Limits(1, 1, None), demo=True).url_map.iter_rules()
     return {
         "error codes": set(CATALOGUE),
-        "events": {"join-session", "leave-session", *EVENTS.split()},
+        "events": set(EVENTS),
         "commands": scripts | set(allowed),
         "methods": {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"},
         "routes": {route_of(rule.rule) for rule in rules},

@@ -15,7 +15,7 @@ import websockets
 
 from app.http.app import create_app
 from app.http.sessions import Limits
-from app.sessions.events import CLIENT_EVENTS
+from app.sessions.operations import EVENTS
 from app.store import keys
 from tests.harness.otlp import Receiver, receiver
 from tests.harness.people import Api, Made, movie
@@ -337,7 +337,7 @@ def messages(logs: str) -> set[str]:
 
 
 def assert_everything_was_asked(traces: Receiver) -> None:
-    events = {*CLIENT_EVENTS, "join-session", "unknown-event", "connect", "disconnect"}
+    events = {*EVENTS, "unknown-event", "connect", "disconnect"}
     assert set(routes()) | {f"receive {event}" for event in events} <= {span.name for span in traces.spans}
 
 

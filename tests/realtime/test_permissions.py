@@ -1,4 +1,4 @@
-"""Every action by every role over both transports, as the one table in `app.sessions.permissions` says."""
+"""Every action by every role over both transports, as `app.sessions.permissions` says."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from app.sessions.permissions import PERMISSIONS, Action
+from app.sessions.operations import EVENTS, ROUTES
+from app.sessions.permissions import Action
 from tests.harness.people import Api, Made, People, Person
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -33,18 +34,8 @@ TARGETS = {
     # The token that one has shown, or somebody else's.
     Action.ROTATE_HOST_TOKEN: ("mine",),
 }
-EVENTS = {
-    Action.LEAVE: "leave-session",
-    Action.ADD_MOVIES: "add-movie",
-    Action.REMOVE_MOVIE: "remove-movie",
-    Action.VOTE: "vote",
-    Action.WITHDRAW_VOTE: "withdraw-vote",
-    Action.UPDATE_SESSION: "update-session",
-    Action.KICK: "kick-participant",
-    Action.TRANSFER_HOST: "transfer-host",
-    Action.ROTATE_HOST_TOKEN: "rotate-host-token",
-    Action.END_SESSION: "end-session",
-}
+EVENT_OF = {row.action: event for event, row in EVENTS.items()}
+ROUTED = {Action.LEAVE, *(row.action for row in ROUTES.values())}
 # What strangers hear: over HTTP without a token, with one of another session, with one of a participant that is gone.
 REFUSALS = {"stranger": "unauthorized", "participant of another session": "unauthorized"}
 
@@ -65,16 +56,10 @@ def cases() -> Iterator[tuple[str, str, Action, str]]:
     for transport in ("http", "socket"):
         for role in ROLES:
             for action in Action:
-                if transport == "http" and action in (
-                    Action.JOIN,
-                    Action.TRANSFER_HOST,
-                    Action.ROTATE_HOST_TOKEN,
-                ):
-                    continue
-                if transport == "socket" and action == Action.READ:
+                if action not in (ROUTED if transport == "http" else EVENT_OF):
                     continue
                 for target in TARGETS.get(action, ("session",)):
-                    if role == "participant of another session" and transport == "socket" and action not in EVENTS:
+                    if role == "participant of another session" and transport == "socket" and action == Action.JOIN:
                         continue
                     yield transport, role, action, target
 
@@ -141,14 +126,14 @@ async def over_http(api: Api, scene: Scene, action: Action, target: str) -> str:
 
 async def over_socket(api: Api, scene: Scene, action: Action, target: str) -> str:
     arguments = [scene.made.code] if action == Action.JOIN else [payload(scene, action, target)]
-    ack = await scene.socket.emit(EVENTS.get(action, "join-session"), *arguments, ack=True)
+    ack = await scene.socket.emit(EVENT_OF[action], *arguments, ack=True)
     return "ok" if ack["ok"] else str(ack["code"])
 
 
 def expected(transport: str, role: str, action: Action, target: str) -> set[str]:
     if action == Action.ROTATE_HOST_TOKEN and role == "host by participant":
         return {"forbidden"}
-    grant = getattr(PERMISSIONS[action], ROLES[role])
+    grant = getattr(action.permission, ROLES[role])
     if grant == "any" or (grant == "own" and target == "mine"):
         return {"ok"}
     if ROLES[role] != "stranger":
