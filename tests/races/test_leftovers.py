@@ -8,7 +8,6 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from app.redis_client.client import RedisClient
 from app.store import keys
 from tests.harness.people import Api, Made, movie
 from tests.harness.sockets import Socket, open_sockets
@@ -117,17 +116,11 @@ async def kick(api: Api, session: Made, drawn: random.Random) -> None:
 
 
 async def unlisted(world: World, codes: Sequence[str]) -> bool:
-    connection = RedisClient.connect(world.topology.url)
-    try:
-        listed = await connection.batch(
-            [
-                (command, key, code)
-                for code in codes
-                for command, key in (("ZSCORE", keys.SESSIONS), ("ZSCORE", keys.DUE))
-            ]
-        )
-        replicas = [key for key in await world.topology.contents() if kind_of(key) == "js:replica:R:codes"]
-        entered = [code.decode() for key in replicas for code in await connection.execute("SMEMBERS", key)]
-    finally:
-        await connection.close()
-    return set(listed) == {None} and not set(entered) & set(codes)
+    listed: set[str] = set()
+    for server in await world.topology.primaries():
+        for key in [name.decode() for name in await server.call("KEYS", "js:*")]:
+            if key in (keys.SESSIONS, keys.DUE):
+                listed |= {code.decode() for code in await server.call("ZRANGE", key, 0, -1)}
+            elif kind_of(key) == "js:replica:R:codes":
+                listed |= {code.decode() for code in await server.call("SMEMBERS", key)}
+    return not listed & set(codes)
