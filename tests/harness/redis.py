@@ -151,7 +151,7 @@ class RedisServer:
             await connection.send_command(*command)
             return await connection.read_response()
         finally:
-            await connection.disconnect(nowait=True)
+            await connection.disconnect()
 
     async def __aenter__(self) -> Self:
         try:
