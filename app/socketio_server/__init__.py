@@ -29,7 +29,7 @@ for it; what `on_handler_error` returned where the handler raised, or `WrongArgu
 fewer arguments than it takes. `current_event` tells a handler whether one was asked for.
 """
 
-from app.socketio_server.admission import Admission, peer
+from app.socketio_server.admission import Admission, peer_address
 from app.socketio_server.asgi import end_websocket
 from app.socketio_server.connection import CLIENT_NAMESPACE_DISCONNECT, Connection
 from app.socketio_server.engineio import EngineServer
@@ -61,6 +61,6 @@ __all__ = [
     "end_websocket",
     "flushed",
     "message",
-    "peer",
+    "peer_address",
     "unavailable",
 ]

@@ -101,7 +101,7 @@ def header(scope: Scope, name: bytes) -> str | None:
     return b",".join(values).decode("latin-1") if values else None
 
 
-def peer(scope: Scope) -> str:
+def peer_address(scope: Scope) -> str:
     """Return the address of the other end of the TCP connection, `""` for a Unix socket."""
     client: Any = scope.get("client")
     return client[0] if client else ""

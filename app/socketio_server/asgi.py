@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+from typing import Final
 from urllib.parse import parse_qsl
 
 import orjson
@@ -16,8 +17,8 @@ from app.socketio_server.libraries import abort
 from app.socketio_server.refusals import Refusal
 from app.socketio_server.writing import Message, Receive, Scope, Send
 
-# How long the end of a WebSocket waits for what is still queued for it, and for its close frame to be taken.
-LAST_WORDS = 1.0
+# Seconds that the end of a WebSocket waits for what is queued to be written, and again for its close frame.
+FINAL_RESPONSE_TIMEOUT: Final = 1.0
 
 
 def read_query(scope: Scope) -> dict[str, str]:
@@ -123,7 +124,7 @@ def forget_headers(scope: Scope) -> None:
 async def end_websocket(send: Send, code: int) -> None:
     """Send a close frame, unless the peer is gone or takes nothing any more."""
     try:
-        async with asyncio.timeout(LAST_WORDS):
+        async with asyncio.timeout(FINAL_RESPONSE_TIMEOUT):
             await send({"type": "websocket.close", "code": code})
     except TimeoutError:
         abort(send)

@@ -59,9 +59,9 @@ class Closed:
 class Connection:
     """An Engine.IO session, over whichever transport it has now.
 
-    `remembered` is what is kept of the request that opened it. `state` belongs to the layer above. `farewell` is what a
-    pending poll is answered with at the end, `code` is the code of the WebSocket's close frame. `dropped` says that the
-    peer is not worth waiting for, `known` that the application has heard of the session.
+    `remembered` is what is kept of the request that opened it. `state` belongs to the layer above. `final_packet`
+    answers the pending poll at the end, `code` is the code of the WebSocket's close frame. `dropped` says that the peer
+    is not worth waiting for, `known` that the application has heard of the session.
     """
 
     def __init__(self, owner: Owner, sid: str, address: str, remembered: Mapping[str, Any]) -> None:
@@ -75,7 +75,7 @@ class Connection:
         self.known = False
         self.upgraded = False
         self.posting = False
-        self.farewell = frames.CLOSE
+        self.final_packet = frames.CLOSE
         self.code = NORMAL
         self.dropped = False
         self._owner = owner
@@ -200,7 +200,7 @@ class Connection:
         if self._leaving and not self.upgraded:
             self._leave(*self._leaving)
         if self.closed:
-            return [*self._outbox.take(), self.farewell]
+            return [*self._outbox.take(), self.final_packet]
         if self.upgraded:
             return [frames.NOOP]
         return self._outbox.take() or [frames.NOOP]
@@ -262,7 +262,7 @@ class Connection:
             await self._throttled()
             self._pong()
         elif packet == "1":
-            self.farewell = frames.NOOP
+            self.final_packet = frames.NOOP
             self.close(CLIENT_DISCONNECT)
         else:
             raise ProtocolError("invalid frame")

@@ -15,7 +15,7 @@ import orjson
 
 from app.observability.logging import Throttle
 from app.socketio_server import asgi, connection, frames, refusals
-from app.socketio_server.admission import Admission, Origins, peer
+from app.socketio_server.admission import Admission, Origins, peer_address
 from app.socketio_server.connection import Closed, Connection
 from app.socketio_server.frames import Encoded, ProtocolError
 from app.socketio_server.libraries import EngineIOServer, abort, flushed, uvicorn_writer
@@ -53,7 +53,7 @@ class EngineServer(EngineIOServer):
         *,
         origins: Origins,
         admission: Admission,
-        address: Callable[[Scope], str] = peer,
+        address: Callable[[Scope], str] = peer_address,
         remember: Callable[[Scope], Mapping[str, Any]] = lambda _scope: {},
         new_id: Callable[[], str] = new_id,
         foreign_session: ForeignSession | None = None,
@@ -285,7 +285,7 @@ class EngineServer(EngineIOServer):
                 await session.receive(asgi.polling_packet(packet))
                 if session.closed:
                     # The client's own goodbye is as good as any packet; nothing counts behind it.
-                    return session.farewell is frames.NOOP
+                    return session.final_packet is frames.NOOP
         except ProtocolError as error:
             self.violated(session, error)
             if error.reason == "too large":
@@ -359,7 +359,7 @@ class EngineServer(EngineIOServer):
                 self.violated(session, error)
 
     async def _finish(self, session: Connection, send: Send) -> None:
-        if session.dropped or not await session.drained(asgi.LAST_WORDS):
+        if session.dropped or not await session.drained(asgi.FINAL_RESPONSE_TIMEOUT):
             abort(send)
         else:
             await asgi.end_websocket(send, session.code)

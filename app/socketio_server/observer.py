@@ -1,38 +1,38 @@
-"""What the engine tells whoever counts."""
+"""The events that an application may count."""
 
 from __future__ import annotations
 
 
 class Observer:
-    """Receives the engine's countable facts; every method does nothing until overridden.
+    """Receives countable events of the server; every method does nothing until overridden.
 
-    The methods are called on the event loop and must neither block nor raise. `transport` is `polling` or `websocket`;
-    reasons are words from small fixed sets, safe as metric labels.
+    The methods are called on the event loop and must neither block nor raise. ``transport`` is ``polling`` or
+    ``websocket``; ``reason`` is from a small fixed set of words and safe as a metric label.
     """
 
     def opened(self, transport: str) -> None:
-        """An Engine.IO session was opened over `transport`."""
+        """An Engine.IO session was opened over ``transport``."""
 
     def upgraded(self) -> None:
         """A session moved from polling to WebSocket."""
 
     def closed(self, transport: str, reason: str) -> None:
-        """A session ended; `transport` is the one it had at its end."""
+        """A session ended; ``transport`` is its last one."""
 
     def refused(self, reason: str) -> None:
         """A request or a handshake was answered with an error."""
 
     def handshake_refused(self, transport: str, reason: str) -> None:
-        """A handshake over `transport` was, which `refused` has heard of, too."""
+        """A handshake over ``transport`` was refused; ``refused`` is called as well."""
 
     def violated(self, reason: str) -> None:
-        """A connection was closed because its peer broke the protocol."""
+        """A session was closed because its client broke the protocol."""
 
     def connected(self, accepted: bool) -> None:
-        """A Socket.IO CONNECT was answered."""
+        """A Socket.IO CONNECT packet was answered, with CONNECT_ERROR unless ``accepted``."""
 
     def slow(self) -> None:
-        """A socket was closed because its peer did not read."""
+        """A session was closed because its client did not read."""
 
     def coalesced(self) -> None:
-        """A pending message was replaced by a newer one of the same key."""
+        """A queued message was replaced by a newer one with the same key."""

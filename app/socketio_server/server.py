@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 
 from app.observability.logging import log_bug
 from app.socketio_server import connection, packets
-from app.socketio_server.admission import Admission, Origins, peer
+from app.socketio_server.admission import Admission, Origins, peer_address
 from app.socketio_server.connection import Connection
 from app.socketio_server.engineio import EngineServer, ForeignSession, new_id
 from app.socketio_server.events import WrongArguments
@@ -71,7 +71,7 @@ class SocketServer(ReceivingServer):
         events_per_second: float | None = None,
         burst: int = 2000,
         binary: bool = False,
-        address: Callable[[Scope], str] = peer,
+        address: Callable[[Scope], str] = peer_address,
         remember: Callable[[Scope], Mapping[str, Any]] = lambda _scope: {},
         new_id: Callable[[], str] = new_id,
         foreign_session: ForeignSession | None = None,
