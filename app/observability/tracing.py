@@ -1,7 +1,7 @@
 """Traces, by OpenTelemetry: what there is to be seen is in docs/tracing.md.
 
-What is traced has a class of its own beside the one that it extends (`app.http.tracing`, `app.realtime.tracing`,
-`app.store.tracing`), which the composition root takes when traces are wanted; without them nothing of this runs.
+The composition root makes a ``Tracing`` when traces are wanted and hands it to what makes spans (`app.http.tracing`,
+`app.realtime.telemetry`, `app.redis_client.tracing`, `app.store.steps`); without it nothing of this runs.
 Nothing that clients send may become the name of a span, an attribute or a status: not even in the text of an error.
 """
 
@@ -11,7 +11,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
 from opentelemetry.context import Context
@@ -36,7 +36,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from app import __version__
 from app.observability.logging import Throttle
 
-__all__ = ["RESULT", "Attributes", "Tracing", "failed", "untraced_delivery"]
+__all__ = ["RESULT", "Attributes", "Tracing", "failed"]
 
 Attributes = Mapping[str, str | int | bool]
 Reason = Callable[[BaseException], str]
@@ -157,11 +157,6 @@ def failed(span: Span, reason: str) -> None:
     """Marks a span as failed; ``reason`` is a word of ours."""
     span.set_attribute("error.type", reason)
     span.set_status(StatusCode.ERROR)
-
-
-def untraced_delivery(_announced: Sequence[str]) -> AbstractContextManager[Span]:
-    """In the place of ``Tracing.delivery`` where there are no traces."""
-    return nullcontext(INVALID_SPAN)
 
 
 class _Exporter(SpanExporter):

@@ -13,8 +13,8 @@ from app.deadline import deadline
 from app.observability.logging import begin_request, log_bug
 from app.realtime.member import error_body
 from app.realtime.membership import Entry, Peer, new_recovery_id
-from app.realtime.observer import Observer
 from app.realtime.rooms import Rooms
+from app.realtime.telemetry import Telemetry
 from app.sessions.admission import Client, SocketMisses
 from app.sessions.answers import Ack, Joined, Refused, result_of
 from app.sessions.errors import SessionError
@@ -28,7 +28,6 @@ __all__ = ["CLIENT", "SocketHandlers"]
 CLIENT: Final = "join_session.client"
 
 _TELLS_WHY_JOINING_FAILED: Final = "join-session"
-_UNKNOWN: Final = "unknown"
 
 _logger = logging.getLogger(__name__)
 
@@ -47,11 +46,11 @@ class SocketHandlers:
         service: SessionService,
         rooms: Rooms,
         entry: Entry,
+        telemetry: Telemetry,
         *,
         replica: str,
         redis_timeout: float,
         join_deadline: float | None,
-        observer: Observer | None = None,
     ) -> None:
         self._server = server
         self._service = service
@@ -60,7 +59,7 @@ class SocketHandlers:
         self._replica = replica
         self._redis_timeout = redis_timeout
         self._join_deadline = join_deadline
-        self._observer = observer or Observer()
+        self._telemetry = telemetry
         self._peers: dict[str, Peer] = {}
         self._deadlines: dict[str, asyncio.TimerHandle] = {}
         self._tried: dict[str, tuple[str, Access]] = {}
@@ -75,12 +74,13 @@ class SocketHandlers:
         begin_request()
         client: Client = environ[CLIENT]
         client.socket_misses = SocketMisses()
-        try:
-            return await self._let_in(sid, client, auth)
-        except BaseException:
-            # It is refused, so its disconnect will not be handled.
-            self._forget(sid)
-            raise
+        with self._telemetry.connecting(auth):
+            try:
+                return await self._let_in(sid, client, auth)
+            except BaseException:
+                # It is refused, so its disconnect will not be handled.
+                self._forget(sid)
+                raise
 
     async def _let_in(self, sid: str, client: Client, auth: Any) -> dict[str, Any]:
         recovery, offset = _recovery(auth)
@@ -93,14 +93,15 @@ class SocketHandlers:
                 with deadline(self._redis_timeout):
                     await self._entry.resume(peer, recovery, offset)
             except SessionError:
-                self._observer.recovery("failed")
+                self._telemetry.recovery("failed")
                 # The client comes back by itself; connected without its membership it would wait for ever.
                 self._server.close_socket(sid)
         return {"pid": peer.recovery}
 
     async def _disconnect(self, sid: str, reason: str) -> None:
         begin_request()
-        self._forget(sid, for_good=reason == CLIENT_NAMESPACE_DISCONNECT)
+        with self._telemetry.disconnecting():
+            self._forget(sid, for_good=reason == CLIENT_NAMESPACE_DISCONNECT)
 
     def _forget(self, sid: str, *, for_good: bool = False) -> None:
         if deadline := self._deadlines.pop(sid, None):
@@ -112,10 +113,10 @@ class SocketHandlers:
     async def _event(self, event: str, sid: str, *args: Any) -> Ack:
         begin_request()
         started = perf_counter()
-        with deadline(self._redis_timeout):
-            ack = await self._answer(event, sid, args)
-        name = event if event in EVENTS else _UNKNOWN
-        self._observer.handled(name, result_of(ack), perf_counter() - started)
+        with self._telemetry.receiving(event, args) as span:
+            with deadline(self._redis_timeout):
+                ack = await self._answer(event, sid, args)
+            self._telemetry.acknowledged(span, event, result_of(ack), perf_counter() - started)
         return ack
 
     async def _answer(self, event: str, sid: str, args: tuple[Any, ...]) -> Ack:

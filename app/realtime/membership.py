@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from app.realtime.member import Member, Outbox, error_body
-from app.realtime.observer import Observer
 from app.realtime.presence import Presence
 from app.realtime.rooms import Rooms
+from app.realtime.telemetry import Telemetry
 from app.sessions.admission import Client
 from app.sessions.answers import Done
 from app.sessions.errors import SessionError
@@ -51,7 +51,7 @@ class Entry:
         presence: Presence,
         recoveries: RedisRecoveries,
         outbox: Outbox,
-        observer: Observer,
+        telemetry: Telemetry,
     ) -> None:
         self._service = service
         self._store = store
@@ -59,7 +59,7 @@ class Entry:
         self._presence = presence
         self._recoveries = recoveries
         self._outbox = outbox
-        self._observer = observer
+        self._telemetry = telemetry
 
     async def join(self, peer: Peer, text: str, options: JoinOptions) -> Joined:
         """Brings a socket into the session that ``text`` means, and out of the one it was in.
@@ -92,10 +92,10 @@ class Entry:
         if known is None:
             if offset and not recovery.endswith(_mark(offset)):
                 self._tell(peer, "error", error_body(SessionError("session-not-found")))
-            self._observer.recovery("unknown")
+            self._telemetry.recovery("unknown")
             return False
         if not known.code:
-            self._observer.recovery("void")
+            self._telemetry.recovery("void")
             return False
         credential = Credential("participant", known.instance, known.participant)
         try:
@@ -121,12 +121,12 @@ class Entry:
                         continued=Membership(joined.attached.membership_id),
                     )
                 await self._admit(peer, joined)
-            self._observer.recovery("recovered" if recovered else "restored")
+            self._telemetry.recovery("recovered" if recovered else "restored")
             return recovered
         except SessionError as error:
             if error.retryable:
                 raise
-            self._observer.recovery("refused")
+            self._telemetry.recovery("refused")
             await self._tell_why(peer, known, error)
             return False
 

@@ -10,26 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Final
 
-from opentelemetry.trace import Span
-
 from app.backoff import Backoff
 from app.observability.logging import log_bug
-from app.observability.tracing import untraced_delivery
 from app.realtime.member import Member, Outbox, error_body
-from app.realtime.observer import Observer
+from app.realtime.telemetry import Telemetry
 from app.sessions.errors import SessionError
 from app.sessions.model import Head, Session
 from app.socketio_server import Encoded
 from app.store.sessions import RedisSessions
 
-__all__ = ["Delivery", "Room"]
-
-Delivery = Callable[[Sequence[str]], AbstractContextManager[Span]]
+__all__ = ["Room"]
 
 _SHORTEST_INTERVAL: Final = 0.05
 _LONGEST_INTERVAL: Final = 2.0
@@ -46,19 +40,18 @@ _logger = logging.getLogger(__name__)
 
 class Room:
     """``reattach`` is asked to attach a member again that Redis has lost; ``removed`` hears of members told to go, and
-    ``lost`` when Redis has lost changes. ``delivery``: see ``Tracing``."""
+    ``lost`` when Redis has lost changes."""
 
     def __init__(
         self,
         code: str,
         store: RedisSessions,
         outbox: Outbox,
+        telemetry: Telemetry,
         *,
         reattach: Callable[[Member], Coroutine[object, None, None]],
         removed: Callable[[Member], None],
         lost: Callable[[], None],
-        delivery: Delivery = untraced_delivery,
-        observer: Observer | None = None,
     ) -> None:
         self.code = code
         self.instance: str | None = None
@@ -68,8 +61,7 @@ class Room:
         self._reattach = reattach
         self._removed = removed
         self._lost = lost
-        self._delivery = delivery
-        self._observer = observer or Observer()
+        self._telemetry = telemetry
         self._loop = asyncio.get_running_loop()
         self._session: Session | None = None
         self._encoded: tuple[Head, Encoded] | None = None
@@ -118,7 +110,7 @@ class Room:
             return 0
         if self._running is None:
             # Nobody had told that there is something to do.
-            self._observer.resynced("heartbeat")
+            self._telemetry.resynced("heartbeat")
         self.refresh()
         highest = self._highest
         return max(0, head.version - highest.version) if head and highest and head.epoch == highest.epoch else 0
@@ -146,9 +138,9 @@ class Room:
 
     def _note_shown(self, trace: str, committed: int) -> None:
         """The change was in a state that everybody has got, faster than its announcement."""
-        with self._delivery([trace] if trace else []) as span:
+        with self._telemetry.delivering([trace] if trace else []) as span:
             span.set_attribute(_SOCKETS, 0)
-            self._observer.delivered(0, [committed])
+            self._telemetry.delivered(0, [committed])
 
     def _behind(self) -> bool:
         return any(member.seen != self._highest for member in self.members.values())
@@ -199,7 +191,7 @@ class Room:
         if everybody:
             self._stale = False
             news = self._news.copy()
-        with self._delivery([trace for trace, _ in news if trace]) as span:
+        with self._telemetry.delivering([trace for trace, _ in news if trace]) as span:
             session = await self._store.read(self.code)
             del self._news[: len(news)]
             if session is None or session.instance != self.instance:
@@ -208,13 +200,13 @@ class Room:
             self._newcomers -= newcomers
             self._session = session
             if self._highest is not None and self._highest.epoch != session.head.epoch:
-                self._observer.resynced("loss")
+                self._telemetry.resynced("loss")
                 self._lost()
             self._check_members(session)
             shown = self._show(session, newcomers, everybody=everybody)
             span.set_attribute(_SOCKETS, shown)
             if shown:
-                self._observer.delivered(shown, [committed for _, committed in news])
+                self._telemetry.delivered(shown, [committed for _, committed in news])
 
     def _show(self, session: Session, newcomers: set[Member], *, everybody: bool) -> int:
         """Sends the state to those who have not seen it; how many that are."""

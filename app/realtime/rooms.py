@@ -10,11 +10,10 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, Protocol
 
 from app.deadline import apart, before_deadline
-from app.observability.tracing import untraced_delivery
 from app.realtime.lifetime import Lifetime
 from app.realtime.member import Member, Outbox
-from app.realtime.observer import Observer
-from app.realtime.room import Delivery, Room
+from app.realtime.room import Room
+from app.realtime.telemetry import Telemetry
 from app.sessions.errors import SessionError
 from app.sessions.service import SessionService
 from app.sessions.steps import Membership
@@ -54,12 +53,11 @@ class Rooms:
         replicas: RedisReplicas,
         recoveries: RedisRecoveries,
         outbox: Outbox,
+        telemetry: Telemetry,
         *,
         on_loss: Callable[[str], None],
         on_gone: Callable[[str, str], None],
         expiry_warning: float,
-        delivery: Delivery = untraced_delivery,
-        observer: Observer | None = None,
     ) -> None:
         self._expiry_warning = expiry_warning
         self._service = service
@@ -70,8 +68,7 @@ class Rooms:
         self._outbox = outbox
         self._on_loss = on_loss
         self._on_gone = on_gone
-        self._delivery = delivery
-        self._observer = observer or Observer()
+        self._telemetry = telemetry
         self._rooms: dict[str, Room] = {}
         self._lifetimes: dict[str, Lifetime] = {}
         self._pins: dict[str, int] = {}
@@ -145,7 +142,7 @@ class Rooms:
         """Announcements may have been missed: for these sessions, or for all."""
         for code in list(self._rooms) if codes is None else codes:
             if room := self._rooms.get(code):
-                self._observer.resynced("gap")
+                self._telemetry.resynced("gap")
                 room.refresh()
 
     async def reattach_all(self) -> None:
@@ -171,7 +168,7 @@ class Rooms:
                     if room := self._rooms.get(code):
                         lag = max(lag, room.verify(head))
             else:
-                self._observer.lagging(lag)
+                self._telemetry.lagging(lag)
 
     async def close(self) -> None:
         for lifetime in self._lifetimes.values():
@@ -185,11 +182,10 @@ class Rooms:
             code,
             self._store,
             self._outbox,
+            self._telemetry,
             reattach=self._reattach,
             removed=self._removed,
             lost=lambda: self._on_loss(code),
-            delivery=self._delivery,
-            observer=self._observer,
         )
 
     async def _open(self, code: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 from pydantic import SecretStr
 
@@ -21,13 +20,12 @@ from app.http.operators import OperatorsAPI, ReplicaControls
 from app.http.sessions import Limits
 from app.http.tracing import TracedRequests
 from app.observability.metrics import Metrics
-from app.observability.tracing import Tracing, untraced_delivery
-from app.realtime.counting import RoomMetrics
+from app.observability.tracing import Tracing
 from app.realtime.handlers import SocketHandlers
 from app.realtime.membership import Entry
 from app.realtime.presence import Presence
 from app.realtime.rooms import Rooms
-from app.realtime.tracing import TracedHandlers
+from app.realtime.telemetry import Telemetry
 from app.redis_client.client import RedisClient
 from app.redis_client.metrics import CommandMetrics
 from app.redis_client.observer import Observer
@@ -162,7 +160,7 @@ def assemble_sockets(
         count=lambda result: metrics.forwarded.labels(result).inc(),
     )
     server = socket_server(settings, addresses, metrics, replica_id, forwarder)
-    observer = RoomMetrics(metrics, redis.replicas.now)
+    telemetry = Telemetry(metrics, redis.replicas.now, tracing)
     presence = Presence(redis.replicas, redis.sessions, sessions.service, lease=settings.lease, grace=settings.grace)
     rooms = Rooms(
         sessions.service,
@@ -171,25 +169,23 @@ def assemble_sockets(
         redis.replicas,
         redis.recoveries,
         server,
+        telemetry,
         on_loss=presence.doubt,
         on_gone=presence.gone_while_attaching,
         expiry_warning=settings.expiry_warning,
-        delivery=tracing.delivery if tracing else untraced_delivery,
-        observer=observer,
     )
     redis.announcements.listen(rooms)
     presence.look_after(rooms)
-    entry = Entry(sessions.service, redis.sessions, rooms, presence, redis.recoveries, server, observer)
-    handlers = partial(TracedHandlers, tracing=tracing) if tracing else SocketHandlers
-    handlers(
+    entry = Entry(sessions.service, redis.sessions, rooms, presence, redis.recoveries, server, telemetry)
+    SocketHandlers(
         server,
         sessions.service,
         rooms,
         entry,
+        telemetry,
         replica=replica_id,
         redis_timeout=settings.redis_timeout,
         join_deadline=settings.join_deadline,
-        observer=observer,
     ).register()
     forwarded = ForwardedRequests(replica_id, voucher, server.asgi, server.path)
     return SocketsPart(server, rooms, presence, peers, forwarder, forwarded)

@@ -10,7 +10,7 @@ from app.forwarding.sender import Forwarder, session_id
 from app.http.addresses import ClientAddresses, subscriber
 from app.http.port import PortLimits
 from app.observability.metrics import Metrics
-from app.realtime.counting import EngineMetrics
+from app.realtime.engine_metrics import EngineMetrics
 from app.realtime.handlers import CLIENT
 from app.sessions.rules import Rules
 from app.settings import Settings

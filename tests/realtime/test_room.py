@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Hashable, Iterable
 
+from app.observability.metrics import Metrics
 from app.realtime.member import Member
 from app.realtime.room import Room
+from app.realtime.telemetry import Telemetry
 from app.sessions.model import Head, Session
 from app.sessions.model import Member as Participant
 from app.sessions.service import Access
@@ -83,7 +85,8 @@ async def test_a_hint_in_the_turn_in_which_a_room_falls_idle_is_not_missed() -> 
         raise AssertionError("nobody is lost")
 
     outbox = Outbox(commit)
-    room = Room("123456", store, outbox, reattach=reattach, removed=lambda _: None, lost=lambda: None)
+    telemetry = Telemetry(Metrics(), lambda: 0)
+    room = Room("123456", store, outbox, telemetry, reattach=reattach, removed=lambda _: None, lost=lambda: None)
     access = Access("123456", Credential("participant", "i", "p"))
     room.admit(Member("s", access, membership_id=1, since=Head("e", 1), connection="c", recovery="r", name="Ann"))
     async with asyncio.timeout(1):
