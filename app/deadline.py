@@ -7,12 +7,12 @@ is all that holds for the service's own work.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import Context, ContextVar, copy_context
 from typing import Final, TypeVar
 
-__all__ = ["Deadline", "apart", "before_deadline", "deadline", "within"]
+__all__ = ["Deadline", "before_deadline", "context_without_deadline", "deadline", "within"]
 
 T = TypeVar("T")
 
@@ -57,7 +57,8 @@ async def before_deadline(shared: asyncio.Future[T]) -> T:
         return await asyncio.shield(shared)
 
 
-async def apart(work: Awaitable[T]) -> T:
-    """For a task that may outlive the request or event that starts it: whose deadline is not the work's."""
-    _current.set(None)
-    return await work
+def context_without_deadline() -> Context:
+    """The context of the request or event, its spans included, for a task that may outlive it."""
+    context = copy_context()
+    context.run(_current.set, None)
+    return context

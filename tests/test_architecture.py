@@ -14,7 +14,7 @@ MODULES: Final = sorted((ROOT / "app").rglob("*.py"))
 LONGEST: Final = 400
 
 # Small mechanisms that know nothing of us; every package may import them.
-SHARED: Final = ("app.backoff", "app.deadline")
+SHARED: Final = ("app.background", "app.backoff", "app.deadline")
 
 # What each package may import besides itself and what is shared; the longest prefix of a module's name decides.
 # `redis_client` and `socketio_server` are libraries: neither they nor what they import knows a session.
@@ -24,7 +24,7 @@ MAY_USE: Final[dict[str, tuple[str, ...]]] = {
     "app.cli": ("app",),
     "app.client": ("app.sessions.rating",),
     "app.commands": ("app",),
-    **dict.fromkeys(SHARED, ()),
+    **dict.fromkeys(SHARED, ("app.observability",)),
     "app.documents": ("app.sessions",),
     "app.forwarding": ("app.sessions", "app.socketio_server", "app.observability"),
     "app.http": ("app.sessions", "app.documents", "app.observability"),

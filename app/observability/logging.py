@@ -88,10 +88,12 @@ def begin_request() -> None:
     request_id.set(f"{random.getrandbits(64):016x}")
 
 
-def log_bug(logger: logging.Logger, message: str, error: BaseException) -> None:
-    """Log an error that nobody expected, with the way it took, whatever the level."""
+def log_bug(
+    logger: logging.Logger, message: str, error: BaseException, *, level: int = logging.ERROR, **extra: str
+) -> None:
+    """Log an error that nobody expected, with the way it took, whatever the minimum level."""
     frames = "".join(traceback.format_tb(error.__traceback__)[-_MOST_FRAMES:])
-    logger.error(message, exc_info=error, extra={"traceback": frames.rstrip()})
+    logger.log(level, message, exc_info=error, extra={"traceback": frames.rstrip(), **extra})
 
 
 class Throttle:

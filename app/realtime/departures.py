@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextvars import Context
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
+from app.background import Background
 from app.backoff import Backoff
 from app.observability.logging import log_bug
 from app.sessions.errors import SessionError
@@ -44,7 +44,8 @@ class Departures:
         self._tell = tell
         self._waiting: dict[str, Departed] = {}
         self._number = 0
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background("departures", _logger)
+        self._running = False
 
     def add(self, code: str, connection: str, recovery: str | None) -> None:
         """A connection is gone from a session."""
@@ -64,30 +65,30 @@ class Departures:
     @property
     def settled(self) -> bool:
         """Whether all is told."""
-        return self._task is None or self._task.done()
+        return not self._running
 
     async def settle(self, timeout: float) -> None:
         """Waits until all is told, ``timeout`` seconds at the most; what is not told then never is."""
-        if self._task is None:
-            return
-        await asyncio.wait([self._task], timeout=timeout)
-        self._task.cancel()
+        await self._background.close(timeout)
 
     def _departed(self, code: str) -> Departed:
-        if self.settled:
-            # In a context of its own: it outlives the events by which connections go.
-            self._task = asyncio.get_running_loop().create_task(self._run(), context=Context())
+        if not self._running:
+            self._running = True
+            self._background.start(self._run())
         return self._waiting.setdefault(code, Departed())
 
     async def _run(self) -> None:
-        backoff = Backoff(_MIN_PAUSE_SECONDS, _MAX_PAUSE_SECONDS)
-        while self._waiting:
-            told = await asyncio.gather(*(self._try(code) for code in list(islice(self._waiting, _AT_ONCE))))
-            if not all(told):
-                # Only where nothing can be told at all the others have to wait for longer and longer.
-                if any(told):
-                    backoff.reset()
-                await asyncio.sleep(backoff.next())
+        try:
+            backoff = Backoff(_MIN_PAUSE_SECONDS, _MAX_PAUSE_SECONDS)
+            while self._waiting:
+                told = await asyncio.gather(*(self._try(code) for code in list(islice(self._waiting, _AT_ONCE))))
+                if not all(told):
+                    # Only where nothing can be told at all the others have to wait for longer and longer.
+                    if any(told):
+                        backoff.reset()
+                    await asyncio.sleep(backoff.next())
+        finally:
+            self._running = False
 
     async def _try(self, code: str) -> bool:
         departed = self._waiting.pop(code)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from contextvars import Context
+import logging
 from typing import Final
 
+from app.background import Background
 from app.realtime.member import Outbox
 from app.realtime.room import Room
 from app.sessions.errors import SessionError
@@ -18,6 +19,8 @@ __all__ = ["Lifetime"]
 _INTERVAL: Final = 1.0
 _LEAST: Final = 2000
 _LOOK_UP: Final = 0.5
+
+_logger = logging.getLogger(__name__)
 
 
 class Lifetime:
@@ -33,11 +36,11 @@ class Lifetime:
         self._outbox = outbox
         self._room = room
         self._warning = warning
-        # In a context of its own: it outlives the event that began it.
-        self._task = asyncio.get_running_loop().create_task(self._run(), context=Context())
+        self._background = Background("session lifetime", _logger)
+        self._background.start(self._run())
 
     def close(self) -> None:
-        self._task.cancel()
+        self._background.cancel()
 
     async def _run(self) -> None:
         while True:

@@ -10,6 +10,7 @@ from contextvars import Context
 from functools import partial
 from typing import Any, Final
 
+from app.background import Background
 from app.backoff import Backoff
 from app.observability.logging import log_bug
 from app.realtime.departures import Departed, Departures
@@ -57,6 +58,7 @@ class Presence:
         self._departures = Departures(self._tell)
         # By the replica looked after, which may be this one.
         self._repairs: dict[str, asyncio.Task[None]] = {}
+        self._background = Background("take-over", _logger)
         self._known = False
 
     def look_after(self, rooms: Rooms) -> None:
@@ -97,14 +99,12 @@ class Presence:
 
     async def settle(self, timeout: float) -> None:
         """Waits until Redis knows of all that are gone, ``timeout`` seconds at the most; then gives up the lease."""
-        for repair in self._repairs.values():
-            repair.cancel()
-        await asyncio.gather(*self._repairs.values(), return_exceptions=True)
+        await self._background.close()
         await self._departures.settle(timeout)
         try:
             await self._replicas.resign()
         except SessionError:
-            _logger.warning("the lease runs out by itself: Redis is away")
+            _logger.warning("cannot release the replica lease: Redis is unavailable")
 
     async def _tell(self, code: str, departed: Departed) -> None:
         names = list(departed.connections.items())
@@ -137,7 +137,7 @@ class Presence:
         if not lease.lapsed:
             for replica in lease.dead:
                 if replica not in self._repairs:
-                    self._repair(replica, self._reap(replica))
+                    self._repair(replica, self._take_over(replica))
         elif self._known and self._rooms is not None:
             # Whatever kept this replica from Redis may have kept the others; they get the time to say so, too.
             _logger.warning("the lease had run out; attaching all members again")
@@ -148,18 +148,19 @@ class Presence:
         """Starts work that no renewal has to wait for; what was under way for the same replica is given up."""
         if earlier := self._repairs.get(replica):
             earlier.cancel()
-        task = self._repairs[replica] = asyncio.get_running_loop().create_task(work)
+        task = self._repairs[replica] = self._background.start(work)
         task.add_done_callback(lambda done: self._repaired(replica, done))
 
     def _repaired(self, replica: str, task: asyncio.Task[None]) -> None:
         if self._repairs.get(replica) is task:
             del self._repairs[replica]
-        if task.cancelled() or not (error := task.exception()):
-            return
-        if isinstance(error, SessionError):
-            _logger.info("reaping goes on at the next renewal", extra={"replica": replica, "code": error.code})
-        else:
-            _logger.error("looking after a replica failed", exc_info=error, extra={"replica": replica})
+
+    async def _take_over(self, replica: str) -> None:
+        try:
+            await self._reap(replica)
+        except SessionError as error:
+            extra = {"replica": replica, "code": error.code}
+            _logger.info("take-over paused; continues at the next lease renewal", extra=extra)
 
     async def _reap(self, replica: str) -> None:
         while codes := await self._replicas.entered(replica):
@@ -244,5 +245,5 @@ async def _for_ever(step: Callable[[], Awaitable[None]], interval: float) -> Non
             pause = backoff.next()
         except Exception as error:
             # A bug that concerns one session must not cost all the others their lease or their sweep.
-            log_bug(_logger, "background work has failed", error)
+            log_bug(_logger, "background task failed", error)
         await asyncio.sleep(pause)

@@ -11,11 +11,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from contextvars import Context
 from typing import Final
 
+from app.background import Background
 from app.backoff import Backoff
-from app.observability.logging import log_bug
 from app.realtime.member import Member, Outbox, error_body
 from app.realtime.telemetry import Telemetry
 from app.sessions.errors import SessionError
@@ -74,8 +73,8 @@ class Room:
         self._next_welcome = 0.0
         self._backoff = Backoff(_MIN_PAUSE_SECONDS, _MAX_PAUSE_SECONDS)
         self._woken = asyncio.Event()
-        self._running: asyncio.Task[None] | None = None
-        self._reattaching: set[asyncio.Task[None]] = set()
+        self._background = Background("room", _logger)
+        self._running = False
 
     def admit(self, member: Member) -> None:
         """Takes a member in; it will be shown the state that is read from now on."""
@@ -108,7 +107,7 @@ class Room:
         """Redis says that the session stands at ``head``; how many versions that is beyond what was shown here."""
         if head == self._highest and not self._behind():
             return 0
-        if self._running is None:
+        if not self._running:
             # Nobody had told that there is something to do.
             self._telemetry.resynced("heartbeat")
         self.refresh()
@@ -131,10 +130,7 @@ class Room:
 
     async def close(self) -> None:
         """Stops what is still running."""
-        tasks = [task for task in (self._running, *self._reattaching) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._background.close()
 
     def _note_shown(self, trace: str, committed: int) -> None:
         """The change was in a state that everybody has got, faster than its announcement."""
@@ -147,20 +143,18 @@ class Room:
 
     def _wake(self) -> None:
         self._woken.set()
-        if self._running is None:
-            # In a context of its own: it works for all who come while it runs.
-            self._running = self._loop.create_task(self._run(), context=Context())
+        if not self._running:
+            self._running = True
+            self._background.start(self._run())
 
     async def _run(self) -> None:
         try:
             while self.members and (self._stale or self._newcomers):
                 if not await self._waited():
                     await self._catch_up()
-        except Exception as error:
-            log_bug(_logger, "a room stopped", error)
         finally:
             # In the same turn as the last look at what there is to do, so that nothing that comes later is missed.
-            self._running = None
+            self._running = False
 
     async def _catch_up(self) -> None:
         try:
@@ -248,9 +242,7 @@ class Room:
                 self.dismiss(member, "kicked")
             elif not member.reattaching and not member.leaving:
                 member.reattaching = True
-                task = self._loop.create_task(self._reattach(member))
-                self._reattaching.add(task)
-                task.add_done_callback(self._reattaching.discard)
+                self._background.start(self._reattach(member))
 
     async def _end(self, instance: str) -> None:
         reason = await self._store.end_reason(self.code, instance)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
-from app.deadline import apart, before_deadline
+from app.background import Background
+from app.deadline import before_deadline, context_without_deadline
 from app.realtime.lifetime import Lifetime
 from app.realtime.member import Member, Outbox
 from app.realtime.room import Room
@@ -75,7 +76,7 @@ class Rooms:
         self._opening: dict[str, asyncio.Task[None]] = {}
         self._members: dict[str, Member] = {}
         self._present: Counter[tuple[str, str]] = Counter()
-        self._background: set[asyncio.Task[None]] = set()
+        self._background = Background("rooms", _logger)
 
     def member(self, sid: str) -> Member | None:
         return self._members.get(sid)
@@ -175,7 +176,7 @@ class Rooms:
             lifetime.close()
         await asyncio.gather(*(room.close() for room in self._rooms.values()))
         await asyncio.gather(*self._opening.values(), return_exceptions=True)
-        await asyncio.gather(*self._background, return_exceptions=True)
+        await self._background.close(timeout=None)
 
     def _new_room(self, code: str) -> Room:
         return Room(
@@ -193,7 +194,7 @@ class Rooms:
             return
         opening = self._opening.get(code)
         if opening is None:
-            opening = asyncio.get_running_loop().create_task(apart(self._subscribe(code)))
+            opening = asyncio.get_running_loop().create_task(self._subscribe(code), context=context_without_deadline())
             self._opening[code] = opening
             opening.add_done_callback(lambda done: self._opened(code, done))
         try:
@@ -220,7 +221,7 @@ class Rooms:
     def _removed(self, member: Member) -> None:
         self._uncount(member)
         self._release_empty(member.code)
-        self._in_background(self._void(member.recovery))
+        self._background.start(self._void(member.recovery), context=context_without_deadline())
 
     def _uncount(self, member: Member) -> None:
         if self._members.pop(member.sid, None) is None:
@@ -237,11 +238,6 @@ class Rooms:
         except SessionError as error:
             _logger.debug("a recovery id was not voided", extra={"code": error.code})
 
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(apart(work))
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
-
     def _release_empty(self, code: str) -> None:
         room = self._rooms.get(code)
         if code in self._pins or code in self._opening or (room is not None and room.members):
@@ -250,7 +246,7 @@ class Rooms:
         self._store.unwatch(code)
         if lifetime := self._lifetimes.pop(code, None):
             lifetime.close()
-        self._in_background(self._leave_channel(code))
+        self._background.start(self._leave_channel(code), context=context_without_deadline())
 
     async def _leave_channel(self, code: str) -> None:
         """The channel is left only if nobody has come back to the session in the meantime."""

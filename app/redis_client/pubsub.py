@@ -7,13 +7,13 @@ and is confirmed again is reported as a gap, for its users to read the truth ane
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final, Literal
 
+from app.background import Background
 from app.backoff import Backoff
 from app.redis_client.client import RedisClient
 from app.redis_client.errors import StoreError, StoreUnavailable
@@ -67,7 +67,7 @@ class Channels:
         # By the server that could not be reached; None: which server is in charge is not known.
         self._backoffs = defaultdict[Address | None, Backoff](partial(Backoff, _MIN_PAUSE_SECONDS, _MAX_PAUSE_SECONDS))
         self._restored: set[str] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background("pub/sub", logger)
 
     @property
     def healthy(self) -> bool:
@@ -85,14 +85,11 @@ class Channels:
 
     async def start(self) -> None:
         """Begin to serve subscriptions; a server that is unavailable is waited for."""
-        self._spawn(self._assign_servers())
+        self._background.start(self._assign_servers())
 
     async def close(self) -> None:
         """End all subscriptions and links; callers still waiting get StoreUnavailable."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._background.close()
         for subscription in self._wanted.values():
             subscription.refuse(StoreUnavailable("closed", sent=False))
         self._wanted.clear()
@@ -158,7 +155,7 @@ class Channels:
         server = self._servers.get(node)
         if server is None:
             server = self._servers[node] = _ServerSubscriptions(self, node)
-            self._spawn(server.run())
+            self._background.start(server.run())
         server.add(subscription)
 
     def _reassign(self, subscriptions: Iterable[_Subscription], *, outdated: bool = False) -> None:
@@ -189,12 +186,6 @@ class Channels:
             callback(*arguments)
         except Exception:
             logger.exception("pub/sub callback failed")
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        # In a context of its own, which inherits nothing from the request that happens to come first.
-        task = asyncio.get_running_loop().create_task(work, context=contextvars.Context())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 class _Subscription:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 import weakref
 from typing import Final
 
+from app.background import Background
 from app.redis_client.errors import StoreError, StoreUnavailable
 from app.redis_client.link import Link, Pushed, pack
-from app.redis_client.topology import SHARE_OF_TIMEOUT, Single, ask, end
+from app.redis_client.topology import SHARE_OF_TIMEOUT, Single, ask
 from app.redis_client.url import Address, RedisURL
 
 __all__ = ["Sentinel"]
@@ -30,10 +30,11 @@ class Sentinel(Single):
         self._sentinels = list(url.addresses)
         self._primary: Address | None = None
         self._links: weakref.WeakSet[Link] = weakref.WeakSet()
-        self._watching: asyncio.Task[None] | None = None
+        self._background = Background("sentinels", logger)
+        self._is_watching = False
 
     async def close(self) -> None:
-        await end(self._watching)
+        await self._background.close()
         await super().close()
 
     async def _open(self, on_push: Pushed | None = None) -> Link:
@@ -58,8 +59,9 @@ class Sentinel(Single):
             raise
         self._follow(primary)
         self._links.add(link)
-        if self._watching is None:
-            self._watching = asyncio.get_running_loop().create_task(self._watch(), context=contextvars.Context())
+        if not self._is_watching:
+            self._is_watching = True
+            self._background.start(self._watch())
         return link
 
     def _follow(self, primary: Address) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from time import perf_counter
 from typing import Any, Final
 
+from app.background import Background
 from app.forwarding.sender import Forwarder, Hop
 from app.http.internal import Health
 from app.observability.metrics import Metrics
-from app.replica.tasks import cancel, logged
 from app.socketio_server import Connection, SocketServer
 
 __all__ = ["Drain", "drain", "parting"]
@@ -24,6 +25,8 @@ _PATIENCE_SHARE: Final = 0.25
 _PAUSE: Final = 0.02
 # The IANA registry of WebSocket close codes: "service restart".
 _CLOSE_CODE: Final = 1012
+
+_logger = logging.getLogger(__name__)
 
 
 class Drain:
@@ -45,6 +48,7 @@ class Drain:
         self._metrics = metrics
         self._window = window
         self._affinity_cookie = affinity_cookie
+        self._background = Background("drain", _logger, level=logging.CRITICAL)
         self._task: asyncio.Task[None] | None = None
         self._began_at = 0.0
         self._cut_short = asyncio.Event()
@@ -58,9 +62,9 @@ class Drain:
 
     async def finish(self) -> None:
         """Drain, and return when that is done or ``stop_now`` was called."""
-        draining, cut_short = self._begun(), asyncio.create_task(self._cut_short.wait())
+        draining, cut_short = self._begun(), self._background.start(self._cut_short.wait())
         await asyncio.wait({draining, cut_short}, return_when=asyncio.FIRST_COMPLETED)
-        await asyncio.gather(cancel(draining), cancel(cut_short))
+        await self._background.close()
 
     def stop_now(self) -> None:
         """End the drain that is under way, or is to come, at once."""
@@ -72,7 +76,7 @@ class Drain:
             self._began_at = perf_counter()
             self._metrics.draining.set(1)
             draining = drain(self._server, self._forwarder, self._window, affinity_cookie=self._affinity_cookie)
-            self._task = asyncio.create_task(logged(draining))
+            self._task = self._background.start(draining)
         return self._task
 
     def _seconds(self) -> float:

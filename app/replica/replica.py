@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
+from app.background import Background
 from app.forwarding.directory import ADDRESS
 from app.http.addresses import ClientAddresses
 from app.http.internal import Health
@@ -27,7 +27,6 @@ from app.replica.assembly import (
 from app.replica.contact import Contact
 from app.replica.drain import Drain
 from app.replica.own_address import own_address
-from app.replica.tasks import cancel, logged
 from app.sessions.admission import Client
 from app.sessions.payloads import CreateSession
 from app.settings import Settings, traces_wanted
@@ -63,6 +62,8 @@ class Replica:
         self.health = health = Health()
         self._settings = settings
         self._redis_url = redis_url
+        # Without this work a replica is of no use.
+        self._background = Background("replica", _logger, level=logging.CRITICAL)
         self._tracing = tracing = Tracing(self.id) if traces_wanted() else None
         addresses = ClientAddresses(settings.trusted_proxies, settings.unlimited_addresses)
         self.redis = redis = assemble_redis(settings, redis_url, self.id, metrics, tracing)
@@ -97,6 +98,7 @@ class Replica:
         stack.push_async_callback(self.internal.stop)
         details = {ADDRESS: await self._own_address()}
         stack.push_async_callback(sockets.rooms.close)
+        stack.push_async_callback(self._background.close)
         for work in (
             self._contact.keep(),
             sockets.presence.keep_lease(details),
@@ -105,7 +107,7 @@ class Replica:
             sockets.forwarder.watch(self._settings.lease / 3),
             watch_event_loop(self.metrics.event_loop_lag),
         ):
-            stack.push_async_callback(cancel, asyncio.create_task(logged(work)))
+            self._background.start(work)
         await sockets.server.start()
         # Nobody is to be refused only because the replica has just started.
         await self._contact.wait(self._settings.redis_timeout)

@@ -8,16 +8,16 @@ left wait for those under way, and are refused when misses alone have spent the 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import itertools
 import logging
 import secrets
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
+from app.background import Background
 from app.deadline import within
 from app.sessions.errors import SessionError
 from app.sessions.ports import Budgets, Reserved
@@ -123,7 +123,7 @@ class LookUps:
         self._refused: OrderedDict[str, float] = OrderedDict()
         self._replica = secrets.token_hex(4)
         self._numbers = itertools.count(1)
-        self._background: set[asyncio.Task[None]] = set()
+        self._background = Background("look-ups", _logger)
 
     @asynccontextmanager
     async def counted(self, address: str, code: str) -> AsyncIterator[LookUp]:
@@ -159,7 +159,7 @@ class LookUps:
         else:
             line.fresh.append(unit)
             if len(line.fresh) == 1:
-                self._in_background(self._count_fresh(line))
+                self._background.start(self._count_fresh(line))
         return unit
 
     async def _miss(self, line: _Line, unit: _Unit) -> None:
@@ -253,16 +253,10 @@ class LookUps:
             self._refused.popitem(last=False)
 
     def _give_back(self, line: _Line, units: list[_Unit]) -> None:
-        self._in_background(self._settle(line, [unit.id for unit in units]))
+        self._background.start(self._settle(line, [unit.id for unit in units]))
 
     async def _settle(self, line: _Line, ids: list[str]) -> None:
         # What is not given back is given back by its lapse.
         with suppress(SessionError):
             await self._budgets.settle(line.address, ids)
         line.freed.set()
-
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        # In a context of its own: it outlives the request that happens to begin it.
-        task = asyncio.get_running_loop().create_task(work, context=contextvars.Context())
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
+from app.background import Background
 from app.socketio_server import packets
 from app.socketio_server.connection import CLIENT_NAMESPACE_DISCONNECT, Connection
 from app.socketio_server.events import Event, WrongArguments, as_arguments, current_event, positional_limits
@@ -32,7 +33,7 @@ class ReceivingServer(SocketIOServer):
     _on_handler_error: HandlerError
     _limits: dict[Any, tuple[int, float]]
     _sockets: dict[str, Socket]
-    _tasks: set[asyncio.Task[None]]
+    _background: Background
 
     async def transport_opened(self, session: Connection) -> None:
         """Give the client its time to connect."""
@@ -60,9 +61,7 @@ class ReceivingServer(SocketIOServer):
             return packet
         socket = sockets.by_namespace.get(packet.namespace)
         if socket is not None:
-            task = asyncio.create_task(self._acknowledged(socket.sid, packet))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._background.start(self._acknowledged(socket.sid, packet))
         elif packet.namespace not in sockets.left:
             raise ProtocolError("not connected")
         return None

@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
+from app.background import Background
 from app.observability.logging import log_bug
 from app.socketio_server import connection, packets
 from app.socketio_server.admission import Admission, Origins, peer_address
@@ -87,7 +88,7 @@ class SocketServer(ReceivingServer):
         self._on_handler_error = on_handler_error or self._log_handler_error
         self._limits = {}
         self._sockets = {}
-        self._tasks = set()
+        self._background = Background("acknowledgements", self._log)
         self._admission = Admission(
             max_connections=max_connections,
             max_connections_per_address=max_connections_per_address,
@@ -140,6 +141,7 @@ class SocketServer(ReceivingServer):
             session.close(connection.SERVER_DISCONNECT, code=SERVICE_RESTART)
             if session.worker is not None:
                 workers.add(session.worker)
+        await self._background.close()
         if not workers:
             return
         _, late = await asyncio.wait(workers, timeout=timeout)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeVar
@@ -10,7 +10,8 @@ from typing import Any, Final, TypeVar
 import orjson
 from opentelemetry.trace import get_current_span
 
-from app.deadline import apart
+from app.background import Background
+from app.deadline import context_without_deadline
 from app.observability.tracing import Attributes, Tracing
 from app.redis_client.client import RedisClient, Script
 from app.redis_client.errors import StoreError, reading_reply
@@ -32,6 +33,8 @@ _PUBLISHING: Final[Attributes] = {
     "messaging.operation.type": "send",
 }
 
+_logger = logging.getLogger(__name__)
+
 
 class StepRunner:
     """Runs scripts on sessions; see ``scripts/session/_prelude.lua`` for their calls and replies.
@@ -48,7 +51,7 @@ class StepRunner:
         self._remembered = remembered
         self._tracing = tracing
         self._forget_recovery = LIST_SCRIPTS.forget_recovery
-        self._background: set[asyncio.Task[object]] = set()
+        self._background = Background("store", _logger)
 
     async def run(self, script: Script, code: str, call: Mapping[str, object], read: Callable[[list[Any]], T]) -> T:
         """Run one step and ``read`` its reply; raise ``SessionError`` for what the script refuses.
@@ -77,7 +80,7 @@ class StepRunner:
 
     async def close(self) -> None:
         """Wait for what is still being written."""
-        await asyncio.gather(*self._background, return_exceptions=True)
+        await self._background.close(timeout=None)
 
     async def _send(self, script: Script, code: str, call: Mapping[str, object]) -> list[Any]:
         given = {"seen": self._watermarks.lowest(code)} | {name: it for name, it in call.items() if it is not None}
@@ -96,9 +99,7 @@ class StepRunner:
         return reply
 
     def _in_background(self, writing: Coroutine[Any, Any, object]) -> None:
-        task = asyncio.get_running_loop().create_task(apart(writing))
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        self._background.start(writing, context=context_without_deadline())
 
     async def _list(self, code: str, expires_at: int) -> None:
         await self._best_effort(("ZADD", keys.SESSIONS, expires_at, code))

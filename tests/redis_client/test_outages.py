@@ -12,7 +12,7 @@ from typing import cast
 
 import pytest
 
-from app.deadline import apart, deadline
+from app.deadline import context_without_deadline, deadline
 from app.redis_client.client import RedisClient, Script
 from app.redis_client.errors import StoreUnavailable
 from tests.harness.ports import free_port
@@ -275,11 +275,13 @@ async def test_a_slow_network_is_served_within_the_time_out(through_proxy: Redis
 
 
 async def test_the_commands_of_one_request_share_its_deadline(through_proxy: RedisClient, proxy: FaultProxy) -> None:
-    """What it leaves to be done apart has the usual time-out."""
+    """What it leaves to a task without its deadline has the usual time-out."""
     proxy.delay = 0.3 * TIMEOUT
     with in_time(), deadline(TIMEOUT):
         assert await through_proxy.execute("INCR", "count") == 1
-        rest = asyncio.create_task(apart(through_proxy.execute("INCR", "rest")))
+        rest = asyncio.get_running_loop().create_task(
+            through_proxy.execute("INCR", "rest"), context=context_without_deadline()
+        )
         assert await outcome(through_proxy, "INCR", "count") == ("timeout", True)
         assert await outcome(through_proxy, "INCR", "count") == ("timeout", False)
         assert await through_proxy.batch([("INCR", "count")]) != [3]
