@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from app import __version__
 from app.commands.documents import add_document_commands
-from app.commands.exits import MISUSED
+from app.commands.exits import USAGE_ERROR
 from app.commands.load import add_load_commands
 from app.commands.operators import add_operator_commands
 from app.commands.people import add_people_commands
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = options.command(options)
     except SettingsError as error:
         print(error, file=sys.stderr)
-        return MISUSED
+        return USAGE_ERROR
     return code
 
 

@@ -1,4 +1,4 @@
-"""What must hold for everybody in a session: hears what each client is told, and names whatever is not so.
+"""The consistency checker of `join-session load`: reads what each client of a session gets, and reports violations.
 
 Nothing here reads a clock or the network. A `Watcher` takes what one client is told in the order in which it comes, and
 a `SessionCheck` has those of a session and gives the verdict at the end.

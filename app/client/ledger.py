@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from app.sessions.rating import VETO, Tally, points
+from app.sessions.rating import VETO, Tally, points, ranking
 
 __all__ = ["Change", "ChangeKind", "Outcome", "contradictions"]
 
@@ -42,6 +42,13 @@ class Change:
     def maybe(self) -> bool:
         """Whether the session may contain it or not."""
         return self.outcome == "unknown" or (self.outcome == "done" and not self.certain)
+
+
+@dataclass(frozen=True, slots=True)
+class _ShownTally:
+    compatibility: int
+    vetoes: int
+    count: int
 
 
 def contradictions(changes: Sequence[Change], movies: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
@@ -107,13 +114,11 @@ def _tally_of(movie: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _wrong_ranks(movies: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    """Compatibility descending, then fewer vetoes, more ratings, earlier added, id."""
     try:
-        ordered = sorted(
-            (-movie["compatibility"], movie["vetoes"], -movie["count"], position, str(movie["id"]))
-            for position, movie in enumerate(movies)
-        )
-        right = [movies[position]["rank"] for *_, position, _ in ordered] == list(range(1, len(movies) + 1))
+        shown = [
+            (str(movie["id"]), _ShownTally(movie["compatibility"], movie["vetoes"], movie["count"])) for movie in movies
+        ]
+        right = ranking(shown) == {str(movie["id"]): movie["rank"] for movie in movies}
     except (KeyError, TypeError):
         right = False
     if not right:

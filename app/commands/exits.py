@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["FAILED", "MISUSED", "OK"]
+__all__ = ["FAILED", "OK", "USAGE_ERROR"]
 
 OK: Final = 0
 FAILED: Final = 1
-MISUSED: Final = 2
+USAGE_ERROR: Final = 2

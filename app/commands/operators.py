@@ -14,8 +14,9 @@ from urllib.parse import quote, urlencode
 from app.commands.api import Unreachable, http_url, request
 from app.commands.exits import FAILED, OK
 from app.commands.progress import show_progress
-from app.commands.tables import printable, table
+from app.commands.tables import table
 from app.settings import PREFIX, SettingsError, load_settings
+from app.terminal import printable
 
 __all__ = ["add_operator_commands"]
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from app.commands.api import Unreachable, http_url, request
 from app.commands.exits import FAILED, OK
-from app.commands.tables import printable
 from app.settings import load_settings
+from app.terminal import printable
 
 if TYPE_CHECKING:
     from app.client.watching import Frame

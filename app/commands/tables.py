@@ -6,7 +6,9 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["printable", "table"]
+from app.terminal import printable
+
+__all__ = ["table"]
 
 _GAP = "  "
 _SHORTEST = 8
@@ -39,8 +41,3 @@ def _cell(text: str, width: int, to_the_right: bool) -> str:
 def _columns(text: str) -> int:
     """How many columns of a terminal a text takes: wide characters two, combining ones none."""
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
-
-
-def printable(text: str) -> str:
-    """The text with what could move a terminal's cursor escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

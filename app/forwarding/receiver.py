@@ -11,6 +11,7 @@ import orjson
 from app.forwarding.sender import FORWARDED
 from app.forwarding.signature import CLIENT, SIGNATURE, Voucher
 from app.observability.logging import Throttle
+from app.sessions.answers import error_body
 from app.sessions.errors import SessionError
 
 __all__ = ["ForwardedRequests"]
@@ -65,4 +66,4 @@ async def _refuse(scope: Any, receive: Any, send: Any) -> None:
     error = SessionError("forbidden")
     headers = [(b"content-type", b"application/json"), (b"x-error-code", error.code.encode())]
     await send({"type": "http.response.start", "status": error.status, "headers": headers})
-    await send({"type": "http.response.body", "body": orjson.dumps({"message": error.message, "code": error.code})})
+    await send({"type": "http.response.body", "body": orjson.dumps(error_body(error))})

@@ -11,6 +11,7 @@ from quart import Quart, Response, has_request_context, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from app.observability.logging import log_bug
+from app.sessions.answers import error_body
 from app.sessions.errors import SessionError
 
 __all__ = ["JOIN_PATH", "answer", "install_error_answers"]
@@ -68,8 +69,7 @@ def _error_answer(error: SessionError, headers: dict[str, str] | None = None, *,
         headers["Connection"] = "close"
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    body = {"message": error.message} if joining else {"message": error.message, "code": error.code}
-    return answer(body, error.status, headers)
+    return answer({"message": error.message} if joining else error_body(error), error.status, headers)
 
 
 def _cause(error: SessionError) -> str:

@@ -7,7 +7,8 @@ from typing import Final
 
 import orjson
 
-from app.sessions.errors import CATALOGUE
+from app.sessions.answers import error_body
+from app.sessions.errors import CATALOGUE, SessionError
 
 __all__ = ["FULL", "INVALID", "LATE", "NO_HANDSHAKE", "OTHER_VERSION", "TOO_LARGE", "TOO_MANY", "Refused"]
 
@@ -22,7 +23,7 @@ class Refused(Exception):
 
 def _error(code: str, message: str | None = None, *, status: int | None = None, fields: str = "") -> bytes:
     kind = CATALOGUE[code]
-    body = orjson.dumps({"message": message or kind.message, "code": code})
+    body = orjson.dumps(error_body(SessionError(code, message)))
     head = (
         f"HTTP/1.1 {status or kind.status} {HTTPStatus(status or kind.status).phrase}\r\n"
         f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"

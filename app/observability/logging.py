@@ -21,6 +21,7 @@ from opentelemetry import trace
 
 from app.observability.log_writer import LineWriter
 from app.settings import Settings
+from app.terminal import printable
 
 __all__ = [
     "JSONFormatter",
@@ -240,7 +241,7 @@ class _TextFormatter(logging.Formatter):
         frames = fields.pop("traceback", "")
         parts = [moment, record.levelname.ljust(8), f"{record.name}:", record.getMessage()]
         parts += [f"{name}={value}" for name, value in fields.items()]
-        return _printable(" ".join(parts)) + (f"\n{frames}" if frames else "")
+        return printable(" ".join(parts)) + (f"\n{frames}" if frames else "")
 
 
 def _fields(record: logging.LogRecord, tracebacks: bool) -> dict[str, Any]:
@@ -265,11 +266,6 @@ def _error_fields(error: BaseException) -> dict[str, str]:
     if frames:
         fields["at"] = f"{frames[0].filename}:{frames[0].lineno} {frames[0].name}"
     return fields
-
-
-def _printable(text: str) -> str:
-    """`text` on one line, without what could move a terminal's cursor."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _at_least_warning(level: str) -> str:

@@ -11,12 +11,11 @@ from typing import Any, Final
 
 from app.deadline import deadline
 from app.observability.logging import begin_request, log_bug
-from app.realtime.member import error_body
 from app.realtime.membership import Entry, Peer, new_recovery_id
 from app.realtime.rooms import Rooms
 from app.realtime.telemetry import Telemetry
 from app.sessions.admission import Client, SocketMisses
-from app.sessions.answers import Ack, Joined, Refused, result_of
+from app.sessions.answers import Ack, Joined, Refused, error_body, result_of
 from app.sessions.errors import SessionError
 from app.sessions.operations import EVENTS, Change
 from app.sessions.payloads import JoinOptions, parse

@@ -6,13 +6,11 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from app.sessions.answers import ErrorBody
-from app.sessions.errors import SessionError
 from app.sessions.model import Head
 from app.sessions.service import Access
 from app.socketio_server import Encoded
 
-__all__ = ["Member", "Outbox", "error_body"]
+__all__ = ["Member", "Outbox"]
 
 
 @dataclass(eq=False, slots=True)
@@ -50,8 +48,3 @@ class Outbox(Protocol):
     def encode(self, event: str, *args: object) -> Encoded: ...
 
     def deliver(self, sids: Iterable[str], encoded: Encoded, *, latest: Hashable | None = None) -> None: ...
-
-
-def error_body(error: SessionError) -> ErrorBody:
-    """Payload of the ``error`` event."""
-    return {"message": error.message, "code": error.code}

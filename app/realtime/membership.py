@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from app.realtime.member import Member, Outbox, error_body
+from app.realtime.member import Member, Outbox
 from app.realtime.presence import Presence
 from app.realtime.rooms import Rooms
 from app.realtime.telemetry import Telemetry
 from app.sessions.admission import Client
-from app.sessions.answers import Done
+from app.sessions.answers import Done, error_body
 from app.sessions.errors import SessionError
 from app.sessions.model import Head
 from app.sessions.payloads import JoinOptions

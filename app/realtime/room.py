@@ -15,8 +15,9 @@ from typing import Final
 
 from app.background import Background
 from app.backoff import Backoff
-from app.realtime.member import Member, Outbox, error_body
+from app.realtime.member import Member, Outbox
 from app.realtime.telemetry import Telemetry
+from app.sessions.answers import error_body
 from app.sessions.errors import SessionError
 from app.sessions.model import Head, Session
 from app.socketio_server import Encoded

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypeAliasType, TypedDict
 
-from app.sessions.errors import CATALOGUE
+from app.sessions.errors import CATALOGUE, SessionError
 
 __all__ = [
     "Ack",
@@ -32,6 +32,7 @@ __all__ = [
     "SessionFound",
     "SessionState",
     "SessionSummary",
+    "error_body",
     "result_of",
 ]
 
@@ -183,6 +184,11 @@ class ErrorBody(TypedDict):
 
     message: str
     code: ErrorCode
+
+
+def error_body(error: SessionError) -> ErrorBody:
+    """The body of a response, and the payload of the event ``error``."""
+    return {"message": error.message, "code": error.code}
 
 
 class JoinFailure(TypedDict):

@@ -9,12 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import isqrt
-from typing import Final
+from typing import Final, Protocol
 
-__all__ = ["RATINGS", "VETO", "Tally", "points", "ranking"]
+__all__ = ["RATINGS", "VETO", "Ranked", "Tally", "points", "ranking"]
 
 VETO: Final = 1
 RATINGS: Final = range(1, 6)
+
+
+class Ranked(Protocol):
+    """What the rank of a movie depends on."""
+
+    @property
+    def compatibility(self) -> int: ...
+    @property
+    def vetoes(self) -> int: ...
+    @property
+    def count(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +61,7 @@ def points(rating: int) -> int:
     return (rating - 1) * 25
 
 
-def ranking(tallies: Iterable[tuple[str, Tally]]) -> dict[str, int]:
+def ranking(tallies: Iterable[tuple[str, Ranked]]) -> dict[str, int]:
     """Rank (from 1) of each movie, given in the order in which they were added.
 
     A total order: compatibility descending, then fewer vetoes, more ratings, earlier added, id.

@@ -1,4 +1,6 @@
-"""What must hold whatever breaks: reads what every client saw and what became of every change, and names each lie.
+"""An independent witness: reads what every client saw and what became of every change, and names each lie.
+
+It shares no code with `app.client.checker`, the product's own checker, which it would otherwise repeat the errors of.
 
 A `Room` is all that is known of one session at the end of a run; `lies(room)` is empty when everything is true.
 """

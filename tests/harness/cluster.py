@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
-from types import TracebackType
 from typing import Any, Final, Self
 
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import RedisError
 
 from tests.harness.ports import LOOPBACK, free_port
-from tests.harness.redis import RedisServer
+from tests.harness.redis import RedisServer, ServerSet
 from tests.harness.waiting import until
 
 PRIMARIES: Final = 3
@@ -41,11 +39,11 @@ class ClusterNode(RedisServer):
         return self
 
 
-class ClusterSet:
+class ClusterSet(ServerSet):
     """`async with ClusterSet() as cluster: Connection.connect(cluster.url())`."""
 
     def __init__(self) -> None:
-        self._stack = AsyncExitStack()
+        super().__init__()
         self.nodes = [ClusterNode() for _ in range(2 * PRIMARIES)]
 
     def url(self) -> str:
@@ -79,19 +77,6 @@ class ClusterSet:
         old.kill()
         await until(lambda: self._replaced(old, key), "the replica has taken over")
         return old
-
-    async def __aenter__(self) -> Self:
-        try:
-            await self._start()
-        except BaseException:
-            await self._stack.aclose()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self._stack.aclose()
 
     async def _start(self) -> None:
         await asyncio.gather(*map(self._stack.enter_async_context, self.nodes))

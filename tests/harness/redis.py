@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -213,6 +214,29 @@ class RedisServer:
 
     def _log_tail(self) -> str:
         return (self.directory / "log").read_text(errors="replace")[-600:]
+
+
+class ServerSet:
+    """Servers that begin and end together: `_start` enters them on the stack."""
+
+    def __init__(self) -> None:
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def _start(self) -> None:
+        raise NotImplementedError
 
 
 async def require_tls() -> None:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
-from types import TracebackType
-from typing import Self
 
 from redis.exceptions import RedisError
 
 from tests.harness.ports import LOOPBACK
-from tests.harness.redis import RedisServer
+from tests.harness.redis import RedisServer, ServerSet
 from tests.harness.waiting import until
 
 SERVICE = "join-session"
@@ -35,11 +32,11 @@ class Sentinel(RedisServer):
         ]
 
 
-class SentinelSet:
+class SentinelSet(ServerSet):
     """`async with SentinelSet() as service: Connection.connect(service.url())`."""
 
     def __init__(self) -> None:
-        self._stack = AsyncExitStack()
+        super().__init__()
         self.servers: list[RedisServer] = []
         self.sentinels: list[Sentinel] = []
 
@@ -58,19 +55,6 @@ class SentinelSet:
         old.kill()
         await until(lambda: self._replaced(old), "the sentinels agree on a new primary")
         return old
-
-    async def __aenter__(self) -> Self:
-        try:
-            await self._start()
-        except BaseException:
-            await self._stack.aclose()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self._stack.aclose()
 
     async def _start(self) -> None:
         first = await self._stack.enter_async_context(RedisServer())

@@ -1,0 +1,10 @@
+"""Text that is written to a terminal."""
+
+from __future__ import annotations
+
+__all__ = ["printable"]
+
+
+def printable(text: str) -> str:
+    """Return the text on one line, with what could move a terminal's cursor escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
