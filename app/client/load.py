@@ -94,11 +94,11 @@ class Load:
 
     async def _gather_everybody(self) -> None:
         """Waits until everybody is there, for as long as that may take; who comes too late ends without an update."""
-        patience = self.plan.ramp + self.plan.deadline + len(self.visitors) / _JOINS_PER_SECOND
+        timeout = self.plan.ramp + self.plan.deadline + len(self.visitors) / _JOINS_PER_SECOND
         there = asyncio.gather(*(visitor.ready.wait() for visitor in self.visitors))
         stopped = asyncio.create_task(self._run.over.wait())
         awaited: list[asyncio.Future[Any]] = [there, stopped]
-        await asyncio.wait(awaited, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(awaited, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         await _ended(awaited)
         if self.interrupted:
             for visitor in self.visitors:

@@ -18,9 +18,9 @@ from app.client.http import reason_of
 
 __all__ = ["Socket", "parse_event"]
 
-_OPEN_TIMEOUT: Final = 20.0
-_CLOSE_TIMEOUT: Final = 2.0
-_LARGEST_FRAME: Final = 1 << 24
+_OPEN_TIMEOUT_SECONDS: Final = 20.0
+_CLOSE_TIMEOUT_SECONDS: Final = 2.0
+_MAX_FRAME_BYTES: Final = 1 << 24
 
 
 def parse_event(packet: bytes) -> list[Any]:
@@ -39,12 +39,16 @@ class Socket:
     """
 
     def __init__(
-        self, connection: ClientConnection, patience: float, welcome: dict[str, Any], on_event: Callable[[bytes], None]
+        self,
+        connection: ClientConnection,
+        silence_timeout: float,
+        welcome: dict[str, Any],
+        on_event: Callable[[bytes], None],
     ) -> None:
         self.welcome = welcome
         self.closed = asyncio.Event()
         self._connection = connection
-        self._patience = patience
+        self._silence_timeout = silence_timeout
         self._on_event = on_event
         self._acks: dict[int, asyncio.Future[Any]] = {}
         self._numbers = itertools.count()
@@ -63,9 +67,9 @@ class Socket:
                 compression=None,
                 ping_interval=None,
                 proxy=None,
-                open_timeout=_OPEN_TIMEOUT,
-                close_timeout=_CLOSE_TIMEOUT,
-                max_size=_LARGEST_FRAME,
+                open_timeout=_OPEN_TIMEOUT_SECONDS,
+                close_timeout=_CLOSE_TIMEOUT_SECONDS,
+                max_size=_MAX_FRAME_BYTES,
                 user_agent_header=None,
             )
         except InvalidStatus as error:
@@ -73,17 +77,17 @@ class Socket:
         except (OSError, WebSocketException) as error:
             raise ConnectionError(reason_of(error)) from error
         try:
-            async with asyncio.timeout(_OPEN_TIMEOUT):
+            async with asyncio.timeout(_OPEN_TIMEOUT_SECONDS):
                 opened = _object(b"0", await connection.recv(decode=False))
                 await connection.send("40" + (orjson.dumps(auth).decode() if auth else ""))
                 welcome = _object(b"40", await connection.recv(decode=False))
-            patience = (opened["pingInterval"] + opened["pingTimeout"]) / 1000
+            silence_timeout = (opened["pingInterval"] + opened["pingTimeout"]) / 1000
         except BaseException as error:
             await connection.close()
             if isinstance(error, (OSError, WebSocketException, ValueError, KeyError, TypeError)):
                 raise ConnectionError("the server does not speak Socket.IO, or refused") from error
             raise
-        return cls(connection, patience, welcome, on_event)
+        return cls(connection, silence_timeout, welcome, on_event)
 
     async def emit(self, event: str, *args: Any, timeout: float) -> Any:
         """Emit an event; returns the first argument of its ack.
@@ -112,11 +116,11 @@ class Socket:
         clock = asyncio.get_running_loop().time
         try:
             # The server pings; one that has not for as long as it promised is gone.
-            async with asyncio.timeout(self._patience) as limit:
+            async with asyncio.timeout(self._silence_timeout) as limit:
                 while True:
                     packet = await self._connection.recv(decode=False)
                     if packet == b"2":
-                        limit.reschedule(clock() + self._patience)
+                        limit.reschedule(clock() + self._silence_timeout)
                         await self._connection.send("3")
                     elif packet.startswith(b"42"):
                         self._on_event(packet)

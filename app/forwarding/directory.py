@@ -9,15 +9,15 @@ from typing import Final, Protocol
 
 from app.sessions.errors import SessionError
 
-__all__ = ["ADDRESS", "Directory", "Peers"]
+__all__ = ["ADDRESS", "LivingReplicas", "ReplicaDirectory"]
 
 # The detail by which a replica tells the others where its internal port is.
 ADDRESS: Final = "address"
 
-_SHORTEST_PAUSE: Final = 0.25
+_MIN_PAUSE_SECONDS: Final = 0.25
 
 
-class Directory(Protocol):
+class LivingReplicas(Protocol):
     """What all living replicas tell of themselves, by their ids; raises ``SessionError``."""
 
     async def living(self) -> Mapping[str, Mapping[str, str]]: ...
@@ -29,7 +29,7 @@ class _Known:
     missing_since: float | None = None
 
 
-class Peers:
+class ReplicaDirectory:
     """The addresses of the living replicas, from memory.
 
     An id that is unknown has Redis asked for all of them, four times a second at the most, whoever sends what ids. As
@@ -39,8 +39,8 @@ class Peers:
     themselves.
     """
 
-    def __init__(self, directory: Directory, own: str, *, memory: float) -> None:
-        self._directory = directory
+    def __init__(self, replicas: LivingReplicas, own: str, *, memory: float) -> None:
+        self._replicas = replicas
         self._own = own
         self._memory = memory
         self.are_known = False
@@ -82,12 +82,12 @@ class Peers:
 
     async def _ask(self) -> Mapping[str, Mapping[str, str]]:
         try:
-            return await self._directory.living()
+            return await self._replicas.living()
         except SessionError:
             return {}
 
     async def _ask_again(self) -> None:
         wanted_at = asyncio.get_running_loop().time()
         async with self._asking:
-            if self._asked_at < wanted_at - _SHORTEST_PAUSE:
+            if self._asked_at < wanted_at - _MIN_PAUSE_SECONDS:
                 await self.refresh()

@@ -13,24 +13,24 @@ from typing import Final
 import httptools
 from websockets.asyncio.client import ClientConnection, connect
 
-__all__ = ["Answer", "Exchange", "Headers", "Lanes", "open_websocket"]
+__all__ = ["ConnectionPool", "Exchange", "Headers", "Response", "open_websocket"]
 
 Headers = Iterable[tuple[bytes, bytes]]
 
 # Replicas are near each other: one that does not take a connection by then is gone.
-_CONNECT_TIMEOUT: Final = 1.0
-_UPGRADE_TIMEOUT: Final = 10.0
-_CLOSE_TIMEOUT: Final = 1.0
+_CONNECT_TIMEOUT_SECONDS: Final = 1.0
+_UPGRADE_TIMEOUT_SECONDS: Final = 10.0
+_CLOSE_TIMEOUT_SECONDS: Final = 1.0
 # Far less than the time after which the other side closes an idle connection, perhaps while a request is on its way.
-_LONGEST_IDLE: Final = 15.0
-_READ_SIZE: Final = 65_536
+_MAX_IDLE_SECONDS: Final = 15.0
+_READ_BYTES: Final = 65_536
 # Statuses below it are of answers that another one follows.
 _FINAL: Final = 200
 # Messages that may wait between owner and client, so that the owner notices a client that does not read.
-_WAITING_MESSAGES: Final = 4
+_MAX_WAITING_MESSAGES: Final = 4
 
 
-class Answer:
+class Response:
     """An HTTP response, as a parser of httptools tells it; ``keeps_alive``: the connection takes another request.
 
     ``on_continue`` is called where the other side asks for the request's body.
@@ -67,11 +67,11 @@ class Answer:
         self.keeps_alive = self._parser.should_keep_alive()
 
 
-class Lanes:
+class ConnectionPool:
     """HTTP connections to other replicas, kept for a while for the next request to the same one."""
 
     def __init__(self) -> None:
-        self._idle: defaultdict[str, deque[_Lane]] = defaultdict(deque)
+        self._idle: defaultdict[str, deque[_PooledConnection]] = defaultdict(deque)
 
     @property
     def idle_count(self) -> int:
@@ -86,55 +86,57 @@ class Lanes:
 
         Raises ``OSError`` where nobody answers, as the exchange does.
         """
-        lane = self._kept(address) or await _open(address)
-        exchange = Exchange(lane.reader, lane.writer, has_body=has_body)
+        connection = self._kept(address) or await _open(address)
+        exchange = Exchange(connection.reader, connection.writer, has_body=has_body)
         try:
             exchange.begin(method, target, headers)
             yield exchange
         finally:
-            if exchange.is_done and not lane.writer.is_closing():
-                self._keep(address, lane)
+            if exchange.is_done and not connection.writer.is_closing():
+                self._keep(address, connection)
             else:
-                lane.writer.close()
+                connection.writer.close()
 
     def close(self) -> None:
-        for lanes in self._idle.values():
-            for lane in lanes:
-                lane.on_lost = None
-                lane.writer.close()
+        for connections in self._idle.values():
+            for connection in connections:
+                connection.on_lost = None
+                connection.writer.close()
         self._idle.clear()
 
-    def _keep(self, address: str, lane: _Lane) -> None:
-        lane.idle_since = asyncio.get_running_loop().time()
-        lane.on_lost = partial(self._forget, address, lane)
-        self._idle[address].append(lane)
+    def _keep(self, address: str, connection: _PooledConnection) -> None:
+        connection.idle_since = asyncio.get_running_loop().time()
+        connection.on_lost = partial(self._forget, address, connection)
+        self._idle[address].append(connection)
 
-    def _kept(self, address: str) -> _Lane | None:
+    def _kept(self, address: str) -> _PooledConnection | None:
         if address not in self._idle:
             return None
-        lanes = self._idle[address]
-        newest = lanes[-1]
-        oldest = asyncio.get_running_loop().time() - _LONGEST_IDLE
-        for lane in [lane for lane in lanes if lane is newest or lane.idle_since < oldest]:
-            self._forget(address, lane)
-            if lane.idle_since < oldest:
-                lane.writer.close()
+        connections = self._idle[address]
+        newest = connections[-1]
+        oldest = asyncio.get_running_loop().time() - _MAX_IDLE_SECONDS
+        for connection in [
+            connection for connection in connections if connection is newest or connection.idle_since < oldest
+        ]:
+            self._forget(address, connection)
+            if connection.idle_since < oldest:
+                connection.writer.close()
         return None if newest.writer.is_closing() else newest
 
-    def _forget(self, address: str, lane: _Lane) -> None:
-        lane.on_lost = None
-        self._idle[address].remove(lane)
+    def _forget(self, address: str, connection: _PooledConnection) -> None:
+        connection.on_lost = None
+        self._idle[address].remove(connection)
         if not self._idle[address]:
             del self._idle[address]
 
 
-class _Lane(asyncio.StreamReaderProtocol):
+class _PooledConnection(asyncio.StreamReaderProtocol):
     """A connection. One that the other side has ended ends itself: asyncio's streams leave it open for writing."""
 
     writer: asyncio.StreamWriter
 
     def __init__(self) -> None:
-        self.reader = asyncio.StreamReader(limit=_READ_SIZE)
+        self.reader = asyncio.StreamReader(limit=_READ_BYTES)
         self.idle_since = 0.0
         self.on_lost: Callable[[], None] | None = None
         super().__init__(self.reader)
@@ -150,7 +152,7 @@ class _Lane(asyncio.StreamReaderProtocol):
 
 
 class Exchange:
-    """One request and its answer on a lane; the body is sent once the other side has asked for it.
+    """One request and its answer on a connection; the body is sent once the other side has asked for it.
 
     RFC 9110, section 10.1.1: with ``Expect: 100-continue`` the other side either asks, or answers right away.
     """
@@ -159,13 +161,13 @@ class Exchange:
         self.wanted = asyncio.Event()
         self._reader = reader
         self._writer = writer
-        self._answer = Answer(self.wanted.set)
+        self._response = Response(self.wanted.set)
         self._unsent = has_body
 
     @property
     def is_done(self) -> bool:
         """Whether all was sent and read, and the connection takes another request."""
-        return self._answer.keeps_alive and not self._unsent
+        return self._response.keeps_alive and not self._unsent
 
     def begin(self, method: str, target: bytes, headers: Headers) -> None:
         fields = [*headers]
@@ -189,21 +191,21 @@ class Exchange:
         self._unsent = more
         await self._writer.drain()
 
-    async def answer(self) -> Answer:
+    async def response(self) -> Response:
         """The answer, however long that takes; raises ``httptools.HttpParserError`` for what is not HTTP."""
-        while not self._answer.complete:
-            data = await self._reader.read(_READ_SIZE)
+        while not self._response.complete:
+            data = await self._reader.read(_READ_BYTES)
             if not data:
                 raise ConnectionResetError("no complete answer")
-            self._answer.feed(data)
-        return self._answer
+            self._response.feed(data)
+        return self._response
 
 
-async def _open(address: str) -> _Lane:
+async def _open(address: str) -> _PooledConnection:
     loop = asyncio.get_running_loop()
-    transport, lane = await loop.create_connection(_Lane, sock=await _dial(address))
-    lane.writer = asyncio.StreamWriter(transport, lane, lane.reader, loop)
-    return lane
+    transport, connection = await loop.create_connection(_PooledConnection, sock=await _dial(address))
+    connection.writer = asyncio.StreamWriter(transport, connection, connection.reader, loop)
+    return connection
 
 
 async def open_websocket(address: str, target: str, headers: Headers) -> ClientConnection:
@@ -215,18 +217,18 @@ async def open_websocket(address: str, target: str, headers: Headers) -> ClientC
         compression=None,
         user_agent_header=None,
         proxy=None,
-        open_timeout=_UPGRADE_TIMEOUT,
-        close_timeout=_CLOSE_TIMEOUT,
+        open_timeout=_UPGRADE_TIMEOUT_SECONDS,
+        close_timeout=_CLOSE_TIMEOUT_SECONDS,
         ping_interval=None,
         max_size=None,
-        max_queue=_WAITING_MESSAGES,
+        max_queue=_MAX_WAITING_MESSAGES,
     )
 
 
 async def _dial(address: str) -> socket.socket:
     host, _, port = address.rpartition(":")
     loop = asyncio.get_running_loop()
-    async with asyncio.timeout(_CONNECT_TIMEOUT):
+    async with asyncio.timeout(_CONNECT_TIMEOUT_SECONDS):
         family, kind, protocol, _, target = (
             await loop.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
         )[0]

@@ -9,12 +9,12 @@ from typing import Any, Final
 import orjson
 
 from app.forwarding.sender import FORWARDED
-from app.forwarding.signature import CLIENT, SIGNATURE, Voucher
+from app.forwarding.signature import CLIENT, SIGNATURE, RequestSigner
 from app.observability.logging import Throttle
 from app.sessions.answers import error_body
 from app.sessions.errors import SessionError
 
-__all__ = ["ForwardedRequests"]
+__all__ = ["ForwardingReceiver"]
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -22,23 +22,23 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 _REPLACED: Final = (CLIENT, SIGNATURE, b"x-forwarded-for")
 
 
-class ForwardedRequests:
+class ForwardingReceiver:
     """An ASGI application for the internal port: ``application`` at ``path``, as if the client had come here itself.
 
-    A request that no replica of the deployment vouches for is refused with 403.
+    A request that no replica of the deployment has signed is refused with 403.
     """
 
-    def __init__(self, replica: str, voucher: Voucher, application: Application, path: str) -> None:
+    def __init__(self, replica: str, signer: RequestSigner, application: Application, path: str) -> None:
         self._replica = replica
-        self._voucher = voucher
+        self._signer = signer
         self._application = application
         self._path = path
         self._log = Throttle(logging.getLogger(__name__))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        client = self._vouched_client(scope)
+        client = self._verified_client(scope)
         if client is None:
-            self._log.warning("a forwarded request was refused: no replica vouches for it")
+            self._log.warning("forwarded request refused: invalid signature")
             await _refuse(scope, receive, send)
             return
         original = {
@@ -50,10 +50,10 @@ class ForwardedRequests:
         }
         await self._application({**scope, **original}, receive, send)
 
-    def _vouched_client(self, scope: Any) -> str | None:
+    def _verified_client(self, scope: Any) -> str | None:
         method = scope.get("method", "GET")
         try:
-            return self._voucher.client(self._replica, method, scope["query_string"], scope["headers"])
+            return self._signer.verify(self._replica, method, scope["query_string"], scope["headers"])
         except SessionError:
             return None
 

@@ -17,13 +17,13 @@ from httptools import HttpParserError
 from websockets import ConnectionClosed, WebSocketException
 from websockets.asyncio.client import ClientConnection
 
-from app.forwarding.directory import Peers
-from app.forwarding.http_pool import Answer, Exchange, Lanes, open_websocket
-from app.forwarding.signature import Voucher
+from app.forwarding.directory import ReplicaDirectory
+from app.forwarding.http_pool import ConnectionPool, Exchange, Response, open_websocket
+from app.forwarding.signature import RequestSigner
 from app.sessions.errors import SessionError
 from app.socketio_server import Admission, abort, end_websocket, flushed, unavailable
 
-__all__ = ["FORWARDED", "PATH", "Forwarder", "Hop", "session_id"]
+__all__ = ["FORWARDED", "PATH", "ForwardedRequest", "Forwarder", "new_engine_sid"]
 
 # Where the internal port takes requests that were passed on, and the key that marks their scopes.
 PATH: Final = "/forwarded"
@@ -41,33 +41,33 @@ _PASSED_ON: Final = (b"host", b"origin")
 _NOT_PASSED_BACK: Final = (b"connection", b"date", b"keep-alive", b"server", b"transfer-encoding")
 # Engine.IO's packet by which a client changes over to a WebSocket.
 _UPGRADE: Final = "5"
-_WRITE_TIMEOUT: Final = 20.0
+_WRITE_TIMEOUT_SECONDS: Final = 20.0
 # The owner asks for a body, or says that it has no such session, as soon as it has read the head.
-_TIME_TO_ASK: Final = 10.0
+_CONTINUE_TIMEOUT_SECONDS: Final = 10.0
 # RFC 6455, section 7.4: "going away", and the IANA registry: "service restart".
 _GOING_AWAY: Final = 1001
 _SERVICE_RESTART: Final = 1012
 _NO_CODE: Final = (1005, 1006, 1015)
 
 
-def session_id(replica: str) -> str:
+def new_engine_sid(replica: str) -> str:
     """An id for a new session at ``replica`` (12 hexadecimal digits); the rest is 120 random bits."""
     return f"{replica}.{secrets.token_urlsafe(15)}"
 
 
-class Hop:
+class ForwardedRequest:
     """One request under way to ``owner``.
 
-    ``breakable`` says that a client notices when it is broken off. It is not while a WebSocket is probed: stock clients
-    that lose it between the probe and their upgrade packet neither poll nor send any more, until a heartbeat is missed.
+    ``interruptible`` is set while the client notices an interruption. It does not while a WebSocket is probed: stock
+    clients that lose it between the probe and their upgrade packet neither poll nor send until a heartbeat is missed.
     """
 
     def __init__(self, owner: str) -> None:
         self.owner = owner
-        self.breakable = asyncio.Event()
+        self.interruptible = asyncio.Event()
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def end(self) -> None:
+    def abort(self) -> None:
         """Breaks it off at both ends; the client starts over."""
         if not self.ended.done():
             self.ended.set_result(None)
@@ -79,29 +79,29 @@ class Forwarder:
     Raises ``Refusal`` for one request too many, and while it cannot be known who the owner is.
 
     ``replica``: this replica's own id; ``client`` tells the address behind a scope; ``admission`` bounds what is under
-    way; ``patience``: seconds in which any poll is answered; ``count`` hears of every result.
+    way; ``timeout``: seconds in which any poll is answered; ``count`` hears of every result.
     """
 
     def __init__(
         self,
         replica: str,
-        peers: Peers,
-        voucher: Voucher,
+        directory: ReplicaDirectory,
+        signer: RequestSigner,
         *,
         client: Callable[[Scope], str],
         admission: Admission,
-        patience: float,
+        timeout: float,
         count: Callable[[Result], None],
     ) -> None:
         self._replica = replica
-        self._peers = peers
-        self._voucher = voucher
+        self._directory = directory
+        self._signer = signer
         self._client = client
         self._admission = admission
-        self._patience = patience
+        self._timeout = timeout
         self._count = count
-        self._lanes = Lanes()
-        self._hops: set[Hop] = set()
+        self._pool = ConnectionPool()
+        self._requests: set[ForwardedRequest] = set()
         self._draining = False
         self._closed = False
 
@@ -113,15 +113,15 @@ class Forwarder:
         if self._closed or (is_upgrade and self._draining):
             return False
         owner = match[1]
-        address = await self._peers.address(owner)
+        address = await self._directory.address(owner)
         if address is None:
             self._count("unknown")
-            if not self._peers.are_known:
+            if not self._directory.are_known:
                 raise unavailable("replicas unknown")
             return False
         way = self._pass_websocket if is_upgrade else self._pass_request
-        with self._under_way(owner, self._client(scope)) as hop:
-            result = await way(hop, address, scope, receive, send)
+        with self._under_way(owner, self._client(scope)) as request:
+            result = await way(request, address, scope, receive, send)
         self._count(result)
         return result in ("answered", "abandoned")
 
@@ -129,97 +129,101 @@ class Forwarder:
         """Looks, for ever, whether the owners of what is under way are still there."""
         while True:
             await asyncio.sleep(interval)
-            await self._peers.refresh()
-            for hop in self._hops:
-                if hop.owner not in self._peers:
-                    hop.end()
+            await self._directory.refresh()
+            for request in self._requests:
+                if request.owner not in self._directory:
+                    request.abort()
 
-    def drain(self) -> list[Hop]:
+    def drain(self) -> list[ForwardedRequest]:
         """Passes no more upgrades on: their clients go on polling. Returns what is under way."""
         self._draining = True
-        return list(self._hops)
+        return list(self._requests)
 
     def close(self) -> None:
         """Passes nothing on any more, and breaks off what is under way."""
         self._closed = True
-        for hop in self._hops:
-            hop.end()
-        self._lanes.close()
+        for request in self._requests:
+            request.abort()
+        self._pool.close()
 
     @contextlib.contextmanager
-    def _under_way(self, owner: str, client: str) -> Iterator[Hop]:
+    def _under_way(self, owner: str, client: str) -> Iterator[ForwardedRequest]:
         """Counts a request while it is being passed on."""
         self._admission.enter(client)
-        hop = Hop(owner)
-        self._hops.add(hop)
+        request = ForwardedRequest(owner)
+        self._requests.add(request)
         try:
-            yield hop
+            yield request
         finally:
-            self._hops.discard(hop)
-            hop.breakable.set()
+            self._requests.discard(request)
+            request.interruptible.set()
             self._admission.leave(client)
 
-    async def _pass_request(self, hop: Hop, address: str, scope: Scope, receive: Receive, send: Send) -> Result:
+    async def _pass_request(
+        self, request: ForwardedRequest, address: str, scope: Scope, receive: Receive, send: Send
+    ) -> Result:
         method = scope["method"]
         target = PATH.encode() + b"?" + scope["query_string"]
         headers = [field for field in scope["headers"] if field[0] in _PASSED_ON]
         try:
-            headers += self._vouching_headers(hop, scope, method)
-            async with self._lanes.exchange(address, method, target, headers, has_body=method == "POST") as exchange:
-                asking = asyncio.create_task(exchange.answer())
-                leaving = asyncio.create_task(_to_exchange(receive, exchange, hop))
+            headers += self._signed(request, scope, method)
+            async with self._pool.exchange(address, method, target, headers, has_body=method == "POST") as exchange:
+                asking = asyncio.create_task(exchange.response())
+                leaving = asyncio.create_task(_to_exchange(receive, exchange, request))
                 async with _cancelling(asking, leaving):
-                    ends: list[asyncio.Future[Any]] = [asking, leaving, hop.ended]
-                    await asyncio.wait(ends, timeout=self._patience, return_when=asyncio.FIRST_COMPLETED)
+                    ends: list[asyncio.Future[Any]] = [asking, leaving, request.ended]
+                    await asyncio.wait(ends, timeout=self._timeout, return_when=asyncio.FIRST_COMPLETED)
                     if not asking.done():
                         return _gone(leaving)
-                    answer = asking.result()
+                    response = asking.result()
         except (OSError, HttpParserError, SessionError):
             return "unreachable"
-        await _respond(send, answer)
+        await _respond(send, response)
         return "answered"
 
-    async def _pass_websocket(self, hop: Hop, address: str, scope: Scope, receive: Receive, send: Send) -> Result:
+    async def _pass_websocket(
+        self, request: ForwardedRequest, address: str, scope: Scope, receive: Receive, send: Send
+    ) -> Result:
         target = f"{PATH}?{scope['query_string'].decode()}"
         try:
-            far = await open_websocket(address, target, self._vouching_headers(hop, scope, "GET"))
+            far = await open_websocket(address, target, self._signed(request, scope, "GET"))
         except (OSError, WebSocketException, SessionError):
             return "unreachable"
         async with far:
             await receive()
             await send({"type": "websocket.accept"})
-            leaving = asyncio.create_task(_to_owner(receive, far, hop))
+            leaving = asyncio.create_task(_to_owner(receive, far, request))
             arriving = asyncio.create_task(_to_client(far, send))
             async with _cancelling(leaving, arriving):
-                ends: list[asyncio.Future[Any]] = [leaving, arriving, hop.ended]
+                ends: list[asyncio.Future[Any]] = [leaving, arriving, request.ended]
                 await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             code = far.close_code
             await far.close(_close_code(leaving.result() if _has_result(leaving) else None, _GOING_AWAY))
             await end_websocket(send, _close_code(code, _SERVICE_RESTART))
         return "answered"
 
-    def _vouching_headers(self, hop: Hop, scope: Scope, method: str) -> list[tuple[bytes, bytes]]:
-        return self._voucher.headers(hop.owner, method, scope["query_string"], self._client(scope))
+    def _signed(self, request: ForwardedRequest, scope: Scope, method: str) -> list[tuple[bytes, bytes]]:
+        return self._signer.sign(request.owner, method, scope["query_string"], self._client(scope))
 
 
-async def _to_exchange(receive: Receive, exchange: Exchange, hop: Hop) -> None:
+async def _to_exchange(receive: Receive, exchange: Exchange, request: ForwardedRequest) -> None:
     """Passes on a request's body when the owner asks for it; returns when the client has gone."""
-    async with asyncio.timeout(_TIME_TO_ASK):
+    async with asyncio.timeout(_CONTINUE_TIMEOUT_SECONDS):
         await exchange.wanted.wait()
     while (message := await receive())["type"] == "http.request":
         more = message.get("more_body", False)
         await exchange.send(message.get("body", b""), more=more)
         if not more:
-            hop.breakable.set()
+            request.interruptible.set()
 
 
-async def _to_owner(receive: Receive, far: ClientConnection, hop: Hop) -> int | None:
+async def _to_owner(receive: Receive, far: ClientConnection, request: ForwardedRequest) -> int | None:
     """Passes on what the client sends; returns the code it has closed with."""
     while (message := await receive())["type"] == "websocket.receive":
         text = message.get("text")
         await far.send(message["bytes"] if text is None else text)
         if text == _UPGRADE:
-            hop.breakable.set()
+            request.interruptible.set()
     code: int | None = message.get("code")
     return code
 
@@ -228,7 +232,7 @@ async def _to_client(far: ClientConnection, send: Send) -> None:
     """Passes on what the owner sends, until it closes; a client that does not take it is cut off."""
     try:
         async for data in far:
-            async with asyncio.timeout(_WRITE_TIMEOUT):
+            async with asyncio.timeout(_WRITE_TIMEOUT_SECONDS):
                 await send({"type": "websocket.send", "text" if isinstance(data, str) else "bytes": data})
     except TimeoutError:
         abort(send)
@@ -236,12 +240,12 @@ async def _to_client(far: ClientConnection, send: Send) -> None:
         return
 
 
-async def _respond(send: Send, answer: Answer) -> None:
-    headers = [field for field in answer.headers if field[0] not in _NOT_PASSED_BACK]
+async def _respond(send: Send, response: Response) -> None:
+    headers = [field for field in response.headers if field[0] not in _NOT_PASSED_BACK]
     try:
-        async with asyncio.timeout(_WRITE_TIMEOUT):
-            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-            await send({"type": "http.response.body", "body": bytes(answer.body)})
+        async with asyncio.timeout(_WRITE_TIMEOUT_SECONDS):
+            await send({"type": "http.response.start", "status": response.status, "headers": headers})
+            await send({"type": "http.response.body", "body": bytes(response.body)})
             await flushed(send)
     except TimeoutError:
         abort(send)

@@ -9,7 +9,7 @@ from app.forwarding.sender import PATH as FORWARDED_PATH
 from app.http.capped import Application
 from app.http.internal import Health
 from app.observability.logging import begin_request
-from app.replica.drain import parting
+from app.replica.drain import with_drain_headers
 from app.socketio_server import SocketServer
 
 __all__ = ["InternalApplication", "PublicApplication"]
@@ -39,7 +39,7 @@ class PublicApplication:
             return
         begin_request()
         if self._health.draining:
-            send = parting(send, self._affinity_cookie)
+            send = with_drain_headers(send, self._affinity_cookie)
         with deadline(self._redis_timeout) as limit:
 
             async def received() -> Any:

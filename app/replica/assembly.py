@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
-from app.forwarding.directory import Peers
-from app.forwarding.receiver import ForwardedRequests
+from app.forwarding.directory import ReplicaDirectory
+from app.forwarding.receiver import ForwardingReceiver
 from app.forwarding.sender import PATH as FORWARDED_PATH
 from app.forwarding.sender import Forwarder
-from app.forwarding.signature import Voucher
+from app.forwarding.signature import RequestSigner
 from app.http.addresses import ClientAddresses
 from app.http.app import create_app
 from app.http.capped import Application, CappedRequests
@@ -96,9 +96,9 @@ class SocketsPart:
     server: SocketServer
     rooms: Rooms
     presence: Presence
-    peers: Peers
+    directory: ReplicaDirectory
     forwarder: Forwarder
-    forwarded: ForwardedRequests
+    forwarded: ForwardingReceiver
 
 
 def assemble_redis(
@@ -148,15 +148,15 @@ def assemble_sockets(
     metrics: Metrics,
     tracing: Tracing | None,
 ) -> SocketsPart:
-    voucher = Voucher(redis.secret, redis.replicas.now, redis.secret.former)
-    peers = Peers(redis.replicas, replica_id, memory=settings.lease / 2)
+    signer = RequestSigner(redis.secret, redis.replicas.now, redis.secret.former)
+    directory = ReplicaDirectory(redis.replicas, replica_id, memory=settings.lease / 2)
     forwarder = Forwarder(
         replica_id,
-        peers,
-        voucher,
+        directory,
+        signer,
         client=addresses.address,
         admission=forwarding_admission(settings, addresses),
-        patience=settings.ping_interval + settings.ping_timeout,
+        timeout=settings.ping_interval + settings.ping_timeout,
         count=lambda result: metrics.forwarded.labels(result).inc(),
     )
     server = socket_server(settings, addresses, metrics, replica_id, forwarder)
@@ -187,8 +187,8 @@ def assemble_sockets(
         redis_timeout=settings.redis_timeout,
         join_deadline=settings.join_deadline,
     ).register()
-    forwarded = ForwardedRequests(replica_id, voucher, server.asgi, server.path)
-    return SocketsPart(server, rooms, presence, peers, forwarder, forwarded)
+    forwarded = ForwardingReceiver(replica_id, signer, server.asgi, server.path)
+    return SocketsPart(server, rooms, presence, directory, forwarder, forwarded)
 
 
 def assemble_http(
@@ -222,7 +222,7 @@ def assemble_http(
         settings.port,
         limits=port_limits(settings, sockets.server.path, addresses.is_exempt),
         max_message=settings.movies_body_limit,
-        patience=_PUBLIC_TIMEOUT,
+        timeout=_PUBLIC_TIMEOUT,
     )
 
 
@@ -252,7 +252,7 @@ def assemble_internal(
         http.register_blueprint(operators.blueprint())
 
     def is_exempt(address: str) -> bool:
-        return addresses.is_exempt(address) or sockets.peers.is_host(address)
+        return addresses.is_exempt(address) or sockets.directory.is_host(address)
 
     return Listener(
         InternalApplication(http, sockets.forwarded, redis_timeout=settings.redis_timeout),
@@ -260,7 +260,7 @@ def assemble_internal(
         settings.internal_port,
         limits=port_limits(settings, FORWARDED_PATH, is_exempt, PROBES),
         max_message=settings.movies_body_limit,
-        patience=_INTERNAL_TIMEOUT,
+        timeout=_INTERNAL_TIMEOUT,
     )
 
 

@@ -9,20 +9,20 @@ from time import perf_counter
 from typing import Any, Final
 
 from app.background import Background
-from app.forwarding.sender import Forwarder, Hop
+from app.forwarding.sender import ForwardedRequest, Forwarder
 from app.http.internal import Health
 from app.observability.metrics import Metrics
 from app.socketio_server import Connection, SocketServer
 
-__all__ = ["Drain", "drain", "parting"]
+__all__ = ["Drain", "drain", "with_drain_headers"]
 
 _CLIENTS_PER_SECOND: Final = 50
 # Clients need the rest to come back elsewhere, where they may have to try more than once.
 _SHARE: Final = 0.5
 # Seconds that a connection has for what is under way on it, at the most a part of the window, and between two looks.
-_PATIENCE: Final = 5.0
-_PATIENCE_SHARE: Final = 0.25
-_PAUSE: Final = 0.02
+_MAX_TIMEOUT_SECONDS: Final = 5.0
+_TIMEOUT_SHARE: Final = 0.25
+_POLL_SECONDS: Final = 0.02
 # The IANA registry of WebSocket close codes: "service restart".
 _CLOSE_CODE: Final = 1012
 
@@ -95,22 +95,22 @@ async def drain(server: SocketServer, forwarder: Forwarder, window: float, *, af
     ``affinity_cookie``: the cookie by which a load balancer would send a client back to this replica; it is taken from
     those that are refused.
     """
-    server.stop_accepting(503, [(b"retry-after", b"1"), *_parting_headers(affinity_cookie)])
-    connections, hops = server.connections(), forwarder.drain()
-    pause = min(window * _SHARE / max(1, len(connections) + len(hops)), 1 / _CLIENTS_PER_SECOND)
-    patience = min(_PATIENCE, window * _PATIENCE_SHARE)
+    server.stop_accepting(503, [(b"retry-after", b"1"), *_drain_headers(affinity_cookie)])
+    connections, requests = server.connections(), forwarder.drain()
+    pause = min(window * _SHARE / max(1, len(connections) + len(requests)), 1 / _CLIENTS_PER_SECOND)
+    timeout = min(_MAX_TIMEOUT_SECONDS, window * _TIMEOUT_SHARE)
     async with asyncio.TaskGroup() as leaving:
         for connection in connections:
-            leaving.create_task(_send_away(connection, patience))
+            leaving.create_task(_send_away(connection, timeout))
             await asyncio.sleep(pause)
-        for hop in hops:
-            leaving.create_task(_break_off(hop, patience))
+        for request in requests:
+            leaving.create_task(_abort(request, timeout))
             await asyncio.sleep(pause)
 
 
-def parting(send: Any, affinity_cookie: str | None) -> Any:
+def with_drain_headers(send: Any, affinity_cookie: str | None) -> Any:
     """An ASGI `send` by whose answers clients do not come back to this replica."""
-    headers = _parting_headers(affinity_cookie)
+    headers = _drain_headers(affinity_cookie)
 
     async def sending(message: Any) -> None:
         if message["type"] == "http.response.start":
@@ -120,22 +120,22 @@ def parting(send: Any, affinity_cookie: str | None) -> Any:
     return sending
 
 
-def _parting_headers(affinity_cookie: str | None) -> list[tuple[bytes, bytes]]:
+def _drain_headers(affinity_cookie: str | None) -> list[tuple[bytes, bytes]]:
     headers = [(b"connection", b"close")]
     if affinity_cookie is not None:
         headers.append((b"set-cookie", f"{affinity_cookie}=; Path=/; Max-Age=0; HttpOnly".encode()))
     return headers
 
 
-async def _send_away(connection: Connection, patience: float) -> None:
-    for _ in range(round(patience / _PAUSE)):
+async def _send_away(connection: Connection, timeout: float) -> None:
+    for _ in range(round(timeout / _POLL_SECONDS)):
         if connection.leave("drained", code=_CLOSE_CODE):
             return
-        await asyncio.sleep(_PAUSE)
+        await asyncio.sleep(_POLL_SECONDS)
     connection.close("drained", code=_CLOSE_CODE)
 
 
-async def _break_off(hop: Hop, patience: float) -> None:
+async def _abort(request: ForwardedRequest, timeout: float) -> None:
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(hop.breakable.wait(), patience)
-    hop.end()
+        await asyncio.wait_for(request.interruptible.wait(), timeout)
+    request.abort()

@@ -6,7 +6,7 @@ import logging
 import resource
 from collections.abc import Callable, Collection
 
-from app.forwarding.sender import Forwarder, session_id
+from app.forwarding.sender import Forwarder, new_engine_sid
 from app.http.addresses import ClientAddresses, subscriber
 from app.http.port import PortLimits
 from app.observability.metrics import Metrics
@@ -37,7 +37,7 @@ def socket_server(
         address=addresses.address,
         remember=lambda scope: {CLIENT: addresses.client(scope)},
         counted_as=subscriber,
-        new_id=lambda: session_id(replica),
+        new_id=lambda: new_engine_sid(replica),
         foreign_session=forwarder,
         observer=EngineMetrics(metrics),
         logger=logging.getLogger("app.socketio_server"),

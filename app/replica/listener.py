@@ -24,8 +24,8 @@ _UNSENT: Final = 128 * 1024
 class Listener(uvicorn.Server):
     """One application on one port. Signals are left to whoever runs the process."""
 
-    def __init__(self, app: Any, host: str, port: int, *, limits: PortLimits, max_message: int, patience: int) -> None:
-        """``max_message``: bytes of a WebSocket message; ``patience``: seconds for requests under way at the end."""
+    def __init__(self, app: Any, host: str, port: int, *, limits: PortLimits, max_message: int, timeout: int) -> None:
+        """``max_message``: bytes of a WebSocket message; ``timeout``: seconds for requests under way at the end."""
         super().__init__(
             uvicorn.Config(
                 app,
@@ -44,7 +44,7 @@ class Listener(uvicorn.Server):
                 # A request that was pipelined is begun by the one before, whose deadline is none of its.
                 reset_contextvars=True,
                 timeout_keep_alive=_KEEP_ALIVE,
-                timeout_graceful_shutdown=patience,
+                timeout_graceful_shutdown=timeout,
                 backlog=_BACKLOG,
             )
         )

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from app.forwarding.sender import session_id
+from app.forwarding.sender import new_engine_sid
 from tests.harness.foreign import CONTINUE, Pair, pair_of, posting
 from tests.harness.redis import RedisServer
 from tests.harness.waiting import until
@@ -23,9 +23,9 @@ async def pair() -> AsyncIterator[Pair]:
 
 async def test_no_body_is_read_before_the_owner_has_said_that_it_has_the_connection(pair: Pair) -> None:
     replica = (await pair.handshake()).partition(".")[0]
-    async with posting(pair.other, session_id(replica), 200_000, expect=True) as request:
+    async with posting(pair.other, new_engine_sid(replica), 200_000, expect=True) as request:
         assert await request.status() == 400
-    async with posting(pair.other, session_id(replica), 200_000) as request:
+    async with posting(pair.other, new_engine_sid(replica), 200_000) as request:
         await request.send(b"4")
         assert await request.status() == 400
     async with posting(pair.other, await pair.handshake(), 2, expect=True) as request:

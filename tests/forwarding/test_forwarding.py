@@ -17,8 +17,8 @@ import pytest_asyncio
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
-from app.forwarding.sender import session_id
-from app.forwarding.signature import CLIENT, SIGNATURE, Voucher
+from app.forwarding.sender import new_engine_sid
+from app.forwarding.signature import CLIENT, SIGNATURE, RequestSigner
 from tests.harness.balancer import balancer
 from tests.harness.node import NodeClients
 from tests.harness.people import TRANSPORTS, Api, movie
@@ -32,7 +32,7 @@ SECRET = "the secret of the whole deployment"
 ORIGIN = "https://app.example"
 UNKNOWN = {"code": 1, "message": "Session ID unknown"}
 UNAVAILABLE = {"code": 3, "message": "Service unavailable"}
-NOBODYS = session_id("0123456789ab")
+NOBODYS = new_engine_sid("0123456789ab")
 POLL = "EIO=4&transport=polling"
 UPGRADE = "EIO=4&transport=websocket"
 
@@ -178,7 +178,7 @@ async def test_a_client_that_leaves_its_bridge_leaves_the_owner(
 
 @pytest.mark.parametrize(
     "sid",
-    [session_id("0123456789ab"), secrets.token_urlsafe(15), "", ".", "x" * 5000],
+    [new_engine_sid("0123456789ab"), secrets.token_urlsafe(15), "", ".", "x" * 5000],
     ids=["of no replica", "of another server", "empty", "dot", "long"],
 )
 async def test_a_session_of_nobody_is_refused_as_by_any_server(
@@ -194,7 +194,7 @@ async def test_a_session_of_nobody_is_refused_as_by_any_server(
 async def test_unknown_replicas_are_refused_from_memory(doors: list[httpx.AsyncClient], redis: RedisServer) -> None:
     before = await looks(redis)
     started = time.monotonic()
-    refused = await asyncio.gather(*(poll(doors[0], session_id(secrets.token_hex(6))) for _ in range(90)))
+    refused = await asyncio.gather(*(poll(doors[0], new_engine_sid(secrets.token_hex(6))) for _ in range(90)))
     assert [answer.json() for answer in refused] == [UNKNOWN] * 90
     # Four looks a second at the most, and a few more of the three replicas' own.
     assert await looks(redis) - before <= 10 + 10 * (time.monotonic() - started)
@@ -207,24 +207,24 @@ async def test_a_session_that_has_ended_is_refused_wherever_it_is_asked_for(door
         assert (await poll(door, sid)).json() == UNKNOWN
 
 
-async def test_the_owner_serves_only_what_a_replica_vouches_for(
+async def test_the_owner_serves_only_what_a_replica_has_signed(
     doors: list[httpx.AsyncClient], trio: list[Replica], redis: RedisServer
 ) -> None:
     sid = await handshake(doors[0])
     owner = sid.partition(".")[0]
     query = f"{POLL}&sid={sid}".encode()
     now = round(time.time() * 1000)
-    good = vouched(SECRET, now, owner, "POST", query, "192.0.2.7")
+    good = signed(SECRET, now, owner, "POST", query, "192.0.2.7")
     forged = {
         "unsigned": {},
         "without a signature": {CLIENT: good[CLIENT]},
         "nonsense": good | {SIGNATURE: b"\xff"},
-        "another secret": vouched("another secret", now, owner, "POST", query, "192.0.2.7"),
-        "too old": vouched(SECRET, now - 60_000, owner, "POST", query, "192.0.2.7"),
-        "of the future": vouched(SECRET, now + 60_000, owner, "POST", query, "192.0.2.7"),
-        "for another replica": vouched(SECRET, now, "0123456789ab", "POST", query, "192.0.2.7"),
-        "for another method": vouched(SECRET, now, owner, "GET", query, "192.0.2.7"),
-        "for another session": vouched(SECRET, now, owner, "POST", query + b"x", "192.0.2.7"),
+        "another secret": signed("another secret", now, owner, "POST", query, "192.0.2.7"),
+        "too old": signed(SECRET, now - 60_000, owner, "POST", query, "192.0.2.7"),
+        "of the future": signed(SECRET, now + 60_000, owner, "POST", query, "192.0.2.7"),
+        "for another replica": signed(SECRET, now, "0123456789ab", "POST", query, "192.0.2.7"),
+        "for another method": signed(SECRET, now, owner, "GET", query, "192.0.2.7"),
+        "for another session": signed(SECRET, now, owner, "POST", query + b"x", "192.0.2.7"),
         "for another client": good | {CLIENT: b"192.0.2.8"},
     }
     async with httpx.AsyncClient(base_url=trio[0].internal_url, trust_env=False) as internal:
@@ -240,7 +240,7 @@ async def test_the_owner_serves_only_what_a_replica_vouches_for(
 async def test_the_public_port_takes_nothing_that_was_passed_on(doors: list[httpx.AsyncClient]) -> None:
     sid = await handshake(doors[0])
     query = f"{POLL}&sid={sid}".encode()
-    headers = vouched(SECRET, round(time.time() * 1000), sid.partition(".")[0], "POST", query, "192.0.2.7")
+    headers = signed(SECRET, round(time.time() * 1000), sid.partition(".")[0], "POST", query, "192.0.2.7")
     refused = await doors[0].post("/forwarded", params=query.decode(), content="40", headers=headers)
     assert refused.status_code == 404
 
@@ -248,7 +248,7 @@ async def test_the_public_port_takes_nothing_that_was_passed_on(doors: list[http
 async def test_nothing_is_passed_on_twice(doors: list[httpx.AsyncClient], trio: list[Replica]) -> None:
     wrong, sid = (await handshake(doors[0])).partition(".")[0], await handshake(doors[1])
     query = f"{POLL}&sid={sid}".encode()
-    headers = vouched(SECRET, round(time.time() * 1000), wrong, "POST", query, "192.0.2.7")
+    headers = signed(SECRET, round(time.time() * 1000), wrong, "POST", query, "192.0.2.7")
     before = await forwards(trio)
     async with httpx.AsyncClient(base_url=trio[0].internal_url, trust_env=False) as internal:
         refused = await internal.post("/forwarded", params=query.decode(), content="40", headers=headers)
@@ -406,5 +406,5 @@ def at_version(version: int) -> Any:
     return lambda event: event.name == "session-update" and event.args[1]["version"] >= version
 
 
-def vouched(secret: str, now: int, replica: str, method: str, query: bytes, client: str) -> dict[bytes, bytes]:
-    return dict(Voucher(secret.encode, lambda: now).headers(replica, method, query, client))
+def signed(secret: str, now: int, replica: str, method: str, query: bytes, client: str) -> dict[bytes, bytes]:
+    return dict(RequestSigner(secret.encode, lambda: now).sign(replica, method, query, client))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from app.forwarding.http_pool import Lanes
+from app.forwarding.http_pool import ConnectionPool
 from tests.harness.here import served_here
 from tests.harness.redis import RedisServer
 
@@ -14,19 +14,19 @@ _CLOSE_WAIT = "08"
 
 
 async def test_an_idle_connection_to_a_replica_that_is_gone_is_closed() -> None:
-    lanes = Lanes()
+    pool = ConnectionPool()
     async with RedisServer() as redis:
         async with served_here(redis.url()) as (replica,):
             address = f"127.0.0.1:{replica.internal_port}"
             # HTTP/1.1 wants a host, also of a client that spoke HTTP/1.0 and named none.
-            async with lanes.exchange(address, "GET", b"/healthz", [], has_body=False) as exchange:
-                assert (await exchange.answer()).status == 200
+            async with pool.exchange(address, "GET", b"/healthz", [], has_body=False) as exchange:
+                assert (await exchange.response()).status == 200
             assert _states(replica.internal_port) == {"01"}
         async with asyncio.timeout(3):
             while _CLOSE_WAIT in _states(replica.internal_port):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
-    assert lanes.idle_count == 0
-    lanes.close()
+    assert pool.idle_count == 0
+    pool.close()
 
 
 def _states(port: int) -> set[str]:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from app.forwarding.sender import session_id
-from app.forwarding.signature import Voucher
+from app.forwarding.sender import new_engine_sid
+from app.forwarding.signature import RequestSigner
 
 
 def test_a_signature_is_worth_nothing_after_a_while() -> None:
     clock = [0]
-    voucher = Voucher(lambda: b"secret", lambda: clock[0])
-    headers = voucher.headers("0123456789ab", "GET", b"sid=1", "192.0.2.7")
+    signer = RequestSigner(lambda: b"secret", lambda: clock[0])
+    headers = signer.sign("0123456789ab", "GET", b"sid=1", "192.0.2.7")
     for milliseconds, client in ((0, "192.0.2.7"), (10_000, "192.0.2.7"), (10_001, None)):
         clock[0] = milliseconds
-        assert voucher.client("0123456789ab", "GET", b"sid=1", headers) == client
+        assert signer.verify("0123456789ab", "GET", b"sid=1", headers) == client
 
 
 def test_no_id_can_be_guessed_from_another() -> None:
-    made = [session_id("0123456789ab").partition(".")[2] for _ in range(1000)]
+    made = [new_engine_sid("0123456789ab").partition(".")[2] for _ in range(1000)]
     assert len(set(made)) == 1000
     assert {len(random) for random in made} == {20}

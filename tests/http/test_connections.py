@@ -184,7 +184,7 @@ async def test_a_request_that_was_pipelined_is_none_of_the_one_before() -> None:
         write_timeout=1,
         max_unread=1000,
     )
-    listener = Listener(app, LOOPBACK, 0, limits=limits, max_message=1000, patience=1)
+    listener = Listener(app, LOOPBACK, 0, limits=limits, max_message=1000, timeout=1)
     await listener.start()
     async with wire(listener.port) as connection:
         await connection.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 2)

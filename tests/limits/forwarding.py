@@ -8,7 +8,7 @@ import time
 
 import httpx
 
-from app.forwarding.sender import session_id
+from app.forwarding.sender import new_engine_sid
 from tests.harness.foreign import ADDRESSES, CONTINUE, POLL, Pair, forwarded_for, pair_of, posting
 from tests.harness.redis import RedisServer
 from tests.limits.attempts import exceeds, limited
@@ -70,7 +70,7 @@ async def _third_request(pair: Pair, poster: str, poller: str, refusal: int) -> 
 async def polls_for_replicas_that_nobody_knows(redis: RedisServer) -> None:
     async with limited(redis) as replica, httpx.AsyncClient(trust_env=False) as client:
         before, started = await _looks(redis), time.monotonic()
-        urls = [f"{replica.here.url}{POLL}&sid={session_id(secrets.token_hex(6))}" for _ in range(60)]
+        urls = [f"{replica.here.url}{POLL}&sid={new_engine_sid(secrets.token_hex(6))}" for _ in range(60)]
         await asyncio.gather(*(client.get(url) for url in urls))
         # Some more of the replica's own.
         assert await _looks(redis) - before <= 3 + 5 * (time.monotonic() - started)
