@@ -14,7 +14,7 @@ import orjson
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
-from app.client.http import reason_of
+from app.http_client import reason_of
 
 __all__ = ["Socket", "parse_event"]
 

@@ -71,13 +71,15 @@ class Desk:
 
     def ask(self, method: str, path: str) -> Any:
         """The answer's JSON; raises `Refused` and `Unreachable`."""
-        status, body = request(method, f"{self._url}/operator{path}", token=self._token)
-        told = body if isinstance(body, dict) else {}
-        if status < 400 and told:
+        response = request(method, f"{self._url}/operator{path}", token=self._token)
+        told = response.body if isinstance(response.body, dict) else {}
+        if response.status < 400 and told:
             return told
-        if status == 404 and told.get("code") == "not-found":
+        if response.status == 404 and told.get("code") == "not-found":
             raise Refused(f"the operators' API is off at {self._url}: it needs {PREFIX}OPERATOR_TOKEN there")
-        raise Refused(told.get("message", f"{self._url} answers with HTTP status {status}: is it join-session?"))
+        raise Refused(
+            told.get("message", f"{self._url} answers with HTTP status {response.status}: is it join-session?")
+        )
 
 
 def list_(desk: Desk, options: argparse.Namespace) -> None:

@@ -167,14 +167,13 @@ def _time(frame: Frame) -> str:
 def _ask(address: str, body: dict[str, Any], right: int, *, token: str | None = None) -> Any:
     """The body of the answer, None where it is another than the `right` one, which is told."""
     try:
-        status, answer = request("POST", address, body=body, token=token)
+        response = request("POST", address, body=body, token=token)
     except Unreachable as error:
         print(f"join-session: {error}", file=sys.stderr)
         return None
-    if status == right and isinstance(answer, dict):
-        return answer
-    message = answer.get("message") if isinstance(answer, dict) else None
-    print(f"join-session: {printable(str(message or f'HTTP status {status}'))}", file=sys.stderr)
+    if response.status == right and isinstance(response.body, dict):
+        return response.body
+    print(f"join-session: {printable(response.message)}", file=sys.stderr)
     return None
 
 

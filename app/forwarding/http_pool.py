@@ -1,4 +1,4 @@
-"""One request to another replica's internal port: dialled, asked, answered."""
+"""Connections to the internal ports of other replicas."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import asyncio
 import contextlib
 import socket
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Final
 
-import httptools
 from websockets.asyncio.client import ClientConnection, connect
 
-__all__ = ["ConnectionPool", "Exchange", "Headers", "Response", "open_websocket"]
+from app.http_client import READ_BYTES, Exchange, Headers
 
-Headers = Iterable[tuple[bytes, bytes]]
+__all__ = ["ConnectionPool", "open_websocket"]
 
 # Replicas are near each other: one that does not take a connection by then is gone.
 _CONNECT_TIMEOUT_SECONDS: Final = 1.0
@@ -23,48 +22,8 @@ _UPGRADE_TIMEOUT_SECONDS: Final = 10.0
 _CLOSE_TIMEOUT_SECONDS: Final = 1.0
 # Far less than the time after which the other side closes an idle connection, perhaps while a request is on its way.
 _MAX_IDLE_SECONDS: Final = 15.0
-_READ_BYTES: Final = 65_536
-# Statuses below it are of answers that another one follows.
-_FINAL: Final = 200
 # Messages that may wait between owner and client, so that the owner notices a client that does not read.
 _MAX_WAITING_MESSAGES: Final = 4
-
-
-class Response:
-    """An HTTP response, as a parser of httptools tells it; ``keeps_alive``: the connection takes another request.
-
-    ``on_continue`` is called where the other side asks for the request's body.
-    """
-
-    def __init__(self, on_continue: Callable[[], None]) -> None:
-        self.status = 0
-        self.headers: list[tuple[bytes, bytes]] = []
-        self.body = bytearray()
-        self.complete = False
-        self.keeps_alive = False
-        self._on_continue = on_continue
-        self._parser = httptools.HttpResponseParser(self)
-
-    def feed(self, data: bytes) -> None:
-        """Takes what was read; raises ``httptools.HttpParserError`` for what is not HTTP."""
-        self._parser.feed_data(data)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.lower(), value))
-
-    def on_headers_complete(self) -> None:
-        self.status = self._parser.get_status_code()
-
-    def on_body(self, body: bytes) -> None:
-        self.body += body
-
-    def on_message_complete(self) -> None:
-        if self.status < _FINAL:
-            self.headers.clear()
-            self._on_continue()
-            return
-        self.complete = True
-        self.keeps_alive = self._parser.should_keep_alive()
 
 
 class ConnectionPool:
@@ -136,7 +95,7 @@ class _PooledConnection(asyncio.StreamReaderProtocol):
     writer: asyncio.StreamWriter
 
     def __init__(self) -> None:
-        self.reader = asyncio.StreamReader(limit=_READ_BYTES)
+        self.reader = asyncio.StreamReader(limit=READ_BYTES)
         self.idle_since = 0.0
         self.on_lost: Callable[[], None] | None = None
         super().__init__(self.reader)
@@ -149,56 +108,6 @@ class _PooledConnection(asyncio.StreamReaderProtocol):
         super().connection_lost(exc)
         if self.on_lost is not None:
             self.on_lost()
-
-
-class Exchange:
-    """One request and its answer on a connection; the body is sent once the other side has asked for it.
-
-    RFC 9110, section 10.1.1: with ``Expect: 100-continue`` the other side either asks, or answers right away.
-    """
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, has_body: bool) -> None:
-        self.wanted = asyncio.Event()
-        self._reader = reader
-        self._writer = writer
-        self._response = Response(self.wanted.set)
-        self._unsent = has_body
-
-    @property
-    def is_done(self) -> bool:
-        """Whether all was sent and read, and the connection takes another request."""
-        return self._response.keeps_alive and not self._unsent
-
-    def begin(self, method: str, target: bytes, headers: Headers) -> None:
-        fields = [*headers]
-        if not any(name == b"host" for name, _ in fields):
-            # A client that speaks HTTP/1.0 need not name one, and this is HTTP/1.1.
-            fields.append((b"host", b""))
-        if self._unsent:
-            fields += [(b"expect", b"100-continue"), (b"transfer-encoding", b"chunked")]
-        else:
-            self.wanted.set()
-        head = [b"%s %s HTTP/1.1\r\n" % (method.encode(), target), *(b"%s: %s\r\n" % field for field in fields)]
-        self._writer.write(b"".join([*head, b"\r\n"]))
-
-    async def send(self, data: bytes, *, more: bool) -> None:
-        """Sends a part of the body, if the request has one, and waits while the other side does not take it."""
-        if not self._unsent:
-            return
-        # An empty chunk would be the last one.
-        chunk = b"%x\r\n%s\r\n" % (len(data), data) if data else b""
-        self._writer.write(chunk if more else chunk + b"0\r\n\r\n")
-        self._unsent = more
-        await self._writer.drain()
-
-    async def response(self) -> Response:
-        """The answer, however long that takes; raises ``httptools.HttpParserError`` for what is not HTTP."""
-        while not self._response.complete:
-            data = await self._reader.read(_READ_BYTES)
-            if not data:
-                raise ConnectionResetError("no complete answer")
-            self._response.feed(data)
-        return self._response
 
 
 async def _open(address: str) -> _PooledConnection:

@@ -18,8 +18,9 @@ from websockets import ConnectionClosed, WebSocketException
 from websockets.asyncio.client import ClientConnection
 
 from app.forwarding.directory import ReplicaDirectory
-from app.forwarding.http_pool import ConnectionPool, Exchange, Response, open_websocket
+from app.forwarding.http_pool import ConnectionPool, open_websocket
 from app.forwarding.signature import RequestSigner
+from app.http_client import Exchange, Response
 from app.sessions.errors import SessionError
 from app.socketio_server import Admission, abort, end_websocket, flushed, unavailable
 
