@@ -1,7 +1,8 @@
-"""What the values of settings may be."""
+"""What the values of settings may be, and how they are shown."""
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from pydantic import BeforeValidator, Field, SecretStr, StringConstraints
 __all__ = [
     "CookieName",
     "Count",
+    "KeyPrefix",
     "Level",
     "Network",
     "Origin",
@@ -19,6 +21,7 @@ __all__ = [
     "SecondsOrZero",
     "Secret",
     "Text",
+    "shown",
 ]
 
 
@@ -38,6 +41,7 @@ def _origin(value: object) -> str:
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 # RFC 6265, section 4.1.1: a token of HTTP.
 CookieName = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[\w!#$%&'*+.^`|~-]+$")]
+KeyPrefix = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[a-z0-9-]{1,60}$")]
 Secret = Annotated[SecretStr, Field(min_length=1)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
@@ -47,3 +51,31 @@ SecondsOrZero = Annotated[float, Field(ge=0, le=31_536_000, allow_inf_nan=False)
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(lambda v: ip_network(str(v)))]
 Origin = Annotated[str, BeforeValidator(_origin)]
 Level = Annotated[Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(lambda v: str(v).lower())]
+
+
+def shown(name: str, value: object) -> str:
+    """The value of a setting as one would write it; secrets masked."""
+    match value:
+        case None:
+            return ""
+        case SecretStr():
+            return _masked_url(value.get_secret_value()) if name == "redis_url" else "********"
+        case bool():
+            return str(value).lower()
+        case float():
+            return f"{value:g}"
+        case tuple():
+            return ",".join(map(str, value))
+        case dict():
+            return ",".join(f"{key}={item}" for key, item in value.items())
+        case _:
+            return str(value)
+
+
+def _masked_url(url: str) -> str:
+    place, mark, query = url.partition("?")
+    scheme, slashes, rest = place.partition("://")
+    if "@" in rest:
+        rest = "********@" + rest.rpartition("@")[2]
+    query = re.sub(r"(password=)[^&]*", r"\1********", query)
+    return scheme + slashes + rest + mark + query

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo
@@ -15,7 +15,20 @@ from pydantic import field_validator as validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.setting_types import CookieName, Count, Level, Network, Origin, Port, Seconds, SecondsOrZero, Secret, Text
+from app.setting_types import (
+    CookieName,
+    Count,
+    KeyPrefix,
+    Level,
+    Network,
+    Origin,
+    Port,
+    Seconds,
+    SecondsOrZero,
+    Secret,
+    Text,
+    shown,
+)
 
 __all__ = ["ALPHABETS", "PREFIX", "SECRETS", "Settings", "SettingsError", "load_settings", "traces_wanted"]
 
@@ -86,6 +99,11 @@ class Settings(BaseSettings):
         1.5,
         description="Time after which a call to Redis fails; also the limit for all calls of one request or event "
         "together.",
+    )
+    key_prefix: KeyPrefix = Field(
+        "js",
+        description="Beginning of the names of all keys and channels in Redis: at most 60 of `a`-`z`, `0`-`9`, `-`. "
+        "Deployments that share a Redis need different ones.",
     )
 
     secret_file: Path | None = Field(None, description="File that holds `JOIN_SESSION_SECRET`.")
@@ -196,7 +214,7 @@ class Settings(BaseSettings):
 
     def shown(self) -> dict[str, str]:
         """Every environment variable with its effective value, as one would write it; secrets masked."""
-        return {PREFIX + name.upper(): _shown(name, getattr(self, name)) for name in type(self).model_fields}
+        return {PREFIX + name.upper(): shown(name, getattr(self, name)) for name in type(self).model_fields}
 
     @validator("allowed_origins", "trusted_proxies", "unlimited_addresses", mode="before")
     @classmethod
@@ -358,30 +376,3 @@ def _field_problems(errors: list[ErrorDetails]) -> Iterator[tuple[str, str]]:
 def _sentence(error: ErrorDetails) -> str:
     message = error["msg"]
     return message[0].lower() + message[1:]
-
-
-def _shown(name: str, value: Any) -> str:
-    match value:
-        case None:
-            return ""
-        case SecretStr():
-            return _masked_url(value.get_secret_value()) if name == "redis_url" else "********"
-        case bool():
-            return str(value).lower()
-        case float():
-            return f"{value:g}"
-        case tuple():
-            return ",".join(map(str, value))
-        case dict():
-            return ",".join(f"{key}={item}" for key, item in value.items())
-        case _:
-            return str(value)
-
-
-def _masked_url(url: str) -> str:
-    place, mark, query = url.partition("?")
-    scheme, slashes, rest = place.partition("://")
-    if "@" in rest:
-        rest = "********@" + rest.rpartition("@")[2]
-    query = re.sub(r"(password=)[^&]*", r"\1********", query)
-    return scheme + slashes + rest + mark + query

@@ -21,6 +21,7 @@ from app.redis_client.embedded import EmbeddedServer
 from app.sessions.permissions import Action
 from app.sessions.steps import NewSession, Person, SessionSettings
 from app.sessions.tokens import Credential
+from app.store.keys import Keys
 from app.store.listing import RedisListing
 from app.store.sessions import RedisSessions
 
@@ -34,7 +35,7 @@ HOUR = 3_600_000
 async def main(rounds: int) -> None:
     async with EmbeddedServer() as server:
         ours = RedisClient.connect(server.url, timeout=60)
-        store = RedisSessions(ours, creation_memory=60, quarantine=60)
+        store = RedisSessions(ours, Keys("js"), creation_memory=60, quarantine=60)
         await create(store, SESSIONS)
         times: dict[str, list[tuple[float, float]]] = {"alone": [], "50 pages a second": [], "pages all the time": []}
         pages = multiprocessing.Value("i", 0)
@@ -91,7 +92,7 @@ async def changes(store: RedisSessions) -> tuple[float, float]:
 
 def read_pages(url: str, pause: float, count: Any) -> None:
     async def read() -> None:
-        listing = RedisListing(RedisClient.connect(url, timeout=60))
+        listing = RedisListing(RedisClient.connect(url, timeout=60), Keys("js"))
         behind = None
         while True:
             _, behind = await listing.page(behind, PAGE)

@@ -44,6 +44,7 @@ from app.socketio_server import SocketServer
 from app.store.announcements import Announcements
 from app.store.budgets import RedisBudgets
 from app.store.creators import RedisCreators
+from app.store.keys import Keys
 from app.store.listing import RedisListing
 from app.store.recoveries import RedisRecoveries
 from app.store.replicas import RedisReplicas
@@ -107,19 +108,20 @@ def assemble_redis(
     spans = [CommandSpans(tracing)] if tracing else []
     observers: list[Observer] = [*spans, CommandMetrics(metrics)]
     client = RedisClient.connect(url, timeout=settings.redis_timeout, observers=observers)
-    secret = DeploymentSecret(client, _bytes_of(settings.secret))
+    keys = Keys(settings.key_prefix)
+    secret = DeploymentSecret(client, keys, _bytes_of(settings.secret))
     return RedisPart(
         client=client,
         secret=secret,
         sessions=RedisSessions(
-            client, creation_memory=settings.lifetime, quarantine=settings.code_rest, tracing=tracing
+            client, keys, creation_memory=settings.lifetime, quarantine=settings.code_rest, tracing=tracing
         ),
-        announcements=Announcements(client, timeout=settings.redis_timeout, metrics=metrics),
-        budgets=RedisBudgets(client, secret),
-        creators=RedisCreators(client, secret, longest=settings.max_lifetime),
-        listing=RedisListing(client),
-        recoveries=RedisRecoveries(client, rest=settings.code_rest),
-        replicas=RedisReplicas(client, replica_id, lease=settings.lease),
+        announcements=Announcements(client, keys, timeout=settings.redis_timeout, metrics=metrics),
+        budgets=RedisBudgets(client, keys, secret),
+        creators=RedisCreators(client, keys, secret, longest=settings.max_lifetime),
+        listing=RedisListing(client, keys),
+        recoveries=RedisRecoveries(client, keys, rest=settings.code_rest),
+        replicas=RedisReplicas(client, keys, replica_id, lease=settings.lease),
     )
 
 

@@ -11,8 +11,8 @@ from app.observability.metrics import Metrics
 from app.redis_client.client import RedisClient
 from app.redis_client.pubsub import STATES, Channels
 from app.sessions.model import Head
-from app.store import keys
 from app.store.client_errors import client_errors
+from app.store.keys import Keys
 
 __all__ = ["Announcement", "Announcements", "Listener"]
 
@@ -47,7 +47,8 @@ class Announcements:
     ``listen`` names who gets them, before the first subscription. An announcement is a hint: Redis holds the state.
     """
 
-    def __init__(self, connection: RedisClient, *, timeout: float, metrics: Metrics) -> None:
+    def __init__(self, connection: RedisClient, keys: Keys, *, timeout: float, metrics: Metrics) -> None:
+        self._keys = keys
         self._listener: Listener | None = None
         self._timeout = timeout
         self._metrics = metrics
@@ -78,11 +79,11 @@ class Announcements:
     async def subscribe(self, code: str) -> None:
         """Returns once every change committed from now on will be heard of."""
         with client_errors(changing=False):
-            await self._channels.subscribe(keys.channel(code), self._timeout)
+            await self._channels.subscribe(self._keys.channel(code), self._timeout)
 
     async def unsubscribe(self, code: str) -> None:
         with client_errors(changing=False):
-            await self._channels.unsubscribe(keys.channel(code))
+            await self._channels.unsubscribe(self._keys.channel(code))
 
     def _heard(self, channel: str, message: bytes) -> None:
         try:
@@ -92,15 +93,15 @@ class Announcements:
             announcement = Announcement(head, trace, int(committed))
         except ValueError:
             _logger.warning("an announcement cannot be read: the session is read", extra={"bytes": len(message)})
-            self._tell_missed([keys.code_of(channel)])
+            self._tell_missed([self._keys.code_of(channel)])
             return
         self._metrics.announcements.inc()
         if self._listener is not None:
-            self._listener.announced(keys.code_of(channel), announcement)
+            self._listener.announced(self._keys.code_of(channel), announcement)
 
     def _missed(self, channels: Iterable[str] | None) -> None:
         self._metrics.gaps.inc()
-        self._tell_missed(None if channels is None else [keys.code_of(channel) for channel in channels])
+        self._tell_missed(None if channels is None else [self._keys.code_of(channel) for channel in channels])
 
     def _tell_missed(self, codes: Iterable[str] | None) -> None:
         if self._listener is not None:

@@ -15,8 +15,8 @@ from typing import Any, Final
 from app.redis_client.client import RedisClient, Script
 from app.redis_client.errors import reading_reply
 from app.sessions.ports import Reserved, Usage
-from app.store import keys
 from app.store.client_errors import client_errors
+from app.store.keys import Keys
 from app.store.scripts import LIST_SCRIPTS
 
 __all__ = ["RedisBudgets", "hashed_address"]
@@ -30,8 +30,9 @@ _EVERYBODY: Final = "all"
 class RedisBudgets:
     """See ``app.sessions.ports.Budgets``. Addresses are hashed under ``secret``."""
 
-    def __init__(self, connection: RedisClient, secret: Callable[[], bytes]) -> None:
+    def __init__(self, connection: RedisClient, keys: Keys, secret: Callable[[], bytes]) -> None:
         self._connection = connection
+        self._keys = keys
         self._secret = secret
         self._reserve = LIST_SCRIPTS.reserve_look_ups
         self._settle = LIST_SCRIPTS.settle_look_ups
@@ -54,10 +55,10 @@ class RedisBudgets:
             )
 
     async def add_create(self, address: str) -> Usage:
-        return await self._add(keys.creates(self._hashed(address)))
+        return await self._add(self._keys.creates(self._hashed(address)))
 
     async def add_wrong_key(self, address: str) -> Usage:
-        return await self._add(keys.wrong_keys(self._hashed(address)))
+        return await self._add(self._keys.wrong_keys(self._hashed(address)))
 
     async def _add(self, key: str) -> Usage:
         with client_errors(changing=False):
@@ -71,7 +72,7 @@ class RedisBudgets:
 
     async def total_misses(self) -> int:
         with client_errors(changing=False):
-            count = await self._connection.execute("GET", keys.misses(_EVERYBODY))
+            count = await self._connection.execute("GET", self._keys.misses(_EVERYBODY))
             with reading_reply():
                 return int(count or 0)
 
@@ -79,13 +80,13 @@ class RedisBudgets:
         hashed = self._hashed(address)
         with client_errors(changing=True):
             await asyncio.gather(
-                *(self._connection.execute("DEL", key) for key in keys.look_ups(hashed)),
-                self._connection.execute("DEL", keys.creates(hashed)),
-                self._connection.execute("DEL", keys.wrong_keys(hashed)),
+                *(self._connection.execute("DEL", key) for key in self._keys.look_ups(hashed)),
+                self._connection.execute("DEL", self._keys.creates(hashed)),
+                self._connection.execute("DEL", self._keys.wrong_keys(hashed)),
             )
 
     async def _run(self, script: Script, whose: str, *arguments: str | int) -> Any:
-        return await self._connection.run(script, keys.look_ups(whose), arguments)
+        return await self._connection.run(script, self._keys.look_ups(whose), arguments)
 
     def _hashed(self, address: str) -> str:
         return hashed_address(self._secret(), address)

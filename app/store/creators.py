@@ -13,9 +13,9 @@ from typing import Any, Final
 from app.redis_client.client import RedisClient
 from app.redis_client.errors import StoreError
 from app.sessions.errors import SessionError
-from app.store import keys
 from app.store.budgets import hashed_address
 from app.store.client_errors import client_errors
+from app.store.keys import Keys
 from app.store.scripts import LIST_SCRIPTS
 
 __all__ = ["RedisCreators"]
@@ -27,8 +27,9 @@ _MAKING: Final = 10_000
 class RedisCreators:
     """See ``app.sessions.ports.Creators``. ``longest``: seconds that any session lives."""
 
-    def __init__(self, connection: RedisClient, secret: Callable[[], bytes], *, longest: float) -> None:
+    def __init__(self, connection: RedisClient, keys: Keys, secret: Callable[[], bytes], *, longest: float) -> None:
         self._connection = connection
+        self._keys = keys
         self._secret = secret
         self._longest = round(longest * 1000)
         self._claim = LIST_SCRIPTS.claim_session
@@ -54,7 +55,7 @@ class RedisCreators:
     async def _gone(self, named: dict[bytes, bytes]) -> list[bytes]:
         """Which of the sessions, by their seeds, are over; the code may be another's by now."""
         instances: list[Any] = await self._connection.batch(
-            [("HGET", keys.session(code.decode()), "instance") for code in named.values()]
+            [("HGET", self._keys.session(code.decode()), "instance") for code in named.values()]
         )
         for instance in instances:
             if isinstance(instance, StoreError):
@@ -62,4 +63,4 @@ class RedisCreators:
         return [seed for seed, instance in zip(named, instances, strict=True) if not (instance or b"").startswith(seed)]
 
     def _key(self, address: str) -> str:
-        return keys.made(hashed_address(self._secret(), address))
+        return self._keys.made(hashed_address(self._secret(), address))

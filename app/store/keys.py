@@ -1,7 +1,8 @@
 """The names of all keys and channels in Redis.
 
 A session's keys share the hash tag ``{code}``, so they are in one slot of a cluster; its channel has the name of its
-first key. Everything begins with ``js:``, for access control lists.
+first key. Everything begins with the deployment's prefix and a colon, ``js:`` by default, for access control lists and
+so that deployments can share a Redis. Scripts get every name from here.
 
 ====================== ======== =============================================================================
 ``js:{C}``             hash     the session (``app/store/sessions.py``); lives as long as the session
@@ -33,94 +34,67 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = [
-    "DUE",
-    "REPLICAS",
-    "SECRET",
-    "SESSIONS",
-    "channel",
-    "code_of",
-    "connections",
-    "created",
-    "creates",
-    "look_ups",
-    "made",
-    "misses",
-    "recovery",
-    "replica",
-    "replica_codes",
-    "reservation",
-    "session",
-    "session_keys",
-    "wrong_keys",
-]
-
-SESSIONS: Final = "js:sessions"
-DUE: Final = "js:due"
-REPLICAS: Final = "js:replicas"
-SECRET: Final = "js:secret"  # noqa: S105 - the name of a key
+__all__ = ["Keys"]
 
 _PARTS: Final = ("votes", "connections", "replies", "code", "absent", "former", "repliers")
 
 
-def session(code: str) -> str:
-    return f"js:{{{code}}}"
+class Keys:
+    """The names of one deployment's keys; ``prefix`` consists of small letters, digits and ``-``."""
 
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self.sessions: Final = f"{prefix}:sessions"
+        self.due: Final = f"{prefix}:due"
+        self.replicas: Final = f"{prefix}:replicas"
+        self.secret: Final = f"{prefix}:secret"
 
-def connections(code: str) -> str:
-    return f"{session(code)}:connections"
+    def session(self, code: str) -> str:
+        return f"{self._prefix}:{{{code}}}"
 
+    def connections(self, code: str) -> str:
+        return f"{self.session(code)}:connections"
 
-def reservation(code: str) -> str:
-    return f"{session(code)}:code"
+    def reservation(self, code: str) -> str:
+        return f"{self.session(code)}:code"
 
+    def session_keys(self, code: str) -> list[str]:
+        """All keys of one session, in the order in which the scripts take them."""
+        first = self.session(code)
+        return [first, *(f"{first}:{part}" for part in _PARTS)]
 
-def session_keys(code: str) -> list[str]:
-    """All keys of one session, in the order in which the scripts take them."""
-    first = session(code)
-    return [first, *(f"{first}:{part}" for part in _PARTS)]
+    def channel(self, code: str) -> str:
+        return self.session(code)
 
+    def code_of(self, channel: str) -> str:
+        """The session's code; the reverse of ``channel``."""
+        return channel[len(self._prefix) + 2 : -1]
 
-def channel(code: str) -> str:
-    return session(code)
+    def recovery(self, recovery_id: str) -> str:
+        return f"{self._prefix}:recovery:{recovery_id}"
 
+    def created(self, digest: str) -> str:
+        return f"{self._prefix}:created:{digest}"
 
-def code_of(channel_name: str) -> str:
-    return channel_name[len("js:{") : -1]
+    def misses(self, address: str) -> str:
+        return f"{self._prefix}:misses:{address}"
 
+    def look_ups(self, address: str) -> list[str]:
+        """The keys that count an address's look-ups, in one slot: those that failed, and those under way."""
+        misses = self.misses(address)
+        return [misses, f"{self._prefix}:looks:{{{misses}}}"]
 
-def recovery(recovery_id: str) -> str:
-    return f"js:recovery:{recovery_id}"
+    def creates(self, address: str) -> str:
+        return f"{self._prefix}:creates:{address}"
 
+    def wrong_keys(self, address: str) -> str:
+        return f"{self._prefix}:wrong-keys:{address}"
 
-def created(digest: str) -> str:
-    return f"js:created:{digest}"
+    def made(self, address: str) -> str:
+        return f"{self._prefix}:made:{address}"
 
+    def replica(self, replica_id: str) -> str:
+        return f"{self._prefix}:replica:{replica_id}"
 
-def misses(address: str) -> str:
-    return f"js:misses:{address}"
-
-
-def look_ups(address: str) -> list[str]:
-    """The keys that count an address's look-ups, in one slot: those that failed, and those under way."""
-    return [misses(address), f"js:looks:{{{misses(address)}}}"]
-
-
-def creates(address: str) -> str:
-    return f"js:creates:{address}"
-
-
-def wrong_keys(address: str) -> str:
-    return f"js:wrong-keys:{address}"
-
-
-def made(address: str) -> str:
-    return f"js:made:{address}"
-
-
-def replica(replica_id: str) -> str:
-    return f"js:replica:{replica_id}"
-
-
-def replica_codes(replica_id: str) -> str:
-    return f"js:replica:{replica_id}:codes"
+    def replica_codes(self, replica_id: str) -> str:
+        return f"{self._prefix}:replica:{replica_id}:codes"

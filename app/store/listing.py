@@ -9,8 +9,8 @@ from app.redis_client.errors import StoreError, reading_reply
 from app.sessions.answers import SessionSummary
 from app.sessions.model import timestamp
 from app.sessions.ports import Place
-from app.store import keys
 from app.store.client_errors import client_errors
+from app.store.keys import Keys
 from app.store.scripts import LIST_SCRIPTS
 
 __all__ = ["RedisListing"]
@@ -24,19 +24,20 @@ class RedisListing:
     A page is one look into ``js:sessions`` and two short commands for each session on it, however many there are.
     """
 
-    def __init__(self, connection: RedisClient) -> None:
+    def __init__(self, connection: RedisClient, keys: Keys) -> None:
         self._connection = connection
+        self._keys = keys
         self._script = LIST_SCRIPTS.list_sessions
 
     async def page(self, behind: Place | None, limit: int) -> tuple[list[SessionSummary], Place | None]:
         with client_errors(changing=False):
-            found = await self._connection.run(self._script, [keys.SESSIONS], [limit, *(behind or ())])
+            found = await self._connection.run(self._script, [self._keys.sessions], [limit, *(behind or ())])
             with reading_reply():
                 pairs = zip(found[::2], found[1::2], strict=True)
                 places = [Place(int(expiry), code.decode()) for code, expiry in pairs]
             commands: list[tuple[str, ...]] = []
             for place in places:
-                key = keys.session(place.code)
+                key = self._keys.session(place.code)
                 commands += [("HMGET", key, *_FIELDS), ("PEXPIRETIME", key)]
             replies = await self._connection.batch(commands)
             for reply in replies:

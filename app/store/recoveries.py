@@ -8,8 +8,8 @@ from typing import Final
 from app.redis_client.client import RedisClient
 from app.redis_client.errors import StoreError, reading_reply
 from app.sessions.tokens import Credential
-from app.store import keys
 from app.store.client_errors import client_errors
+from app.store.keys import Keys
 
 __all__ = ["Recovery", "RedisRecoveries"]
 
@@ -32,13 +32,14 @@ class RedisRecoveries:
     ``rest``: seconds for which it is known that a client need not be told why it does not come back.
     """
 
-    def __init__(self, connection: RedisClient, *, rest: float) -> None:
+    def __init__(self, connection: RedisClient, keys: Keys, *, rest: float) -> None:
         self._connection = connection
+        self._keys = keys
         self._rest = max(1, round(rest * 1000))
 
     async def get(self, recovery_id: str) -> Recovery | None:
         with client_errors(changing=False):
-            entry = await self._connection.execute("GET", keys.recovery(recovery_id))
+            entry = await self._connection.execute("GET", self._keys.recovery(recovery_id))
             if entry is None:
                 return None
             if entry == _VOID:
@@ -52,17 +53,17 @@ class RedisRecoveries:
         entry = f"{code} {credential.instance} {credential.subject} {membership_id}"
         with client_errors(changing=True):
             commands: list[tuple[str | int, ...]] = [
-                ("SET", keys.recovery(recovery_id), entry, "PXAT", free_at),
-                ("HEXISTS", keys.connections(code), f"r:{recovery_id}"),
+                ("SET", self._keys.recovery(recovery_id), entry, "PXAT", free_at),
+                ("HEXISTS", self._keys.connections(code), f"r:{recovery_id}"),
             ]
             for reply in (replies := await self._connection.batch(commands)):
                 if isinstance(reply, StoreError):
                     raise reply
             if replies[1] == 0:
                 # The participant has got newer ones, or is gone, in the meantime.
-                await self._connection.execute("UNLINK", keys.recovery(recovery_id))
+                await self._connection.execute("UNLINK", self._keys.recovery(recovery_id))
 
     async def void(self, recovery_id: str) -> None:
         """The id continues nobody any more, and its client knows why."""
         with client_errors(changing=True):
-            await self._connection.execute("SET", keys.recovery(recovery_id), _VOID, "XX", "PX", self._rest)
+            await self._connection.execute("SET", self._keys.recovery(recovery_id), _VOID, "XX", "PX", self._rest)

@@ -9,8 +9,8 @@ from typing import Final
 
 from app.redis_client.client import RedisClient
 from app.sessions.errors import SessionError
-from app.store import keys
 from app.store.client_errors import client_errors
+from app.store.keys import Keys
 
 __all__ = ["DeploymentSecret"]
 
@@ -26,8 +26,9 @@ class DeploymentSecret:
     those that knew an earlier one still take what was signed with it.
     """
 
-    def __init__(self, connection: RedisClient, given: bytes | None) -> None:
+    def __init__(self, connection: RedisClient, keys: Keys, given: bytes | None) -> None:
         self._connection = connection
+        self._keys = keys
         self._is_given = given is not None
         self._secret = given
         self._former: tuple[bytes, ...] = ()
@@ -48,10 +49,10 @@ class DeploymentSecret:
             return
         with client_errors(changing=True):
             # A full Redis can still be read.
-            found = await self._connection.execute("GET", keys.SECRET)
+            found = await self._connection.execute("GET", self._keys.secret)
             if found is None:
                 ours = self._secret or secrets.token_hex(32).encode()
-                found = await self._connection.execute("SET", keys.SECRET, ours, "NX", "GET") or ours
+                found = await self._connection.execute("SET", self._keys.secret, ours, "NX", "GET") or ours
         if found != self._secret:
             self._adopt(found)
 

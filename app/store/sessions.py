@@ -24,8 +24,9 @@ from app.sessions.steps import (
     SessionSettings,
     Swept,
 )
-from app.store import calls, keys, replies
+from app.store import calls, replies
 from app.store.client_errors import client_errors
+from app.store.keys import Keys
 from app.store.scripts import SESSION_SCRIPTS
 from app.store.session_hash import parse_session
 from app.store.snapshots import Snapshots
@@ -47,15 +48,22 @@ class RedisSessions:
     """
 
     def __init__(
-        self, client: RedisClient, *, creation_memory: float, quarantine: float, tracing: Tracing | None = None
+        self,
+        client: RedisClient,
+        keys: Keys,
+        *,
+        creation_memory: float,
+        quarantine: float,
+        tracing: Tracing | None = None,
     ) -> None:
         self._client = client
+        self._keys = keys
         self._creation_memory = round(creation_memory * 1000)
         self._scripts = SESSION_SCRIPTS
         self._seen = Watermarks()
         self._snapshots = Snapshots(monotonic)
         remembered = max(1, round(quarantine * 1000))
-        self._steps = StepRunner(client, self._seen, remembered=remembered, tracing=tracing)
+        self._steps = StepRunner(client, keys, self._seen, remembered=remembered, tracing=tracing)
 
     def watch(self, code: str) -> None:
         """From now on it is noticed if Redis loses changes of a session that this replica has seen."""
@@ -82,8 +90,8 @@ class RedisSessions:
     async def _read(self, code: str) -> Session | None:
         with client_errors(changing=False):
             fields, expires_at = await asyncio.gather(
-                self._client.execute("HGETALL", keys.session(code)),
-                self._client.execute("PEXPIRETIME", keys.session(code)),
+                self._client.execute("HGETALL", self._keys.session(code)),
+                self._client.execute("PEXPIRETIME", self._keys.session(code)),
             )
             with reading_reply():
                 return parse_session(code, fields, int(expires_at)) if fields and expires_at > 0 else None
@@ -102,7 +110,7 @@ class RedisSessions:
 
     async def head(self, code: str) -> Head | None:
         with client_errors(changing=False):
-            reply = await self._client.execute("HMGET", keys.session(code), "epoch", "version")
+            reply = await self._client.execute("HMGET", self._keys.session(code), "epoch", "version")
             with reading_reply():
                 head = replies.head(reply)
         if head is not None and self._seen.is_below(code, head):
@@ -113,13 +121,13 @@ class RedisSessions:
     async def heads(self, codes: Sequence[str]) -> list[Head | None]:
         """Where sessions stand, None for those that do not exist."""
         with client_errors(changing=False):
-            found = await self._batch([("HMGET", keys.session(code), "epoch", "version") for code in codes])
+            found = await self._batch([("HMGET", self._keys.session(code), "epoch", "version") for code in codes])
             with reading_reply():
                 return [replies.head(reply) for reply in found]
 
     async def instance(self, code: str) -> str | None:
         with client_errors(changing=False):
-            instance = await self._client.execute("HGET", keys.session(code), "instance")
+            instance = await self._client.execute("HGET", self._keys.session(code), "instance")
             with reading_reply():
                 return instance.decode() if instance else None
 
@@ -129,9 +137,9 @@ class RedisSessions:
         with client_errors(changing=False):
             found = await self._batch(
                 [
-                    ("GET", keys.reservation(code)),
-                    ("HMGET", keys.session(code), "instance", f"k:{participant}"),
-                    ("HGET", keys.connections(code), f"f:{participant}"),
+                    ("GET", self._keys.reservation(code)),
+                    ("HMGET", self._keys.session(code), "instance", f"k:{participant}"),
+                    ("HGET", self._keys.connections(code), f"f:{participant}"),
                 ]
             )
             with reading_reply():
@@ -147,14 +155,14 @@ class RedisSessions:
     async def count(self) -> int:
         with client_errors(changing=False):
             now = await self._now()
-            count = await self._client.execute("ZCOUNT", keys.SESSIONS, now, "+inf")
+            count = await self._client.execute("ZCOUNT", self._keys.sessions, now, "+inf")
             with reading_reply():
                 return int(count)
 
     async def forget_expired(self) -> None:
         """Take sessions that have expired off the list of live ones."""
         with client_errors(changing=True):
-            await self._client.execute("ZREMRANGEBYSCORE", keys.SESSIONS, "-inf", await self._now())
+            await self._client.execute("ZREMRANGEBYSCORE", self._keys.sessions, "-inf", await self._now())
 
     async def _now(self) -> int:
         time = await self._client.execute("TIME")
@@ -164,7 +172,7 @@ class RedisSessions:
 
     async def _expiry(self, code: str) -> int:
         with client_errors(changing=False):
-            expires_at = await self._client.execute("PEXPIRETIME", keys.session(code))
+            expires_at = await self._client.execute("PEXPIRETIME", self._keys.session(code))
             with reading_reply():
                 return int(expires_at)
 
@@ -180,7 +188,7 @@ class RedisSessions:
 
     async def create(self, instances: Mapping[str, str], session: NewSession) -> str | None:
         with client_errors(changing=False):
-            holders = await self._batch([("GET", keys.reservation(code)) for code in instances])
+            holders = await self._batch([("GET", self._keys.reservation(code)) for code in instances])
         held = {code: holder for code, holder in zip(instances, holders, strict=True) if holder is not None}
         made = [code for code, holder in held.items() if holder == instances[code].encode()]
         for code in made + [code for code in instances if code not in held]:
@@ -192,14 +200,14 @@ class RedisSessions:
     async def claim_creation(self, digest: str, plan: str) -> str:
         with client_errors(changing=True):
             earlier = await self._client.execute(
-                "SET", keys.created(digest), plan, "NX", "GET", "PX", self._creation_memory
+                "SET", self._keys.created(digest), plan, "NX", "GET", "PX", self._creation_memory
             )
             with reading_reply():
                 return earlier.decode() if earlier else plan
 
     async def remember_creation(self, digest: str, plan: str) -> None:
         with client_errors(changing=True):
-            await self._client.execute("SET", keys.created(digest), plan, "XX", "KEEPTTL")
+            await self._client.execute("SET", self._keys.created(digest), plan, "XX", "KEEPTTL")
 
     # Changes that people and operators ask for
 

@@ -17,8 +17,8 @@ from app.redis_client.client import RedisClient, Script
 from app.redis_client.errors import StoreError, reading_reply
 from app.sessions.errors import SessionError
 from app.sessions.model import Head
-from app.store import keys
 from app.store.client_errors import client_errors
+from app.store.keys import Keys
 from app.store.scripts import LIST_SCRIPTS
 from app.store.watermarks import Watermarks
 
@@ -44,9 +44,10 @@ class StepRunner:
     """
 
     def __init__(
-        self, connection: RedisClient, watermarks: Watermarks, *, remembered: int, tracing: Tracing | None
+        self, connection: RedisClient, keys: Keys, watermarks: Watermarks, *, remembered: int, tracing: Tracing | None
     ) -> None:
         self._connection = connection
+        self._keys = keys
         self._watermarks = watermarks
         self._remembered = remembered
         self._tracing = tracing
@@ -76,7 +77,7 @@ class StepRunner:
 
     def unlist(self, code: str) -> None:
         """Take a session that has ended off the list of live ones."""
-        self._in_background(self._best_effort(("ZREM", keys.SESSIONS, code)))
+        self._in_background(self._best_effort(("ZREM", self._keys.sessions, code)))
 
     async def close(self) -> None:
         """Wait for what is still being written."""
@@ -95,26 +96,26 @@ class StepRunner:
         return reply
 
     async def _call(self, script: Script, code: str, given: Mapping[str, object]) -> list[Any]:
-        reply: list[Any] = await self._connection.run(script, keys.session_keys(code), [orjson.dumps(given)])
+        reply: list[Any] = await self._connection.run(script, self._keys.session_keys(code), [orjson.dumps(given)])
         return reply
 
     def _in_background(self, writing: Coroutine[Any, Any, object]) -> None:
         self._background.start(writing, context=context_without_deadline())
 
     async def _list(self, code: str, expires_at: int) -> None:
-        await self._best_effort(("ZADD", keys.SESSIONS, expires_at, code))
-        names = await self._best_effort(("HKEYS", keys.connections(code)))
-        free_at = await self._best_effort(("PEXPIRETIME", keys.reservation(code)))
+        await self._best_effort(("ZADD", self._keys.sessions, expires_at, code))
+        names = await self._best_effort(("HKEYS", self._keys.connections(code)))
+        free_at = await self._best_effort(("PEXPIRETIME", self._keys.reservation(code)))
         good = [name[2:].decode() for name in names or () if name.startswith(b"r:")]
         for start in range(0, len(good) if free_at else 0, _BATCH):
             batch = good[start : start + _BATCH]
-            await self._connection.batch([("PEXPIREAT", keys.recovery(recovery), free_at) for recovery in batch])
+            await self._connection.batch([("PEXPIREAT", self._keys.recovery(recovery), free_at) for recovery in batch])
 
     async def _forget(self, code: str, recovery_ids: Sequence[tuple[bytes, int]]) -> None:
         for recovery, remembered in recovery_ids:
             arguments: list[str | int] = [code, self._remembered if remembered else 0]
             with suppress(StoreError):
-                await self._connection.run(self._forget_recovery, [keys.recovery(recovery.decode())], arguments)
+                await self._connection.run(self._forget_recovery, [self._keys.recovery(recovery.decode())], arguments)
 
     async def _best_effort(self, command: tuple[str | int, ...]) -> Any:
         """The lists are corrected by the next change or sweep, so a failure here needs no answer."""

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from app.store import keys
 from tests.faults.world import World
+from tests.harness.keys import KEYS
 from tests.harness.node import Client, Event, NodeClients
 from tests.harness.people import Made
 from tests.harness.waiting import until
@@ -181,7 +181,7 @@ async def test_after_closing_its_socket_by_itself_it_is_not_let_back_and_hears_n
     await scene.seed.disconnect()
 
     async def void() -> bool:
-        fields = await broken.redis.call("HGETALL", keys.connections(scene.made.code))
+        fields = await broken.redis.call("HGETALL", KEYS.connections(scene.made.code))
         good = [value for name, value in fields.items() if name.startswith(b"r:")]
         return not any(value.startswith(scene.seed_id.encode()) for value in good)
 

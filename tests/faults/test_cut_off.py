@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
-from app.store import keys
 from tests.harness.here import Here, served_here
+from tests.harness.keys import KEYS
 from tests.harness.people import Api, Made
 from tests.harness.proxy import FaultProxy
 from tests.harness.redis import RedisServer
@@ -120,7 +120,7 @@ async def test_without_a_record_of_a_removal_by_grace_time_nobody_is_let_back() 
             async with there.cut_off():
                 await there.shows(made, {"Host": True})
                 evicted = acks[1]["participantID"]
-                await there.redis.call("HDEL", f"{keys.session(made.code)}:connections", f"f:{evicted}")
+                await there.redis.call("HDEL", f"{KEYS.session(made.code)}:connections", f"f:{evicted}")
             await there.shows(made, {"Host": True, "P0": True, "P2": True})
             await there.look()
             assert (await crowd[1].next("session-ended"))["sessionID"] == made.code
@@ -149,7 +149,7 @@ async def test_of_sessions_that_ended_or_expired_while_its_replica_was_cut_off_a
             await other.emit("join-session", expired.code)
             async with there.cut_off():
                 await there.api.call("DELETE", ended.path, token=ended.host_token)
-                await there.redis.call("PEXPIRE", keys.session(expired.code), 1)
+                await there.redis.call("PEXPIRE", KEYS.session(expired.code), 1)
             await there.look()
             assert (await one.next("session-ended"))["reason"] == "ended"
             assert (await other.next("session-ended"))["reason"] == "expired"

@@ -14,11 +14,11 @@ from app.redis_client.client import RedisClient
 from app.sessions.errors import SessionError
 from app.sessions.steps import Attachment, Membership
 from app.sessions.tokens import Credential
-from app.store import keys
 from app.store.sessions import RedisSessions
 from tests.faults.checker import lies
 from tests.faults.load import Load
 from tests.faults.world import World
+from tests.harness.keys import KEYS
 from tests.harness.node import NodeClients
 from tests.harness.people import TRANSPORTS
 from tests.harness.waiting import until
@@ -110,8 +110,8 @@ async def test_who_joined_in_the_time_that_redis_lost_is_back_and_who_is_told_to
 
 async def attach_again(world: World, code: str, participant: str, *, membership_id: int, joined_in: str) -> str:
     connection = RedisClient.connect(f"redis://127.0.0.1:{world.redis.port}")
-    sessions = RedisSessions(connection, creation_memory=60, quarantine=60)
-    instance = (await world.redis.call("HGET", keys.session(code), "instance")).decode()
+    sessions = RedisSessions(connection, KEYS, creation_memory=60, quarantine=60)
+    instance = (await world.redis.call("HGET", KEYS.session(code), "instance")).decode()
     attachment = Attachment(
         connection="x.x",
         recovery="x",

@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from app.redis_client.client import RedisClient
-from app.store import keys
 from app.store.secret import DeploymentSecret
 from tests.harness.here import Here, served_here
+from tests.harness.keys import KEYS
 from tests.harness.people import Api, Made
 from tests.harness.redis import RedisServer
 from tests.harness.waiting import until
@@ -24,16 +24,16 @@ LEASE = 3
 ANOTHER = "another replica's secret, which was there first"
 
 
-@pytest.mark.parametrize("loss", [("FLUSHALL",), ("DEL", keys.SECRET)], ids=["everything", "the secret"])
+@pytest.mark.parametrize("loss", [("FLUSHALL",), ("DEL", KEYS.secret)], ids=["everything", "the secret"])
 async def test_a_lost_secret_is_given_back_before_another_replica_makes_one(loss: Sequence[str]) -> None:
     async with RedisServer() as redis, served_here(redis.url(), lease=LEASE) as (first,), opened(first) as api:
         made = await api.create()
-        before = await redis.call("GET", keys.SECRET)
+        before = await redis.call("GET", KEYS.secret)
         await redis.call(*loss)
 
         async def is_back() -> bool:
-            listed = await redis.call("EXISTS", keys.REPLICAS)
-            return bool(listed and await redis.call("GET", keys.SECRET) == before)
+            listed = await redis.call("EXISTS", KEYS.replicas)
+            return bool(listed and await redis.call("GET", KEYS.secret) == before)
 
         await until(is_back, "the secret is back, and the lease", timeout=5)
         if loss[0] == "FLUSHALL":
@@ -45,7 +45,7 @@ async def test_a_lost_secret_is_given_back_before_another_replica_makes_one(loss
 async def test_replicas_that_find_another_secret_sign_with_it_and_know_both() -> None:
     async with RedisServer() as redis, served_here(redis.url(), 2) as pair, opened(*pair) as api:
         made = await api.create()
-        await redis.call("SET", keys.SECRET, ANOTHER)
+        await redis.call("SET", KEYS.secret, ANOTHER)
         async with served_here(redis.url()) as (newcomer,), opened(newcomer) as there:
 
             async def agree() -> bool:
@@ -64,12 +64,12 @@ async def test_replicas_that_find_another_secret_sign_with_it_and_know_both() ->
 async def test_few_secrets_are_remembered() -> None:
     async with RedisServer() as redis:
         connection = RedisClient.connect(redis.url())
-        secret = DeploymentSecret(connection, None)
+        secret = DeploymentSecret(connection, KEYS, None)
         for number in range(6):
-            await redis.call("SET", keys.SECRET, f"secret {number}")
+            await redis.call("SET", KEYS.secret, f"secret {number}")
             await secret.keep()
         assert (secret(), secret.former()) == (b"secret 5", (b"secret 4", b"secret 3", b"secret 2"))
-        await redis.call("SET", keys.SECRET, "secret 3")
+        await redis.call("SET", KEYS.secret, "secret 3")
         await secret.keep()
         assert (secret(), secret.former()) == (b"secret 3", (b"secret 5", b"secret 4", b"secret 2"))
         await connection.close()

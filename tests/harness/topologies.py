@@ -8,8 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from app.store import keys
 from tests.harness.cluster import ClusterSet
+from tests.harness.keys import KEYS
 from tests.harness.redis import RedisServer, require_tls
 from tests.harness.sentinel import SentinelSet
 
@@ -158,7 +158,7 @@ class Clustered(Topology):
 
     async def disturb(self, code: str) -> None:
         """The slot of the session moves to another node."""
-        await self._set.move_slot(keys.session(code))
+        await self._set.move_slot(KEYS.session(code))
 
     async def _start(self) -> None:
         await self._stack.enter_async_context(self._set)

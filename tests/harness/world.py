@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import pytest
 
-from app.store import keys
+from tests.harness.keys import KEYS
 from tests.harness.people import Api
 from tests.harness.service import UNKNOWN, Replica, running_replicas
 from tests.harness.topologies import TOPOLOGIES, Secured, Topology
@@ -46,7 +46,7 @@ class World:
 
     async def keys_of(self, codes: Sequence[str], pids: Sequence[str] = ()) -> list[str]:
         """The keys there are of sessions and of these recovery ids."""
-        theirs = {key for code in codes for key in keys.session_keys(code)} | {keys.recovery(pid) for pid in pids}
+        theirs = {key for code in codes for key in KEYS.session_keys(code)} | {KEYS.recovery(pid) for pid in pids}
         return sorted(theirs & (await self.topology.contents()).keys())
 
 

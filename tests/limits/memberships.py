@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from app.realtime.departures import Departed, Departures
 from app.sessions.errors import SessionError
-from app.store import keys
+from tests.harness.keys import KEYS
 from tests.harness.people import Made
 from tests.harness.redis import RedisServer
 from tests.harness.sockets import Socket
@@ -38,7 +38,7 @@ async def recovery_keys(redis: RedisServer) -> int:
 
 
 async def counted(redis: RedisServer, made: Made, kind: str) -> int:
-    names = await redis.call("HKEYS", keys.connections(made.code))
+    names = await redis.call("HKEYS", KEYS.connections(made.code))
     return sum(name.startswith(kind.encode()) for name in names)
 
 
@@ -100,7 +100,7 @@ async def people_who_come_and_go(redis: RedisServer) -> None:
                 async with joined(replica, made) as (socket, _):
                     await socket.emit("leave-session")
             assert await counted(redis, made, "f:") <= 2 * CAPACITY
-            assert await redis.call("ZCARD", f"{keys.session(made.code)}:former") <= 2 * CAPACITY
+            assert await redis.call("ZCARD", f"{KEYS.session(made.code)}:former") <= 2 * CAPACITY
             # Whose grace time is over is remembered longer than those who left.
             async with joined(replica, made, {"token": ann["token"]}) as (socket, ack):
                 update = await socket.at_version(ack["version"])
@@ -112,7 +112,7 @@ async def more_people_to_ban(redis: RedisServer) -> None:
     async with limited(redis) as replica:
         made = await replica.api.create()
         async with joined(replica, made) as (_, one), joined(replica, made) as (_, other):
-            await redis.call("HSET", keys.session(made.code), "bans", 999)
+            await redis.call("HSET", KEYS.session(made.code), "bans", 999)
             path = f"{made.path}/participants"
             answers = [
                 await replica.api.call("DELETE", f"{path}/{ack['participantID']}?ban=true", token=made.host_token)
@@ -136,7 +136,7 @@ async def people_to_kick(redis: RedisServer) -> None:
                 async with joined(replica, made) as (_, ack):
                     path = f"{made.path}/participants/{ack['participantID']}"
                     assert (await replica.api.call("DELETE", path, token=made.host_token)).status_code == 200
-            fields = await redis.call("HKEYS", keys.session(made.code))
+            fields = await redis.call("HKEYS", KEYS.session(made.code))
             assert sum(field.startswith(b"k:") for field in fields) == 64
 
 

@@ -17,10 +17,10 @@ from app.sessions.payloads import CreateSession, NoArguments
 from app.sessions.rules import Rules
 from app.sessions.service import SessionService, random_id
 from app.sessions.tokens import TokenSigner
-from app.store import keys
 from app.store.budgets import RedisBudgets
 from app.store.creators import RedisCreators
 from app.store.sessions import RedisSessions
+from tests.harness.keys import KEYS
 from tests.harness.redis import RedisServer
 from tests.harness.waiting import until
 
@@ -48,7 +48,7 @@ async def redis() -> AsyncIterator[RedisServer]:
 @pytest.fixture
 async def store(redis: RedisServer) -> AsyncIterator[RedisSessions]:
     connection = RedisClient.connect(redis.url(), timeout=10)
-    store = RedisSessions(connection, creation_memory=60, quarantine=REST)
+    store = RedisSessions(connection, KEYS, creation_memory=60, quarantine=REST)
     yield store
     await store.close()
     await connection.close()
@@ -74,8 +74,8 @@ def service(store: RedisSessions, length: int) -> SessionService:
         max_sessions=1000,
         max_sessions_per_address=1000,
     )
-    budgets = RedisBudgets(store._client, lambda: b"secret")
-    creators = RedisCreators(store._client, lambda: b"secret", longest=3600)
+    budgets = RedisBudgets(store._client, KEYS, lambda: b"secret")
+    creators = RedisCreators(store._client, KEYS, lambda: b"secret", longest=3600)
     signer = TokenSigner(lambda: b"secret")
     return SessionService(store, budgets, creators, CodeSpace(DIGITS, length), signer, rules, new_id=random_id)
 
@@ -132,7 +132,7 @@ async def test_a_code_rests_before_it_is_given_out_again(store: RedisSessions) -
         await creating.create(CreateSession(), CLIENT)
 
     async def rested() -> bool:
-        return not await store._client.execute("EXISTS", keys.reservation(made.session.code))
+        return not await store._client.execute("EXISTS", KEYS.reservation(made.session.code))
 
     await until(rested, "the code has rested")
     assert (await creating.create(CreateSession(), CLIENT)).session.code == made.session.code

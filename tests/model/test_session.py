@@ -43,13 +43,14 @@ from app.sessions.rules import Rules
 from app.sessions.service import Access, SessionService
 from app.sessions.steps import Extended, Swept
 from app.sessions.tokens import Credential, TokenSigner
-from app.store import keys, replies
+from app.store import replies
 from app.store.budgets import RedisBudgets
 from app.store.creators import RedisCreators
 from app.store.scripts import SESSION_SCRIPTS
 from app.store.sessions import RedisSessions
 from app.store.steps import StepRunner
 from app.store.watermarks import Watermarks
+from tests.harness.keys import KEYS
 from tests.harness.redis import RedisServer
 from tests.model.session import Caller, Film, ModelSession, Refused
 
@@ -94,7 +95,7 @@ class Store:
     def __init__(self, runner: asyncio.Runner, server: RedisServer) -> None:
         self._runner = runner
         self.connection = runner.run(self._connect(server.url()))
-        self.sessions = RedisSessions(self.connection, creation_memory=60, quarantine=60)
+        self.sessions = RedisSessions(self.connection, KEYS, creation_memory=60, quarantine=60)
         self._numbers = itertools.count()
         self.last_id = ""
 
@@ -103,7 +104,7 @@ class Store:
         watermarks = Watermarks()
         watermarks.watch(code)
         watermarks.note(code, head)
-        steps = StepRunner(self.connection, watermarks, remembered=1, tracing=None)
+        steps = StepRunner(self.connection, KEYS, watermarks, remembered=1, tracing=None)
         await steps.run(SESSION_SCRIPTS.new_epoch, code, {}, replies.nothing)
         await steps.close()
 
@@ -111,8 +112,8 @@ class Store:
         def secret() -> bytes:
             return b"secret"
 
-        budgets = RedisBudgets(self.connection, secret)
-        creators = RedisCreators(self.connection, secret, longest=3600)
+        budgets = RedisBudgets(self.connection, KEYS, secret)
+        creators = RedisCreators(self.connection, KEYS, secret, longest=3600)
         codes = CodeSpace("0123456789", 6)
         return SessionService(
             self.sessions, budgets, creators, codes, TokenSigner(secret), rules(policy, grace), new_id=self.new_id
@@ -407,14 +408,14 @@ class SessionMachine(RuleBasedStateMachine):
     def has_a_lifetime(self) -> None:
         if not hasattr(self, "model"):
             return
-        commands = [("PTTL", key) for key in keys.session_keys(self.code)]
+        commands = [("PTTL", key) for key in KEYS.session_keys(self.code)]
         left = self.store.run(self.store.connection.batch(commands))
         assert all(milliseconds > 0 or milliseconds == -2 for milliseconds in left), left
         if self.model.ended:
             there = [
-                key for key, milliseconds in zip(keys.session_keys(self.code), left, strict=True) if milliseconds != -2
+                key for key, milliseconds in zip(KEYS.session_keys(self.code), left, strict=True) if milliseconds != -2
             ]
-            assert there == [keys.reservation(self.code)]
+            assert there == [KEYS.reservation(self.code)]
 
     def _join(
         self, caller: Caller | None, name: str | None, connection: str, recovery: str, *, recovering: bool

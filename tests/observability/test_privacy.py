@@ -16,7 +16,7 @@ import websockets
 from app.http.app import create_app
 from app.http.sessions import Limits
 from app.sessions.operations import EVENTS
-from app.store import keys
+from tests.harness.keys import KEYS
 from tests.harness.otlp import Receiver, receiver
 from tests.harness.people import Api, Made, movie
 from tests.harness.privacy import assert_nothing_private, found_in
@@ -255,7 +255,7 @@ async def broken_data(api: Api, redis: RedisServer, started: list[Replica], told
         made = told.made(await api.create(movies=[movie("m1")]))
         socket = await Socket.open(started[1].url)
         told.joined(socket, await socket.emit("join-session", made.code, {"name": NAMES[0]}))
-        key = keys.session(made.code)
+        key = KEYS.session(made.code)
         await redis.call(*(part.replace("{key}", key).replace("{code}", made.code) for part in damage))
         await api.join(made.code)
         await api.call("PATCH", made.path, token=made.host_token, json={"title": NAMES[3]}, key="again")

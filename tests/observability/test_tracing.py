@@ -15,6 +15,7 @@ from app.redis_client.client import RedisClient
 from app.settings import traces_wanted
 from app.store.announcements import Announcement, Announcements
 from tests.harness.here import served_here
+from tests.harness.keys import KEYS
 from tests.harness.otlp import Receiver, Span, receiver
 from tests.harness.people import Api, movie
 from tests.harness.redis import RedisServer
@@ -292,7 +293,7 @@ async def test_what_the_sampler_leaves_out_is_not_passed_on_to_other_replicas(
         def missed(self, _codes: Iterable[str] | None) -> None:
             raise AssertionError("announcements were missed")
 
-    announcements = Announcements(connection, timeout=5, metrics=Metrics())
+    announcements = Announcements(connection, KEYS, timeout=5, metrics=Metrics())
     announcements.listen(PassedOn())
     await announcements.start()
     for sampler in ("always_off", "always_on"):

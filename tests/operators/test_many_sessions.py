@@ -15,6 +15,7 @@ from app.settings import ALPHABETS
 from app.store.listing import RedisListing
 from app.store.sessions import RedisSessions
 from tests.harness.here import Here, served_here
+from tests.harness.keys import KEYS
 from tests.harness.redis import RedisServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -52,7 +53,7 @@ async def test_a_page_of_a_hundred_thousand_is_bounded_work() -> None:
 
 async def create(connection: RedisClient, numbers: Iterable[int]) -> None:
     """By the script that creates every session, without the budgets of addresses."""
-    store = RedisSessions(connection, creation_memory=60, quarantine=60)
+    store = RedisSessions(connection, KEYS, creation_memory=60, quarantine=60)
     session = NewSession(
         epoch="e",
         lifetime=HOUR,
@@ -85,7 +86,7 @@ def code_of(number: int) -> str:
 
 async def cost_of_a_page(redis: RedisServer, connection: RedisClient) -> dict[str, int]:
     """How often a page has each command called, those of scripts included."""
-    listing = RedisListing(connection)
+    listing = RedisListing(connection, KEYS)
     # So that the server knows the script.
     await listing.page(None, 1)
     await redis.call("CONFIG", "RESETSTAT")

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from app.store import keys
+from tests.harness.keys import KEYS
 from tests.harness.people import Api, Made, movie
 from tests.harness.sockets import Socket, open_sockets
 from tests.harness.waiting import until
@@ -119,7 +120,7 @@ async def unlisted(world: World, codes: Sequence[str]) -> bool:
     listed: set[str] = set()
     for server in await world.topology.primaries():
         for key in [name.decode() for name in await server.call("KEYS", "js:*")]:
-            if key in (keys.SESSIONS, keys.DUE):
+            if key in (KEYS.sessions, KEYS.due):
                 listed |= {code.decode() for code in await server.call("ZRANGE", key, 0, -1)}
             elif kind_of(key) == "js:replica:R:codes":
                 listed |= {code.decode() for code in await server.call("SMEMBERS", key)}

@@ -7,9 +7,9 @@ import asyncio
 from app.redis_client.client import RedisClient
 from app.sessions.errors import SessionError
 from app.sessions.steps import Attachment
-from app.store import keys
 from app.store.sessions import RedisSessions
 from tests.harness.here import served_here
+from tests.harness.keys import KEYS
 from tests.harness.people import Api, Made
 from tests.harness.proxy import FaultProxy
 from tests.harness.redis import RedisServer
@@ -60,8 +60,8 @@ async def test_a_session_that_cannot_be_swept_does_not_hold_up_the_others(redis_
             await one.emit("join-session", broken.code)
             await other.emit("join-session", sound.code)
             await one.drop()
-            await redis_server.call("DEL", keys.connections(broken.code))
-            await redis_server.call("SET", keys.connections(broken.code), "nonsense", "PX", 60_000)
+            await redis_server.call("DEL", KEYS.connections(broken.code))
+            await redis_server.call("SET", KEYS.connections(broken.code), "nonsense", "PX", 60_000)
             await other.drop()
 
             async def removed() -> bool:
@@ -77,9 +77,9 @@ async def test_a_session_that_cannot_be_reaped_does_not_hold_up_the_others(redis
         broken, *sound = [await api.create() for _ in range(6)]
         for made in sound:
             await join(redis_server, made, connection="dead.x")
-        await redis_server.call("SET", keys.connections(broken.code), "nonsense", "PX", 60_000)
-        await redis_server.call("SADD", keys.replica_codes("dead"), *(made.code for made in (broken, *sound)))
-        await redis_server.call("ZADD", keys.REPLICAS, 1, "dead")
+        await redis_server.call("SET", KEYS.connections(broken.code), "nonsense", "PX", 60_000)
+        await redis_server.call("SADD", KEYS.replica_codes("dead"), *(made.code for made in (broken, *sound)))
+        await redis_server.call("ZADD", KEYS.replicas, 1, "dead")
 
         async def reaped() -> bool:
             return not any([any(await connected(api, made)) for made in sound])
@@ -96,11 +96,11 @@ async def test_joining_that_was_under_way_while_its_replica_was_reaped_leaves_no
         made = await api.create()
         seconds, _ = await redis_server.call("TIME")
         before = int(seconds) * 1000
-        await redis_server.call("SADD", keys.replica_codes("dead"), made.code)
-        await redis_server.call("ZADD", keys.REPLICAS, 1, "dead")
+        await redis_server.call("SADD", KEYS.replica_codes("dead"), made.code)
+        await redis_server.call("ZADD", KEYS.replicas, 1, "dead")
 
         async def reaped() -> bool:
-            return not await redis_server.call("EXISTS", keys.replica_codes("dead"))
+            return not await redis_server.call("EXISTS", KEYS.replica_codes("dead"))
 
         await until(reaped, "the replica is reaped", timeout=5)
         # It had sent this before; a replica that lives after all renews its lease and tries again.
@@ -117,14 +117,14 @@ async def test_reaping_a_session_that_nobody_has_joined_leaves_no_key_without_a_
     async with served_here(redis_server.url(), grace=60, lease=0.5) as (here,):
         api = Api([here])
         made = await api.create()
-        await redis_server.call("SADD", keys.replica_codes("dead"), made.code)
-        await redis_server.call("ZADD", keys.REPLICAS, 1, "dead")
+        await redis_server.call("SADD", KEYS.replica_codes("dead"), made.code)
+        await redis_server.call("ZADD", KEYS.replicas, 1, "dead")
 
         async def reaped() -> bool:
-            return not await redis_server.call("EXISTS", keys.replica_codes("dead"))
+            return not await redis_server.call("EXISTS", KEYS.replica_codes("dead"))
 
         await until(reaped, "the replica is reaped", timeout=5)
-        found = [name.decode() for name in await redis_server.call("KEYS", f"{keys.session(made.code)}*")]
+        found = [name.decode() for name in await redis_server.call("KEYS", f"{KEYS.session(made.code)}*")]
         assert {name: await redis_server.call("PTTL", name) > 0 for name in found} == dict.fromkeys(found, True)
         await api.close()
 
@@ -132,7 +132,7 @@ async def test_reaping_a_session_that_nobody_has_joined_leaves_no_key_without_a_
 async def join(redis: RedisServer, made: Made, *, connection: str, leased: int | None = None) -> str:
     """As another replica does it; the outcome."""
     client = RedisClient.connect(redis.url())
-    sessions = RedisSessions(client, creation_memory=60, quarantine=60)
+    sessions = RedisSessions(client, KEYS, creation_memory=60, quarantine=60)
     attachment = Attachment(
         connection=connection, recovery="x", newcomer="somebody", second_connection="allow", lease_renewed_at=leased
     )

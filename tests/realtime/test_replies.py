@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from app.sessions.permissions import Action
-from app.store import keys
 from app.store.calls import fingerprint
 from tests.harness.here import Here, served_here
+from tests.harness.keys import KEYS
 from tests.harness.people import Api, movie
 from tests.harness.redis import RedisServer
 from tests.harness.sockets import Socket, open_sockets
@@ -28,7 +28,7 @@ class Desk:
         self.url = replica.url
         self.code = code
         self.host = host
-        self.replies, self.repliers = (f"{keys.session(code)}:{part}" for part in ("replies", "repliers"))
+        self.replies, self.repliers = (f"{KEYS.session(code)}:{part}" for part in ("replies", "repliers"))
 
     async def title(self, title: str, mid: str) -> int:
         """The version at which the host has made this the title."""

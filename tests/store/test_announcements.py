@@ -10,8 +10,8 @@ import pytest
 from app.observability.metrics import Metrics
 from app.redis_client.client import RedisClient, Script
 from app.sessions.model import Head
-from app.store import keys
 from app.store.announcements import Announcement, Announcements
+from tests.harness.keys import KEYS
 from tests.harness.redis import RedisServer
 
 PUBLISH = Script("publish", "return redis.call('SPUBLISH', KEYS[1], ARGV[1])")
@@ -50,12 +50,12 @@ async def test_an_announcement_of_another_version_is_read_or_makes_the_room_read
     told: asyncio.Queue[object] = asyncio.Queue()
 
     connection = RedisClient.connect(redis_server.url())
-    announcements = Announcements(connection, timeout=5, metrics=Metrics())
+    announcements = Announcements(connection, KEYS, timeout=5, metrics=Metrics())
     announcements.listen(Told(told))
     await announcements.start()
     try:
         await announcements.subscribe(CODE)
-        await connection.run(PUBLISH, [keys.channel(CODE)], [message])
+        await connection.run(PUBLISH, [KEYS.channel(CODE)], [message])
         async with asyncio.timeout(5):
             assert await told.get() == heard
         assert told.empty()

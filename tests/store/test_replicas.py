@@ -9,8 +9,8 @@ import pytest
 
 from app.redis_client.client import RedisClient
 from app.sessions.errors import SessionError
-from app.store import keys
 from app.store.replicas import RedisReplicas
+from tests.harness.keys import KEYS
 from tests.harness.proxy import FaultProxy
 from tests.harness.redis import RedisServer
 from tests.harness.waiting import until
@@ -27,7 +27,7 @@ async def connection(redis_server: RedisServer) -> AsyncIterator[RedisClient]:
 
 @pytest.fixture
 def replica(connection: RedisClient) -> RedisReplicas:
-    return RedisReplicas(connection, "one", lease=10)
+    return RedisReplicas(connection, KEYS, "one", lease=10)
 
 
 async def test_a_session_is_due_at_the_earliest_time_it_was_scheduled_for(
@@ -36,7 +36,7 @@ async def test_a_session_is_due_at_the_earliest_time_it_was_scheduled_for(
     now = replica.now()
     for due in (now + 5000, now + 3000, now + 9000):
         await replica.schedule(CODE, due)
-    score = await connection.execute("ZSCORE", keys.DUE, CODE)
+    score = await connection.execute("ZSCORE", KEYS.due, CODE)
     assert now + 2990 <= score <= now + 3000
     assert (await replica.claim_due(10)).codes == []
 
@@ -44,7 +44,7 @@ async def test_a_session_is_due_at_the_earliest_time_it_was_scheduled_for(
 async def test_a_session_is_claimed_by_one_replica_only(connection: RedisClient, replica: RedisReplicas) -> None:
     await replica.schedule(CODE, replica.now() - 1)
     assert (await replica.claim_due(10)).codes == [CODE]
-    assert (await RedisReplicas(connection, "two", lease=10).claim_due(10)).codes == []
+    assert (await RedisReplicas(connection, KEYS, "two", lease=10).claim_due(10)).codes == []
 
 
 async def test_a_claim_that_is_not_settled_is_due_again(replica: RedisReplicas) -> None:
@@ -67,7 +67,7 @@ async def test_what_is_scheduled_while_a_session_is_swept_is_not_forgotten(
     due = await replica.claim_due(10)
     await replica.schedule(CODE, replica.now() + grace)
     await replica.settle(CODE, due.claim, 0)
-    score = await connection.execute("ZSCORE", keys.DUE, CODE)
+    score = await connection.execute("ZSCORE", KEYS.due, CODE)
     assert score is not None
     assert score <= replica.now() + grace
 
@@ -78,17 +78,17 @@ async def test_a_settled_session_is_looked_at_again_when_somebody_is_still_away(
     await replica.schedule(CODE, replica.now() - 1)
     due = await replica.claim_due(10)
     await replica.settle(CODE, due.claim, replica.now() + 5000)
-    assert await connection.execute("ZSCORE", keys.DUE, CODE) > replica.now()
+    assert await connection.execute("ZSCORE", KEYS.due, CODE) > replica.now()
     await replica.schedule(CODE, replica.now() - 1)
     due = await replica.claim_due(10)
     await replica.settle(CODE, due.claim, 0)
-    assert await connection.execute("ZSCORE", keys.DUE, CODE) is None
+    assert await connection.execute("ZSCORE", KEYS.due, CODE) is None
 
 
 async def test_a_replica_whose_lease_has_run_out_is_dead_and_learns_of_it(
     replica: RedisReplicas, connection: RedisClient
 ) -> None:
-    other = RedisReplicas(connection, "two", lease=0.05)
+    other = RedisReplicas(connection, KEYS, "two", lease=0.05)
     assert (await other.renew({})).lapsed, "unknown until now"
     await replica.renew({})
 
@@ -103,7 +103,7 @@ async def test_a_replica_whose_lease_has_run_out_is_dead_and_learns_of_it(
 async def test_entering_again_and_leaving_keep_their_order_over_a_reconnect(redis_server: RedisServer) -> None:
     async with FaultProxy(redis_server.port) as link:
         connection = RedisClient.connect(f"redis://127.0.0.1:{link.port}", timeout=5)
-        replica = RedisReplicas(connection, "one", lease=10)
+        replica = RedisReplicas(connection, KEYS, "one", lease=10)
 
         async def lost() -> bool:
             return connection.topology.ready(b"") is None
@@ -118,14 +118,14 @@ async def test_entering_again_and_leaving_keep_their_order_over_a_reconnect(redi
             await asyncio.sleep(0.05)
             await link.accept()
             await asyncio.gather(*asked)
-            assert await connection.execute("SISMEMBER", keys.replica_codes("one"), code) == 1, turn
+            assert await connection.execute("SISMEMBER", KEYS.replica_codes("one"), code) == 1, turn
         await connection.close()
 
 
 async def test_what_was_sent_before_entering_again_and_comes_late_is_put_right(redis_server: RedisServer) -> None:
     async with FaultProxy(redis_server.port) as link:
         connection = RedisClient.connect(f"redis://127.0.0.1:{link.port}", timeout=0.3)
-        replica = RedisReplicas(connection, "one", lease=10)
+        replica = RedisReplicas(connection, KEYS, "one", lease=10)
         await replica.enter(CODE)
         link.freeze(answers_only=True)
         with pytest.raises(SessionError, match="outcome-unknown"):
@@ -133,7 +133,7 @@ async def test_what_was_sent_before_entering_again_and_comes_late_is_put_right(r
         link.thaw()
         await replica.enter(CODE)
         # As if it had been on its way until now.
-        await redis_server.call("SREM", keys.replica_codes("one"), CODE)
+        await redis_server.call("SREM", KEYS.replica_codes("one"), CODE)
         await replica.renew({})
-        assert await connection.execute("SISMEMBER", keys.replica_codes("one"), CODE) == 1
+        assert await connection.execute("SISMEMBER", KEYS.replica_codes("one"), CODE) == 1
         await connection.close()
