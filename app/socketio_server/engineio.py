@@ -142,13 +142,7 @@ class EngineServer(EngineIOServer):
         headers: list[tuple[bytes, bytes]] = []
         try:
             headers = self._origins.check(scope)
-            query = asgi.read_query(scope)
-            if scope["type"] == "websocket":
-                await self._websocket(scope, receive, send, query)
-            elif scope["method"] == "OPTIONS":
-                await asgi.respond(send, 204, b"", [*headers, *asgi.preflight(scope)])
-            else:
-                await self._http(scope, receive, send, query, headers)
+            await self._dispatch(scope, receive, send, headers)
         except Refusal as refusal:
             self.observer.refused(refusal.reason)
             if not asgi.names_session(scope):
@@ -156,57 +150,38 @@ class EngineServer(EngineIOServer):
                 self.observer.handshake_refused(transport, refusal.reason)
             await asgi.refuse(scope, receive, send, refusal, headers)
 
-    async def _http(
-        self,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-        query: dict[str, str],
-        headers: list[tuple[bytes, bytes]],
-    ) -> None:
-        if query.get("transport") not in ("polling", "websocket"):
+    async def _dispatch(self, scope: Scope, receive: Receive, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
+        """Serve what opens a session, belongs to one, or belongs to another server's. Raises `Refusal`."""
+        query = asgi.read_query(scope)
+        is_websocket = scope["type"] == "websocket"
+        if not is_websocket and scope["method"] == "OPTIONS":
+            await asgi.respond(send, 204, b"", [*headers, *asgi.preflight(scope)])
+            return
+        transport, sid = query.get("transport"), query.get("sid")
+        if transport != "websocket" and (is_websocket or transport != "polling"):
             raise refusals.unknown_transport()
-        sid = query.get("sid")
         if sid is None:
-            await self._handshake(scope, send, query, headers)
+            asgi.check_version(query)
+            if is_websocket:
+                await self._open_websocket(scope, receive, send)
+            else:
+                await self._open_polling(scope, send, transport, headers)
             return
-        owned = await self._session(sid, scope, receive, send)
-        if owned is None:
-            return
-        if scope["method"] == "GET":
-            await owned.settled()
-        if owned.overdue:
-            owned.close(connection.PING_TIMEOUT)
-        if owned.closed or owned.upgraded or query["transport"] != "polling":
-            raise refusals.bad_request()
-        if scope["method"] == "GET":
-            await self._poll(owned, receive, send, headers)
-        elif scope["method"] == "POST":
-            await self._post(owned, receive, send, headers)
-        else:
-            raise refusals.bad_request()
-
-    async def _handshake(
-        self, scope: Scope, send: Send, query: dict[str, str], headers: list[tuple[bytes, bytes]]
-    ) -> None:
-        asgi.check_version(query)
-        if scope["method"] != "GET":
-            raise refusals.bad_method()
-        if query["transport"] != "polling":
-            raise refusals.bad_request()
-        session = self._open(scope, websocket=False)
-        with session.serving():
-            await self._opened(session, scope)
-        await asgi.respond(send, 200, self._open_packet(session).polling, headers)
-
-    async def _session(self, sid: str, scope: Scope, receive: Receive, send: Send) -> Connection | None:
-        """Return the session of a request, or None if another server has answered it."""
         session = self.sockets.get(sid)
-        if session is not None:
-            return session
+        if session is None:
+            await self._serve_foreign(sid, scope, receive, send)
+        elif is_websocket:
+            await self._upgrade(session, scope, receive, send)
+        else:
+            await self._request(session, scope["method"], transport, receive, send, headers)
+
+    async def _serve_foreign(self, sid: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Have another server answer. Raises `Refusal` if none knows the session."""
         if self._foreign_session is not None and await self._foreign_session(sid, scope, receive, send):
-            return None
+            return
         raise refusals.unknown_session()
+
+    # Opening a session
 
     def _open(self, scope: Scope, *, websocket: bool) -> Connection:
         address, remembered = self._address(scope), self._remember(scope)
@@ -238,6 +213,51 @@ class EngineServer(EngineIOServer):
             "maxPayload": options.max_payload,
         }
         return Encoded("0" + orjson.dumps(handshake).decode())
+
+    async def _open_polling(self, scope: Scope, send: Send, transport: str, headers: list[tuple[bytes, bytes]]) -> None:
+        if scope["method"] != "GET":
+            raise refusals.bad_method()
+        if transport != "polling":
+            raise refusals.bad_request()
+        session = self._open(scope, websocket=False)
+        with session.serving():
+            await self._opened(session, scope)
+        await asgi.respond(send, 200, self._open_packet(session).polling, headers)
+
+    async def _open_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        session = self._open(scope, websocket=True)
+        with session.serving():
+            await asgi.accept(receive, send)
+            asgi.forget_headers(scope)
+            session.attach(self._writer(send))
+            session.send(self._open_packet(session))
+            await self._opened(session, scope)
+            await self._read(session, receive)
+        await self._finish(session, send)
+
+    # Long-polling
+
+    async def _request(
+        self,
+        session: Connection,
+        method: str,
+        transport: str,
+        receive: Receive,
+        send: Send,
+        headers: list[tuple[bytes, bytes]],
+    ) -> None:
+        if method == "GET":
+            await session.settled()
+        if session.overdue:
+            session.close(connection.PING_TIMEOUT)
+        if session.closed or session.upgraded or transport != "polling":
+            raise refusals.bad_request()
+        if method == "GET":
+            await self._poll(session, receive, send, headers)
+        elif method == "POST":
+            await self._post(session, receive, send, headers)
+        else:
+            raise refusals.bad_request()
 
     async def _poll(
         self, session: Connection, receive: Receive, send: Send, headers: list[tuple[bytes, bytes]]
@@ -293,40 +313,24 @@ class EngineServer(EngineIOServer):
             return False
         return True
 
-    async def _websocket(self, scope: Scope, receive: Receive, send: Send, query: dict[str, str]) -> None:
-        if query.get("transport") != "websocket":
-            raise refusals.unknown_transport()
-        sid = query.get("sid")
-        if sid is None:
-            asgi.check_version(query)
-            session = self._open(scope, websocket=True)
-            with session.serving():
-                await asgi.accept(receive, send)
-                asgi.forget_headers(scope)
-                session.attach(self._writer(send))
-                session.send(self._open_packet(session))
-                await self._opened(session, scope)
-                await self._read(session, receive)
-            await self._finish(session, send)
-            return
-        owned = await self._session(sid, scope, receive, send)
-        if owned is None:
-            return
+    # WebSocket
+
+    async def _upgrade(self, session: Connection, scope: Scope, receive: Receive, send: Send) -> None:
         await asgi.accept(receive, send)
         asgi.forget_headers(scope)
-        if owned.upgraded or owned.upgrading:
+        if session.upgraded or session.upgrading:
             await asgi.end_websocket(send, connection.NORMAL)
             return
-        with owned.serving():
-            with owned.upgrade():
-                upgraded = await self._upgrade(owned, receive, send)
+        with session.serving():
+            with session.upgrade():
+                upgraded = await self._probe(session, receive, send)
             if not upgraded:
                 await asgi.end_websocket(send, connection.NORMAL)
                 return
-            await self._read(owned, receive)
-        await self._finish(owned, send)
+            await self._read(session, receive)
+        await self._finish(session, send)
 
-    async def _upgrade(self, session: Connection, receive: Receive, send: Send) -> bool:
+    async def _probe(self, session: Connection, receive: Receive, send: Send) -> bool:
         """Lead a client from polling to this WebSocket; return whether it came."""
         try:
             async with asyncio.timeout(self.options.upgrade_timeout):

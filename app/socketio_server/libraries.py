@@ -50,18 +50,6 @@ class SocketIOServer(socketio.AsyncServer):  # type: ignore[misc]
         """Return the Engine.IO server below this one."""
         raise NotImplementedError
 
-    async def transport_opened(self, session: Connection) -> None:
-        """An Engine.IO session has begun."""
-        raise NotImplementedError
-
-    async def transport_closed(self, session: Connection, reason: str) -> None:
-        """An Engine.IO session has ended."""
-        raise NotImplementedError
-
-    async def handle_packet(self, session: Connection, item: Any) -> None:
-        """An Engine.IO session has something to handle."""
-        raise NotImplementedError
-
     def find_handler(self, event: str, namespace: str, args: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
         """Return the application's handler of an event and its arguments, or `(None, ...)`."""
         handler, handler_args = self._get_event_handler(event, namespace, args)
@@ -83,22 +71,6 @@ class SocketIOServer(socketio.AsyncServer):  # type: ignore[misc]
 
     def _engineio_server_class(self) -> Callable[..., Any]:
         return self.make_engine
-
-    async def _send_packet(self, eio_sid: str, pkt: Any) -> None:
-        if eio_sid in self.eio.sockets:
-            self.eio.sockets[eio_sid].send(pkt.encoded())
-
-    async def _send_eio_packet(self, eio_sid: str, eio_pkt: Any) -> None:
-        await self.eio.send(eio_sid, eio_pkt.data)
-
-    async def _handle_eio_connect(self, session: Connection, _environ: Any) -> None:
-        await self.transport_opened(session)
-
-    async def _handle_eio_message(self, session: Connection, item: Any) -> None:
-        await self.handle_packet(session, item)
-
-    async def _handle_eio_disconnect(self, session: Connection, reason: str) -> None:
-        await self.transport_closed(session, reason)
 
 
 class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]

@@ -1,4 +1,9 @@
-"""The receiving half of the Socket.IO server: from packets to handlers and back to acknowledgements."""
+"""The receiving half of the Socket.IO server: from packets to handlers and back to acknowledgements.
+
+An event's way: ``EngineServer._read`` (a WebSocket) or ``_take_payload`` (a POST), ``Connection.receive``, ``decode``
+here, the connection's ``Inbox``, ``EngineServer.handle`` once the events before it are done, ``handle_packet`` here,
+the application's handler, its acknowledgement.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +23,7 @@ from app.socketio_server.libraries import ConnectionRefused, SocketIOServer
 from app.socketio_server.observer import Observer
 from app.socketio_server.packets import Packet
 from app.socketio_server.sockets import Leave, Socket, Sockets
+from app.socketio_server.writing import Scope
 
 HandlerError = Callable[[str, str, Exception], Any]
 
@@ -35,7 +41,7 @@ class ReceivingServer(SocketIOServer):
     _sockets: dict[str, Socket]
     _background: Background
 
-    async def transport_opened(self, session: Connection) -> None:
+    async def transport_opened(self, session: Connection, _scope: Scope) -> None:
         """Give the client its time to connect."""
         session.state = Sockets(self._connect_timer(session))
 

@@ -122,6 +122,11 @@ class SocketServer(ReceivingServer):
             # A logger object keeps the library from adding a handler of its own.
             logger=logging.getLogger("socketio.server"),
         )
+        # From a frame to a handler: the engine calls `decode` when a message arrives and `handle_packet` in its turn.
+        # The library has registered handlers of its own.
+        self._engine.on("connect", self.transport_opened)
+        self._engine.on("message", self.handle_packet)
+        self._engine.on("disconnect", self.transport_closed)
 
     def make_engine(self, **_options: Any) -> EngineServer:
         return self._engine
@@ -219,11 +224,6 @@ class SocketServer(ReceivingServer):
     def new_sid(self) -> str:
         """Return an id for a new socket. It is public, unlike the Engine.IO session's."""
         return secrets.token_urlsafe(15)
-
-    def get_environ(self, sid: str, namespace: str | None = None) -> dict[str, Any] | None:
-        """Return what connect handlers got."""
-        socket = self._sockets.get(sid)
-        return None if socket is None else self.environ_of(socket.connection)
 
     async def get_session(self, sid: str, namespace: str | None = None) -> dict[Any, Any]:
         """Return the dict kept for a socket until its disconnect handler has run. Raises KeyError after that."""

@@ -308,8 +308,8 @@ async def test_the_server_disconnects_a_client_behind_the_events_it_is_handling(
 async def test_the_events_of_a_client_that_left_take_effect_before_its_disconnect() -> None:
     async def slow(sid: str, number: int) -> None:
         await asyncio.sleep(0.01)
-        session = await record.server.get_session(sid)
-        session["last"] = number
+        async with record.server.session(sid) as session:
+            session["last"] = number
 
     async def disconnect(sid: str, reason: str) -> None:
         record.calls.append(("left", reason, (await record.server.get_session(sid))["last"]))
