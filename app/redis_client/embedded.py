@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from app.background import Background
 from app.redis_client.errors import StoreUnavailable
 from app.redis_client.link import open_link
 from app.redis_client.url import Address, Login
@@ -53,7 +54,7 @@ class EmbeddedServer:
         self._binary = binary
         self._directory: Path | None = None
         self._process: asyncio.subprocess.Process | None = None
-        self._supervisor: asyncio.Task[None] | None = None
+        self._background = Background("embedded Redis", logger)
 
     @property
     def url(self) -> str:
@@ -69,18 +70,16 @@ class EmbeddedServer:
         except BaseException:
             await self.stop()
             raise
-        self._supervisor = asyncio.create_task(self._supervise(binary))
+        self._background.start(self._supervise(binary))
 
     async def stop(self) -> None:
         """Stop the server and remove its directory; nothing happens when it is not running."""
-        if self._supervisor is not None:
-            self._supervisor.cancel()
-            await asyncio.wait((self._supervisor,))
+        await self._background.close()
         if self._process is not None and self._process.returncode is None:
             await _terminate(self._process)
         if self._directory is not None:
             shutil.rmtree(self._directory, ignore_errors=True)
-        self._supervisor = self._process = self._directory = None
+        self._process = self._directory = None
 
     async def __aenter__(self) -> Self:
         await self.start()
