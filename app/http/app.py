@@ -12,6 +12,7 @@ from app.http.answers import install_error_answers
 from app.http.documents import documents_blueprint
 from app.http.sessions import Limits, SessionAPI, SessionIDConverter
 from app.http.web import web_blueprint
+from app.origins import AllowedOrigins
 from app.sessions.service import SessionService
 
 __all__ = ["create_app"]
@@ -28,6 +29,7 @@ def create_app(
     demo: bool = False,
 ) -> Quart:
     """The application that serves the session API, see the wire contract in the API documents, and the demo page."""
+    allowed = AllowedOrigins(allowed_origins)
     app = Quart("join-session", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = limits.movies_body
     app.config["BODY_TIMEOUT"] = _BODY_TIMEOUT
@@ -47,19 +49,19 @@ def create_app(
             response.set_data(b"")
             response.headers.pop("Content-Type", None)
         response.headers["X-Content-Type-Options"] = "nosniff"
-        _allow_origin(response, allowed_origins)
+        _allow_origin(response, allowed)
         return response
 
     return app
 
 
-def _allow_origin(response: Response, allowed_origins: Sequence[str]) -> None:
+def _allow_origin(response: Response, allowed: AllowedOrigins) -> None:
     """The CORS headers (https://fetch.spec.whatwg.org/#http-cors-protocol) for origins on the list, else none."""
-    if not allowed_origins:
+    if not allowed:
         return
     response.headers.add("Vary", "Origin")
     origin = request.headers.get("Origin")
-    if origin is None or not {origin, "*"} & set(allowed_origins):
+    if origin is None or origin not in allowed:
         return
     response.headers["Access-Control-Allow-Origin"] = origin
     if "Access-Control-Request-Method" in request.headers:

@@ -27,7 +27,7 @@ def socket_server(
         ping_timeout=settings.ping_timeout,
         connect_timeout=settings.connect_timeout,
         max_payload=settings.movies_body_limit,
-        allowed_origins="*" if "*" in settings.allowed_origins else settings.allowed_origins,
+        allowed_origins=settings.allowed_origins,
         max_connections=settings.max_connections,
         max_connections_per_address=settings.max_connections_per_address,
         unlimited=addresses.is_unlimited,

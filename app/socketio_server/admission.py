@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
+from app.origins import AllowedOrigins
 from app.socketio_server import refusals
 from app.socketio_server.refusals import Headers, Refusal
 from app.socketio_server.writing import Scope
@@ -26,15 +27,14 @@ class Origins:
     """
 
     def __init__(self, allowed: Iterable[str] | Literal["*"] | None) -> None:
-        self._any = allowed == "*"
-        self._allowed = frozenset() if allowed is None or allowed == "*" else frozenset(allowed)
+        self._allowed = AllowedOrigins(allowed or ())
 
     def check(self, scope: Scope) -> list[tuple[bytes, bytes]]:
         """Return the CORS headers for an answer; raise `Refusal` (403) for an origin that is not allowed."""
         origin = header(scope, b"origin")
         if origin is None:
             return []
-        if self._any:
+        if self._allowed.any:
             return [(b"access-control-allow-origin", b"*")]
         if origin in self._allowed:
             return [
