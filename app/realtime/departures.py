@@ -16,8 +16,8 @@ from app.sessions.errors import SessionError
 
 __all__ = ["Departed", "Departures"]
 
-_MOST: Final = 20_000
-_AT_ONCE: Final = 20
+_MAX_CONNECTIONS: Final = 20_000
+_MAX_CONCURRENT: Final = 20
 _MIN_PAUSE_SECONDS: Final = 0.2
 _MAX_PAUSE_SECONDS: Final = 2.0
 
@@ -29,12 +29,12 @@ class Departed:
     """What Redis has to be told of one session.
 
     ``connections`` that are gone, each with its recovery id if that continues nobody any more. ``others``: so many are
-    gone that only those that live are known. ``doubtful``: who is connected is to be looked at.
+    gone that only those that live are known. ``needs_sweep``: a sweep has to look who is connected.
     """
 
     connections: dict[str, str | None] = field(default_factory=dict)
     others: bool = False
-    doubtful: bool = False
+    needs_sweep: bool = False
 
 
 class Departures:
@@ -52,15 +52,15 @@ class Departures:
         departed = self._departed(code)
         if connection in departed.connections:
             departed.connections[connection] = departed.connections[connection] or recovery
-        elif self._number < _MOST:
+        elif self._number < _MAX_CONNECTIONS:
             departed.connections[connection] = recovery
             self._number += 1
         else:
             departed.others = True
 
-    def doubt(self, code: str) -> None:
-        """Some of a session's connections may be gone."""
-        self._departed(code).doubtful = True
+    def schedule_sweep(self, code: str) -> None:
+        """Some of a session's connections may be gone: a sweep looks."""
+        self._departed(code).needs_sweep = True
 
     @property
     def settled(self) -> bool:
@@ -81,7 +81,7 @@ class Departures:
         try:
             backoff = Backoff(_MIN_PAUSE_SECONDS, _MAX_PAUSE_SECONDS)
             while self._waiting:
-                told = await asyncio.gather(*(self._try(code) for code in list(islice(self._waiting, _AT_ONCE))))
+                told = await asyncio.gather(*(self._try(code) for code in list(islice(self._waiting, _MAX_CONCURRENT))))
                 if not all(told):
                     # Only where nothing can be told at all the others have to wait for longer and longer.
                     if any(told):
@@ -110,5 +110,5 @@ class Departures:
         self._waiting[code] = Departed(
             {**departed.connections, **later.connections},
             departed.others or later.others,
-            departed.doubtful or later.doubtful,
+            departed.needs_sweep or later.needs_sweep,
         )

@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from app.deadline import deadline
 from app.observability.logging import begin_request, log_bug
-from app.realtime.membership import Entry, Peer, new_recovery_id
+from app.realtime.membership import Membership, new_recovery_id
 from app.realtime.rooms import Rooms
+from app.realtime.socket_session import SocketSession, TriedChange
 from app.realtime.telemetry import Telemetry
 from app.sessions.admission import Client, SocketMisses
 from app.sessions.answers import Ack, Joined, Refused, error_body, result_of
@@ -44,7 +45,7 @@ class SocketHandlers:
         server: SocketServer,
         service: SessionService,
         rooms: Rooms,
-        entry: Entry,
+        membership: Membership,
         telemetry: Telemetry,
         *,
         replica: str,
@@ -54,14 +55,12 @@ class SocketHandlers:
         self._server = server
         self._service = service
         self._rooms = rooms
-        self._entry = entry
+        self._membership = membership
         self._replica = replica
         self._redis_timeout = redis_timeout
         self._join_deadline = join_deadline
         self._telemetry = telemetry
-        self._peers: dict[str, Peer] = {}
-        self._deadlines: dict[str, asyncio.TimerHandle] = {}
-        self._tried: dict[str, tuple[str, Access]] = {}
+        self._sockets: dict[str, SocketSession] = {}
 
     def register(self) -> None:
         """Puts the handlers on the server."""
@@ -83,19 +82,20 @@ class SocketHandlers:
 
     async def _let_in(self, sid: str, client: Client, auth: Any) -> dict[str, Any]:
         recovery, offset = _recovery(auth)
-        peer = self._peers[sid] = Peer(sid, client, f"{self._replica}.{sid}", new_recovery_id(offset))
+        socket = SocketSession(sid, client, f"{self._replica}.{sid}", new_recovery_id(offset))
+        self._sockets[sid] = socket
         if self._join_deadline is not None:
             loop = asyncio.get_running_loop()
-            self._deadlines[sid] = loop.call_later(self._join_deadline, self._close_idle, sid)
+            socket.join_deadline = loop.call_later(self._join_deadline, self._close_idle, sid)
         if recovery is not None:
             try:
                 with deadline(self._redis_timeout):
-                    await self._entry.resume(peer, recovery, offset)
+                    await self._membership.resume(socket, recovery, offset)
             except SessionError:
                 self._telemetry.recovery("failed")
                 # The client comes back by itself; connected without its membership it would wait for ever.
                 self._server.close_socket(sid)
-        return {"pid": peer.recovery}
+        return {"pid": socket.recovery}
 
     async def _disconnect(self, sid: str, reason: str) -> None:
         begin_request()
@@ -103,11 +103,12 @@ class SocketHandlers:
             self._forget(sid, for_good=reason == CLIENT_NAMESPACE_DISCONNECT)
 
     def _forget(self, sid: str, *, for_good: bool = False) -> None:
-        if deadline := self._deadlines.pop(sid, None):
-            deadline.cancel()
-        self._tried.pop(sid, None)
-        if peer := self._peers.pop(sid, None):
-            self._entry.vanish(peer, for_good=for_good)
+        socket = self._sockets.pop(sid, None)
+        if socket is None:
+            return
+        if socket.join_deadline is not None:
+            socket.join_deadline.cancel()
+        self._membership.disconnected(socket, for_good=for_good)
 
     async def _event(self, event: str, sid: str, *args: Any) -> Ack:
         begin_request()
@@ -120,7 +121,7 @@ class SocketHandlers:
 
     async def _answer(self, event: str, sid: str, args: tuple[Any, ...]) -> Ack:
         try:
-            return await self._perform(event, self._peers[sid], args)
+            return await self._perform(event, self._sockets[sid], args)
         except SessionError as error:
             refused = error
         except Exception as error:
@@ -133,47 +134,46 @@ class SocketHandlers:
             self._server.deliver([sid], self._server.encode("error", error_body(refused)))
         return _refusal(refused)
 
-    async def _perform(self, event: str, peer: Peer, args: tuple[Any, ...]) -> Ack:
+    async def _perform(self, event: str, socket: SocketSession, args: tuple[Any, ...]) -> Ack:
         operation = EVENTS.get(event)
         if operation is None:
             raise SessionError("unknown-event")
         if not isinstance(operation, Change):
-            return await self._join(peer, args)
-        member = self._rooms.member(peer.sid)
+            return await self._join(socket, args)
+        member = self._rooms.member(socket.sid)
         if member is None:
-            return await self._change(operation, peer, args)
+            return await self._change(operation, socket, args)
         async with self._service.checked(member.access, operation.action):
-            return await self._change(operation, peer, args)
+            return await self._change(operation, socket, args)
 
-    async def _change(self, operation: Change[Any], peer: Peer, args: tuple[Any, ...]) -> Ack:
+    async def _change(self, operation: Change[Any], socket: SocketSession, args: tuple[Any, ...]) -> Ack:
         payload = parse(operation.payload, _payload(args))
         if operation.use_case is None:
-            return await self._leave(peer, payload.mid)
-        return await operation.use_case(self._service, self._access(peer, payload.mid), payload)
+            return await self._leave(socket, payload.mid)
+        return await operation.use_case(self._service, self._access(socket, payload.mid), payload)
 
-    async def _leave(self, peer: Peer, mid: str | None) -> Ack:
-        access = self._access(peer, mid)
-        if self._rooms.member(peer.sid) is None:
-            return await self._service.leave(access, peer.connection, peer.recovery, mid)
-        return await self._entry.leave(peer, mid)
+    async def _leave(self, socket: SocketSession, mid: str | None) -> Ack:
+        access = self._access(socket, mid)
+        if self._rooms.member(socket.sid) is None:
+            return await self._service.leave(access, socket.connection, socket.recovery, mid)
+        return await self._membership.leave(socket, mid)
 
-    def _access(self, peer: Peer, mid: str | None) -> Access:
+    def _access(self, socket: SocketSession, mid: str | None) -> Access:
         """Who the socket is in its session, or was when it first tried the change that it repeats: it may have left."""
-        member = self._rooms.member(peer.sid)
+        member = self._rooms.member(socket.sid)
         if member is not None:
             if mid is not None:
-                self._tried[peer.sid] = mid, member.access
+                socket.tried = TriedChange(mid, member.access)
             return member.access
-        tried, access = self._tried.get(peer.sid, (None, None))
-        if access is None or tried != mid:
+        if socket.tried is None or socket.tried.key != mid:
             raise SessionError("not-joined")
-        return access
+        return socket.tried.access
 
-    async def _join(self, peer: Peer, args: tuple[Any, ...]) -> Joined:
+    async def _join(self, socket: SocketSession, args: tuple[Any, ...]) -> Joined:
         first = args[0] if args else None
         options = first if isinstance(first, dict) else args[1] if len(args) > 1 else None
         text = _session_id(first.get("sessionID") if isinstance(first, dict) else first)
-        joined = await self._entry.join(peer, text, parse(JoinOptions, options if options is not None else {}))
+        joined = await self._membership.join(socket, text, parse(JoinOptions, options if options is not None else {}))
         return {
             "ok": True,
             "version": joined.attached.head.version,
@@ -184,7 +184,6 @@ class SocketHandlers:
         }
 
     def _close_idle(self, sid: str) -> None:
-        del self._deadlines[sid]
         if self._rooms.member(sid) is None:
             self._server.close_socket(sid)
 

@@ -1,4 +1,4 @@
-"""How sockets come into sessions and go out of them: joining, coming back, leaving, vanishing."""
+"""How sockets come into sessions and go out of them: joining, coming back, leaving, disconnecting."""
 
 from __future__ import annotations
 
@@ -6,41 +6,26 @@ import hashlib
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 from app.realtime.member import Member, Outbox
 from app.realtime.presence import Presence
 from app.realtime.rooms import Rooms
+from app.realtime.socket_session import SocketSession
 from app.realtime.telemetry import Telemetry
-from app.sessions.admission import Client
 from app.sessions.answers import Done, error_body
 from app.sessions.errors import SessionError
 from app.sessions.model import Head
 from app.sessions.payloads import JoinOptions
 from app.sessions.service import Joined, SessionService
-from app.sessions.steps import Membership
+from app.sessions.steps import ContinuedMembership
 from app.sessions.tokens import Credential
 from app.store.recoveries import Recovery, RedisRecoveries
 from app.store.sessions import RedisSessions
 
-__all__ = ["Entry", "Peer", "new_recovery_id"]
+__all__ = ["Membership", "new_recovery_id"]
 
 
-@dataclass(slots=True)
-class Peer:
-    """A socket. ``connection`` is its name in Redis; ``recovery`` the id that continues it, secret to its client.
-
-    ``attached`` are sessions in which Redis may have the connection although its socket is not a member.
-    """
-
-    sid: str
-    client: Client
-    connection: str
-    recovery: str
-    attached: set[str] = field(default_factory=set)
-
-
-class Entry:
+class Membership:
     """Joining and leaving, for sockets."""
 
     def __init__(
@@ -61,27 +46,27 @@ class Entry:
         self._outbox = outbox
         self._telemetry = telemetry
 
-    async def join(self, peer: Peer, text: str, options: JoinOptions) -> Joined:
+    async def join(self, socket: SocketSession, text: str, options: JoinOptions) -> Joined:
         """Brings a socket into the session that ``text`` means, and out of the one it was in.
 
         The client has ``joined-session`` before anything of the session. Where joining fails nothing has changed.
         """
-        member = self._rooms.member(peer.sid)
+        member = self._rooms.member(socket.sid)
         present_in = member.code if member is not None else None
-        code = await self._service.admit(text, peer.client, options.token or None, present_in=present_in)
-        member = self._rooms.member(peer.sid)
+        code = await self._service.admit(text, socket.client, options.token or None, present_in=present_in)
+        member = self._rooms.member(socket.sid)
         known_as = member.access.credential if member is not None and member.code == code else None
-        async with self._rooms.listening(code), _attaching(peer, code):
+        async with self._rooms.listening(code), _attaching(socket, code):
             joined = await self._service.join(
-                code, options, peer.client, connection=peer.connection, recovery=peer.recovery, known_as=known_as
+                code, options, socket.client, connection=socket.connection, recovery=socket.recovery, known_as=known_as
             )
-            former = await self._admit(peer, joined)
-            self._outbox.deliver([peer.sid], self._outbox.encode("joined-session", {"sessionID": code}))
+            former = await self._admit(socket, joined)
+            self._outbox.deliver([socket.sid], self._outbox.encode("joined-session", {"sessionID": code}))
         if former is not None:
             await self._leave_for_another(former)
         return joined
 
-    async def resume(self, peer: Peer, recovery: str, offset: str | None) -> bool:
+    async def resume(self, socket: SocketSession, recovery: str, offset: str | None) -> bool:
         """Restores the membership that a recovery id stands for; true when nothing at all was lost.
 
         Only then does the socket keep the id: the client takes that for a recovered connection. Otherwise the id stays
@@ -91,7 +76,7 @@ class Entry:
         known = await self._recoveries.get(recovery)
         if known is None:
             if offset and not recovery.endswith(_mark(offset)):
-                self._tell(peer, "error", error_body(SessionError("session-not-found")))
+                self._tell(socket, "error", error_body(SessionError("session-not-found")))
             self._telemetry.recovery("unknown")
             return False
         if not known.code:
@@ -99,40 +84,40 @@ class Entry:
             return False
         credential = Credential("participant", known.instance, known.participant)
         try:
-            async with self._rooms.listening(known.code), _attaching(peer, known.code):
+            async with self._rooms.listening(known.code), _attaching(socket, known.code):
                 joined = await self._service.attach(
                     known.code,
                     credential,
-                    connection=peer.connection,
+                    connection=socket.connection,
                     recovery=recovery,
                     recovering=True,
-                    continued=Membership(known.membership_id),
+                    continued=ContinuedMembership(known.membership_id),
                 )
                 attached = joined.attached
                 recovered = attached.membership_id == known.membership_id and _continues(offset, attached.head)
                 if recovered:
-                    peer.recovery = recovery
+                    socket.recovery = recovery
                 else:
                     joined = await self._service.attach(
                         known.code,
                         credential,
-                        connection=peer.connection,
-                        recovery=peer.recovery,
-                        continued=Membership(joined.attached.membership_id),
+                        connection=socket.connection,
+                        recovery=socket.recovery,
+                        continued=ContinuedMembership(joined.attached.membership_id),
                     )
-                await self._admit(peer, joined)
+                await self._admit(socket, joined)
             self._telemetry.recovery("recovered" if recovered else "restored")
             return recovered
         except SessionError as error:
             if error.retryable:
                 raise
             self._telemetry.recovery("refused")
-            await self._tell_why(peer, known, error)
+            await self._tell_why(socket, known, error)
             return False
 
-    async def leave(self, peer: Peer, mid: str | None) -> Done:
+    async def leave(self, socket: SocketSession, mid: str | None) -> Done:
         """Takes a socket out of its session, and the participant with it unless it is there by another one."""
-        member = self._rooms.member(peer.sid)
+        member = self._rooms.member(socket.sid)
         if member is None:
             raise SessionError("not-joined")
         member.leaving = True
@@ -142,35 +127,35 @@ class Entry:
             # Who may have left is not brought back.
             member.leaving = error.code == "outcome-unknown"
             if error.code == "not-joined":
-                self._rooms.release(peer.sid)
+                self._rooms.release(socket.sid)
             raise
-        self._rooms.release(peer.sid)
+        self._rooms.release(socket.sid)
         return ack
 
-    def vanish(self, peer: Peer, *, for_good: bool) -> None:
+    def disconnected(self, socket: SocketSession, *, for_good: bool) -> None:
         """The socket is gone; its participant has the grace time to come back.
 
         ``for_good``: the client has closed it by itself, so its recovery id continues nobody any more.
         """
-        recovery = peer.recovery if for_good else None
-        member = self._rooms.release(peer.sid)
+        recovery = socket.recovery if for_good else None
+        member = self._rooms.release(socket.sid)
         if member is not None:
-            self._presence.gone(member.code, peer.connection, recovery=recovery)
-        for code in peer.attached:
-            self._presence.gone(code, peer.connection, recovery=recovery, attaching=True)
+            self._presence.disconnected(member.code, socket.connection, recovery=recovery)
+        for code in socket.attached:
+            self._presence.disconnected(code, socket.connection, recovery=recovery, attaching=True)
 
-    async def _admit(self, peer: Peer, joined: Joined) -> Member | None:
+    async def _admit(self, socket: SocketSession, joined: Joined) -> Member | None:
         attached = joined.attached
         await self._recoveries.put(
-            peer.recovery, joined.access.code, joined.access.credential, attached.membership_id, attached.free_at
+            socket.recovery, joined.access.code, joined.access.credential, attached.membership_id, attached.free_at
         )
         member = Member(
-            peer.sid,
+            socket.sid,
             joined.access,
             attached.membership_id,
             attached.head,
-            peer.connection,
-            peer.recovery,
+            socket.connection,
+            socket.recovery,
             attached.name,
         )
         return self._rooms.admit(member)
@@ -179,16 +164,16 @@ class Entry:
         try:
             await self._service.leave(former.access, former.connection, former.recovery)
         except SessionError:
-            self._presence.gone(former.code, former.connection)
+            self._presence.disconnected(former.code, former.connection)
 
-    async def _tell_why(self, peer: Peer, known: Recovery, error: SessionError) -> None:
+    async def _tell_why(self, socket: SocketSession, known: Recovery, error: SessionError) -> None:
         """Tells a client why it is not in its session any more, unless it has left by itself."""
         reason = await self._reason(known, error)
         if reason is not None:
             error = SessionError("session-not-found")
-            self._tell(peer, "session-ended", {"sessionID": known.code, "reason": reason})
+            self._tell(socket, "session-ended", {"sessionID": known.code, "reason": reason})
         if error.code != "not-joined":
-            self._tell(peer, "error", error_body(error))
+            self._tell(socket, "error", error_body(error))
 
     async def _reason(self, known: Recovery, error: SessionError) -> str | None:
         if error.code in ("session-not-found", "unauthorized"):
@@ -198,20 +183,20 @@ class Entry:
         reason = await self._store.end_reason(known.code, known.instance, known.participant)
         return "kicked" if reason == "kicked" else None
 
-    def _tell(self, peer: Peer, event: str, body: Mapping[str, object]) -> None:
-        self._outbox.deliver([peer.sid], self._outbox.encode(event, body))
+    def _tell(self, socket: SocketSession, event: str, body: Mapping[str, object]) -> None:
+        self._outbox.deliver([socket.sid], self._outbox.encode(event, body))
 
 
 @asynccontextmanager
-async def _attaching(peer: Peer, code: str) -> AsyncIterator[None]:
+async def _attaching(socket: SocketSession, code: str) -> AsyncIterator[None]:
     """Remembers where a connection was perhaps attached when that is not known for certain."""
     try:
         yield
     except BaseException as error:
         if not isinstance(error, SessionError) or error.retryable:
-            peer.attached.add(code)
+            socket.attached.add(code)
         raise
-    peer.attached.discard(code)
+    socket.attached.discard(code)
 
 
 def new_recovery_id(offset: str | None) -> str:

@@ -23,15 +23,15 @@ from app.store.sessions import RedisSessions
 
 __all__ = ["Presence"]
 
-_SWEEP_CLAIM: Final = 10.0
+_SWEEP_CLAIM_SECONDS: Final = 10.0
 _MIN_PAUSE_SECONDS: Final = 0.1
 _MAX_RENEWAL_PAUSE_SECONDS: Final = 0.5
 _MAX_REPAIR_PAUSE_SECONDS: Final = 2.0
-_TIME_TO_SAY_SO: Final = 5.0
-_TIME_TO_ARRIVE: Final = 3.0
-_TOLD_AT_ONCE: Final = 500
-_AT_ONCE: Final = 20
-_OURSELVES: Final = ""
+_REATTACHING_SECONDS: Final = 5.0
+_LATE_ATTACHMENT_SECONDS: Final = 3.0
+_MAX_DETACHED_AT_ONCE: Final = 500
+_MAX_CONCURRENT: Final = 20
+_THIS_REPLICA: Final = ""
 
 _logger = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class Presence:
         """Removes, for ever, participants whose grace time is over, whichever replica they were at."""
         await _for_ever(self._sweep_due, min(1.0, max(0.02, self._grace / 4)))
 
-    def gone(self, code: str, connection: str, *, recovery: str | None = None, attaching: bool = False) -> None:
+    def disconnected(self, code: str, connection: str, *, recovery: str | None = None, attaching: bool = False) -> None:
         """A connection is gone from a session; Redis is told as soon as it can be.
 
         ``recovery``: its recovery id, if that continues nobody any more.
@@ -87,15 +87,17 @@ class Presence:
         self._departures.add(code, connection, recovery)
         if attaching:
             loop = asyncio.get_running_loop()
-            loop.call_later(_TIME_TO_ARRIVE, self._departures.add, code, connection, recovery, context=Context())
+            loop.call_later(
+                _LATE_ATTACHMENT_SECONDS, self._departures.add, code, connection, recovery, context=Context()
+            )
 
-    def gone_while_attaching(self, code: str, connection: str) -> None:
+    def disconnected_while_attaching(self, code: str, connection: str) -> None:
         """A connection is gone whose attachment may still be under way."""
-        self.gone(code, connection, attaching=True)
+        self.disconnected(code, connection, attaching=True)
 
-    def doubt(self, code: str) -> None:
+    def schedule_sweep_after_loss(self, code: str) -> None:
         """Redis has gone back in time, and with it who is connected: those who are not are found by a sweep."""
-        self._departures.doubt(code)
+        self._departures.schedule_sweep(code)
 
     async def settle(self, timeout: float) -> None:
         """Waits until Redis knows of all that are gone, ``timeout`` seconds at the most; then gives up the lease."""
@@ -108,14 +110,14 @@ class Presence:
 
     async def _tell(self, code: str, departed: Departed) -> None:
         names = list(departed.connections.items())
-        for start in range(0, len(names), _TOLD_AT_ONCE):
-            gone = dict(names[start : start + _TOLD_AT_ONCE])
+        for start in range(0, len(names), _MAX_DETACHED_AT_ONCE):
+            gone = dict(names[start : start + _MAX_DETACHED_AT_ONCE])
             await self._take_away(code, partial(self._service.detach, code, gone))
         if departed.others:
             living = [member.connection for member in self._members() if member.code == code]
             await self._take_away(code, partial(self._reap_session, self._replicas.name, code, living))
-        if departed.doubtful:
-            await self._replicas.schedule(code, self._replicas.now() + round(_TIME_TO_SAY_SO * 1000))
+        if departed.needs_sweep:
+            await self._replicas.schedule(code, self._replicas.now() + round(_REATTACHING_SECONDS * 1000))
 
     async def _take_away(self, code: str, step: Callable[[], Awaitable[int]]) -> None:
         """Has a session swept after ``step``, which says when the grace time of those it leaves alone is over.
@@ -141,7 +143,7 @@ class Presence:
         elif self._known and self._rooms is not None:
             # Whatever kept this replica from Redis may have kept the others; they get the time to say so, too.
             _logger.warning("the lease had run out; attaching all members again")
-            self._repair(_OURSELVES, _until_done(self._rooms.reattach_all))
+            self._repair(_THIS_REPLICA, _retry_until_done(self._rooms.reattach_all))
         self._known = True
 
     def _repair(self, replica: str, work: Coroutine[Any, Any, None]) -> None:
@@ -182,7 +184,7 @@ class Presence:
         return 0
 
     async def _sweep_due(self) -> None:
-        due = await self._replicas.claim_due(_SWEEP_CLAIM)
+        due = await self._replicas.claim_due(_SWEEP_CLAIM_SECONDS)
 
         async def sweep(code: str) -> None:
             next_due = 0
@@ -208,7 +210,7 @@ def _if_it_exists() -> Iterator[None]:
 
 async def _each(codes: Sequence[str], work: Callable[[str], Awaitable[None]]) -> dict[str, SessionError]:
     """Does the work for each session, several side by side; the sessions for which it failed."""
-    turns = asyncio.Semaphore(_AT_ONCE)
+    turns = asyncio.Semaphore(_MAX_CONCURRENT)
     failures: dict[str, SessionError] = {}
 
     async def do(code: str) -> None:
@@ -225,7 +227,7 @@ async def _each(codes: Sequence[str], work: Callable[[str], Awaitable[None]]) ->
     return failures
 
 
-async def _until_done(work: Callable[[], Awaitable[None]]) -> None:
+async def _retry_until_done(work: Callable[[], Awaitable[None]]) -> None:
     backoff = Backoff(_MIN_PAUSE_SECONDS, _MAX_REPAIR_PAUSE_SECONDS)
     while True:
         try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Final
 
 from app.background import Background
@@ -21,26 +21,30 @@ from app.sessions.answers import error_body
 from app.sessions.errors import SessionError
 from app.sessions.model import Head, Session
 from app.socketio_server import Encoded
+from app.store.announcements import Announcement
 from app.store.sessions import RedisSessions
 
 __all__ = ["Room"]
 
-_SHORTEST_INTERVAL: Final = 0.05
-_LONGEST_INTERVAL: Final = 2.0
+_MIN_INTERVAL_SECONDS: Final = 0.05
+_MAX_INTERVAL_SECONDS: Final = 2.0
 _BYTES_PER_SECOND: Final = 50_000_000
 _WELCOMING_BYTES_PER_SECOND: Final = 2_000_000
 _MIN_PAUSE_SECONDS: Final = 0.05
 _MAX_PAUSE_SECONDS: Final = 1.0
 # As many as a span has links by default.
-_MOST_NEWS: Final = 128
+_MAX_SPAN_LINKS: Final = 128
 _SOCKETS: Final = "join_session.sockets"
 
 _logger = logging.getLogger(__name__)
 
 
 class Room:
-    """``reattach`` is asked to attach a member again that Redis has lost; ``removed`` hears of members told to go, and
-    ``lost`` when Redis has lost changes."""
+    """The members of one session at this replica, who are shown its newest state.
+
+    ``reattach`` attaches a member again that Redis has lost; ``removed`` is called with members told to go, ``lost``
+    when Redis has lost changes.
+    """
 
     def __init__(
         self,
@@ -67,8 +71,8 @@ class Room:
         self._encoded: tuple[Head, Encoded] | None = None
         self._highest: Head | None = None
         self._stale = False
-        # Of changes that members have not seen: the traceparent of each, or "", and when it was committed.
-        self._news: list[tuple[str, int]] = []
+        # Of changes that members have not seen.
+        self._pending_announcements: list[Announcement] = []
         self._newcomers: set[Member] = set()
         self._next_update = 0.0
         self._next_welcome = 0.0
@@ -94,14 +98,14 @@ class Room:
         self.members.pop(member.sid, None)
         self._newcomers.discard(member)
 
-    def hint(self, head: Head | None, trace: str, committed: int) -> None:
-        """A change was announced; see ``Announcement``. Hints may come late, out of order, or never."""
-        highest = self._highest
+    def announced(self, announcement: Announcement) -> None:
+        """A change was announced. Announcements may come late, out of order, or never."""
+        head, highest = announcement.head, self._highest
         if head and highest and head.epoch == highest.epoch and head.version <= highest.version and not self._behind():
-            self._note_shown(trace, committed)
+            self._note_shown(announcement)
             return
-        if len(self._news) < _MOST_NEWS:
-            self._news.append((trace, committed))
+        if len(self._pending_announcements) < _MAX_SPAN_LINKS:
+            self._pending_announcements.append(announcement)
         self.refresh()
 
     def verify(self, head: Head | None) -> int:
@@ -133,11 +137,11 @@ class Room:
         """Stops what is still running."""
         await self._background.close()
 
-    def _note_shown(self, trace: str, committed: int) -> None:
+    def _note_shown(self, announcement: Announcement) -> None:
         """The change was in a state that everybody has got, faster than its announcement."""
-        with self._telemetry.delivering([trace] if trace else []) as span:
+        with self._telemetry.delivering(_traces([announcement])) as span:
             span.set_attribute(_SOCKETS, 0)
-            self._telemetry.delivered(0, [committed])
+            self._telemetry.delivered(0, [announcement.committed])
 
     def _behind(self) -> bool:
         return any(member.seen != self._highest for member in self.members.values())
@@ -182,13 +186,13 @@ class Room:
     async def _read(self) -> None:
         newcomers = set(self._newcomers)
         everybody = self._loop.time() >= self._next_update
-        news: list[tuple[str, int]] = []
+        announcements: list[Announcement] = []
         if everybody:
             self._stale = False
-            news = self._news.copy()
-        with self._telemetry.delivering([trace for trace, _ in news if trace]) as span:
+            announcements = self._pending_announcements.copy()
+        with self._telemetry.delivering(_traces(announcements)) as span:
             session = await self._store.read(self.code)
-            del self._news[: len(news)]
+            del self._pending_announcements[: len(announcements)]
             if session is None or session.instance != self.instance:
                 await self._end(self.instance or "")
                 return
@@ -201,7 +205,7 @@ class Room:
             shown = self._show(session, newcomers, everybody=everybody)
             span.set_attribute(_SOCKETS, shown)
             if shown:
-                self._telemetry.delivered(shown, [committed for _, committed in news])
+                self._telemetry.delivered(shown, [each.committed for each in announcements])
 
     def _show(self, session: Session, newcomers: set[Member], *, everybody: bool) -> int:
         """Sends the state to those who have not seen it; how many that are."""
@@ -221,10 +225,10 @@ class Room:
             member.seen = session.head
         self._outbox.deliver([member.sid for member in behind], update, latest=self.code)
         now = self._loop.time()
-        self._next_welcome = now + min(update.size / _WELCOMING_BYTES_PER_SECOND, _LONGEST_INTERVAL)
+        self._next_welcome = now + min(update.size / _WELCOMING_BYTES_PER_SECOND, _MAX_INTERVAL_SECONDS)
         if everybody:
             interval = update.size * len(behind) / _BYTES_PER_SECOND
-            self._next_update = now + min(max(interval, _SHORTEST_INTERVAL), _LONGEST_INTERVAL)
+            self._next_update = now + min(max(interval, _MIN_INTERVAL_SECONDS), _MAX_INTERVAL_SECONDS)
         return len(behind)
 
     def _check_members(self, session: Session) -> None:
@@ -250,3 +254,7 @@ class Room:
         for member in list(self.members.values()):
             if member.access.credential.instance == instance:
                 self.dismiss(member, reason)
+
+
+def _traces(announcements: Sequence[Announcement]) -> list[str]:
+    return [announcement.trace for announcement in announcements if announcement.trace]

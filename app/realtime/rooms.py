@@ -17,7 +17,7 @@ from app.realtime.room import Room
 from app.realtime.telemetry import Telemetry
 from app.sessions.errors import SessionError
 from app.sessions.service import SessionService
-from app.sessions.steps import Membership
+from app.sessions.steps import ContinuedMembership
 from app.store.announcements import Announcement
 from app.store.recoveries import RedisRecoveries
 from app.store.replicas import RedisReplicas
@@ -42,8 +42,8 @@ class RoomChannels(Protocol):
 class Rooms:
     """Who of this replica's sockets is in which session.
 
-    ``on_loss`` is called for sessions of which Redis has lost changes, ``on_gone`` for connections, by session and
-    name, that may be attached although their members have gone.
+    ``on_loss`` is called for sessions of which Redis has lost changes, ``on_disconnected`` for connections, by session
+    and name, that may be attached although their members have gone.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Rooms:
         telemetry: Telemetry,
         *,
         on_loss: Callable[[str], None],
-        on_gone: Callable[[str, str], None],
+        on_disconnected: Callable[[str, str], None],
         expiry_warning: float,
     ) -> None:
         self._expiry_warning = expiry_warning
@@ -68,7 +68,7 @@ class Rooms:
         self._recoveries = recoveries
         self._outbox = outbox
         self._on_loss = on_loss
-        self._on_gone = on_gone
+        self._on_disconnected = on_disconnected
         self._telemetry = telemetry
         self._rooms: dict[str, Room] = {}
         self._lifetimes: dict[str, Lifetime] = {}
@@ -137,7 +137,7 @@ class Rooms:
     def announced(self, code: str, announcement: Announcement) -> None:
         """A change of a session was announced."""
         if room := self._rooms.get(code):
-            room.hint(*announcement)
+            room.announced(announcement)
 
     def missed(self, codes: Iterable[str] | None = None) -> None:
         """Announcements may have been missed: for these sessions, or for all."""
@@ -265,13 +265,13 @@ class Rooms:
                 member.access.credential,
                 connection=member.connection,
                 recovery=member.recovery,
-                continued=Membership(member.membership_id, member.since.epoch, member.name),
+                continued=ContinuedMembership(member.membership_id, member.since.epoch, member.name),
             )
             attached = joined.attached
             member.access, member.membership_id, member.since = joined.access, attached.membership_id, attached.head
             if self._members.get(member.sid) is not member:
                 # Gone in the meantime, perhaps before it was attached again.
-                self._on_gone(member.code, member.connection)
+                self._on_disconnected(member.code, member.connection)
         except SessionError as error:
             if not error.retryable:
                 await self._dismiss(member, error)

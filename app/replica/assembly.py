@@ -22,7 +22,7 @@ from app.http.tracing import TracedRequests
 from app.observability.metrics import Metrics
 from app.observability.tracing import Tracing
 from app.realtime.handlers import SocketHandlers
-from app.realtime.membership import Entry
+from app.realtime.membership import Membership
 from app.realtime.presence import Presence
 from app.realtime.rooms import Rooms
 from app.realtime.telemetry import Telemetry
@@ -172,18 +172,18 @@ def assemble_sockets(
         redis.recoveries,
         server,
         telemetry,
-        on_loss=presence.doubt,
-        on_gone=presence.gone_while_attaching,
+        on_loss=presence.schedule_sweep_after_loss,
+        on_disconnected=presence.disconnected_while_attaching,
         expiry_warning=settings.expiry_warning,
     )
     redis.announcements.listen(rooms)
     presence.look_after(rooms)
-    entry = Entry(sessions.service, redis.sessions, rooms, presence, redis.recoveries, server, telemetry)
+    membership = Membership(sessions.service, redis.sessions, rooms, presence, redis.recoveries, server, telemetry)
     SocketHandlers(
         server,
         sessions.service,
         rooms,
-        entry,
+        membership,
         telemetry,
         replica=replica_id,
         redis_timeout=settings.redis_timeout,

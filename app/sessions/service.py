@@ -28,7 +28,7 @@ from app.sessions.payloads import (
 from app.sessions.permissions import Action
 from app.sessions.ports import Budgets, Creators, SessionStore
 from app.sessions.rules import Rules, milliseconds
-from app.sessions.steps import Attached, Attachment, Membership, Person, Removal, SessionSettings
+from app.sessions.steps import Attached, Attachment, ContinuedMembership, Person, Removal, SessionSettings
 from app.sessions.tokens import Credential, TokenSigner
 
 __all__ = ["Access", "Joined", "SessionService", "random_id"]
@@ -199,7 +199,7 @@ class SessionService:
         connection: str,
         recovery: str,
         recovering: bool = False,
-        continued: Membership | None = None,
+        continued: ContinuedMembership | None = None,
     ) -> Joined:
         """As ``join``, for a code and a credential that are known to be good.
 

@@ -16,7 +16,6 @@ __all__ = [
     "Author",
     "Extended",
     "HostTokenGeneration",
-    "Membership",
     "MoviesStored",
     "NewMovie",
     "NewSession",
@@ -78,7 +77,7 @@ class NewSession:
 
 
 @dataclass(frozen=True, slots=True)
-class Membership:
+class ContinuedMembership:
     """A membership that is continued.
 
     ``id`` is the order of joining, which is unique in the session. ``epoch``, in which its connection was attached, and
@@ -106,7 +105,7 @@ class Attachment:
     credential: Credential | None = None
     name: str | None = None
     recovering: bool = False
-    continued: Membership | None = None
+    continued: ContinuedMembership | None = None
     lease_renewed_at: int | None = None
 
 

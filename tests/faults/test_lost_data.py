@@ -12,7 +12,7 @@ import pytest
 
 from app.redis_client.client import RedisClient
 from app.sessions.errors import SessionError
-from app.sessions.steps import Attachment, Membership
+from app.sessions.steps import Attachment, ContinuedMembership
 from app.sessions.tokens import Credential
 from app.store.sessions import RedisSessions
 from tests.faults.checker import lies
@@ -118,7 +118,7 @@ async def attach_again(world: World, code: str, participant: str, *, membership_
         newcomer="x",
         second_connection="allow",
         credential=Credential("participant", instance, participant),
-        continued=Membership(membership_id, joined_in),
+        continued=ContinuedMembership(membership_id, joined_in),
     )
     try:
         await sessions.attach(code, attachment)

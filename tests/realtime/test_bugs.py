@@ -141,13 +141,13 @@ async def test_a_bug_in_the_recovery_of_a_connection_leaves_nothing_of_it(redis_
         handlers: Any = here.replica.sockets.server.handlers["/"]["connect"]
         handlers = handlers.__self__
         await until_quiet(here, handlers)
-        entry = handlers._entry
-        recoveries, entry._recoveries = entry._recoveries, Unfinished(entry._recoveries)
+        membership = handlers._membership
+        recoveries, membership._recoveries = membership._recoveries, Unfinished(membership._recoveries)
         try:
             with pytest.raises(AssertionError, match="44"):
                 await Socket.open(here.url, {"pid": pid, "offset": offset})
         finally:
-            entry._recoveries = recoveries
+            membership._recoveries = recoveries
         await until_quiet(here, handlers)
         members = (await api.read(made.code))["sessionData"]["participants"]
         assert [each["connected"] for each in members] == [False]
@@ -173,8 +173,7 @@ async def until_quiet(here: Here, handlers: Any) -> None:
         return not (
             here.replica.sockets.server.open_count
             or here.replica.sockets.server._sockets
-            or handlers._peers
-            or handlers._deadlines
+            or handlers._sockets
             or here.replica.sockets.rooms._members
             or not presence._departures.settled
         )

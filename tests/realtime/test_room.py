@@ -14,6 +14,7 @@ from app.sessions.model import Member as Participant
 from app.sessions.service import Access
 from app.sessions.tokens import Credential
 from app.socketio_server import Encoded
+from app.store.announcements import Announcement
 from app.store.sessions import RedisSessions
 
 
@@ -79,7 +80,7 @@ async def test_a_hint_in_the_turn_in_which_a_room_falls_idle_is_not_missed() -> 
     def commit() -> None:
         if store.current.version == 1:
             store.current = Head("e", 2)
-            loop.call_soon(room.hint, store.current, "", 0)
+            loop.call_soon(room.announced, Announcement(store.current, "", 0))
 
     async def reattach(member: Member) -> None:
         raise AssertionError("nobody is lost")
