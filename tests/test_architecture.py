@@ -1,9 +1,11 @@
-"""The packages: who may import whom, who reads the environment, how long a module may be."""
+"""The packages: who may import whom, who reads the environment, how large a module and a package may be."""
 
 from __future__ import annotations
 
 import ast
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +14,7 @@ import pytest
 ROOT: Final = Path(__file__).parent.parent
 MODULES: Final = sorted((ROOT / "app").rglob("*.py"))
 LONGEST: Final = 400
+LARGEST_SHARE: Final = 1 / 5
 
 # Small mechanisms that know nothing of us; every package may import them.
 SHARED: Final = ("app.background", "app.backoff", "app.deadline", "app.http_client", "app.origins", "app.terminal")
@@ -20,23 +23,46 @@ SHARED: Final = ("app.background", "app.backoff", "app.deadline", "app.http_clie
 # `redis_client` and `socketio_server` are libraries: neither they nor what they import knows a session.
 MAY_USE: Final[dict[str, tuple[str, ...]]] = {
     "app": (),
-    "app.__main__": ("app",),
-    "app.cli": ("app",),
+    "app.__main__": ("app.cli",),
+    "app.cli": ("app.commands", "app.settings"),
     "app.client": ("app.sessions.rating",),
-    "app.commands": ("app",),
-    **dict.fromkeys(SHARED, ("app.observability",)),
+    "app.commands": (
+        "app.client",
+        "app.documents",
+        "app.observability",
+        "app.redis_client",
+        "app.replica",
+        "app.settings",
+        "app.settings_reference",
+    ),
+    **dict.fromkeys(SHARED, ("app.observability.logging",)),
     "app.documents": ("app.sessions",),
-    "app.forwarding": ("app.sessions", "app.socketio_server", "app.observability"),
+    "app.forwarding": (
+        "app.observability.logging",
+        "app.sessions.answers",
+        "app.sessions.errors",
+        "app.socketio_server",
+    ),
     "app.http": ("app.sessions", "app.documents", "app.observability"),
     "app.observability": ("app.settings",),
     "app.realtime": ("app.sessions", "app.store", "app.socketio_server", "app.observability"),
     "app.redis_client": ("app.observability",),
-    "app.replica": ("app",),
-    "app.sessions": ("app.observability",),
+    "app.replica": (
+        "app.forwarding",
+        "app.http",
+        "app.observability",
+        "app.realtime",
+        "app.redis_client",
+        "app.sessions",
+        "app.settings",
+        "app.socketio_server",
+        "app.store",
+    ),
+    "app.sessions": (),
     "app.setting_types": (),
     "app.settings": ("app.setting_types",),
     "app.settings_reference": ("app.settings",),
-    "app.socketio_server": ("app.observability",),
+    "app.socketio_server": ("app.observability.logging",),
     "app.store": ("app.sessions", "app.redis_client", "app.observability"),
 }
 
@@ -53,7 +79,9 @@ def imported_modules(path: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = ".".join(package.split(".")[: len(package.split(".")) - node.level + 1]) if node.level else ""
-            yield ".".join(part for part in (base, node.module) if part)
+            module = ".".join(part for part in (base, node.module) if part)
+            # What is imported from a package may be one of its modules.
+            yield from {name if (name := f"{module}.{alias.name}") in NAMES else module for alias in node.names}
 
 
 def is_within(module: str, package: str) -> bool:
@@ -62,6 +90,9 @@ def is_within(module: str, package: str) -> bool:
 
 def package_of(module: str) -> str:
     return max((package for package in MAY_USE if is_within(module, package)), key=len)
+
+
+NAMES: Final = frozenset(map(name_of, MODULES))
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
@@ -73,6 +104,23 @@ def test_a_module_imports_only_from_the_packages_that_it_may_use(path: Path) -> 
         for module in ours
         if not any(is_within(module, other) for other in (package, *SHARED, *MAY_USE[package]))
     ]
+
+
+def test_no_modules_and_no_packages_import_each_other_in_a_circle() -> None:
+    modules: dict[str, set[str]] = {name_of(path): set(imported_modules(path)) & NAMES for path in MODULES}
+    packages: defaultdict[str, set[str]] = defaultdict(set)
+    for module, imported in modules.items():
+        packages[package_of(module)] |= {package_of(other) for other in imported} - {package_of(module)}
+    # Raises CycleError, which names the circle.
+    TopologicalSorter(modules).prepare()
+    TopologicalSorter(packages).prepare()
+
+
+def test_each_package_holds_under_a_fifth_of_the_lines() -> None:
+    lines: Counter[str] = Counter()
+    for path in MODULES:
+        lines[package_of(name_of(path))] += len(path.read_text().splitlines())
+    assert {package: count for package, count in lines.items() if count >= lines.total() * LARGEST_SHARE} == {}
 
 
 def test_only_the_settings_read_the_environment() -> None:
