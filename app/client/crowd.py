@@ -21,15 +21,15 @@ from app.client.socket import Socket, parse_event
 __all__ = ["Crowd", "Visitor"]
 
 _UPDATE: Final = b'42["session-update",'
-_ATTEMPTS: Final = 6
+_MAX_ATTEMPTS: Final = 6
 _MIN_PAUSE_SECONDS: Final = 0.2
 _MAX_JOIN_PAUSE_SECONDS: Final = 2.0
 # So that a change is repeated until an outage of some seconds is over.
 _MAX_CHANGE_PAUSE_SECONDS: Final = 3.2
-_LOOK: Final = 0.1
+_POLL_SECONDS: Final = 0.1
 # Snapshots stay as small as those of a group of friends.
-_MOST_MOVIES: Final = 12
-_FRAMES: Final = 64
+_MAX_MOVIES: Final = 12
+_MAX_KNOWN_FRAMES: Final = 64
 
 
 class Crowd:
@@ -57,13 +57,13 @@ class Crowd:
             if offset != f"{known.epoch}-{known.version}":
                 raise ValueError("the offset is not that of the state")
             self.movies = [movie["id"] for movie in data["movies"]]
-            if len(self._frames) == _FRAMES:
+            if len(self._frames) == _MAX_KNOWN_FRAMES:
                 del self._frames[next(iter(self._frames))]
             self._frames[packet] = known
         return known
 
     async def settle(self) -> None:
-        """Waits until everybody sees what HTTP tells, or the deadline; then judges."""
+        """Wait until all clients see what HTTP returns, or the deadline; then judge."""
         last = perf_counter() + self._run.plan.deadline
         urls = self._run.plan.urls
         while True:
@@ -82,7 +82,7 @@ class Crowd:
             if late:
                 self.check.violate("malformed", f"the session could not be read at the end: {told}")
                 return
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(_POLL_SECONDS)
 
     async def end(self) -> None:
         try:
@@ -115,7 +115,7 @@ class Visitor:
         self._closing = False
 
     async def stay(self) -> None:
-        """Comes in its turn, and comes back whenever the connection ends."""
+        """Join in turn, and again whenever the connection ends."""
         plan = self._run.plan
         place = self._watcher.client * plan.sessions + self._check.number
         await asyncio.sleep(plan.ramp * place / (plan.sessions * plan.clients))
@@ -136,7 +136,7 @@ class Visitor:
             self._run.measured.disconnects += 1
 
     async def live(self) -> None:
-        """Makes changes, one after another, until the load is over."""
+        """Make changes, one after another, until the load is over."""
         plan, over = self._run.plan, self._run.over
         while plan.rate and not over.is_set():
             pause = self._random.expovariate(plan.rate / plan.clients)
@@ -158,7 +158,7 @@ class Visitor:
             await self._socket.close()
 
     async def _enter(self, url: str) -> Socket:
-        """Joins as the documents say: by HTTP, then by the socket; raises ConnectionError or TimeoutError."""
+        """Join as the documents say: by HTTP, then by the socket; raises ConnectionError or TimeoutError."""
         measured, deadline = self._run.measured, self._run.plan.deadline
         started = perf_counter()
         answer = await request("POST", f"{url}/api/session/join", {"sessionID": self._crowd.code}, timeout=deadline)
@@ -219,10 +219,10 @@ class Visitor:
 
     def _choose(self) -> Change:
         movies, chance = self._crowd.movies, self._random.random()
-        if not movies or (chance < 0.25 and len(movies) < _MOST_MOVIES):
+        if not movies or (chance < 0.25 and len(movies) < _MAX_MOVIES):
             return self._changing("add-movie", f"m{next(self._crowd.numbers)}")
         own = [movie for movie in self._own if movie in movies]
-        if own and (chance < 0.1 or (chance < 0.25 and len(movies) >= _MOST_MOVIES)):
+        if own and (chance < 0.1 or (chance < 0.25 and len(movies) >= _MAX_MOVIES)):
             return self._changing("remove-movie", self._random.choice(own))
         if chance < 0.35:
             return self._changing("withdraw-vote", self._random.choice(movies))
@@ -234,11 +234,11 @@ class Visitor:
         return change
 
     async def _change(self, change: Change) -> None:
-        """Sends a change until it is known what became of it, always with the same `mid`."""
+        """Send a change until its outcome is known, always with the same `mid`."""
         mid = f"{self._watcher.client}-{len(self._check.changes)}"
         payload = _payload(change) | {"mid": mid}
         backoff = Backoff(_MIN_PAUSE_SECONDS, _MAX_CHANGE_PAUSE_SECONDS)
-        for attempt in range(_ATTEMPTS):
+        for attempt in range(_MAX_ATTEMPTS):
             if attempt:
                 change.emitted = None
                 await asyncio.sleep(backoff.next())

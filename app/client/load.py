@@ -15,9 +15,9 @@ from app.client.plan import Plan, Run
 __all__ = ["CannotLoadError", "Load"]
 
 _JOINS_PER_SECOND: Final = 100
-_LAG_INTERVAL: Final = 0.05
+_LAG_INTERVAL_SECONDS: Final = 0.05
 # What a session may ask for where the settings do not say otherwise.
-_MOST_CAPACITY: Final = 1000
+_MAX_CAPACITY: Final = 1000
 
 
 class CannotLoadError(Exception):
@@ -78,7 +78,7 @@ class Load:
     async def _create(self, number: int) -> None:
         url = self.plan.urls[number % len(self.plan.urls)]
         # Room for those of whom it is not known whether they came, and who come again.
-        capacity = max(self.plan.clients, min(2 * self.plan.clients, _MOST_CAPACITY))
+        capacity = max(self.plan.clients, min(2 * self.plan.clients, _MAX_CAPACITY))
         wanted = {"title": f"Load {number}", "capacity": capacity, "leaverRatings": "keep"}
         try:
             async with self._run.turns:
@@ -115,8 +115,8 @@ class Load:
 
     async def _watch_lag(self) -> None:
         while True:
-            due = perf_counter() + _LAG_INTERVAL
-            await asyncio.sleep(_LAG_INTERVAL)
+            due = perf_counter() + _LAG_INTERVAL_SECONDS
+            await asyncio.sleep(_LAG_INTERVAL_SECONDS)
             self.measured.lag.append(max(0.0, perf_counter() - due))
 
 

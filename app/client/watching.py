@@ -16,8 +16,8 @@ __all__ = ["CannotWatchError", "Frame", "changes", "masked", "watch"]
 
 _SECRETS: Final = ("token", "hostToken", "pid", "sid")
 _MASK: Final = "********"
-_ACK_TIMEOUT: Final = 20.0
-_LEAVE_TIMEOUT: Final = 2.0
+_ACK_TIMEOUT_SECONDS: Final = 20.0
+_LEAVE_TIMEOUT_SECONDS: Final = 2.0
 _MIN_PAUSE_SECONDS: Final = 0.5
 _MAX_PAUSE_SECONDS: Final = 5.0
 
@@ -112,7 +112,7 @@ async def _join(socket: Socket, code: str, options: dict[str, Any]) -> dict[str,
     """The ack, None where the connection has to be made again."""
     given = {key: value for key, value in options.items() if value is not None}
     try:
-        ack = await socket.emit("join-session", code, given, timeout=_ACK_TIMEOUT)
+        ack = await socket.emit("join-session", code, given, timeout=_ACK_TIMEOUT_SECONDS)
     except (ConnectionError, TimeoutError):
         await socket.close()
         return None
@@ -128,7 +128,7 @@ async def _join(socket: Socket, code: str, options: dict[str, Any]) -> dict[str,
 
 async def _leave(socket: Socket) -> None:
     try:
-        await socket.emit("leave-session", timeout=_LEAVE_TIMEOUT)
+        await socket.emit("leave-session", timeout=_LEAVE_TIMEOUT_SECONDS)
     except (ConnectionError, TimeoutError):
         pass
     await socket.close()

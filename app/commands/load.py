@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_load_commands"]
 
-_EVERY: Final = 0.5
+_PROGRESS_INTERVAL_SECONDS: Final = 0.5
 # Files that are open besides the clients' sockets: a hundred requests at once, and the interpreter's own.
 _OTHER_FILES: Final = 200
 _TIMES: Final = {"join": "join (HTTP)", "socketJoin": "join (socket)", "ack": "change: ack", "delivery": "delivery"}
@@ -125,7 +125,7 @@ async def _show_progress(load: Load) -> None:
     try:
         while True:
             show_progress(_progress(load))
-            await asyncio.sleep(_EVERY)
+            await asyncio.sleep(_PROGRESS_INTERVAL_SECONDS)
     finally:
         show_progress("")
 

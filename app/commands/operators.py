@@ -20,7 +20,7 @@ from app.terminal import printable
 
 __all__ = ["add_operator_commands"]
 
-_POLL: Final = 0.5
+_POLL_SECONDS: Final = 0.5
 _COLUMNS: Final = ("SESSION", "TITLE", "PEOPLE", "MOVIES", "VERSION", "CREATED", "EXPIRES")
 
 
@@ -132,7 +132,7 @@ def drain(desk: Desk, options: argparse.Namespace) -> None:
     clients = answer["clients"]
     while options.wait and clients:
         show_progress(f"{clients} clients are still connected")
-        time.sleep(_POLL)
+        time.sleep(_POLL_SECONDS)
         clients = desk.ask("GET", "/replicas")["asked"]["connections"]
     show_progress("")
     said = "All clients moved." if not clients else f"{clients} clients are moving to other replicas."

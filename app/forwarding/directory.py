@@ -52,18 +52,18 @@ class ReplicaDirectory:
         return replica in self._known
 
     def is_host(self, host: str) -> bool:
-        """Whether a living replica is at an IP address."""
+        """Return whether a living replica is at an IP address."""
         return any(known.address.rpartition(":")[0].strip("[]") == host for known in self._known.values())
 
     async def address(self, replica: str) -> str | None:
-        """The ``host:port`` of a replica's internal port, None when no living replica has that id."""
+        """Return the ``host:port`` of a replica's internal port, None when no living replica has that id."""
         if replica not in self._known:
             await self._ask_again()
         known = self._known.get(replica)
         return None if known is None else known.address
 
     async def refresh(self) -> None:
-        """Asks Redis; nobody is forgotten while it does not know, which ``are_known`` then tells."""
+        """Ask Redis. Nobody is forgotten while it does not know; ``are_known`` is False then."""
         loop = asyncio.get_running_loop()
         self._asked_at = loop.time()
         living = await self._ask()

@@ -118,7 +118,7 @@ async def _open(address: str) -> _PooledConnection:
 
 
 async def open_websocket(address: str, target: str, headers: Headers) -> ClientConnection:
-    """Opens a WebSocket; raises ``OSError`` or ``websockets.WebSocketException`` where that does not succeed."""
+    """Open a WebSocket; raises ``OSError`` or ``websockets.WebSocketException`` where that does not succeed."""
     return await connect(
         f"ws://{address}{target}",
         additional_headers=[(name.decode(), value.decode("latin-1")) for name, value in headers],

@@ -52,7 +52,7 @@ _NO_CODE: Final = (1005, 1006, 1015)
 
 
 def new_engine_sid(replica: str) -> str:
-    """An id for a new session at ``replica`` (12 hexadecimal digits); the rest is 120 random bits."""
+    """Return an id for a new session at ``replica`` (12 hexadecimal digits); the rest is 120 random bits."""
     return f"{replica}.{secrets.token_urlsafe(15)}"
 
 
@@ -69,7 +69,7 @@ class ForwardedRequest:
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def abort(self) -> None:
-        """Breaks it off at both ends; the client starts over."""
+        """Break it off at both ends; the client starts over."""
         if not self.ended.done():
             self.ended.set_result(None)
 
@@ -127,7 +127,7 @@ class Forwarder:
         return result in ("answered", "abandoned")
 
     async def watch(self, interval: float) -> None:
-        """Looks, for ever, whether the owners of what is under way are still there."""
+        """Abort, forever, the requests whose owners are gone."""
         while True:
             await asyncio.sleep(interval)
             await self._directory.refresh()
@@ -136,12 +136,12 @@ class Forwarder:
                     request.abort()
 
     def drain(self) -> list[ForwardedRequest]:
-        """Passes no more upgrades on: their clients go on polling. Returns what is under way."""
+        """Pass on no more upgrades: their clients go on polling. Return what is under way."""
         self._draining = True
         return list(self._requests)
 
     def close(self) -> None:
-        """Passes nothing on any more, and breaks off what is under way."""
+        """Pass on nothing any more, and break off what is under way."""
         self._closed = True
         for request in self._requests:
             request.abort()
@@ -149,7 +149,7 @@ class Forwarder:
 
     @contextlib.contextmanager
     def _under_way(self, owner: str, client: str) -> Iterator[ForwardedRequest]:
-        """Counts a request while it is being passed on."""
+        """Count a request while it is being passed on."""
         self._admission.enter(client)
         request = ForwardedRequest(owner)
         self._requests.add(request)
@@ -208,7 +208,7 @@ class Forwarder:
 
 
 async def _to_exchange(receive: Receive, exchange: Exchange, request: ForwardedRequest) -> None:
-    """Passes on a request's body when the owner asks for it; returns when the client has gone."""
+    """Pass on a request's body when the owner asks for it; returns when the client has gone."""
     async with asyncio.timeout(_CONTINUE_TIMEOUT_SECONDS):
         await exchange.wanted.wait()
     while (message := await receive())["type"] == "http.request":
@@ -219,7 +219,7 @@ async def _to_exchange(receive: Receive, exchange: Exchange, request: ForwardedR
 
 
 async def _to_owner(receive: Receive, far: ClientConnection, request: ForwardedRequest) -> int | None:
-    """Passes on what the client sends; returns the code it has closed with."""
+    """Pass on what the client sends; return the code it has closed with."""
     while (message := await receive())["type"] == "websocket.receive":
         text = message.get("text")
         await far.send(message["bytes"] if text is None else text)
@@ -230,7 +230,7 @@ async def _to_owner(receive: Receive, far: ClientConnection, request: ForwardedR
 
 
 async def _to_client(far: ClientConnection, send: Send) -> None:
-    """Passes on what the owner sends, until it closes; a client that does not take it is cut off."""
+    """Pass on what the owner sends, until it closes; a client that does not take it is cut off."""
     try:
         async for data in far:
             async with asyncio.timeout(_WRITE_TIMEOUT_SECONDS):
@@ -254,7 +254,7 @@ async def _respond(send: Send, response: Response) -> None:
 
 @contextlib.asynccontextmanager
 async def _cancelling(*tasks: asyncio.Future[Any]) -> AsyncIterator[None]:
-    """Cancels the tasks at the end of the block, and waits until they have ended."""
+    """Cancel the tasks at the end of the block, and wait until they have ended."""
     try:
         yield
     finally:

@@ -86,7 +86,7 @@ class Drain:
 
 
 async def drain(server: SocketServer, forwarder: Forwarder, window: float, *, affinity_cookie: str | None) -> None:
-    """Refuses new connections and ends the others one by one, in the first half of ``window`` seconds at the most.
+    """Refuse new connections and end the others one by one, in the first half of ``window`` seconds at the most.
 
     Clients come back at once, to another replica; spread out they do not all come in the same instant. A connection
     ends when its events have been handled and acknowledged, for which it has a few seconds; then it is the turn of the
