@@ -178,6 +178,13 @@ export interface Refused {
   retryAfter?: number;
 }
 
+/** Payload of `rename-participant`: one's own name. An id that is not one's own is refused. */
+export interface RenameParticipant {
+  mid?: string | null;
+  name: string;
+  participantID?: string | null;
+}
+
 /** `hostToken` gives the host's rights to whoever shows it, as long as the session lives; it is told only here. */
 export interface SessionCreated {
   sessionID: string;
@@ -253,6 +260,7 @@ export interface Acknowledgements {
   "remove-movie": Done | Refused;
   "vote": Done | Refused;
   "withdraw-vote": Done | Refused;
+  "rename-participant": Done | Refused;
   "update-session": Done | Refused;
   "kick-participant": Done | Refused;
   "transfer-host": Done | Refused;
@@ -288,6 +296,8 @@ export interface ClientToServerEvents {
   "vote": (...args: [payload: Vote, ack: (ack: Acknowledgements["vote"]) => void] | [payload: Vote]) => void;
   /** Take one's rating back. */
   "withdraw-vote": (...args: [payload: MovieReference, ack: (ack: Acknowledgements["withdraw-vote"]) => void] | [payload: MovieReference]) => void;
+  /** Change one's own name. */
+  "rename-participant": (...args: [payload: RenameParticipant, ack: (ack: Acknowledgements["rename-participant"]) => void] | [payload: RenameParticipant]) => void;
   /** Title, capacity, lock, lifetime. */
   "update-session": (...args: [payload: UpdateSession, ack: (ack: Acknowledgements["update-session"]) => void] | [payload: UpdateSession]) => void;
   /** Remove a participant, or ban it. */
@@ -314,6 +324,8 @@ export interface AcknowledgedEvents {
   "vote": (...args: [payload: Vote, ack: (ack: Acknowledgements["vote"]) => void]) => void;
   /** Take one's rating back. */
   "withdraw-vote": (...args: [payload: MovieReference, ack: (ack: Acknowledgements["withdraw-vote"]) => void]) => void;
+  /** Change one's own name. */
+  "rename-participant": (...args: [payload: RenameParticipant, ack: (ack: Acknowledgements["rename-participant"]) => void]) => void;
   /** Title, capacity, lock, lifetime. */
   "update-session": (...args: [payload: UpdateSession, ack: (ack: Acknowledgements["update-session"]) => void]) => void;
   /** Remove a participant, or ban it. */
@@ -346,6 +358,8 @@ export interface Routes {
   "PUT /api/session/{sessionID}/movies/{movieID}/vote": { body: { rating: number; }; answer: Done };
   /** Take one's rating back. */
   "DELETE /api/session/{sessionID}/movies/{movieID}/vote": { body: undefined; answer: Done };
+  /** Change one's own name. */
+  "PATCH /api/session/{sessionID}/participants/{participantID}": { body: { name: string; }; answer: Done };
   /** Leave, with one's own token; else remove somebody, or ban them. */
   "DELETE /api/session/{sessionID}/participants/{participantID}": { body: undefined; answer: Done };
 }

@@ -28,6 +28,7 @@ from app.sessions.payloads import (
     Mutation,
     NoArguments,
     Payload,
+    RenameParticipant,
     TransferHost,
     UpdateSession,
     Vote,
@@ -224,6 +225,15 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         event="withdraw-vote",
         route=Route("DELETE", f"{_MOVIE}/vote", "withdrawVote", errors=(*_CHANGE, "movie-not-found")),
         use_case=SessionService.withdraw_vote,
+    ),
+    Change(
+        action=Action.RENAME_PARTICIPANT,
+        payload=RenameParticipant,
+        answer=Done,
+        summary="Change one's own name",
+        event="rename-participant",
+        route=Route("PATCH", _PARTICIPANT, "renameParticipant", errors=(*_CHANGE, "participant-not-found")),
+        use_case=SessionService.rename_participant,
     ),
     Change(
         action=Action.UPDATE_SESSION,

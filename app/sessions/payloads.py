@@ -36,6 +36,7 @@ __all__ = [
     "Mutation",
     "NoArguments",
     "Payload",
+    "RenameParticipant",
     "TransferHost",
     "UpdateSession",
     "Vote",
@@ -199,6 +200,16 @@ class UpdateSession(Mutation):
         if not self.model_fields_set & {"title", "capacity", "locked", "ttl_seconds"}:
             raise ValueError("nothing to change")
         return self
+
+
+class RenameParticipant(Mutation):
+    """Payload of ``rename-participant``: one's own name. An id that is not one's own is refused."""
+
+    name: Annotated[str, _Text(MAX_NAME, shortest=1)]
+    participant_id: Annotated[
+        Id | None,
+        Field(validation_alias=AliasChoices("participantID", "participant_id"), serialization_alias="participantID"),
+    ] = None
 
 
 class KickParticipant(Mutation):

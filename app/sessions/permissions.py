@@ -43,6 +43,7 @@ class Action(StrEnum):
     REMOVE_MOVIE = "remove-movie", "any", "own", "none"
     VOTE = "vote", "own", "own", "none"
     WITHDRAW_VOTE = "withdraw-vote", "own", "own", "none"
+    RENAME_PARTICIPANT = "rename-participant", "own", "own", "none"
     UPDATE_SESSION = "update-session", "any", "none", "none"
     KICK = "kick", "any", "none", "none", "any"
     TRANSFER_HOST = "transfer-host", "any", "none", "none"

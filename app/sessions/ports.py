@@ -74,6 +74,9 @@ class SessionStore(Protocol):
     async def vote(self, code: str, author: Author, movie: str, rating: int, *, max_movies: int) -> int:
         """Rates a movie, changes the rating, or withdraws it (rating 0)."""
 
+    async def rename_participant(self, code: str, author: Author, participant: str | None, name: str) -> int:
+        """Gives the author another name, who has to be that participant if it is given."""
+
     async def update_session(self, code: str, author: Author, settings: SessionSettings) -> int:
         """Changes what the host may change."""
 

@@ -21,6 +21,7 @@ from app.sessions.payloads import (
     KickParticipant,
     MovieReference,
     NoArguments,
+    RenameParticipant,
     TransferHost,
     UpdateSession,
     Vote,
@@ -257,6 +258,13 @@ class SessionService:
 
     async def withdraw_vote(self, access: Access, payload: MovieReference) -> Done:
         return await self._vote(access, Action.WITHDRAW_VOTE, payload.movie_id, 0, payload.mid)
+
+    async def rename_participant(self, access: Access, payload: RenameParticipant) -> Done:
+        person = Person(access.credential, Action.RENAME_PARTICIPANT, payload.mid)
+        oneself = access.credential.subject if access.credential.kind == "participant" else None
+        # With and without the id it is the same change, so that a repeat may come by the other transport.
+        target = payload.participant_id or oneself
+        return await self._done(access, self._store.rename_participant(access.code, person, target, payload.name))
 
     async def update_session(self, access: Access, payload: UpdateSession) -> Done:
         person = Person(access.credential, Action.UPDATE_SESSION, payload.mid)

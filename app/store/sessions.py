@@ -232,6 +232,10 @@ class RedisSessions:
         arguments = {"movie": movie, "rating": rating, "max_movies": max_movies}
         return await self._change(self._scripts.vote, code, author, arguments, replies.version)
 
+    async def rename_participant(self, code: str, author: Author, participant: str | None, name: str) -> int:
+        arguments = {"target": participant, "name": name}
+        return await self._change(self._scripts.rename_participant, code, author, arguments, replies.version)
+
     async def update_session(self, code: str, author: Author, settings: SessionSettings) -> int:
         return await self._change(self._scripts.update_session, code, author, calls.settings(settings), replies.version)
 

@@ -285,6 +285,28 @@ async def websocket(record: Recording, services: Services) -> None:
     await host.get(1)
 
 
+async def renaming(record: Recording, services: Services) -> None:
+    port = services.plain.port
+    code, host_token = await _session(record, port)
+    host = await WebSocket(record, "host").connect(port)
+    first = await _join(host, code, {"name": "Ann", "token": host_token})
+
+    async def rename(payload: Any, frames: int) -> None:
+        host.send("422" + json.dumps(["rename-participant", payload]))
+        await host.get(frames)
+
+    await rename({"name": " Cleo ", "mid": "m1"}, 2)
+    await rename({"name": "Cleo", "mid": "m1"}, 1)
+    await rename({"name": "Dora", "mid": "m1"}, 1)
+    for payload in ({}, {"name": ""}, {"name": "x" * 41}, {"name": "Dora", "participantID": "abcdefgh"}):
+        await rename(payload, 1)
+    path = f"/api/session/{code}/participants/"
+    for who in (first["participantID"], "abcdefgh"):
+        for token in (first["token"], host_token, "x"):
+            await record.ask(port, "PATCH", path + who, {"name": "Cleo"}, token=token)
+    await record.ask(port, "PATCH", path + first["participantID"], {"name": ""}, token=first["token"])
+
+
 async def kick_ban_and_end(record: Recording, services: Services) -> None:
     port = services.plain.port
     code, host_token = await _session(record, port)
@@ -625,6 +647,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     methods_and_origins,
     changes_over_http,
     websocket,
+    renaming,
     kick_ban_and_end,
     recovery,
     grace,

@@ -129,12 +129,24 @@ class Story:
         await host.at_version(added["version"])
         assert (await host.emit("kick-participant", {"participantID": acks[1]["participantID"]}))["ok"]
         assert (await kicked.next("session-ended"))["reason"] == "kicked"
+        for socket, name in ((host, "Ann"), (stranger, "Bob")):
+            await self._takes_another_name(socket, name, seen_by=(host, stranger))
         left = await stranger.emit("leave-session")
         assert left["ok"], left
         seen = await host.at_version(left["version"])
         assert not {ack["participantID"] for ack in acks} & {person["id"] for person in seen["participants"]}
         for socket in (host, stranger, kicked):
             await socket.drop()
+
+    async def _takes_another_name(self, socket: Socket, name: str, *, seen_by: Sequence[Socket]) -> None:
+        """By the event of this version, which the previous one does not know yet; it shows the name all the same."""
+        renamed = await socket.emit("rename-participant", {"name": name})
+        if not renamed["ok"]:
+            assert renamed["code"] == "unknown-event", renamed
+            return
+        for other in seen_by:
+            data = await other.at_version(renamed["version"])
+            assert name in {person["name"] for person in data["participants"]}
 
     async def _repeats_requests(self, replica: Replica) -> None:
         made = self._made

@@ -73,6 +73,8 @@ guest.emit("withdraw-vote", { movieID: "m1" });
 done(await host.emitWithAck("remove-movie", { movieID: "m2" }));
 done(await host.emitWithAck("update-session", { title: null, capacity: 5, locked: false }));
 
+done(await host.emitWithAck("rename-participant", { name: "Ann" }));
+
 const refused = next(guest, "error");
 guest.emit("end-session");
 const [{ code }] = await refused;

@@ -269,6 +269,18 @@ class ModelSession:
 
     _withdraw_vote = _vote
 
+    def _rename_participant(self, asker: Asker, target: str | None, name: str) -> Answer:
+        target = target or asker.id
+        if target is None:
+            raise Refused("not-joined")
+        if target not in self.people:
+            raise Refused("participant-not-found")
+        if target != asker.id:
+            raise Refused("forbidden")
+        self.version += self.people[target].name != name
+        self.people[target].name = name
+        return {}
+
     def _update_session(self, asker: Asker, **fields: Any) -> Answer:
         for name, value in fields.items():
             setattr(self, name, value)

@@ -33,6 +33,7 @@ from app.sessions.payloads import (
     MovieDetails,
     MovieReference,
     NoArguments,
+    RenameParticipant,
     TransferHost,
     UpdateSession,
     Vote,
@@ -308,6 +309,24 @@ class SessionMachine(RuleBasedStateMachine):
         payload = MovieReference(movie_id=movie, mid=mid)
         arguments = {"movie": movie, "rating": 0}
         self._change(caller, Action.WITHDRAW_VOTE, arguments, mid, self.brief.withdraw_vote, payload)
+
+    @rule(caller=callers, whom=st.none() | people, name=st.sampled_from(["Ann", "Bob", "A|b", "Žofie"]), mid=mids)
+    def rename(self, caller: Caller, whom: Caller | None, name: str, mid: str | None) -> None:
+        payload = RenameParticipant(name=name, participant_id=None if whom is None else whom[1], mid=mid)
+        oneself = caller[1] if caller[0] == "person" else None
+        arguments = {"target": oneself if whom is None else whom[1], "name": name}
+        self._change(caller, Action.RENAME_PARTICIPANT, arguments, mid, self.brief.rename_participant, payload)
+
+    @rule(data=st.data(), name=st.sampled_from(["Ann", "Žofie"]), connection=st.sampled_from(CONNECTIONS), mid=mids)
+    def rename_and_come_back(self, data: st.DataObject, name: str, connection: str, mid: str | None) -> None:
+        """Somebody takes another name, is gone for longer than the grace time, and comes back without one."""
+        if not self.model.connections:
+            return
+        lost, person = data.draw(st.sampled_from(sorted(self.model.connections.items())))
+        self.rename(("person", person), None, name, mid)
+        self.detach(lost, "briefly")
+        self.sweep()
+        self._join(("person", person), None, connection, connection, recovering=False)
 
     @rule(
         caller=callers,

@@ -125,6 +125,7 @@ async def every_route(api: Api, told: Told) -> None:
             await api.call("DELETE", f"{path}/movies/m1/vote", token=token)
             await api.call("DELETE", f"{path}/movies/m2", token=token)
             await api.call("DELETE", f"{path}/participants/{made.code}", token=token, params={"ban": NAMES[0]})
+            await api.call("PATCH", f"{path}/participants/{made.code}", token=token, json={"name": NAMES[0]})
             await api.call("OPTIONS", path, token=token)
     for body in (made.code, made.code.lower(), NOBODY, f" {made.code} ", [made.code], {made.code: NAMES[0]}, None):
         await api.join(body, replica=2)
@@ -147,6 +148,7 @@ async def every_event(api: Api, started: list[Replica], told: Told) -> None:
             await guest.emit(event, payload)
     assert (await host.emit("add-movie", movie("m3", title=NAMES[3])))["ok"]
     assert (await host.emit("update-session", {"title": NAMES[3], "mid": made.code}))["ok"]
+    assert (await guest.emit("rename-participant", {"name": NAMES[0], "mid": made.code}))["ok"]
     assert (await host.emit("remove-movie", {"movieID": "m3"}))["ok"]
     assert (await host.emit("kick-participant", {"participantID": left["participantID"]}))["ok"]
     await third.next("session-ended")

@@ -11,12 +11,13 @@ from tests.harness.people import Api, People, movie
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-# By action: method, route below the session's (with its movie and guest), body of the request.
+# By action: method, route below the session's (with its movie, guest and host), body of the request.
 REQUESTS: dict[str, tuple[str, str, dict[str, Any] | None]] = {
     "add-movie": ("POST", "/movies", {"id": "new", "title": "New"}),
     "remove-movie": ("DELETE", "/movies/there", None),
     "vote": ("PUT", "/movies/there/vote", {"rating": 4}),
     "withdraw-vote": ("DELETE", "/movies/rated/vote", None),
+    "rename-participant": ("PATCH", "/participants/{host}", {"name": "Once"}),
     "update-session": ("PATCH", "", {"title": "Once"}),
     "kick-participant": ("DELETE", "/participants/{guest}", None),
     "end-session": ("DELETE", "", None),
@@ -26,6 +27,7 @@ EVENTS: dict[str, dict[str, Any]] = {
     "remove-movie": {"movieID": "there"},
     "vote": {"movieID": "there", "rating": 4},
     "withdraw-vote": {"movieID": "rated"},
+    "rename-participant": {"name": "Once"},
     "update-session": {"title": "Once"},
     "kick-participant": {"participantID": "{guest}"},
     "transfer-host": {"participantID": "{guest}"},
@@ -37,6 +39,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "remove-movie": {"movieID": "rated"},
     "vote": {"movieID": "there", "rating": 1},
     "withdraw-vote": {"movieID": "there"},
+    "rename-participant": {"name": "Twice"},
     "update-session": {"title": "Twice"},
     "kick-participant": {"participantID": "{guest}", "ban": True},
 }
@@ -60,7 +63,7 @@ async def test_a_request_repeated_on_other_replicas_is_done_once_and_answered_al
     made, host, guest = await stage(api, people)
     before = (await api.read(made.code))["meta"]["version"]
     method, route, body = REQUESTS[action]
-    path = made.path + route.format(guest=guest.id)
+    path = made.path + route.format(guest=guest.id, host=host.id)
     answers = [
         await api.call(method, path, replica=replica, token=host.token, key="once", json=body) for replica in (0, 1, 2)
     ]

@@ -104,6 +104,78 @@ async def test_bad_names_are_refused_not_repaired(api: Api, people: People) -> N
     assert (await api.read(made.code))["sessionData"]["participants"] == []
 
 
+async def test_a_new_name_follows_the_rules_of_joining_and_everybody_sees_it(api: Api, people: People) -> None:
+    made = await api.create()
+    host, guest = await people.join(made.code, name="Ann"), await people.join(made.code, name="Bob", replica=1)
+    before = guest.ack["version"]
+    for given, name in {"  Zoe\u0308 ": "Zoë", "Ann": "Ann"}.items():
+        ack = await guest.do("rename-participant", name=given)
+        before += 1
+        assert ack == {"ok": True, "version": before}
+        for person in (host, guest):
+            data = await person.at(before)
+            assert [each["name"] for each in data["participants"]] == ["Ann", name]
+    # The name that one has already is no change.
+    assert await guest.do("rename-participant", name="Ann") == {"ok": True, "version": before}
+    wrongs: list[dict[str, Any]] = [{}, {"name": None}, *({"name": name} for name in ("", "  ", *BAD_NAMES))]
+    for wrong in wrongs:
+        ack = await guest.do("rename-participant", **wrong)
+        assert (ack["code"], ack["message"].startswith("name: ")) == ("invalid-payload", True), ascii(wrong)
+    assert (await api.read(made.code))["meta"]["version"] == before
+
+
+async def test_only_oneself_is_renamed_over_http(api: Api, people: People) -> None:
+    made = await api.create()
+    host = await people.join(made.code, token=made.host_token, name="Ann")
+    guest = await people.join(made.code, name="Bob", replica=1)
+
+    async def rename(token: str, whom: str, replica: int = 0) -> tuple[int, str]:
+        answer = await api.call(
+            "PATCH", f"{made.path}/participants/{whom}", token=token, json={"name": "Cleo"}, replica=replica
+        )
+        return answer.status_code, answer.headers.get("X-Error-Code", "")
+
+    assert await rename(host.token, guest.id) == (403, "forbidden")
+    assert await rename(made.host_token, guest.id) == (403, "forbidden")
+    assert await rename(guest.token, host.id) == (403, "forbidden")
+    assert await rename(guest.token, "nobody") == (404, "participant-not-found")
+    assert (await host.do("rename-participant", participantID=guest.id, name="Cleo"))["code"] == "forbidden"
+    assert await rename(guest.token, guest.id, replica=2) == (200, "")
+    assert await rename(made.host_token, host.id) == (200, "")
+    assert {each["name"] for each in (await api.read(made.code))["sessionData"]["participants"]} == {"Cleo"}
+
+
+async def test_the_host_token_alone_has_no_name(api: Api, people: People) -> None:
+    made = await api.create()
+    guest = await people.join(made.code)
+    answer = await api.call(
+        "PATCH", f"{made.path}/participants/{guest.id}", token=made.host_token, json={"name": "Cleo"}
+    )
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
+async def test_a_name_is_kept_on_coming_back_and_given_away_by_joining_with_another(api: Api, people: People) -> None:
+    made = await api.create()
+    await people.join(made.code)
+    person = await people.join(made.code, name="Bob")
+    assert (await person.do("rename-participant", name="Cleo", mid="one"))["ok"]
+    answer = await api.call(
+        "PATCH", f"{made.path}/participants/{person.id}", token=person.token, key="one", json={"name": "Cleo"}
+    )
+    assert answer.json() == {"ok": True, "version": person.ack["version"] + 1}
+
+    async def back(**options: Any) -> str:
+        joined = await people.join(made.code, token=person.token, **options)
+        assert joined.id == person.id
+        people_there = (await joined.at(joined.ack["version"]))["participants"]
+        name: str = next(each["name"] for each in people_there if each["id"] == person.id)
+        return name
+
+    await person.client.disconnect()
+    assert await back(replica=2) == "Cleo"
+    assert await back(replica=1, name="Bob") == "Bob"
+
+
 async def test_guests_are_numbered_and_no_number_is_given_twice(api: Api, people: People) -> None:
     made = await api.create()
     first = await people.join(made.code)

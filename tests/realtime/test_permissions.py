@@ -29,6 +29,7 @@ TARGETS = {
     Action.LEAVE: ("mine",),
     Action.VOTE: ("mine",),
     Action.WITHDRAW_VOTE: ("mine",),
+    Action.RENAME_PARTICIPANT: OWN,
     Action.KICK: ("theirs",),
     Action.TRANSFER_HOST: ("theirs",),
     # The token that one has shown, or somebody else's.
@@ -95,10 +96,13 @@ def payload(scene: Scene, action: Action, target: str) -> dict[str, Any]:
         Action.REMOVE_MOVIE: {"movieID": movie_id},
         Action.VOTE: {"movieID": "of-bystander", "rating": 5},
         Action.WITHDRAW_VOTE: {"movieID": "of-bystander"},
+        Action.RENAME_PARTICIPANT: {"name": "Changed"},
         Action.UPDATE_SESSION: {"title": "Changed"},
         Action.KICK: {"participantID": scene.bystander.id},
         Action.TRANSFER_HOST: {"participantID": scene.bystander.id},
     }
+    if action == Action.RENAME_PARTICIPANT and target == "theirs":
+        return {"name": "Changed", "participantID": scene.bystander.id}
     return payloads.get(action, {})
 
 
@@ -112,6 +116,11 @@ async def over_http(api: Api, scene: Scene, action: Action, target: str) -> str:
         Action.REMOVE_MOVIE: ("DELETE", f"{path}/movies/{body.get('movieID')}", None),
         Action.VOTE: ("PUT", f"{path}/movies/of-bystander/vote", {"rating": 5}),
         Action.WITHDRAW_VOTE: ("DELETE", f"{path}/movies/of-bystander/vote", None),
+        Action.RENAME_PARTICIPANT: (
+            "PATCH",
+            f"{path}/participants/{scene.bystander.id if target == 'theirs' else oneself}",
+            {"name": "Changed"},
+        ),
         Action.UPDATE_SESSION: ("PATCH", path, body),
         Action.KICK: ("DELETE", f"{path}/participants/{scene.bystander.id}", None),
         Action.END_SESSION: ("DELETE", path, None),

@@ -33,6 +33,7 @@ class SessionScripts:
     reap: Script
     remove_movie: Script
     remove_participant: Script
+    rename_participant: Script
     rotate_host_token: Script
     sweep: Script
     touch: Script
