@@ -80,12 +80,6 @@ class EngineServer(EngineIOServer):
         """Return an id for a new session."""
         return self.new_id()
 
-    async def send(self, sid: str, data: str | bytes) -> None:
-        """Send a message to a session; one that is gone is ignored."""
-        session = self.sockets.get(sid)
-        if session is not None:
-            session.send(frames.message(data))
-
     async def disconnect(self, sid: str | None = None) -> None:
         """End one session, or all; stock clients connect again at once."""
         for session in [self.sockets.get(sid)] if sid is not None else list(self.sockets.values()):

@@ -28,8 +28,6 @@ class RoomManager(SocketIOManager):
         self.rooms: dict[str, dict[Any, dict[str, str]]] = {}
         # namespace -> sid -> rooms
         self._rooms_of: dict[str, dict[str, set[Any]]] = {}
-        # namespace -> Engine.IO sid -> sid
-        self._sids: dict[str, dict[str, str]] = {}
         self._connecting: set[str] = set()
         self._leaving: set[str] = set()
         self._callbacks: dict[str, dict[int, Callable[..., Any]]] = {}
@@ -58,9 +56,6 @@ class RoomManager(SocketIOManager):
             self._callbacks.setdefault(sid, {})[ack] = callback
             self.server.deliver([sid], self._event(namespace, [event, *arguments], ack))
 
-    def get_namespaces(self) -> Iterable[str]:
-        return self.rooms.keys()
-
     def get_participants(self, namespace: str, room: Any) -> Iterator[tuple[str, str]]:
         """Return pairs of sid and Engine.IO sid, none twice, as they are now."""
         rooms = self.rooms.get(namespace, {})
@@ -80,21 +75,11 @@ class RoomManager(SocketIOManager):
     def is_connected(self, sid: str | None, namespace: str) -> bool:
         return sid in self._rooms_of.get(namespace, {}) and sid not in self._connecting and sid not in self._leaving
 
-    def is_pre_connected(self, sid: str, namespace: str) -> bool:
-        return sid in self._connecting
-
-    def sid_from_eio_sid(self, eio_sid: str, namespace: str) -> str | None:
-        return self._sids.get(namespace, {}).get(eio_sid)
-
     def eio_sid_from_sid(self, sid: str, namespace: str) -> str | None:
         return self.rooms.get(namespace, {}).get(_EVERYBODY, {}).get(sid)
 
-    async def pre_connect(self, eio_sid: str, namespace: str) -> str | None:
-        sids = self._sids.setdefault(namespace, {})
-        if eio_sid in sids:
-            return None
+    async def pre_connect(self, eio_sid: str, namespace: str) -> str:
         sid = cast("str", self.server.new_sid())
-        sids[eio_sid] = sid
         self._connecting.add(sid)
         self.basic_enter_room(sid, namespace, _EVERYBODY, eio_sid)
         self.basic_enter_room(sid, namespace, sid, eio_sid)
@@ -109,20 +94,14 @@ class RoomManager(SocketIOManager):
         return self.eio_sid_from_sid(sid, namespace)
 
     def basic_disconnect(self, sid: str, namespace: str, **_options: Any) -> None:
-        eio_sid = self.eio_sid_from_sid(sid, namespace)
         for room in list(self._rooms_of.get(namespace, {}).get(sid, ())):
             self.basic_leave_room(sid, namespace, room)
-        sids = self._sids.get(namespace, {})
-        if eio_sid is not None:
-            sids.pop(eio_sid, None)
-        if not sids:
-            self._sids.pop(namespace, None)
         self._callbacks.pop(sid, None)
         self._connecting.discard(sid)
         self._leaving.discard(sid)
 
     async def trigger_callback(self, sid: str, id: int, data: list[Any]) -> None:  # noqa: A002
-        """Hand an acknowledgement to whoever waits for it; one that nobody waits for is ignored."""
+        """Call the callback of an emit with the client's answer; an answer without a callback is ignored."""
         callback = self._callbacks.get(sid, {}).pop(id, None)
         if callback is None:
             return

@@ -259,6 +259,8 @@ async def test_a_client_cannot_be_put_into_the_room_of_another(record: Recorder)
         first, second = record.server.manager.members(None)
         with pytest.raises(ValueError, match="sid room"):
             await record.server.enter_room(first, second)
+        with pytest.raises(ValueError, match="sid room"):
+            await record.server.close_room(first)
         with pytest.raises(ValueError, match="not connected"):
             await record.server.enter_room("gone", "room")
 
@@ -272,7 +274,8 @@ async def test_nothing_is_left_of_those_who_left(record: Recorder) -> None:
     await until(lambda: record.count("disconnect") == 1)
     await until(lambda: not record.server.manager.rooms)
     manager = record.server.manager
-    assert not any(vars(manager)[name] for name in vars(manager) if name in ("_rooms_of", "_sids", "_callbacks"))
+    assert not manager._rooms_of
+    assert not manager._callbacks
 
 
 def test_a_message_is_shared_by_all_transports() -> None:

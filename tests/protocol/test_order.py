@@ -340,6 +340,56 @@ async def test_a_handler_may_wait_for_its_own_client() -> None:
         assert await receive(websocket) == '439["answer"]'
 
 
+async def test_each_recipient_of_an_emit_answers_its_callback() -> None:
+    answers: list[str] = []
+    failures: list[str] = []
+
+    async def answered(answer: str) -> None:
+        answers.append(answer)
+        if answer == "fails":
+            raise ValueError
+
+    def failed(_sid: str, event: str, _error: Exception) -> None:
+        failures.append(event)
+
+    async with (
+        recorder(on_handler_error=failed) as record,
+        record.client.joined() as first,
+        record.client.joined() as second,
+    ):
+        await record.server.emit("ask", callback=answered)
+        for websocket, answer in ((first, "fine"), (second, "fails")):
+            question = str(await receive(websocket))
+            await websocket.send(question.replace("42", "43", 1).replace("ask", answer))
+        await until(lambda: sorted(answers) == ["fails", "fine"] and failures == ["ack"])
+
+
+async def test_a_disconnect_handler_may_leave_out_the_reason_and_fail() -> None:
+    failures: list[str] = []
+
+    async def disconnect(sid: str) -> None:
+        record.calls.append(("left", sid))
+        raise ValueError
+
+    async with recorder(on_handler_error=lambda _sid, event, _error: failures.append(event)) as record:
+        record.server.on("disconnect", disconnect)
+        async with record.client.joined():
+            pass
+        await until(lambda: failures == ["disconnect"])
+        assert record.count("left") == 1
+        assert record.server.manager.rooms == {}
+
+
+async def test_an_error_is_answered_with_nothing_where_the_answer_is_no_json() -> None:
+    async def fail(sid: str) -> None:
+        raise KeyError
+
+    async with recorder(on_handler_error=lambda *_: {1, 2}) as record, record.client.joined() as websocket:
+        record.server.on("fails", fail)
+        await websocket.send('421["fails"]')
+        assert await receive(websocket) == "431[]"
+
+
 async def test_wrong_arguments_name_the_event() -> None:
     errors: list[Exception] = []
 
