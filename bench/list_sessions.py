@@ -95,7 +95,7 @@ def read_pages(url: str, pause: float, count: Any) -> None:
         listing = RedisListing(RedisClient.connect(url, timeout=60), Keys("js"))
         behind = None
         while True:
-            _, behind = await listing.page(behind, PAGE)
+            behind = (await listing.page(behind, PAGE)).behind
             count.value += 1
             await asyncio.sleep(pause)
 

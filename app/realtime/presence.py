@@ -104,7 +104,7 @@ class Presence:
         await self._background.close()
         await self._departures.settle(timeout)
         try:
-            await self._replicas.resign()
+            await self._replicas.deregister()
         except SessionError:
             _logger.warning("cannot release the replica lease: Redis is unavailable")
 
@@ -165,16 +165,16 @@ class Presence:
             _logger.info("take-over paused; continues at the next lease renewal", extra=extra)
 
     async def _reap(self, replica: str) -> None:
-        while codes := await self._replicas.entered(replica):
+        while codes := await self._replicas.sessions_of(replica):
             # What fails for one session is left to the next renewal; the others do not wait for it.
             failures = await _each(
                 codes, lambda code: self._take_away(code, partial(self._reap_session, replica, code))
             )
             if done := [code for code in codes if code not in failures]:
-                await self._replicas.reaped(replica, done)
+                await self._replicas.mark_reaped(replica, done)
             else:
                 raise next(iter(failures.values()))
-        await self._replicas.bury(replica)
+        await self._replicas.forget(replica)
         _logger.info("a replica's lease has run out; its members have their grace time", extra={"replica": replica})
 
     async def _reap_session(self, replica: str, code: str, living: list[str] | None = None) -> int:

@@ -120,7 +120,7 @@ def assemble_redis(
         budgets=RedisBudgets(client, keys, secret),
         creators=RedisCreators(client, keys, secret, longest=settings.max_lifetime),
         listing=RedisListing(client, keys),
-        recoveries=RedisRecoveries(client, keys, rest=settings.code_rest),
+        recoveries=RedisRecoveries(client, keys, quarantine=settings.code_rest),
         replicas=RedisReplicas(client, keys, replica_id, lease=settings.lease),
     )
 

@@ -57,8 +57,9 @@ class Administration:
 
         A session that lives all the while is on one of the pages; it may come again, if it was prolonged meanwhile.
         """
-        found, behind = await self._listing.page(_place(cursor), limit)
-        return {"sessions": found, "next": f"{behind.expiry}-{behind.code}" if behind else None}
+        listed = await self._listing.page(_place(cursor), limit)
+        behind = listed.behind
+        return {"sessions": listed.sessions, "next": f"{behind.expiry}-{behind.code}" if behind else None}
 
     async def session(self, text: str) -> Session:
         code = self._codes.parse(text)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
 from app.sessions.answers import SessionSummary
 from app.sessions.model import Head, Session, Snapshot
@@ -19,7 +20,7 @@ from app.sessions.steps import (
     SessionSettings,
 )
 
-__all__ = ["Budgets", "Creators", "Place", "Reserved", "SessionListing", "SessionStore", "Usage"]
+__all__ = ["Budgets", "Creators", "ListedSessions", "Place", "Reserved", "SessionListing", "SessionStore", "Usage"]
 
 
 class SessionStore(Protocol):
@@ -110,28 +111,39 @@ class Creators(Protocol):
         """The session was made, so its place is taken as long as it lives."""
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Place:
     """Where a session is in the list: its time of expiry in Unix milliseconds, as the list knows it, and its code."""
 
     expiry: int
     code: str
 
 
+@dataclass(frozen=True, slots=True)
+class ListedSessions:
+    """A part of the list, and the place to go on behind, None at the end."""
+
+    sessions: list[SessionSummary]
+    behind: Place | None
+
+
 class SessionListing(Protocol):
     """The live sessions in the order in which they expire."""
 
-    async def page(self, behind: Place | None, limit: int) -> tuple[list[SessionSummary], Place | None]:
-        """At most ``limit`` sessions behind a place, or the first ones; and the place to go on behind, if any."""
+    async def page(self, behind: Place | None, limit: int) -> ListedSessions:
+        """At most ``limit`` sessions behind a place, or the first ones."""
 
 
-class Usage(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Usage:
     """How often an address did something within a minute, and what is left of the minute."""
 
     times: int
     seconds_left: float
 
 
-class Reserved(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Reserved:
     """How many look-ups of an address are counted now. ``misses`` and ``under_way`` are what was counted before, of the
     address and of everybody; ``seconds_left`` of the minute of its misses."""
 

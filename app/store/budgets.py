@@ -45,7 +45,15 @@ class RedisBudgets:
             )
             with reading_reply():
                 counted, misses, under_way, left = own
-                return Reserved(counted, misses, under_way, total[1], total[2], left / 1000)
+                _, total_misses, total_under_way, _ = total
+                return Reserved(
+                    counted=counted,
+                    misses=misses,
+                    under_way=under_way,
+                    total_misses=total_misses,
+                    total_under_way=total_under_way,
+                    seconds_left=left / 1000,
+                )
 
     async def settle(self, address: str, look_ups: Sequence[str], *, missed: bool = False) -> None:
         with client_errors(changing=False):
@@ -68,7 +76,7 @@ class RedisBudgets:
                 self._connection.execute("PTTL", key),
             )
             with reading_reply():
-                return Usage(int(count), max(0, left) / 1000)
+                return Usage(times=int(count), seconds_left=max(0, left) / 1000)
 
     async def total_misses(self) -> int:
         with client_errors(changing=False):

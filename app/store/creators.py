@@ -6,13 +6,15 @@ on without telling: only when an address has no room left are its sessions looke
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 from app.redis_client.client import RedisClient
-from app.redis_client.errors import StoreError
+from app.redis_client.errors import reading_reply
 from app.sessions.errors import SessionError
+from app.store.batches import run_batch
 from app.store.budgets import hashed_address
 from app.store.client_errors import client_errors
 from app.store.keys import Keys
@@ -22,6 +24,14 @@ __all__ = ["RedisCreators"]
 
 # Longer than making a session may take.
 _MAKING: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """Whether there is a place; if not, the codes of the sessions that have one, by their seeds."""
+
+    granted: bool
+    holders: dict[str, str]
 
 
 class RedisCreators:
@@ -38,11 +48,11 @@ class RedisCreators:
         key = self._key(address)
         arguments = (seed, size, most, most_bytes, _MAKING, self._longest)
         with client_errors(changing=False):
-            granted, *named = await self._connection.run(self._claim, [key], arguments)
-            if not granted and (gone := await self._gone(dict(zip(named[::2], named[1::2], strict=True)))):
+            claim = await self._try(key, arguments)
+            if not claim.granted and (gone := await self._gone(claim.holders)):
                 await self._connection.execute("HDEL", key, *gone)
-                granted, *_ = await self._connection.run(self._claim, [key], arguments)
-            return bool(granted)
+                claim = await self._try(key, arguments)
+            return claim.granted
 
     async def made(self, address: str, seed: str, size: int, code: str) -> None:
         key = self._key(address)
@@ -52,15 +62,22 @@ class RedisCreators:
                 [("HSET", key, seed, f"{size} {code} 0"), ("PEXPIRE", key, self._longest)],
             )
 
-    async def _gone(self, named: dict[bytes, bytes]) -> list[bytes]:
+    async def _try(self, key: str, arguments: Sequence[str | int]) -> _Claim:
+        reply = await self._connection.run(self._claim, [key], arguments)
+        with reading_reply():
+            granted, *named = reply
+            texts = [text.decode() for text in named]
+            return _Claim(bool(granted), dict(zip(texts[::2], texts[1::2], strict=True)))
+
+    async def _gone(self, holders: dict[str, str]) -> list[str]:
         """Which of the sessions, by their seeds, are over; the code may be another's by now."""
-        instances: list[Any] = await self._connection.batch(
-            [("HGET", self._keys.session(code.decode()), "instance") for code in named.values()]
-        )
-        for instance in instances:
-            if isinstance(instance, StoreError):
-                raise instance
-        return [seed for seed, instance in zip(named, instances, strict=True) if not (instance or b"").startswith(seed)]
+        commands = [("HGET", self._keys.session(code), "instance") for code in holders.values()]
+        instances = await run_batch(self._connection, commands)
+        return [
+            seed
+            for seed, instance in zip(holders, instances, strict=True)
+            if not (instance or b"").startswith(seed.encode())
+        ]
 
     def _key(self, address: str) -> str:
         return self._keys.made(hashed_address(self._secret(), address))

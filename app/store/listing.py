@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from app.redis_client.client import RedisClient
-from app.redis_client.errors import StoreError, reading_reply
+from app.redis_client.errors import reading_reply
 from app.sessions.answers import SessionSummary
 from app.sessions.model import timestamp
-from app.sessions.ports import Place
+from app.sessions.ports import ListedSessions, Place
+from app.store.batches import run_batch
 from app.store.client_errors import client_errors
 from app.store.keys import Keys
 from app.store.scripts import LIST_SCRIPTS
@@ -29,9 +30,10 @@ class RedisListing:
         self._keys = keys
         self._script = LIST_SCRIPTS.list_sessions
 
-    async def page(self, behind: Place | None, limit: int) -> tuple[list[SessionSummary], Place | None]:
+    async def page(self, behind: Place | None, limit: int) -> ListedSessions:
         with client_errors(changing=False):
-            found = await self._connection.run(self._script, [self._keys.sessions], [limit, *(behind or ())])
+            arguments: list[str | int] = [limit] if behind is None else [limit, behind.expiry, behind.code]
+            found = await self._connection.run(self._script, [self._keys.sessions], arguments)
             with reading_reply():
                 pairs = zip(found[::2], found[1::2], strict=True)
                 places = [Place(int(expiry), code.decode()) for code, expiry in pairs]
@@ -39,27 +41,22 @@ class RedisListing:
             for place in places:
                 key = self._keys.session(place.code)
                 commands += [("HMGET", key, *_FIELDS), ("PEXPIRETIME", key)]
-            replies = await self._connection.batch(commands)
-            for reply in replies:
-                if isinstance(reply, StoreError):
-                    raise reply
+            replies = await run_batch(self._connection, commands)
             with reading_reply():
                 rows = zip(places, replies[::2], replies[1::2], strict=True)
                 live = [_summary(place.code, *told) for place, *told in rows if told[0][-1] is not None and told[1] > 0]
-            return live, places[-1] if len(places) == limit else None
+            return ListedSessions(live, places[-1] if len(places) == limit else None)
 
 
-def _summary(code: str, fields: list[bytes | None], expiry: int) -> SessionSummary:
+def _summary(code: str, fields: list[bytes], expiry: int) -> SessionSummary:
     title, locked, people, films, version, created = fields
-    numbers: list[Any] = [people, films, version, created]
-    participants, movies, head, created_at = (int(number) for number in numbers)
     return {
         "sessionID": code,
         "title": title.decode() if title else None,
         "locked": locked == b"1",
-        "participants": participants,
-        "movies": movies,
-        "version": head,
-        "createdAt": timestamp(created_at),
+        "participants": int(people),
+        "movies": int(films),
+        "version": int(version),
+        "createdAt": timestamp(int(created)),
         "expiresAt": timestamp(expiry),
     }

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.redis_client.client import RedisClient
-from app.redis_client.errors import StoreError, reading_reply
+from app.redis_client.errors import reading_reply
 from app.sessions.tokens import Credential
+from app.store.batches import run_batch
 from app.store.client_errors import client_errors
 from app.store.keys import Keys
 
@@ -29,13 +30,13 @@ class Recovery:
 class RedisRecoveries:
     """A pointer from recovery ids to sessions; whether an id is void is known to the session alone.
 
-    ``rest``: seconds for which it is known that a client need not be told why it does not come back.
+    ``quarantine``: seconds for which it is known that the client of a void id knows why it is.
     """
 
-    def __init__(self, connection: RedisClient, keys: Keys, *, rest: float) -> None:
+    def __init__(self, connection: RedisClient, keys: Keys, *, quarantine: float) -> None:
         self._connection = connection
         self._keys = keys
-        self._rest = max(1, round(rest * 1000))
+        self._quarantine = max(1, round(quarantine * 1000))
 
     async def get(self, recovery_id: str) -> Recovery | None:
         with client_errors(changing=False):
@@ -56,14 +57,12 @@ class RedisRecoveries:
                 ("SET", self._keys.recovery(recovery_id), entry, "PXAT", free_at),
                 ("HEXISTS", self._keys.connections(code), f"r:{recovery_id}"),
             ]
-            for reply in (replies := await self._connection.batch(commands)):
-                if isinstance(reply, StoreError):
-                    raise reply
-            if replies[1] == 0:
+            _, is_known = await run_batch(self._connection, commands)
+            if not is_known:
                 # The participant has got newer ones, or is gone, in the meantime.
                 await self._connection.execute("UNLINK", self._keys.recovery(recovery_id))
 
     async def void(self, recovery_id: str) -> None:
         """The id continues nobody any more, and its client knows why."""
         with client_errors(changing=True):
-            await self._connection.execute("SET", self._keys.recovery(recovery_id), _VOID, "XX", "PX", self._rest)
+            await self._connection.execute("SET", self._keys.recovery(recovery_id), _VOID, "XX", "PX", self._quarantine)

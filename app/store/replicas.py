@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 from weakref import WeakValueDictionary
 
 import orjson
@@ -26,14 +27,16 @@ __all__ = ["Due", "Lease", "RedisReplicas"]
 _BATCH: Final = 100
 
 
-class Lease(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Lease:
     """``lapsed``: others may have reaped this replica; ``dead``: replicas whose lease has run out."""
 
     lapsed: bool
     dead: list[str]
 
 
-class Due(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Due:
     """Sessions to sweep; ``claim`` goes back with what was found."""
 
     claim: int
@@ -84,7 +87,7 @@ class RedisReplicas:
             await self._resolve_doubts()
             return lease
 
-    async def resign(self) -> None:
+    async def deregister(self) -> None:
         """Gives the lease up: what is left of this replica may be reaped at once."""
         with client_errors(changing=True):
             await self._connection.execute("ZADD", self._keys.replicas, 1, self._replica)
@@ -137,19 +140,19 @@ class RedisReplicas:
             if gone := [code for code in batch if code not in self._entered]:
                 await self._connection.execute("SREM", self._keys.replica_codes(self._replica), *gone)
 
-    async def entered(self, replica: str) -> list[str]:
+    async def sessions_of(self, replica: str) -> list[str]:
         """Some of the sessions that a dead replica has left connections in; empty when there are none."""
         with client_errors(changing=False):
             codes = await self._connection.execute("SRANDMEMBER", self._keys.replica_codes(replica), _BATCH)
             with reading_reply():
                 return [code.decode() for code in codes]
 
-    async def reaped(self, replica: str, codes: Sequence[str]) -> None:
+    async def mark_reaped(self, replica: str, codes: Sequence[str]) -> None:
         """Takes sessions off a dead replica's list."""
         with client_errors(changing=True):
             await self._connection.execute("SREM", self._keys.replica_codes(replica), *codes)
 
-    async def bury(self, replica: str) -> None:
+    async def forget(self, replica: str) -> None:
         """Forgets a dead replica; one that lives after all notices at its next renewal."""
         with client_errors(changing=True):
             await self._connection.execute("ZREM", self._keys.replicas, replica)

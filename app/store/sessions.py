@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from app.observability.tracing import Tracing
 from app.redis_client.client import RedisClient, Script
-from app.redis_client.errors import StoreError, reading_reply
+from app.redis_client.errors import reading_reply
 from app.sessions.model import Head, Session, Snapshot
 from app.sessions.steps import (
     Attached,
@@ -25,6 +25,7 @@ from app.sessions.steps import (
     Swept,
 )
 from app.store import calls, replies
+from app.store.batches import run_batch
 from app.store.client_errors import client_errors
 from app.store.keys import Keys
 from app.store.scripts import SESSION_SCRIPTS
@@ -121,7 +122,9 @@ class RedisSessions:
     async def heads(self, codes: Sequence[str]) -> list[Head | None]:
         """Where sessions stand, None for those that do not exist."""
         with client_errors(changing=False):
-            found = await self._batch([("HMGET", self._keys.session(code), "epoch", "version") for code in codes])
+            found = await run_batch(
+                self._client, [("HMGET", self._keys.session(code), "epoch", "version") for code in codes]
+            )
             with reading_reply():
                 return [replies.head(reply) for reply in found]
 
@@ -135,12 +138,13 @@ class RedisSessions:
         """Why a membership is over: its session was ``ended``, has ``expired``, or was ``lost`` by Redis; where the
         session exists its participant was ``kicked`` or has ``left``, if that is known."""
         with client_errors(changing=False):
-            found = await self._batch(
+            found = await run_batch(
+                self._client,
                 [
                     ("GET", self._keys.reservation(code)),
                     ("HMGET", self._keys.session(code), "instance", f"k:{participant}"),
                     ("HGET", self._keys.connections(code), f"f:{participant}"),
-                ]
+                ],
             )
             with reading_reply():
                 reservation, (current, removal), record = found
@@ -176,19 +180,11 @@ class RedisSessions:
             with reading_reply():
                 return int(expires_at)
 
-    async def _batch(self, commands: Sequence[tuple[str | int, ...]]) -> list[Any]:
-        """The replies of several commands; raises the first error among them."""
-        replies = await self._client.batch(commands)
-        for reply in replies:
-            if isinstance(reply, StoreError):
-                raise reply
-        return replies
-
     # Creating
 
     async def create(self, instances: Mapping[str, str], session: NewSession) -> str | None:
         with client_errors(changing=False):
-            holders = await self._batch([("GET", self._keys.reservation(code)) for code in instances])
+            holders = await run_batch(self._client, [("GET", self._keys.reservation(code)) for code in instances])
         held = {code: holder for code, holder in zip(instances, holders, strict=True) if holder is not None}
         made = [code for code, holder in held.items() if holder == instances[code].encode()]
         for code in made + [code for code in instances if code not in held]:

@@ -90,9 +90,9 @@ async def cost_of_a_page(redis: RedisServer, connection: RedisClient) -> dict[st
     # So that the server knows the script.
     await listing.page(None, 1)
     await redis.call("CONFIG", "RESETSTAT")
-    sessions, behind = await listing.page(None, PAGE)
-    assert len(sessions) == PAGE
-    assert behind is not None
+    page = await listing.page(None, PAGE)
+    assert len(page.sessions) == PAGE
+    assert page.behind is not None
     return await calls(redis)
 
 
