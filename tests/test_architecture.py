@@ -42,6 +42,7 @@ MAY_USE: Final[dict[str, tuple[str, ...]]] = {
         "app.sessions.answers",
         "app.sessions.errors",
         "app.socketio_server",
+        "app.store.replicas",
     ),
     "app.http": ("app.sessions", "app.documents", "app.observability"),
     "app.observability": ("app.settings",),

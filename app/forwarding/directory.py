@@ -5,22 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from app.sessions.errors import SessionError
+from app.store.replicas import RedisReplicas
 
-__all__ = ["ADDRESS", "LivingReplicas", "ReplicaDirectory"]
+__all__ = ["ADDRESS", "ReplicaDirectory"]
 
 # The detail by which a replica tells the others where its internal port is.
 ADDRESS: Final = "address"
 
 _MIN_PAUSE_SECONDS: Final = 0.25
-
-
-class LivingReplicas(Protocol):
-    """What all living replicas tell of themselves, by their ids; raises ``SessionError``."""
-
-    async def living(self) -> Mapping[str, Mapping[str, str]]: ...
 
 
 @dataclass(slots=True)
@@ -39,7 +34,7 @@ class ReplicaDirectory:
     themselves.
     """
 
-    def __init__(self, replicas: LivingReplicas, own: str, *, memory: float) -> None:
+    def __init__(self, replicas: RedisReplicas, own: str, *, memory: float) -> None:
         self._replicas = replicas
         self._own = own
         self._memory = memory

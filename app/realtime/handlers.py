@@ -68,7 +68,7 @@ class SocketHandlers:
         self._server.on("disconnect", self._disconnect)
         self._server.on("*", self._event)
 
-    async def _connect(self, sid: str, environ: Mapping[str, Any], auth: Any) -> dict[str, Any]:
+    async def _connect(self, sid: str, environ: Mapping[str, Any], auth: object) -> dict[str, str]:
         begin_request()
         client: Client = environ[CLIENT]
         client.socket_misses = SocketMisses()
@@ -80,7 +80,7 @@ class SocketHandlers:
                 self._forget(sid)
                 raise
 
-    async def _let_in(self, sid: str, client: Client, auth: Any) -> dict[str, Any]:
+    async def _let_in(self, sid: str, client: Client, auth: object) -> dict[str, str]:
         recovery, offset = _recovery(auth)
         socket = SocketSession(sid, client, f"{self._replica}.{sid}", new_recovery_id(offset))
         self._sockets[sid] = socket
@@ -110,7 +110,7 @@ class SocketHandlers:
             socket.join_deadline.cancel()
         self._membership.disconnected(socket, for_good=for_good)
 
-    async def _event(self, event: str, sid: str, *args: Any) -> Ack:
+    async def _event(self, event: str, sid: str, *args: object) -> Ack:
         begin_request()
         started = perf_counter()
         with self._telemetry.receiving(event, args) as span:
@@ -119,7 +119,7 @@ class SocketHandlers:
             self._telemetry.acknowledged(span, event, result_of(ack), perf_counter() - started)
         return ack
 
-    async def _answer(self, event: str, sid: str, args: tuple[Any, ...]) -> Ack:
+    async def _answer(self, event: str, sid: str, args: tuple[object, ...]) -> Ack:
         try:
             return await self._perform(event, self._sockets[sid], args)
         except SessionError as error:
@@ -134,19 +134,19 @@ class SocketHandlers:
             self._server.deliver([sid], self._server.encode("error", error_body(refused)))
         return _refusal(refused)
 
-    async def _perform(self, event: str, socket: SocketSession, args: tuple[Any, ...]) -> Ack:
+    async def _perform(self, event: str, socket: SocketSession, args: tuple[object, ...]) -> Ack:
         operation = EVENTS.get(event)
         if operation is None:
             raise SessionError("unknown-event")
         if not isinstance(operation, Change):
             return await self._join(socket, args)
-        member = self._rooms.member(socket.sid)
+        member = self._rooms.members.get(socket.sid)
         if member is None:
             return await self._change(operation, socket, args)
         async with self._service.checked(member.access, operation.action):
             return await self._change(operation, socket, args)
 
-    async def _change(self, operation: Change[Any], socket: SocketSession, args: tuple[Any, ...]) -> Ack:
+    async def _change(self, operation: Change[Any], socket: SocketSession, args: tuple[object, ...]) -> Ack:
         payload = parse(operation.payload, _payload(args))
         if operation.use_case is None:
             return await self._leave(socket, payload.mid)
@@ -154,13 +154,13 @@ class SocketHandlers:
 
     async def _leave(self, socket: SocketSession, mid: str | None) -> Ack:
         access = self._access(socket, mid)
-        if self._rooms.member(socket.sid) is None:
+        if self._rooms.members.get(socket.sid) is None:
             return await self._service.leave(access, socket.connection, socket.recovery, mid)
         return await self._membership.leave(socket, mid)
 
     def _access(self, socket: SocketSession, mid: str | None) -> Access:
         """Who the socket is in its session, or was when it first tried the change that it repeats: it may have left."""
-        member = self._rooms.member(socket.sid)
+        member = self._rooms.members.get(socket.sid)
         if member is not None:
             if mid is not None:
                 socket.tried = TriedChange(mid, member.access)
@@ -169,7 +169,7 @@ class SocketHandlers:
             raise SessionError("not-joined")
         return socket.tried.access
 
-    async def _join(self, socket: SocketSession, args: tuple[Any, ...]) -> Joined:
+    async def _join(self, socket: SocketSession, args: tuple[object, ...]) -> Joined:
         first = args[0] if args else None
         options = first if isinstance(first, dict) else args[1] if len(args) > 1 else None
         text = _session_id(first.get("sessionID") if isinstance(first, dict) else first)
@@ -184,25 +184,25 @@ class SocketHandlers:
         }
 
     def _close_idle(self, sid: str) -> None:
-        if self._rooms.member(sid) is None:
+        if self._rooms.members.get(sid) is None:
             self._server.close_socket(sid)
 
 
-def _recovery(auth: Any) -> tuple[str | None, str | None]:
+def _recovery(auth: object) -> tuple[str | None, str | None]:
     """The recovery id and the offset that a client comes back with."""
     given = auth if isinstance(auth, dict) else {}
     return _short_text(given.get("pid")), _short_text(given.get("offset"))
 
 
-def _short_text(value: Any) -> str | None:
+def _short_text(value: object) -> str | None:
     return value if isinstance(value, str) and 0 < len(value) <= 64 and value.isascii() else None
 
 
-def _payload(args: tuple[Any, ...]) -> Any:
+def _payload(args: tuple[object, ...]) -> object:
     return args[0] if args and args[0] is not None else {}
 
 
-def _session_id(value: Any) -> str:
+def _session_id(value: object) -> str:
     """As over HTTP: a string that is not blank; an integer other than zero counts as its decimal string."""
     if isinstance(value, int) and not isinstance(value, bool) and value:
         return str(value)

@@ -51,10 +51,10 @@ class Membership:
 
         The client has ``joined-session`` before anything of the session. Where joining fails nothing has changed.
         """
-        member = self._rooms.member(socket.sid)
+        member = self._rooms.members.get(socket.sid)
         present_in = member.code if member is not None else None
         code = await self._service.admit(text, socket.client, options.token or None, present_in=present_in)
-        member = self._rooms.member(socket.sid)
+        member = self._rooms.members.get(socket.sid)
         known_as = member.access.credential if member is not None and member.code == code else None
         async with self._rooms.listening(code), _attaching(socket, code):
             joined = await self._service.join(
@@ -117,7 +117,7 @@ class Membership:
 
     async def leave(self, socket: SocketSession, mid: str | None) -> Done:
         """Takes a socket out of its session, and the participant with it unless it is there by another one."""
-        member = self._rooms.member(socket.sid)
+        member = self._rooms.members.get(socket.sid)
         if member is None:
             raise SessionError("not-joined")
         member.leaving = True

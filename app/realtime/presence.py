@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import Context
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from app.background import Background
 from app.backoff import Backoff
@@ -131,8 +131,8 @@ class Presence:
         if due >= scheduled + self._grace_milliseconds:
             await self._replicas.schedule(code, due)
 
-    def _members(self) -> list[Member]:
-        return [] if self._rooms is None else self._rooms.members()
+    def _members(self) -> Iterable[Member]:
+        return () if self._rooms is None else self._rooms.members
 
     async def _renew(self, details: Mapping[str, str]) -> None:
         lease = await self._replicas.renew(details)
@@ -146,7 +146,7 @@ class Presence:
             self._repair(_THIS_REPLICA, _retry_until_done(self._rooms.reattach_all))
         self._known = True
 
-    def _repair(self, replica: str, work: Coroutine[Any, Any, None]) -> None:
+    def _repair(self, replica: str, work: Coroutine[object, None, None]) -> None:
         """Starts work that no renewal has to wait for; what was under way for the same replica is given up."""
         if earlier := self._repairs.get(replica):
             earlier.cancel()

@@ -16,6 +16,7 @@ from typing import Final
 from app.background import Background
 from app.backoff import Backoff
 from app.realtime.member import Member, Outbox
+from app.realtime.pace import Pace
 from app.realtime.telemetry import Telemetry
 from app.sessions.answers import error_body
 from app.sessions.errors import SessionError
@@ -26,10 +27,6 @@ from app.store.sessions import RedisSessions
 
 __all__ = ["Room"]
 
-_MIN_INTERVAL_SECONDS: Final = 0.05
-_MAX_INTERVAL_SECONDS: Final = 2.0
-_BYTES_PER_SECOND: Final = 50_000_000
-_WELCOMING_BYTES_PER_SECOND: Final = 2_000_000
 _MIN_PAUSE_SECONDS: Final = 0.05
 _MAX_PAUSE_SECONDS: Final = 1.0
 # As many as a span has links by default.
@@ -66,16 +63,13 @@ class Room:
         self._removed = removed
         self._lost = lost
         self._telemetry = telemetry
-        self._loop = asyncio.get_running_loop()
-        self._session: Session | None = None
         self._encoded: tuple[Head, Encoded] | None = None
         self._highest: Head | None = None
         self._stale = False
         # Of changes that members have not seen.
         self._pending_announcements: list[Announcement] = []
         self._newcomers: set[Member] = set()
-        self._next_update = 0.0
-        self._next_welcome = 0.0
+        self._pace = Pace(asyncio.get_running_loop().time)
         self._backoff = Backoff(_MIN_PAUSE_SECONDS, _MAX_PAUSE_SECONDS)
         self._woken = asyncio.Event()
         self._background = Background("room", _logger)
@@ -86,7 +80,7 @@ class Room:
         if self.instance not in (None, member.access.credential.instance):
             for stranger in list(self.members.values()):
                 self.dismiss(stranger, "expired")
-            self._session = self._highest = self._encoded = None
+            self._highest = self._encoded = None
         self.instance = member.access.credential.instance
         member.seen = None
         self.members[member.sid] = member
@@ -171,8 +165,7 @@ class Room:
 
     async def _waited(self) -> bool:
         """Waits for the next time to read, or until somebody comes; false when that time is now."""
-        due = min(self._next_update, self._next_welcome) if self._newcomers else self._next_update
-        remaining = due - self._loop.time()
+        remaining = self._pace.remaining(newcomers=bool(self._newcomers))
         if remaining <= 0:
             return False
         self._woken.clear()
@@ -185,7 +178,7 @@ class Room:
 
     async def _read(self) -> None:
         newcomers = set(self._newcomers)
-        everybody = self._loop.time() >= self._next_update
+        everybody = self._pace.is_update_due()
         announcements: list[Announcement] = []
         if everybody:
             self._stale = False
@@ -197,7 +190,6 @@ class Room:
                 await self._end(self.instance or "")
                 return
             self._newcomers -= newcomers
-            self._session = session
             if self._highest is not None and self._highest.epoch != session.head.epoch:
                 self._telemetry.resynced("loss")
                 self._lost()
@@ -224,11 +216,10 @@ class Room:
         for member in behind:
             member.seen = session.head
         self._outbox.deliver([member.sid for member in behind], update, latest=self.code)
-        now = self._loop.time()
-        self._next_welcome = now + min(update.size / _WELCOMING_BYTES_PER_SECOND, _MAX_INTERVAL_SECONDS)
         if everybody:
-            interval = update.size * len(behind) / _BYTES_PER_SECOND
-            self._next_update = now + min(max(interval, _MIN_INTERVAL_SECONDS), _MAX_INTERVAL_SECONDS)
+            self._pace.updated(update.size, len(behind))
+        else:
+            self._pace.welcomed(update.size)
         return len(behind)
 
     def _check_members(self, session: Session) -> None:

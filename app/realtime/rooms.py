@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Final, Protocol
@@ -13,6 +12,7 @@ from app.background import Background
 from app.deadline import before_deadline, context_without_deadline
 from app.realtime.lifetime import Lifetime
 from app.realtime.member import Member, Outbox
+from app.realtime.members import Members
 from app.realtime.room import Room
 from app.realtime.telemetry import Telemetry
 from app.sessions.errors import SessionError
@@ -60,6 +60,7 @@ class Rooms:
         on_disconnected: Callable[[str, str], None],
         expiry_warning: float,
     ) -> None:
+        self.members = Members()
         self._expiry_warning = expiry_warning
         self._service = service
         self._store = store
@@ -74,28 +75,11 @@ class Rooms:
         self._lifetimes: dict[str, Lifetime] = {}
         self._pins: dict[str, int] = {}
         self._opening: dict[str, asyncio.Task[None]] = {}
-        self._members: dict[str, Member] = {}
-        self._present: Counter[tuple[str, str]] = Counter()
         self._background = Background("rooms", _logger)
-
-    def member(self, sid: str) -> Member | None:
-        return self._members.get(sid)
-
-    def members(self) -> list[Member]:
-        return list(self._members.values())
 
     @property
     def session_count(self) -> int:
         return len(self._rooms)
-
-    @property
-    def member_count(self) -> int:
-        return len(self._members)
-
-    @property
-    def participant_count(self) -> int:
-        """Participants with sockets here; each has one or more."""
-        return len(self._present)
 
     @asynccontextmanager
     async def listening(self, code: str) -> AsyncIterator[None]:
@@ -117,11 +101,10 @@ class Rooms:
         room = self._rooms.get(code)
         if room is None:
             room = self._rooms[code] = self._new_room(code)
-        former = self._members.get(member.sid)
+        former = self.members.get(member.sid)
         if former is not None:
             self._forget(former)
-        self._members[member.sid] = member
-        self._present[code, member.participant] += 1
+        self.members.add(member)
         room.admit(member)
         if code not in self._lifetimes:
             self._lifetimes[code] = Lifetime(code, self._store, self._outbox, room, warning=self._expiry_warning)
@@ -129,7 +112,7 @@ class Rooms:
 
     def release(self, sid: str) -> Member | None:
         """Ends a socket's membership here, without a word; the member it was."""
-        member = self._members.get(sid)
+        member = self.members.get(sid)
         if member is not None:
             self._forget(member)
         return member
@@ -150,8 +133,8 @@ class Rooms:
         """The others may have taken this replica for dead: every member is attached again."""
         for code in {*self._rooms, *self._pins}:
             await self._replicas.enter(code)
-        for member in self.members():
-            if self._members.get(member.sid) is member and not member.leaving:
+        for member in self.members:
+            if member in self.members and not member.leaving:
                 await self._reattach(member)
 
     async def keep_up(self) -> None:
@@ -213,23 +196,15 @@ class Rooms:
         await asyncio.gather(self._channels.subscribe(code), self._replicas.enter(code))
 
     def _forget(self, member: Member) -> None:
-        self._uncount(member)
+        self.members.remove(member)
         if room := self._rooms.get(member.code):
             room.release(member)
         self._release_empty(member.code)
 
     def _removed(self, member: Member) -> None:
-        self._uncount(member)
+        self.members.remove(member)
         self._release_empty(member.code)
         self._background.start(self._void(member.recovery), context=context_without_deadline())
-
-    def _uncount(self, member: Member) -> None:
-        if self._members.pop(member.sid, None) is None:
-            return
-        name = member.code, member.participant
-        self._present[name] -= 1
-        if not self._present[name]:
-            del self._present[name]
 
     async def _void(self, recovery: str) -> None:
         """Its client was told why it is out, and does not have to be told again when it comes back."""
@@ -269,7 +244,7 @@ class Rooms:
             )
             attached = joined.attached
             member.access, member.membership_id, member.since = joined.access, attached.membership_id, attached.head
-            if self._members.get(member.sid) is not member:
+            if member not in self.members:
                 # Gone in the meantime, perhaps before it was attached again.
                 self._on_disconnected(member.code, member.connection)
         except SessionError as error:

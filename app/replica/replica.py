@@ -134,8 +134,8 @@ class Replica:
         """Has what is known anyway looked up when it is asked for."""
         metrics, server, rooms = self.metrics, self.sockets.server, self.sockets.rooms
         metrics.sessions.set_function(lambda: rooms.session_count)
-        metrics.members.set_function(lambda: rooms.member_count)
-        metrics.participants.set_function(lambda: rooms.participant_count)
+        metrics.members.set_function(lambda: len(rooms.members))
+        metrics.participants.set_function(lambda: rooms.members.participant_count)
         metrics.slow_connections.set_function(
             lambda: sum(connection.upgraded and connection.unsent > 0 for connection in server.connections())
         )

@@ -174,7 +174,7 @@ async def until_quiet(here: Here, handlers: Any) -> None:
             here.replica.sockets.server.open_count
             or here.replica.sockets.server._sockets
             or handlers._sockets
-            or here.replica.sockets.rooms._members
+            or len(here.replica.sockets.rooms.members)
             or not presence._departures.settled
         )
 
