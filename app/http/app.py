@@ -10,9 +10,10 @@ from quart import Quart, Response, request
 from app.http.addresses import ClientAddresses
 from app.http.answers import install_error_answers
 from app.http.documents import documents_blueprint
-from app.http.sessions import Limits, SessionAPI, SessionIDConverter
+from app.http.sessions import BodyLimits, SessionAPI, SessionIDConverter
 from app.http.web import web_blueprint
 from app.origins import AllowedOrigins
+from app.sessions.guard import KeyGuard
 from app.sessions.service import SessionService
 
 __all__ = ["create_app"]
@@ -23,12 +24,16 @@ _BODY_TIMEOUT: Final = 5.0
 def create_app(
     service: SessionService,
     addresses: ClientAddresses,
-    limits: Limits,
+    limits: BodyLimits,
     *,
+    creation_guard: KeyGuard | None = None,
     allowed_origins: Sequence[str] = (),
     demo: bool = False,
 ) -> Quart:
-    """The application that serves the session API, see the wire contract in the API documents, and the demo page."""
+    """Return the application that serves the session API, the API documents and the demo page.
+
+    ``creation_guard``: the key without which no session is created, if there is one.
+    """
     allowed = AllowedOrigins(allowed_origins)
     app = Quart("join-session", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = limits.movies_body
@@ -38,7 +43,7 @@ def create_app(
     app.url_map.converters["session_id"] = SessionIDConverter
     install_error_answers(app)
     app.register_blueprint(documents_blueprint())
-    app.register_blueprint(SessionAPI(service, addresses, limits).blueprint())
+    app.register_blueprint(SessionAPI(service, addresses, limits, creation_guard).blueprint())
     if demo:
         app.register_blueprint(web_blueprint())
 

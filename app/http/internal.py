@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from prometheus_client import CollectorRegistry
@@ -10,24 +9,12 @@ from prometheus_client.exposition import choose_encoder
 from quart import Quart, Response, request
 
 from app.http.answers import answer, install_error_answers
+from app.http.health import Health
 
-__all__ = ["PROBES", "Health", "create_internal_app"]
+__all__ = ["PROBES", "create_internal_app"]
 
 PROBES: Final = ("/healthz", "/readyz", "/metrics")
 """The paths by which a replica is watched."""
-
-
-@dataclass(slots=True)
-class Health:
-    """What a replica knows of itself. ``contacted``: Redis has answered at least once."""
-
-    contacted: bool = False
-    redis_up: bool = False
-    draining: bool = False
-
-    def state(self) -> dict[str, str]:
-        status = "starting" if not self.contacted else "draining" if self.draining else "ready"
-        return {"status": status, "redis": "up" if self.redis_up else "away"}
 
 
 def create_internal_app(health: Health, registry: CollectorRegistry) -> Quart:

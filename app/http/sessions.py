@@ -23,19 +23,18 @@ from app.sessions.payloads import MIN_CREATION_KEY, CreateSession, KickParticipa
 from app.sessions.permissions import Action
 from app.sessions.service import Access, SessionService
 
-__all__ = ["Limits", "SessionAPI", "SessionIDConverter"]
+__all__ = ["BodyLimits", "SessionAPI", "SessionIDConverter"]
 
 Handler = Callable[..., Awaitable[Response]]
 P = TypeVar("P", bound=Mutation)
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Bytes that a body may have, the second where movies are sent; the key that guards ``create``, if any."""
+class BodyLimits:
+    """The largest bodies, in bytes: ``movies_body`` where movies are sent, else ``body``."""
 
     body: int
     movies_body: int
-    create_key: KeyGuard | None
 
 
 class SessionIDConverter(BaseConverter):
@@ -49,10 +48,13 @@ class SessionIDConverter(BaseConverter):
 class SessionAPI:
     """The handlers: one for changes, and those of the routes that are more than one use case."""
 
-    def __init__(self, service: SessionService, addresses: ClientAddresses, limits: Limits) -> None:
+    def __init__(
+        self, service: SessionService, addresses: ClientAddresses, limits: BodyLimits, creation_guard: KeyGuard | None
+    ) -> None:
         self._service = service
         self._addresses = addresses
         self._limits = limits
+        self._creation_guard = creation_guard
 
     def blueprint(self) -> Blueprint:
         """A rule for each route of the operations."""
@@ -84,8 +86,8 @@ class SessionAPI:
     async def create(self) -> Response:
         body = await read_body(self._limits.movies_body)
         client = self._client()
-        if self._limits.create_key is not None:
-            await self._limits.create_key.check(bearer_token(), client)
+        if self._creation_guard is not None:
+            await self._creation_guard.check(bearer_token(), client)
         await self._service.allow_creation(client)
         # Who is behind one address shares these keys, and the answer has the host token: they must not be guessed.
         key = idempotency_key(shortest=MIN_CREATION_KEY)

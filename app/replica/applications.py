@@ -7,7 +7,7 @@ from typing import Any
 from app.deadline import deadline
 from app.forwarding.sender import PATH as FORWARDED_PATH
 from app.http.capped import Application
-from app.http.internal import Health
+from app.http.health import Health
 from app.observability.logging import begin_request
 from app.replica.drain import with_drain_headers
 from app.socketio_server import SocketServer

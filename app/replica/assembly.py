@@ -15,9 +15,10 @@ from app.http.addresses import ClientAddresses
 from app.http.app import create_app
 from app.http.capped import Application, CappedRequests
 from app.http.counting import count_requests
-from app.http.internal import PROBES, Health, create_internal_app
+from app.http.health import Health
+from app.http.internal import PROBES, create_internal_app
 from app.http.operators import OperatorsAPI, ReplicaControls
-from app.http.sessions import Limits
+from app.http.sessions import BodyLimits
 from app.http.tracing import TracedRequests
 from app.observability.metrics import Metrics
 from app.observability.tracing import Tracing
@@ -205,9 +206,14 @@ def assemble_http(
 ) -> Listener:
     """The public port."""
     key = _text_of(settings.create_key)
-    guard = None if key is None else KeyGuard(key, redis.budgets)
-    limits = Limits(settings.body_limit, settings.movies_body_limit, guard)
-    http = create_app(sessions.service, addresses, limits, allowed_origins=settings.allowed_origins, demo=settings.demo)
+    http = create_app(
+        sessions.service,
+        addresses,
+        BodyLimits(settings.body_limit, settings.movies_body_limit),
+        creation_guard=None if key is None else KeyGuard(key, redis.budgets),
+        allowed_origins=settings.allowed_origins,
+        demo=settings.demo,
+    )
     count_requests(http, metrics)
     application: Application = PublicApplication(
         TracedRequests(http, tracing) if tracing else http,

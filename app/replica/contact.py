@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 from typing import Final
 
-from app.http.internal import Health
+from app.http.health import Health
 from app.observability.metrics import Metrics
 from app.redis_client.errors import StoreError
 from app.replica.assembly import RedisPart

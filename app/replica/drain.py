@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from app.background import Background
 from app.forwarding.sender import ForwardedRequest, Forwarder
-from app.http.internal import Health
+from app.http.health import Health
 from app.observability.metrics import Metrics
 from app.socketio_server import Connection, SocketServer
 

@@ -11,7 +11,7 @@ from typing import Final
 from app.background import Background
 from app.forwarding.directory import ADDRESS
 from app.http.addresses import ClientAddresses
-from app.http.internal import Health
+from app.http.health import Health
 from app.observability.lag import watch_event_loop
 from app.observability.metrics import Metrics
 from app.observability.tracing import Tracing

@@ -20,7 +20,7 @@ from app.documents.page import page
 from app.documents.typescript import typescript
 from app.http.addresses import ClientAddresses
 from app.http.app import create_app
-from app.http.sessions import Limits
+from app.http.sessions import BodyLimits
 from app.sessions.events import SERVER_EVENTS
 from app.sessions.operations import EVENTS
 from tests.harness.here import served_here
@@ -59,7 +59,7 @@ def test_every_reference_leads_somewhere(document: Any) -> None:
 
 def test_every_route_and_method_is_documented_and_nothing_else() -> None:
     unused: Any = None
-    app = create_app(unused, ClientAddresses([], []), Limits(1, 1, None))
+    app = create_app(unused, ClientAddresses([], []), BodyLimits(1, 1))
     served = {
         (re.sub(r"<(?:\w+:)?(\w+)>", "{}", rule.rule), method)
         for rule in app.url_map.iter_rules()

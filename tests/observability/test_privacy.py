@@ -14,7 +14,7 @@ import pytest
 import websockets
 
 from app.http.app import create_app
-from app.http.sessions import Limits
+from app.http.sessions import BodyLimits
 from app.sessions.operations import EVENTS
 from tests.harness.keys import KEYS
 from tests.harness.otlp import Receiver, receiver
@@ -348,7 +348,7 @@ def routes() -> list[str]:
     placeholder = re.compile("<(?:[^:<>]*:)?([^<>]+)>")
     return [
         f"{method} {placeholder.sub(_in_braces, rule.rule)}"
-        for rule in create_app(nothing, nothing, Limits(1, 1, None), demo=True).url_map.iter_rules()
+        for rule in create_app(nothing, nothing, BodyLimits(1, 1), demo=True).url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     ]
 
