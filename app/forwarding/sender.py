@@ -22,7 +22,7 @@ from app.forwarding.http_pool import ConnectionPool, open_websocket
 from app.forwarding.signature import RequestSigner
 from app.http_client import Exchange, Response
 from app.sessions.errors import SessionError
-from app.socketio_server import Admission, abort, end_websocket, flushed, unavailable
+from app.socketio_server import ConnectionLimits, abort, end_websocket, flushed, unavailable
 
 __all__ = ["FORWARDED", "PATH", "ForwardedRequest", "Forwarder", "new_engine_sid"]
 
@@ -79,7 +79,7 @@ class Forwarder:
 
     Raises ``Refusal`` for one request too many, and while it cannot be known who the owner is.
 
-    ``replica``: this replica's own id; ``client`` tells the address behind a scope; ``admission`` bounds what is under
+    ``replica``: this replica's own id; ``client`` tells the address behind a scope; ``limits`` bound what is under
     way; ``timeout``: seconds in which any poll is answered; ``count`` hears of every result.
     """
 
@@ -90,7 +90,7 @@ class Forwarder:
         signer: RequestSigner,
         *,
         client: Callable[[Scope], str],
-        admission: Admission,
+        limits: ConnectionLimits,
         timeout: float,
         count: Callable[[Result], None],
     ) -> None:
@@ -98,7 +98,7 @@ class Forwarder:
         self._directory = directory
         self._signer = signer
         self._client = client
-        self._admission = admission
+        self._limits = limits
         self._timeout = timeout
         self._count = count
         self._pool = ConnectionPool()
@@ -150,7 +150,7 @@ class Forwarder:
     @contextlib.contextmanager
     def _under_way(self, owner: str, client: str) -> Iterator[ForwardedRequest]:
         """Count a request while it is being passed on."""
-        self._admission.enter(client)
+        self._limits.enter(client)
         request = ForwardedRequest(owner)
         self._requests.add(request)
         try:
@@ -158,7 +158,7 @@ class Forwarder:
         finally:
             self._requests.discard(request)
             request.interruptible.set()
-            self._admission.leave(client)
+            self._limits.leave(client)
 
     async def _pass_request(
         self, request: ForwardedRequest, address: str, scope: Scope, receive: Receive, send: Send

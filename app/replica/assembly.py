@@ -33,7 +33,7 @@ from app.redis_client.observer import Observer
 from app.redis_client.tracing import CommandSpans
 from app.replica.applications import InternalApplication, PublicApplication
 from app.replica.drain import Drain
-from app.replica.from_settings import forwarding_admission, port_limits, session_rules, shown_limits, socket_server
+from app.replica.from_settings import forwarding_limits, port_limits, session_rules, shown_limits, socket_server
 from app.replica.listener import Listener
 from app.sessions.administration import Administration
 from app.sessions.codes import CodeSpace
@@ -158,7 +158,7 @@ def assemble_sockets(
         directory,
         signer,
         client=addresses.address,
-        admission=forwarding_admission(settings, addresses),
+        limits=forwarding_limits(settings, addresses),
         timeout=settings.ping_interval + settings.ping_timeout,
         count=lambda result: metrics.forwarded.labels(result).inc(),
     )

@@ -10,43 +10,50 @@ from app.forwarding.sender import Forwarder, new_engine_sid
 from app.http.addresses import ClientAddresses, subscriber
 from app.http.port import PortLimits
 from app.observability.metrics import Metrics
+from app.origins import AllowedOrigins
 from app.realtime.engine_metrics import EngineMetrics
 from app.realtime.handlers import CLIENT
 from app.sessions.rules import Rules
 from app.settings import Settings
-from app.socketio_server import Admission, SocketServer
+from app.socketio_server import ConnectionLimits, Options, Origins, RequestHooks, SocketServer
 
-__all__ = ["forwarding_admission", "port_limits", "session_rules", "shown_limits", "socket_server"]
+__all__ = ["forwarding_limits", "port_limits", "session_rules", "shown_limits", "socket_server"]
 
 
 def socket_server(
     settings: Settings, addresses: ClientAddresses, metrics: Metrics, replica: str, forwarder: Forwarder
 ) -> SocketServer:
     return SocketServer(
-        ping_interval=settings.ping_interval,
-        ping_timeout=settings.ping_timeout,
-        connect_timeout=settings.connect_timeout,
-        max_payload=settings.movies_body_limit,
-        allowed_origins=settings.allowed_origins,
-        max_connections=settings.max_connections,
-        max_connections_per_address=settings.max_connections_per_address,
-        unlimited=addresses.is_unlimited,
-        events_per_second=settings.events_per_second,
-        burst=settings.events_burst,
-        write_timeout=settings.write_timeout,
-        address=addresses.address,
-        remember=lambda scope: {CLIENT: addresses.client(scope)},
-        counted_as=subscriber,
-        new_id=lambda: new_engine_sid(replica),
-        foreign_session=forwarder,
+        Options(
+            ping_interval=settings.ping_interval,
+            ping_timeout=settings.ping_timeout,
+            connect_timeout=settings.connect_timeout,
+            max_payload=settings.movies_body_limit,
+            write_timeout=settings.write_timeout,
+            events_per_second=settings.events_per_second,
+            burst=settings.events_burst,
+        ),
+        origins=Origins(AllowedOrigins(settings.allowed_origins)),
+        limits=ConnectionLimits(
+            max_connections=settings.max_connections,
+            max_connections_per_address=settings.max_connections_per_address,
+            unlimited=addresses.is_unlimited,
+            counted_as=subscriber,
+        ),
+        hooks=RequestHooks(
+            address=addresses.address,
+            remember=lambda scope: {CLIENT: addresses.client(scope)},
+            new_id=lambda: new_engine_sid(replica),
+            foreign_session=forwarder,
+        ),
         observer=EngineMetrics(metrics),
         logger=logging.getLogger("app.socketio_server"),
     )
 
 
-def forwarding_admission(settings: Settings, addresses: ClientAddresses) -> Admission:
+def forwarding_limits(settings: Settings, addresses: ClientAddresses) -> ConnectionLimits:
     """What may be under way to other replicas: a poll and a POST, or a WebSocket, for each connection there may be."""
-    return Admission(
+    return ConnectionLimits(
         max_connections=2 * settings.max_connections,
         max_connections_per_address=2 * settings.max_connections_per_address,
         unlimited=addresses.is_unlimited,

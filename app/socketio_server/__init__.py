@@ -3,7 +3,7 @@
 It is python-socketio's `AsyncServer` with another engine below: the official protocol to the letter, hostile packets
 end the connection, one client's events are handled one after another, and a message to many is encoded once.
 
-    server = SocketServer(allowed_origins=["https://example.org"], max_payload=16_384)
+    server = SocketServer(Options(max_payload=16_384), origins=Origins(AllowedOrigins(["https://example.org"])))
 
     @server.event
     async def connect(sid, environ, auth):      # environ holds what `remember` returned; auth is a dict or None
@@ -29,12 +29,13 @@ for it; what `on_handler_error` returned where the handler raised, or `WrongArgu
 fewer arguments than it takes. `current_event` tells a handler whether one was asked for.
 """
 
-from app.socketio_server.admission import Admission, peer_address
+from app.socketio_server.admission import ConnectionLimits, Origins, peer_address
 from app.socketio_server.asgi import end_websocket
 from app.socketio_server.connection import CLIENT_NAMESPACE_DISCONNECT, Connection
 from app.socketio_server.engineio import EngineServer
 from app.socketio_server.events import Event, WrongArguments, current_event
 from app.socketio_server.frames import Encoded, ProtocolError, message
+from app.socketio_server.hooks import RequestHooks
 from app.socketio_server.libraries import WebSocketProtocol, abort, flushed
 from app.socketio_server.manager import RoomManager
 from app.socketio_server.observer import Observer
@@ -44,14 +45,16 @@ from app.socketio_server.server import SocketServer
 
 __all__ = [
     "CLIENT_NAMESPACE_DISCONNECT",
-    "Admission",
     "Connection",
+    "ConnectionLimits",
     "Encoded",
     "EngineServer",
     "Event",
     "Observer",
     "Options",
+    "Origins",
     "ProtocolError",
+    "RequestHooks",
     "RoomManager",
     "SocketServer",
     "WebSocketProtocol",

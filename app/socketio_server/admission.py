@@ -1,17 +1,19 @@
-"""Who may open a session: origins, caps and drain."""
+"""Who may open a connection: origins, caps and drain."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from app.origins import AllowedOrigins
 from app.socketio_server import refusals
 from app.socketio_server.refusals import Headers, Refusal
 from app.socketio_server.writing import Scope
+
+__all__ = ["ConnectionLimits", "Origins", "header", "peer_address"]
 
 _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
@@ -21,13 +23,13 @@ class Origins:
 
     The same origin always does: the host of the origin is that of the `Host` header. The scheme is not compared, for
     behind an ingress that ends TLS it differs, and `X-Forwarded-Host` is never read, for anybody can send it. `allowed`
-    are origins that pass besides, `"*"` for any. A request without an origin does not come from a page and passes.
+    are origins that pass besides. A request without an origin does not come from a page and passes.
 
     CORS headers are for others than the same origin, which needs none.
     """
 
-    def __init__(self, allowed: Iterable[str] | Literal["*"] | None) -> None:
-        self._allowed = AllowedOrigins(allowed or ())
+    def __init__(self, allowed: AllowedOrigins | None = None) -> None:
+        self._allowed = allowed or AllowedOrigins()
 
     def check(self, scope: Scope) -> list[tuple[bytes, bytes]]:
         """Return the CORS headers for an answer; raise `Refusal` (403) for an origin that is not allowed."""
@@ -47,18 +49,19 @@ class Origins:
         raise Refusal("origin", 4, "Forbidden", status=403)
 
 
-class Admission:
-    """Counts open sessions and refuses new ones over a cap or in a drain.
+class ConnectionLimits:
+    """Counts open connections and refuses new ones over a cap or in a drain; None switches a cap off.
 
-    `counted_as`: what an address is counted as, the same for those of one subscriber.
+    `unlimited`: whether an address is exempt from the caps; `counted_as`: what it is counted as, the same for those of
+    one subscriber.
     """
 
     def __init__(
         self,
         *,
-        max_connections: int | None,
-        max_connections_per_address: int | None,
-        unlimited: Callable[[str], bool],
+        max_connections: int | None = None,
+        max_connections_per_address: int | None = None,
+        unlimited: Callable[[str], bool] = lambda _address: False,
         counted_as: Callable[[str], str] = str,
     ) -> None:
         self._max = max_connections

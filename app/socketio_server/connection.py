@@ -9,7 +9,9 @@ from typing import Any, Protocol, cast
 
 from app.socketio_server import frames
 from app.socketio_server.frames import Encoded, ProtocolError
+from app.socketio_server.heartbeat import Heartbeat
 from app.socketio_server.options import Options
+from app.socketio_server.polling import PollingTransport
 from app.socketio_server.queues import Inbox, Outbox, Throttle
 from app.socketio_server.writing import Receive, Writer
 
@@ -30,9 +32,6 @@ TRY_AGAIN = 1013
 
 # How long a poll waits for an upgrade packet that was sent before it, half of it at a time.
 _UPGRADE_WAIT_SECONDS = 0.005
-
-# How late a timer of ours may be without the client getting more time for it.
-_DELAY = 0.01
 
 
 class Owner(Protocol):
@@ -74,7 +73,6 @@ class Connection:
         self.closed = False
         self.known = False
         self.upgraded = False
-        self.posting = False
         self.final_packet = frames.CLOSE
         self.code = NORMAL
         self.dropped = False
@@ -86,15 +84,14 @@ class Connection:
         self._throttle = Throttle(options.events_per_second, options.burst) if options.events_per_second else None
         self._writer: Writer | None = None
         self._drainer: asyncio.Task[None] | None = None
-        self._poll: asyncio.Future[None] | None = None
+        self._polling = PollingTransport()
         self._upgrade: asyncio.Future[None] | None = None
         self._probed = False
         self._leaving: tuple[str, int] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._held_until = 0.0
-        self._pinged = False
-        self._deadline = 0.0
-        self._timer = self._loop.call_later(options.ping_interval, self._ping)
+        self._heartbeat = Heartbeat(
+            self._loop, options.ping_interval, options.ping_timeout, ping=self._ping, missed=self._unanswered
+        )
 
     @property
     def transport(self) -> str:
@@ -138,13 +135,13 @@ class Connection:
         elif writer is not None:
             self._drain(writer)
         else:
-            self._wake()
+            self._polling.wake()
 
     def attach(self, writer: Writer) -> None:
         """Make a WebSocket the session's transport, and send it what has been waiting."""
         self.upgraded = True
         self._writer = writer
-        self._wake()
+        self._polling.wake()
         if self._outbox:
             self._drain(writer)
 
@@ -180,23 +177,23 @@ class Connection:
     @property
     def polling(self) -> bool:
         """Whether a poll is waiting."""
-        return self._poll is not None
+        return self._polling.waiting
+
+    @property
+    def posting(self) -> bool:
+        """Whether a POST is being read."""
+        return self._polling.posting
+
+    @posting.setter
+    def posting(self, value: bool) -> None:
+        self._polling.posting = value
 
     async def poll(self, receive: Receive) -> list[Encoded] | None:
         """Wait for something to send and return it, or None when the client gave the poll up."""
-        if not self._outbox and not self.closed and not self._probed:
-            self._poll = self._loop.create_future()
-            watcher = self._loop.create_task(_disconnected(receive))
-            watcher.add_done_callback(self._wake)
-            try:
-                await self._poll
-            finally:
-                self._poll = None
-                gone = watcher.done()
-                watcher.cancel()
-            if gone:
-                self.close(TRANSPORT_ERROR)
-                return None
+        idle = not self._outbox and not self.closed and not self._probed
+        if idle and not await self._polling.wait(receive):
+            self.close(TRANSPORT_ERROR)
+            return None
         if self._leaving and not self.upgraded:
             self._leave(*self._leaving)
         if self.closed:
@@ -204,10 +201,6 @@ class Connection:
         if self.upgraded:
             return [frames.NOOP]
         return self._outbox.take() or [frames.NOOP]
-
-    def _wake(self, _task: Any = None) -> None:
-        if self._poll is not None and not self._poll.done():
-            self._poll.set_result(None)
 
     # Upgrade
 
@@ -230,7 +223,7 @@ class Connection:
     def probed(self) -> None:
         """The client waits for the end of its poll before it changes to WebSocket: end it, and any that follows."""
         self._probed = True
-        self._wake()
+        self._polling.wake()
 
     async def settled(self) -> None:
         """Wait a moment for the upgrade packet of a client whose probe is answered.
@@ -260,7 +253,8 @@ class Connection:
             await self._accept(packet[1:], frames.text_size(packet))
         elif kind == "3":
             await self._throttled()
-            self._pong()
+            if not self.closed:
+                self._heartbeat.answered()
         elif packet == "1":
             self.final_packet = frames.NOOP
             self.close(CLIENT_DISCONNECT)
@@ -280,13 +274,13 @@ class Connection:
         delay = self._throttle.delay(self._loop.time()) if self._throttle else 0
         if not delay and not self._inbox.full:
             return
-        self._held_until = float("inf")
+        self._heartbeat.hold()
         try:
             if delay:
                 await asyncio.sleep(delay)
             await self._inbox.room()
         finally:
-            self._held_until = self._loop.time()
+            self._heartbeat.resume()
 
     def enqueue(self, item: Any) -> None:
         """Have `item` handled like a message, behind all that has been received."""
@@ -300,30 +294,13 @@ class Connection:
     @property
     def overdue(self) -> bool:
         """Whether the client should have answered a PING by now."""
-        return self._pinged and self._loop.time() >= self._due()
+        return self._heartbeat.overdue
 
     def _ping(self) -> None:
-        self._pinged = True
-        # From when it was due rather than from now, so that small delays of the loop do not add up.
-        self._deadline = max(self._timer.when(), self._loop.time() - _DELAY) + self.options.ping_timeout
-        self._timer = self._loop.call_at(self._deadline, self._unanswered)
         self.send(frames.PING)
 
-    def _pong(self) -> None:
-        if self._pinged and not self.closed:
-            self._pinged = False
-            self._timer.cancel()
-            self._timer = self._loop.call_later(self.options.ping_interval, self._ping)
-
-    def _due(self) -> float:
-        # While we do not read, the answer may lie behind what we have not read: the time starts again when we do.
-        return max(self._deadline, min(self._held_until, self._loop.time()) + self.options.ping_timeout)
-
     def _unanswered(self) -> None:
-        if self.overdue:
-            self.close(PING_TIMEOUT)
-        else:
-            self._timer = self._loop.call_at(self._due(), self._unanswered)
+        self.close(PING_TIMEOUT)
 
     # The end
 
@@ -337,13 +314,13 @@ class Connection:
         self.closed = True
         self.code = code
         self.dropped = drop
-        self._timer.cancel()
+        self._heartbeat.stop()
         current = asyncio.current_task()
         if drop:
             self._outbox.take()
             if self._drainer is not None and self._drainer is not current:
                 self._drainer.cancel()
-        self._wake()
+        self._polling.wake()
         for task in self._tasks:
             if task is not current:
                 task.cancel()
@@ -381,9 +358,3 @@ class Connection:
             raise
         finally:
             self._tasks.discard(task)
-
-
-async def _disconnected(receive: Receive) -> None:
-    """Wait until the HTTP client is gone; whatever else it sends is of no interest."""
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import orjson
 
 from app.observability.logging import Throttle
 from app.socketio_server import asgi, connection, frames, refusals
-from app.socketio_server.admission import Admission, Origins, peer_address
+from app.socketio_server.admission import ConnectionLimits, Origins
 from app.socketio_server.connection import Closed, Connection
 from app.socketio_server.frames import Encoded, ProtocolError
+from app.socketio_server.hooks import RequestHooks
 from app.socketio_server.libraries import EngineIOServer, abort, flushed, uvicorn_writer
 from app.socketio_server.observer import Observer
 from app.socketio_server.options import Options
@@ -25,12 +25,6 @@ from app.socketio_server.refusals import Refusal
 from app.socketio_server.writing import AsgiWriter, Receive, Scope, Send, Writer
 
 Decode = Callable[[Connection, str | bytes], Any]
-ForeignSession = Callable[[str, Scope, Receive, Send], Awaitable[bool]]
-
-
-def new_id() -> str:
-    """Return a session id that cannot be guessed: 120 random bits, 20 URL-safe characters."""
-    return secrets.token_urlsafe(15)
 
 
 class EngineServer(EngineIOServer):
@@ -41,10 +35,7 @@ class EngineServer(EngineIOServer):
     `disconnect` the session and a reason.
 
     `decode` turns a message into what the handler gets, while it is being read; None means that there is nothing to
-    handle. `address` names the client that a request comes from. `remember` tells what a session keeps of the request
-    that opens it, of which nothing else is kept: a client may send a great many headers. `foreign_session` is asked
-    about a request or an upgrade whose session is unknown here, before anything of it is read; it returns whether it
-    has answered.
+    handle.
     """
 
     def __init__(
@@ -52,11 +43,8 @@ class EngineServer(EngineIOServer):
         options: Options,
         *,
         origins: Origins,
-        admission: Admission,
-        address: Callable[[Scope], str] = peer_address,
-        remember: Callable[[Scope], Mapping[str, Any]] = lambda _scope: {},
-        new_id: Callable[[], str] = new_id,
-        foreign_session: ForeignSession | None = None,
+        limits: ConnectionLimits,
+        hooks: RequestHooks,
         decode: Decode = lambda _session, data: data,
         observer: Observer | None = None,
         logger: logging.Logger | None = None,
@@ -64,21 +52,18 @@ class EngineServer(EngineIOServer):
         super().__init__()
         self.options = options
         self.decode = decode
-        self.admission = admission
-        self.new_id = new_id
+        self.limits = limits
         self.observer = observer or Observer()
         self._log = logger or logging.getLogger(__name__)
         self._violations = Throttle(self._log)
         self._origins = origins
-        self._address = address
-        self._remember = remember
-        self._foreign_session = foreign_session
+        self._hooks = hooks
 
     # What python-socketio and applications call
 
     def generate_id(self) -> str:
         """Return an id for a new session."""
-        return self.new_id()
+        return self._hooks.new_id()
 
     async def disconnect(self, sid: str | None = None) -> None:
         """End one session, or all; stock clients connect again at once."""
@@ -108,7 +93,7 @@ class EngineServer(EngineIOServer):
     def ended(self, session: Connection, reason: str) -> None:
         """Forget a session that has been closed."""
         if self.sockets.pop(session.sid, None) is not None:
-            self.admission.leave(session.address)
+            self.limits.leave(session.address)
             self.observer.closed(session.transport, reason)
 
     def slow(self, session: Connection) -> None:
@@ -171,15 +156,16 @@ class EngineServer(EngineIOServer):
 
     async def _serve_foreign(self, sid: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Have another server answer. Raises `Refusal` if none knows the session."""
-        if self._foreign_session is not None and await self._foreign_session(sid, scope, receive, send):
+        foreign_session = self._hooks.foreign_session
+        if foreign_session is not None and await foreign_session(sid, scope, receive, send):
             return
         raise refusals.unknown_session()
 
     # Opening a session
 
     def _open(self, scope: Scope, *, websocket: bool) -> Connection:
-        address, remembered = self._address(scope), self._remember(scope)
-        self.admission.enter(address)
+        address, remembered = self._hooks.address(scope), self._hooks.remember(scope)
+        self.limits.enter(address)
         session = Connection(self, self.generate_id(), address, remembered)
         session.upgraded = websocket
         self.sockets[session.sid] = session

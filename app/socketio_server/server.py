@@ -9,17 +9,18 @@ import asyncio
 import contextvars
 import logging
 import secrets
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import Any, Final, Literal
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any, Final
 
 from app.background import Background
 from app.observability.logging import log_bug
 from app.socketio_server import connection, packets
-from app.socketio_server.admission import Admission, Origins, peer_address
+from app.socketio_server.admission import ConnectionLimits, Origins
 from app.socketio_server.connection import Connection
-from app.socketio_server.engineio import EngineServer, ForeignSession, new_id
+from app.socketio_server.engineio import EngineServer
 from app.socketio_server.events import WrongArguments
 from app.socketio_server.frames import Encoded
+from app.socketio_server.hooks import RequestHooks
 from app.socketio_server.libraries import SocketIOManager
 from app.socketio_server.manager import RoomManager
 from app.socketio_server.observer import Observer
@@ -37,87 +38,47 @@ SERVICE_RESTART: Final = 1012
 class SocketServer(ReceivingServer):
     """A Socket.IO server; see the package's docstring for its use.
 
-    Times are seconds, sizes bytes; None switches a limit off.
-
     path: where the ASGI application answers
     namespaces: those that clients may connect to, besides those with handlers
-    allowed_origins, max_connections, max_connections_per_address: see `Origins` and `Admission`; `unlimited` tells
-        which addresses are free of the caps, `counted_as` which of them share
-    connect_timeout: a connection that is in no namespace for so long is closed
-    events_per_second, burst: over this rate a client is read more slowly; nothing is dropped
-    binary: whether clients may send attachments
-    address: the client's address, by the ASGI scope
-    remember: what connect handlers find in `environ`, by the ASGI scope, of which nothing else is kept
-    new_id: makes Engine.IO session ids; they must not be guessable
-    foreign_session: see `EngineServer`
     on_handler_error: gets the sid, the event and what its handler raised; returns what the event is acknowledged with
-    options: further `Options` (write_timeout, max_backlog, ...)
     """
 
     def __init__(
         self,
+        options: Options | None = None,
         *,
         path: str = "/socket.io/",
         namespaces: Sequence[str] = ("/",),
+        origins: Origins | None = None,
+        limits: ConnectionLimits | None = None,
+        hooks: RequestHooks | None = None,
         client_manager: SocketIOManager | None = None,
-        ping_interval: float = 25,
-        ping_timeout: float = 20,
-        connect_timeout: float = 45,
-        max_payload: int = 1_000_000,
-        allowed_origins: Iterable[str] | Literal["*"] | None = None,
-        max_connections: int | None = None,
-        max_connections_per_address: int | None = None,
-        unlimited: Callable[[str], bool] = lambda _address: False,
-        counted_as: Callable[[str], str] = str,
-        events_per_second: float | None = None,
-        burst: int = 2000,
-        binary: bool = False,
-        address: Callable[[Scope], str] = peer_address,
-        remember: Callable[[Scope], Mapping[str, Any]] = lambda _scope: {},
-        new_id: Callable[[], str] = new_id,
-        foreign_session: ForeignSession | None = None,
         on_handler_error: HandlerError | None = None,
         observer: Observer | None = None,
         logger: logging.Logger | None = None,
-        **options: Any,
     ) -> None:
+        options = options or Options()
         self.path = path
         self.observer = observer or Observer()
         self._log = logger or logging.getLogger(__name__)
-        self._connect_timeout = connect_timeout
+        self._connect_timeout = options.connect_timeout
         self._on_handler_error = on_handler_error or self._log_handler_error
         self._limits = {}
         self._sockets = {}
         self._background = Background("acknowledgements", self._log)
-        self._admission = Admission(
-            max_connections=max_connections,
-            max_connections_per_address=max_connections_per_address,
-            unlimited=unlimited,
-            counted_as=counted_as,
-        )
+        self._connections = limits or ConnectionLimits()
         self._engine = EngineServer(
-            Options(
-                ping_interval=ping_interval,
-                ping_timeout=ping_timeout,
-                max_payload=max_payload,
-                events_per_second=events_per_second,
-                burst=burst,
-                binary=binary,
-                **options,
-            ),
-            origins=Origins(allowed_origins),
-            admission=self._admission,
-            address=address,
-            remember=remember,
-            new_id=new_id,
-            foreign_session=foreign_session,
+            options,
+            origins=origins or Origins(),
+            limits=self._connections,
+            hooks=hooks or RequestHooks(),
             decode=self.decode,
             observer=self.observer,
             logger=self._log,
         )
         super().__init__(
             client_manager=client_manager or RoomManager(),
-            serializer=BinaryPacket if binary else Packet,
+            serializer=BinaryPacket if options.binary else Packet,
             namespaces=list(namespaces),
             # A logger object keeps the library from adding a handler of its own.
             logger=logging.getLogger("socketio.server"),
@@ -155,12 +116,12 @@ class SocketServer(ReceivingServer):
 
     def stop_accepting(self, status: int = 503, headers: Headers = ()) -> None:
         """Answer new handshakes with `status` and `headers`; existing sessions go on, upgrades included."""
-        self._admission.stop(status, headers)
+        self._connections.stop(status, headers)
 
     @property
     def open_count(self) -> int:
         """The number of open connections."""
-        return self._admission.open
+        return self._connections.open
 
     def connections(self) -> list[Connection]:
         """Return the open connections, those that are in no namespace yet included."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -15,8 +16,18 @@ import uvicorn
 import websockets
 from websockets.asyncio.client import ClientConnection
 
-from app.socketio_server import Connection, EngineServer, Options, SocketServer, WebSocketProtocol, message
-from app.socketio_server.admission import Admission, Origins
+from app.origins import AllowedOrigins
+from app.socketio_server import (
+    Connection,
+    ConnectionLimits,
+    EngineServer,
+    Options,
+    Origins,
+    RequestHooks,
+    SocketServer,
+    WebSocketProtocol,
+    message,
+)
 from tests.harness.waiting import until
 
 # What the official suites ask of a server under test.
@@ -75,6 +86,17 @@ async def serving(server: SocketServer, **options: Any) -> AsyncIterator[str]:
             await server.close()
 
 
+def socket_server(*, allowed_origins: Iterable[str] = (), **given: Any) -> SocketServer:
+    """A server whose value objects are made of options by name."""
+
+    def made(kind: Any) -> Any:
+        return kind(**{name: given.pop(name) for name in inspect.signature(kind).parameters if name in given})
+
+    options, limits, hooks = made(Options), made(ConnectionLimits), made(RequestHooks)
+    origins = Origins(AllowedOrigins(allowed_origins))
+    return SocketServer(options, origins=origins, limits=limits, hooks=hooks, **given)
+
+
 def echo_server(**options: Any) -> SocketServer:
     """The application that the official Socket.IO suite wants."""
     defaults: dict[str, Any] = {
@@ -86,7 +108,7 @@ def echo_server(**options: Any) -> SocketServer:
         "allowed_origins": "*",
         "binary": True,
     }
-    server = SocketServer(**(defaults | options))
+    server = socket_server(**(defaults | options))
 
     for namespace in ("/", "/custom"):
 
@@ -120,7 +142,7 @@ class Recorder:
 @contextlib.asynccontextmanager
 async def recorder(**options: Any) -> AsyncIterator[Recorder]:
     """A server that records what reaches its handlers; `hello` acknowledges with its arguments."""
-    server = SocketServer(**({"max_payload": 16_384} | options))
+    server = socket_server(**({"max_payload": 16_384} | options))
     record = Recorder(server)
 
     async def connect(sid: str, environ: Any, auth: Any) -> None:
@@ -152,8 +174,9 @@ async def engine_echo(**options: Any) -> AsyncIterator[Client]:
     }
     engine = EngineServer(
         Options(**(defaults | options)),
-        origins=Origins("*"),
-        admission=Admission(max_connections=None, max_connections_per_address=None, unlimited=lambda _: False),
+        origins=Origins(AllowedOrigins("*")),
+        limits=ConnectionLimits(),
+        hooks=RequestHooks(),
     )
 
     async def echo(session: Connection, data: str | bytes) -> None:

@@ -152,7 +152,7 @@ async def test_the_packets_of_a_payload_are_taken_out_of_it_one_by_one() -> None
         posting = asyncio.create_task(record.client.post(sid, payload))
         try:
             session = record.server.eio.sockets[sid]
-            await until(lambda: session.posting and session._held_until == float("inf"))
+            await until(lambda: session.posting and session._heartbeat._held_until == float("inf"))
             assert tracemalloc.get_traced_memory()[0] < 2 * 2**20
         finally:
             tracemalloc.stop()

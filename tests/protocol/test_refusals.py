@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from app.socketio_server import Connection, EngineServer, Options, message
-from app.socketio_server.admission import Admission, Origins
+from app.origins import AllowedOrigins
+from app.socketio_server import Connection, ConnectionLimits, EngineServer, Options, Origins, RequestHooks, message
 from app.socketio_server.refusals import Refusal
 from tests.harness.waiting import until
 
@@ -19,18 +19,19 @@ from .harness import Client, closed, receive, recorder, serve, soon
 def bare_engine() -> EngineServer:
     return EngineServer(
         Options(),
-        origins=Origins("*"),
-        admission=Admission(max_connections=None, max_connections_per_address=None, unlimited=lambda _: False),
+        origins=Origins(AllowedOrigins("*")),
+        limits=ConnectionLimits(),
+        hooks=RequestHooks(),
     )
 
 
 def test_refusing_again_and_again_in_a_drain_keeps_nothing_of_earlier_refusals() -> None:
-    admission = Admission(max_connections=None, max_connections_per_address=None, unlimited=lambda _: False)
-    admission.stop(503, [(b"retry-after", b"1")])
+    limits = ConnectionLimits()
+    limits.stop(503, [(b"retry-after", b"1")])
     depths = []
     for _ in range(100):
         with pytest.raises(Refusal) as refused:
-            admission.enter("192.0.2.1")
+            limits.enter("192.0.2.1")
         assert (refused.value.status, refused.value.headers) == (503, [(b"retry-after", b"1")])
         depths.append(len(list(traceback.walk_tb(refused.value.__traceback__))))
     assert set(depths) == {depths[0]}
@@ -64,7 +65,7 @@ async def test_a_connection_whose_engine_handler_fails_is_not_kept() -> None:
         async with client.websocket() as websocket:
             await soon(closed(websocket))
         await until(lambda: not engine.sockets)
-        assert engine.admission.open == 0
+        assert engine.limits.open == 0
 
 
 @pytest.mark.parametrize("answer", [LookupError("a bug"), {"pid": object()}], ids=["raises", "answers nonsense"])
