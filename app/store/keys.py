@@ -36,7 +36,7 @@ from typing import Final
 
 __all__ = ["Keys"]
 
-_PARTS: Final = ("votes", "connections", "replies", "code", "absent", "former", "repliers")
+_PARTS: Final = ("", ":votes", ":connections", ":replies", ":code", ":absent", ":former", ":repliers")
 
 
 class Keys:
@@ -61,7 +61,7 @@ class Keys:
     def session_keys(self, code: str) -> list[str]:
         """All keys of one session, in the order in which the scripts take them."""
         first = self.session(code)
-        return [first, *(f"{first}:{part}" for part in _PARTS)]
+        return [first + part for part in _PARTS]
 
     def channel(self, code: str) -> str:
         return self.session(code)

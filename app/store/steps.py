@@ -84,7 +84,8 @@ class StepRunner:
         await self._background.close(timeout=None)
 
     async def _send(self, script: Script, code: str, call: Mapping[str, object]) -> list[Any]:
-        given = {"seen": self._watermarks.lowest(code)} | {name: it for name, it in call.items() if it is not None}
+        given = {name: value for name, value in call.items() if value is not None}
+        given["seen"] = self._watermarks.lowest(code)
         if self._tracing is None or not get_current_span().is_recording():
             return await self._call(script, code, given)
         publishing, traceparent = self._tracing.publishing(_PUBLISHING)
