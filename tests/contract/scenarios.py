@@ -131,6 +131,8 @@ async def changes_over_http(record: Recording, services: Services) -> None:
     port = services.plain.port
     made = await record.ask(port, "POST", _CREATE, {"movies": _MOVIES, "capacity": 3})
     path, host_token = made.field("Location"), made.json["hostToken"]
+    host = await WebSocket(record, "host").connect(port)
+    await _join(host, made.json["sessionID"], {"token": host_token})
     ann = await WebSocket(record, "ann").connect(port)
     ann.send("420" + json.dumps(["join-session", made.json["sessionID"], {"name": "Ann"}]))
     frames = await ann.get(3, acks_first=False)
@@ -305,6 +307,16 @@ async def renaming(record: Recording, services: Services) -> None:
         for token in (first["token"], host_token, "x"):
             await record.ask(port, "PATCH", path + who, {"name": "Cleo"}, token=token)
     await record.ask(port, "PATCH", path + first["participantID"], {"name": ""}, token=first["token"])
+
+
+async def full(record: Recording, services: Services) -> None:
+    port = services.plain.port
+    code, _ = await _session(record, port, capacity=1)
+    first = await WebSocket(record, "first").connect(port)
+    await _join(first, code)
+    second = await WebSocket(record, "second").connect(port)
+    second.send("422" + json.dumps(["join-session", code]))
+    await second.get(2)
 
 
 async def kick_ban_and_end(record: Recording, services: Services) -> None:
@@ -648,6 +660,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     changes_over_http,
     websocket,
     renaming,
+    full,
     kick_ban_and_end,
     recovery,
     grace,
