@@ -23,6 +23,7 @@ _ROOT: Final = Path(__file__).parent.parent.parent
 # What is mutated, and the tests that are to find it.
 _SUBJECTS: Final = {
     "app/store/scripts/*.lua": ["tests/model", "tests/store", "tests/races"],
+    "app/store/scripts/session/*.lua": ["tests/model", "tests/store", "tests/races"],
     "app/sessions/*.py": ["tests/model", "tests/test_architecture.py"],
     "app/socketio_server/packets.py": ["tests/protocol/test_socket_io.py", "tests/protocol/test_fuzz.py"],
 }
