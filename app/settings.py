@@ -40,7 +40,7 @@ ALPHABETS: Final = {"digits": "0123456789", "letters": "23456789CFGHJMPQRVWX"}
 SECRETS: Final = ("redis_url", "secret", "create_key", "operator_token")
 
 # What is shorter can be guessed, a secret from a single token that it has signed.
-_LEAST_CHARACTERS: Final = {"secret": 32, "operator_token": 16}
+_MIN_CHARACTERS: Final = {"secret": 32, "operator_token": 16}
 
 _NOT_BELOW: Final = {"max_lifetime": "lifetime", "max_capacity": "capacity", "miss_budget_total": "miss_budget"}
 
@@ -242,10 +242,10 @@ class Settings(BaseSettings):
         except (OSError, UnicodeError) as error:
             raise ValueError(f"{path} cannot be read: {getattr(error, 'strerror', 'not UTF-8')}") from error
 
-    @validator(*_LEAST_CHARACTERS)
+    @validator(*_MIN_CHARACTERS)
     @classmethod
     def _long_enough(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        least = _LEAST_CHARACTERS[str(info.field_name)]
+        least = _MIN_CHARACTERS[str(info.field_name)]
         if value is not None and len(value.get_secret_value()) < least:
             raise ValueError(f"must have at least {least} characters, as `openssl rand -hex 32` makes them")
         return value

@@ -13,7 +13,7 @@ from tests.harness.ports import LOOPBACK, free_port
 
 
 @asynccontextmanager
-async def answering(answer: bytes | None, requests: list[bytes]) -> AsyncIterator[str]:
+async def responding(answer: bytes | None, requests: list[bytes]) -> AsyncIterator[str]:
     """A server that answers every request with the same bytes, or not at all; the URL it is at."""
     served: list[asyncio.Task[None] | None] = []
 
@@ -36,7 +36,7 @@ async def answering(answer: bytes | None, requests: list[bytes]) -> AsyncIterato
 async def test_a_response_is_read_whatever_its_status_and_nobody_is_redirected() -> None:
     requests: list[bytes] = []
     answer = b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n"
-    async with answering(answer, requests) as url:
+    async with responding(answer, requests) as url:
         response = await request("GET", f"{url}/path?a=1", headers=[(b"X-One", b"1")], timeout=5)
     assert (response.status, bytes(response.body)) == (302, b"hi")
     assert (b"location", b"/elsewhere") in response.headers
@@ -48,7 +48,7 @@ async def test_a_response_is_read_whatever_its_status_and_nobody_is_redirected()
 
 async def test_an_interim_response_is_not_the_response() -> None:
     answer = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n"
-    async with answering(answer, []) as url:
+    async with responding(answer, []) as url:
         response = await request("GET", url, timeout=5)
     assert (response.status, response.headers) == (204, [])
 
@@ -62,7 +62,7 @@ async def test_an_interim_response_is_not_the_response() -> None:
     ],
 )
 async def test_why_there_is_no_response_is_said_for_people(answer: bytes, reason: str) -> None:
-    async with answering(answer, []) as url:
+    async with responding(answer, []) as url:
         with pytest.raises(ConnectionError, match=f"^{reason}$"):
             await request("GET", url, timeout=5)
 
@@ -73,6 +73,6 @@ async def test_nobody_listening_is_a_refused_connection() -> None:
 
 
 async def test_silence_is_over_after_the_timeout() -> None:
-    async with answering(None, []) as url:
+    async with responding(None, []) as url:
         with pytest.raises(ConnectionError, match=r"^no answer within 0\.1 s$"):
             await request("GET", url, timeout=0.1)

@@ -114,7 +114,7 @@ class Visitor:
         self._shown = asyncio.Event()
         self._closing = False
 
-    async def stay(self) -> None:
+    async def run(self) -> None:
         """Join in turn, and again whenever the connection ends."""
         plan = self._run.plan
         place = self._watcher.client * plan.sessions + self._check.number

@@ -60,7 +60,7 @@ class Load:
             await _all(self._create(number) for number in range(self.plan.sessions))
             self.crowds.sort(key=lambda crowd: crowd.check.number)
             self.phase = "joining"
-            background += [asyncio.create_task(visitor.stay()) for visitor in self.visitors]
+            background += [asyncio.create_task(visitor.run()) for visitor in self.visitors]
             await self._gather_everybody()
             self.phase = "running"
             await self._make_changes()

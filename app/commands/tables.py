@@ -11,7 +11,7 @@ from app.terminal import printable
 __all__ = ["table"]
 
 _GAP = "  "
-_SHORTEST = 8
+_MIN_WIDTH = 8
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[Any]], *, width: int | None = None) -> str:
@@ -24,7 +24,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[Any]], *, width: int 
     if width is not None:
         excess = sum(widths) + len(_GAP) * (len(widths) - 1) - width
         longest = widths.index(max(widths))
-        widths[longest] -= max(0, min(excess, widths[longest] - _SHORTEST))
+        widths[longest] -= max(0, min(excess, widths[longest] - _MIN_WIDTH))
     numeric = [bool(rows) and all(isinstance(row[index], int) for row in rows) for index in range(len(headings))]
     forms = list(zip(widths, numeric, strict=True))
     lines = [[_cell(text, *form) for text, form in zip(row, forms, strict=True)] for row in texts]

@@ -53,10 +53,10 @@ class ClientAddresses:
         for entry in reversed(forwarded.decode("latin-1").split(",")):
             if not self.is_trusted(address):
                 break
-            hop = _without_port(entry.strip())
-            if not is_address(hop):
+            forwarder = _without_port(entry.strip())
+            if not is_address(forwarder):
                 break
-            address = hop
+            address = forwarder
         return address
 
 

@@ -21,8 +21,8 @@ def create_internal_app(health: Health, registry: CollectorRegistry) -> Quart:
     """The application of the internal port.
 
     ``/healthz`` answers while the process can; ``/readyz`` is 503 until the first contact with Redis and 200 from then
-    on, also while Redis is away or the replica drains: all replicas share Redis, so unready pods would only turn our
-    JSON answers into the ingress's. The state is in the body.
+    on, also while Redis is unavailable or the replica drains: all replicas share Redis, so unready pods would only
+    turn our JSON answers into the ingress's. The state is in the body.
     """
     app = Quart("join-session-internal", static_folder=None)
     app.url_map.strict_slashes = False

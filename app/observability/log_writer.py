@@ -11,7 +11,7 @@ from typing import Final
 
 __all__ = ["LineWriter"]
 
-_MOST_WAITING: Final = 1 << 20
+_MAX_WAITING_BYTES: Final = 1 << 20
 _FLUSH_TIMEOUT: Final = 1.0
 
 
@@ -40,7 +40,7 @@ class LineWriter:
         with self._changed:
             if not self._waiting and self._takes(line):
                 self._write(line)
-            elif self._size + len(line) > _MOST_WAITING:
+            elif self._size + len(line) > _MAX_WAITING_BYTES:
                 self.dropped += 1
                 self._untold += 1
             else:

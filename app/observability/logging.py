@@ -58,8 +58,8 @@ _SILENT: Final = ("opentelemetry.exporter", "opentelemetry.util.re")
 _FOREIGN: Final = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi", "socketio", "engineio", "asyncio")
 
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
-_LONGEST_ERROR: Final = 500
-_MOST_FRAMES: Final = 20
+_MAX_ERROR_CHARACTERS: Final = 500
+_MAX_FRAMES: Final = 20
 
 
 def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
@@ -93,7 +93,7 @@ def log_bug(
     logger: logging.Logger, message: str, error: BaseException, *, level: int = logging.ERROR, **extra: str
 ) -> None:
     """Log an error that nobody expected, with the way it took, whatever the minimum level."""
-    frames = "".join(traceback.format_tb(error.__traceback__)[-_MOST_FRAMES:])
+    frames = "".join(traceback.format_tb(error.__traceback__)[-_MAX_FRAMES:])
     logger.log(level, message, exc_info=error, extra={"traceback": frames.rstrip(), **extra})
 
 
@@ -203,7 +203,7 @@ class _Flood(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if record.levelno <= logging.DEBUG:
             return True
-        kind = record.name, record.levelno, str(record.msg)[:_LONGEST_ERROR]
+        kind = record.name, record.levelno, str(record.msg)[:_MAX_ERROR_CHARACTERS]
         now = self._clock()
         since, count = self._seen.pop(kind, (now, 0))
         if now - since >= self._interval:
@@ -261,7 +261,7 @@ def _fields(record: logging.LogRecord, tracebacks: bool) -> dict[str, Any]:
 
 
 def _error_fields(error: BaseException) -> dict[str, str]:
-    fields = {"error": f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]}
+    fields = {"error": f"{type(error).__name__}: {error}"[:_MAX_ERROR_CHARACTERS]}
     frames = traceback.extract_tb(error.__traceback__, limit=-1)
     if frames:
         fields["at"] = f"{frames[0].filename}:{frames[0].lineno} {frames[0].name}"

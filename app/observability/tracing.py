@@ -44,7 +44,7 @@ Reason = Callable[[BaseException], str]
 RESULT: Final = "join_session.result"
 
 _SERVICE: Final = "join-session"
-_LONGEST_TRACEPARENT: Final = 64
+_MAX_TRACEPARENT_CHARACTERS: Final = 64
 _LAST_BATCH: Final = 3.0
 _TRACE_CONTEXT: Final = TraceContextTextMapPropagator()
 
@@ -125,7 +125,7 @@ class Tracing:
             async with asyncio.timeout(timeout):
                 await done.wait()
         except TimeoutError:
-            _logger.warning("the last traces were not taken in time")
+            _logger.warning("trace export timed out at shutdown")
 
     @contextmanager
     def _span(
@@ -180,7 +180,7 @@ class _Exporter(SpanExporter):
 
 
 def _context(traceparent: str) -> SpanContext | None:
-    if len(traceparent) > _LONGEST_TRACEPARENT:
+    if len(traceparent) > _MAX_TRACEPARENT_CHARACTERS:
         return None
     found = _TRACE_CONTEXT.extract({"traceparent": traceparent}, Context())
     context = get_current_span(found).get_span_context()

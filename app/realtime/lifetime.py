@@ -17,7 +17,7 @@ __all__ = ["Lifetime"]
 
 # A session is extended no more often, so at least for so long that the next time comes in time.
 _INTERVAL: Final = 1.0
-_LEAST: Final = 2000
+_MIN_EXTENSION_MILLISECONDS: Final = 2000
 _LOOK_UP: Final = 0.5
 
 _logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class Lifetime:
     async def _tend(self) -> None:
         """Extends the session, and warns its members when it is time, until that has to be done again."""
         clock = asyncio.get_running_loop().time
-        session = await self._store.touch(self._code, least=_LEAST)
+        session = await self._store.touch(self._code, least=_MIN_EXTENSION_MILLISECONDS)
         end = clock() + (session.deadline - session.now) / 1000
         again = clock() + max(_INTERVAL, session.lifetime / 3000)
         await self._wait(min(again, end), end - self._warning, session.deadline)

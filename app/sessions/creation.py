@@ -23,9 +23,9 @@ from app.sessions.tokens import TokenSigner
 __all__ = ["Created", "SessionCreation"]
 
 # Movies that the live sessions of an address were given when they were made.
-_MOST_BYTES: Final = 4 * 2**20
+_MAX_MOVIES_BYTES: Final = 4 * 2**20
 # Seconds after which it may be worth to try again.
-_PAUSE: Final = 60
+_RETRY_AFTER: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +132,13 @@ class SessionCreation:
         if client.unlimited:
             return
         rules = self._rules
-        most = {"most": rules.max_sessions_per_address, "most_bytes": _MOST_BYTES}
+        most = {"most": rules.max_sessions_per_address, "most_bytes": _MAX_MOVIES_BYTES}
         live, granted = await asyncio.gather(
             self._store.count(), self._creators.claim(client.address, seed, size, **most)
         )
         if live >= rules.max_sessions:
             raise SessionError("limit-reached", "As many sessions are open as this service can hold")
         if not granted:
-            raise SessionError("too-many-requests", "Too many sessions of this address are open", retry_after=_PAUSE)
+            raise SessionError(
+                "too-many-requests", "Too many sessions of this address are open", retry_after=_RETRY_AFTER
+            )

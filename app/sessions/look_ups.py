@@ -31,7 +31,7 @@ MISSES: Final = frozenset({"session-not-found", "unauthorized"})
 # Once the whole deployment's budget is spent, an address has this part of its own.
 _SHRUNK: Final = 10
 # Seconds that a look-up waits for others, and between two looks at whether another replica has given something back.
-_PATIENCE: Final = 1.5
+_TIMEOUT_SECONDS: Final = 1.5
 _POLL: Final = 0.05
 _REMEMBERED: Final = 10_000
 
@@ -68,7 +68,7 @@ class _Unit:
         return self.verdict.done() and self.verdict.result() is None
 
     async def until_counted(self) -> None:
-        left = within(_PATIENCE) - asyncio.get_running_loop().time()
+        left = within(_TIMEOUT_SECONDS) - asyncio.get_running_loop().time()
         await asyncio.wait((self.verdict,), timeout=left)
         if not self.verdict.done():
             raise SessionError("unavailable")

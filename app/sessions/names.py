@@ -14,9 +14,9 @@ _BIDI_CONTROLS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2
 _REFUSED_CATEGORIES: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _INVISIBLE_CATEGORIES: Final = frozenset({"Cf", "Zs", "Mn", "Me"})
 # No character of NFC stands for more than so many.
-_MOST_COMPOSED: Final = 4
+_MAX_COMPOSED: Final = 4
 # UAX #15, stream-safe text format: no language needs more in a row, and sorting them takes the square of their number.
-_MOST_MARKS: Final = 30
+_MAX_MARKS: Final = 30
 
 
 def clean_text(text: str, longest: int) -> str:
@@ -26,13 +26,13 @@ def clean_text(text: str, longest: int) -> str:
     bidirectional overrides, long runs of combining marks, and texts in which nothing is visible. Such texts are
     refused, never repaired.
     """
-    if len(text) > _MOST_COMPOSED * longest:
+    if len(text) > _MAX_COMPOSED * longest:
         raise ValueError(f"must be at most {longest} characters")
     # Most texts are printable, which is quick to tell and rules out all that is refused.
     if not text.isprintable() and any(_is_control(character) for character in text):
         raise ValueError("must not contain control characters")
     if not text.isascii() and _has_long_run_of_marks(text):
-        raise ValueError(f"must not contain more than {_MOST_MARKS} combining marks in a row")
+        raise ValueError(f"must not contain more than {_MAX_MARKS} combining marks in a row")
     cleaned = unicodedata.normalize("NFC", text).strip()
     if len(cleaned) > longest:
         raise ValueError(f"must be at most {longest} characters")
@@ -49,6 +49,6 @@ def _has_long_run_of_marks(text: str) -> bool:
     run = 0
     for character in text:
         run = run + 1 if unicodedata.combining(character) else 0
-        if run > _MOST_MARKS:
+        if run > _MAX_MARKS:
             return True
     return False

@@ -44,7 +44,7 @@ class DeploymentSecret:
         return self._former
 
     async def keep(self) -> None:
-        """Learns the secret from Redis, or puts it there; raises ``SessionError`` while Redis is away."""
+        """Learns the secret from Redis, or puts it there; raises ``SessionError`` while Redis is unavailable."""
         if self._is_given:
             return
         with client_errors(changing=True):

@@ -11,11 +11,11 @@ from app.sessions.model import Snapshot
 __all__ = ["Snapshots"]
 
 # Bytes of encoded sessions that a replica keeps.
-_MOST: Final = 16 * 2**20
+_MAX_BYTES: Final = 16 * 2**20
 # A smaller one is read from Redis as fast as it is asked whether it has changed.
-_LEAST: Final = 8 * 2**10
+_MIN_BYTES: Final = 8 * 2**10
 # Seconds. Redis may lose a change and count another one under the same version; that is not seen for longer.
-_MEMORY: Final = 10.0
+_MAX_AGE_SECONDS: Final = 10.0
 
 
 class _Kept(NamedTuple):
@@ -43,10 +43,10 @@ class Snapshots:
         """Keep what was just read, None for a session that is not there."""
         if former := self._kept.pop(code, None):
             self._bytes -= len(former.snapshot.data)
-        if snapshot is None or len(snapshot.data) < _LEAST:
+        if snapshot is None or len(snapshot.data) < _MIN_BYTES:
             return
-        self._kept[code] = _Kept(snapshot, self._clock() + _MEMORY)
+        self._kept[code] = _Kept(snapshot, self._clock() + _MAX_AGE_SECONDS)
         self._bytes += len(snapshot.data)
-        while self._bytes > _MOST:
+        while self._bytes > _MAX_BYTES:
             _, oldest = self._kept.popitem(last=False)
             self._bytes -= len(oldest.snapshot.data)

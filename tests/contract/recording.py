@@ -18,7 +18,7 @@ from tests.harness.ports import LOOPBACK
 
 __all__ = ["Answer", "Polling", "Recording", "WebSocket"]
 
-_PATIENCE: Final = 10.0
+_TIMEOUT_SECONDS: Final = 10.0
 # What is learned from the JSON that the service sends: the key, and what its value is called in the recording.
 _KINDS: Final = {
     "epoch": "epoch",
@@ -30,7 +30,7 @@ _KINDS: Final = {
     "pid": "recovery",
 }
 # Shorter ones would be found in other text, too.
-_LEAST: Final = 6
+_MIN_LENGTH: Final = 6
 _PATTERNS: Final = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"), "<time>"),
     (re.compile(r"(?<=^< date: ).+", re.M | re.I), "<date>"),
@@ -106,7 +106,7 @@ class Recording:
 
     def learn(self, kind: str, value: str) -> None:
         """From now on, and in what was written so far, `value` is a placeholder."""
-        if len(value) >= _LEAST and value not in self._names:
+        if len(value) >= _MIN_LENGTH and value not in self._names:
             self._counts[kind] = self._counts.get(kind, 0) + 1
             self._names[value] = f"<{kind} {self._counts[kind]}>"
             if kind == "code":
@@ -182,7 +182,7 @@ class Recording:
             self.write(">", shown)
         reader, writer = await self.connection(port)
         writer.write(request)
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
             answer = await read_answer(reader, bodiless=request.startswith(b"HEAD "))
         self.write_answer(answer)
         return answer
@@ -240,7 +240,7 @@ class WebSocket:
         head += tuple((name.replace("_", "-"), value) for name, value in fields.items())
         request = _request("GET", target, head)
         self._writer.write(request)
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
             answer = await read_answer(self._reader)
         self._recording.note(f"{self._name} opens a WebSocket")
         self._recording.write_handshake(request.decode().strip(), answer)
@@ -275,7 +275,7 @@ class WebSocket:
         """The next frames. An ack and an update that it causes come in any order: the ack is written first."""
         frames: list[str] = []
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
                 while len(frames) < count:
                     frames.append(await self._frame())
         except TimeoutError as error:
@@ -290,7 +290,7 @@ class WebSocket:
     async def ended(self) -> None:
         """Read to the end of the connection, which the service closes."""
         with_close = False
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
             try:
                 while not with_close:
                     frame = await self._frame()
@@ -363,7 +363,7 @@ class Polling:
             head += (("Content-Type", "text/plain;charset=UTF-8"), ("Content-Length", str(len(body))))
         reader, writer = await self.recording.connection(self._port)
         writer.write(_request(method, self.target, head) + (body or b""))
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
             answer = await read_answer(reader)
         fields = [field for field in answer.fields if field[0].lower() not in ("content-length", "date")]
         if (method, fields) not in self._seen:

@@ -25,7 +25,7 @@ Kind = dict[str, Any]
 COOKIES: Final[Kind] = {"withCredentials": True}
 KINDS: Final = [transport | cookies for transport in TRANSPORTS.values() for cookies in ({}, COOKIES)]
 POLLING_WITH_COOKIES: Final = [TRANSPORTS["polling"] | COOKIES]
-# What a change is answered with while a replica or Redis is away; it is repeated with the same key.
+# What a change is answered with while a replica or Redis is unavailable; it is repeated with the same key.
 AGAIN: Final = {429, 500, 502, 503, 504}
 
 
@@ -97,7 +97,7 @@ class Crowd:
         for session in self.sessions:
             commits = [commit for commit in session.commits if commit[1] >= since]
             for client in session.wanderers if wanderers else session.settlers:
-                gap = max(_gaps(commits, _news(client)), default=0.0)
+                gap = max(_gaps(commits, _changed(client)), default=0.0)
                 if gap > worst:
                     worst, who = gap, client
         return worst, _story(who, since) if who else ""
@@ -180,7 +180,7 @@ async def _create(api: httpx.AsyncClient) -> Session:
     return Session(made["sessionID"], made["hostToken"])
 
 
-def _news(client: Client) -> list[tuple[int, float]]:
+def _changed(client: Client) -> list[tuple[int, float]]:
     return [(event.args[1]["version"], event.at) for event in client.named("session-update")]
 
 

@@ -25,7 +25,7 @@ _LOOK: Final = 0.1
 _MANY: Final = 150
 _BETWEEN_ATTEMPTS: Final = 0.2
 # Longer than any fault: an answer that has not come by then does not come.
-_PATIENCE: Final = 20.0
+_TIMEOUT_SECONDS: Final = 20.0
 _KINDS: Final[dict[str, Kind]] = {
     "connect": "connect",
     "disconnect": "disconnect",
@@ -180,7 +180,7 @@ class _Member:
         """The ack of an event, None when the connection ended before it came."""
         socket = self.client.id
         try:
-            ack: dict[str, Any] = await self.client.emit(event, payload, ack=True, timeout=_PATIENCE)
+            ack: dict[str, Any] = await self.client.emit(event, payload, ack=True, timeout=_TIMEOUT_SECONDS)
         except ClientError:
             # An ack that never comes by a connection that stands is another matter.
             if socket is not None and socket == self.client.id:

@@ -143,13 +143,13 @@ async def survive(broken: World, node: NodeClients, *faults: Fault, changes: int
     started = datetime.now(UTC).isoformat()
     async with Load.on(node, broken.api, broken.urls, sessions) as load:
         await load.reaches(changes // 4)
-        parting = asyncio.create_task(load.send_some_away())
+        departures = asyncio.create_task(load.send_some_away())
         for fault in faults:
             await fault(broken, load)
             healed = time.time()
             if not load.stopped:
                 await load.reaches(changes // (2 * len(faults)))
-        await parting
+        await departures
         if not load.stopped:
             await load.reaches(max(changes - load.done, 1))
         last_change = await load.stop()

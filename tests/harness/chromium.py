@@ -73,7 +73,7 @@ class Page:
         self._session = session
         self._said = 0
         self._loaded = 0
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self.console: list[list[Any]] = []
         self.errors: list[str] = []
         self.sent: list[str] = []
@@ -144,11 +144,11 @@ class Page:
             if frame.startswith("42["):
                 event, *args = json.loads(frame[2:])
                 check_event(event, args)
-        self._news.set()
+        self._changed.set()
 
     async def _more(self) -> None:
-        self._news.clear()
-        await self._news.wait()
+        self._changed.clear()
+        await self._changed.wait()
 
     async def _value(self, argument: dict[str, Any]) -> Any:
         """What a console line shows; objects come as references to what is in the page."""

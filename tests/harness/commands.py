@@ -16,7 +16,7 @@ from typing import Any, Final
 __all__ = ["Done", "run", "started"]
 
 _ROOT: Final = Path(__file__).parent.parent.parent
-_PATIENCE: Final = 45.0
+_TIMEOUT_SECONDS: Final = 45.0
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Done:
 
 
 async def run(
-    *arguments: str, timeout: float = _PATIENCE, environment: Mapping[str, str] | None = None, **variables: str
+    *arguments: str, timeout: float = _TIMEOUT_SECONDS, environment: Mapping[str, str] | None = None, **variables: str
 ) -> Done:
     """Runs a command to its end; `environment` and `variables` are of its environment."""
     async with started(*arguments, **{**(environment or {}), **variables}) as process, asyncio.timeout(timeout):

@@ -50,7 +50,7 @@ _MODULES: Final = JS / "node_modules"
 _BUILD: Final = JS / "build"
 _DECLARATIONS: Final = JS.parent.parent / "docs" / "join-session.d.ts"
 # Snapshots of large sessions are long lines.
-_LONGEST_LINE: Final = 64 * 1024 * 1024
+_MAX_LINE: Final = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Client:
         self._host = host
         self._name = name
         self._taken: defaultdict[str, int] = defaultdict(int)
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self.events: list[Event] = []
         self.connected = False
         self.id: str | None = None
@@ -150,11 +150,11 @@ class Client:
         if self._host.documented and not _is_own(line["event"]):
             check_event(line["event"], line["args"])
         self.events.append(Event(line["event"], line["args"], line["at"], line["recovered"]))
-        self._news.set()
+        self._changed.set()
 
     async def _more(self) -> None:
-        self._news.clear()
-        await self._news.wait()
+        self._changed.clear()
+        await self._changed.wait()
 
     @asynccontextmanager
     async def _deadline(self, timeout: float, what: str) -> AsyncIterator[None]:
@@ -265,7 +265,12 @@ async def node_clients(env: Mapping[str, str] | None = None, *, documented: bool
     """
     await asyncio.to_thread(install)
     process = await asyncio.create_subprocess_exec(
-        _NODE, str(JS / "clients.mjs"), stdin=PIPE, stdout=PIPE, env={**os.environ, **(env or {})}, limit=_LONGEST_LINE
+        _NODE,
+        str(JS / "clients.mjs"),
+        stdin=PIPE,
+        stdout=PIPE,
+        env={**os.environ, **(env or {})},
+        limit=_MAX_LINE,
     )
     node = NodeClients(process, documented=documented)
     reader = asyncio.create_task(node.read())

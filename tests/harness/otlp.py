@@ -64,7 +64,7 @@ class Receiver:
         self.refused = 0
         self.open = threading.Event()
         self.open.set()
-        self._news = threading.Condition()
+        self._changed = threading.Condition()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
@@ -94,8 +94,8 @@ class Receiver:
         """Returns once `condition` holds; raises AssertionError if that takes too long."""
 
         def wait() -> bool:
-            with self._news:
-                return self._news.wait_for(condition, _TIMEOUT)
+            with self._changed:
+                return self._changed.wait_for(condition, _TIMEOUT)
 
         assert await asyncio.to_thread(wait), sorted(span.name for span in self.spans)
 
@@ -111,19 +111,19 @@ class Receiver:
 
     def _take(self, body: bytes) -> None:
         request = ExportTraceServiceRequest.FromString(body)
-        with self._news:
+        with self._changed:
             self._bodies.append(body)
             for group in request.resource_spans:
                 resource = _attributes(group.resource.attributes)
                 self.resources.append(resource)
                 for scope in group.scope_spans:
                     self.spans += [Span.read(span, resource["service.instance.id"]) for span in scope.spans]
-            self._news.notify_all()
+            self._changed.notify_all()
 
     def _refuse(self) -> None:
-        with self._news:
+        with self._changed:
             self.refused += 1
-            self._news.notify_all()
+            self._changed.notify_all()
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         receiver = self

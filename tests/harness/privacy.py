@@ -34,7 +34,7 @@ _SECRET_FIELDS: Final = ("sessionID", "participantID", "token", "hostToken", "pi
 _TELLING: Final = re.compile(r"(?=.*[A-ZÀ-Þ])(?=.*[^\W\d]{2}).{3,}")
 
 # Codes, tokens and ids of the service have ten characters or more; tests make up others.
-_SHORTEST: Final = 10
+_MIN_LENGTH: Final = 10
 
 _told: Final[set[str]] = set()
 _names: Final[set[str]] = set()
@@ -48,7 +48,7 @@ def note(said: Any) -> None:
     if not isinstance(said, dict):
         return
     secrets = (said.get(field) for field in _SECRET_FIELDS)
-    _told.update(secret for secret in secrets if isinstance(secret, str) and len(secret) >= _SHORTEST)
+    _told.update(secret for secret in secrets if isinstance(secret, str) and len(secret) >= _MIN_LENGTH)
     people = said.get("participants")
     if isinstance(people, list):
         _names.update(person["name"] for person in people if isinstance(person, dict) and "name" in person)

@@ -29,7 +29,7 @@ JOB: Final = "join-session"
 
 _POLL: Final = 0.25
 # Generous: it only bounds the wait for what never comes, on a machine that may be busy.
-_PATIENCE: Final = 90.0
+_TIMEOUT_SECONDS: Final = 90.0
 
 
 class Prometheus:
@@ -72,7 +72,7 @@ class Prometheus:
 
     async def until(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
         """Waits for a condition; AssertionError where it never comes."""
-        await until(condition, what, timeout=_PATIENCE, poll=_POLL)
+        await until(condition, what, timeout=_TIMEOUT_SECONDS, poll=_POLL)
 
     async def ready(self) -> bool:
         try:

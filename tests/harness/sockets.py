@@ -40,7 +40,7 @@ class Socket:
         self._events: defaultdict[str, deque[Any]] = defaultdict(deque)
         self._acks: dict[int, asyncio.Future[Any]] = {}
         self._numbers = itertools.count(1)
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._reader = asyncio.create_task(self._read())
 
     @classmethod
@@ -125,8 +125,8 @@ class Socket:
         await self._reader
 
     async def _more(self) -> None:
-        self._news.clear()
-        await self._news.wait()
+        self._changed.clear()
+        await self._changed.wait()
 
     async def _read(self) -> None:
         try:
@@ -156,13 +156,13 @@ class Socket:
                 check_event("session-update", json.loads(packet[2:])[1:])
             if self.on_update is not None:
                 self.on_update(self.update, self.meta)
-            self._news.set()
+            self._changed.set()
         elif packet.startswith("42"):
             event, *args = json.loads(packet[2:])
             self.counts[event] += 1
             check_event(event, args)
             self._events[event].append(args[0])
-            self._news.set()
+            self._changed.set()
 
 
 @asynccontextmanager

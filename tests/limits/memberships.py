@@ -140,7 +140,7 @@ async def people_to_kick(redis: RedisServer) -> None:
             assert sum(field.startswith(b"k:") for field in fields) == 64
 
 
-@exceeds("Connections that are gone while Redis is away")
+@exceeds("Connections that are gone while Redis is unavailable")
 async def more_connections_that_are_gone(redis: RedisServer) -> None:
     """Only those that live are told of once there are too many to remember."""
     told: list[tuple[str, int, bool]] = []

@@ -25,7 +25,7 @@ __all__ = ["api", "node", "people"]
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-PATIENCE: Final = 20.0
+TIMEOUT_SECONDS: Final = 20.0
 PAGE: Final = (Path(__file__).parent.parent.parent / "docs" / "commands.md").read_text()
 
 
@@ -131,11 +131,11 @@ class Watcher:
         return await self._until(self.process.stderr, self.err, text)
 
     async def exit_code(self) -> int:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             return await self.process.wait()
 
     async def _until(self, stream: asyncio.StreamReader, kept: list[str], text: str) -> str:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             while line := (await stream.readline()).decode():
                 kept.append(line)
                 if text in line:

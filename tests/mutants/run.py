@@ -27,7 +27,7 @@ _SUBJECTS: Final = {
     "app/sessions/*.py": ["tests/model", "tests/test_architecture.py"],
     "app/socketio_server/packets.py": ["tests/protocol/test_socket_io.py", "tests/protocol/test_fuzz.py"],
 }
-_PATIENCE: Final = 300
+_TIMEOUT_SECONDS: Final = 300
 
 
 def _copy(folder: Path) -> None:
@@ -44,7 +44,7 @@ def _passes(folder: Path, tests: list[str]) -> bool:
     # `python -m` puts the copy's `app` before the installed one.
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not slow", *tests]
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, check=False, timeout=_PATIENCE)
+        done = subprocess.run(command, cwd=folder, capture_output=True, check=False, timeout=_TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
         return False
     return done.returncode == 0
