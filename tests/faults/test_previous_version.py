@@ -15,7 +15,7 @@ from app.client.load import Load
 from app.client.plan import Plan
 from tests.harness.balancer import Balancer, balancer
 from tests.harness.people import Api, Made, movie
-from tests.harness.previous import previous_version
+from tests.harness.previous import PREVIOUS, version_of
 from tests.harness.redis import RedisServer
 from tests.harness.service import Replica
 from tests.harness.sockets import Socket
@@ -187,8 +187,9 @@ _PATCH: Final = "a-key-to-patch-once"
 _VOTE: Final = {"movieID": "m1", "rating": 5, "mid": "the-first-vote"}
 
 
-async def test_both_versions_serve_one_session_for_the_length_of_a_roll_and_back() -> None:
-    before = previous_version()
+@pytest.mark.parametrize("commit", PREVIOUS)
+async def test_both_versions_serve_one_session_for_the_length_of_a_roll_and_back(commit: str) -> None:
+    before = version_of(commit)
     async with deployment() as (deployed, url):
         old = [await deployed.start(before) for _ in range(2)]
         load = Load(Plan(urls=(url,), sessions=3, clients=4, duration=600, rate=6, ramp=1, deadline=15))

@@ -1,4 +1,4 @@
-"""The version of the service before this one, from the repository's history: replicas of it share a Redis with ours."""
+"""Versions of the service before this one, from the repository's history: replicas of them share a Redis with ours."""
 
 from __future__ import annotations
 
@@ -10,21 +10,16 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-__all__ = ["PREVIOUS", "previous_version", "version_of"]
+__all__ = ["PREVIOUS", "version_of"]
 
-# The commit from which a deployment is upgraded to this version.
-PREVIOUS: Final = "0e9aaa6"
+# The commits from which a deployment is upgraded to this version.
+PREVIOUS: Final = ("0e9aaa6", "748ce26")
 
 _ROOT: Final = Path(__file__).parent.parent.parent
 
 
-def previous_version() -> Path:
-    """A folder in which `python -m app` is the previous version; the libraries are those of today."""
-    return version_of(PREVIOUS)
-
-
 def version_of(commit: str) -> Path:
-    """A folder in which `python -m app` is the version of a commit."""
+    """A folder in which `python -m app` is the version of a commit; the libraries are those of today."""
     folder = _ROOT / ".cache" / f"previous-{commit}"
     if folder.exists():
         return folder
