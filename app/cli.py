@@ -22,7 +22,7 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command that `arguments` (default: those of the process) name; returns its exit code."""
+    """Run the command that ``arguments`` (default: those of the process) name; returns its exit code."""
     options = _parser().parse_args(arguments)
     try:
         code: int = options.command(options)

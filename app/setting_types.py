@@ -26,7 +26,7 @@ __all__ = [
 
 
 def _origin(value: object) -> str:
-    """The origin as browsers write it: lower case, without a default port; `*` stands for any."""
+    """The origin as browsers write it: lower case, without a default port; ``*`` stands for any."""
     text = str(value)
     if text == "*":
         return text

@@ -54,8 +54,8 @@ _SERVICE_LINK_PORT: Final = re.compile(r"(tcp|udp|sctp)://")
 class Settings(BaseSettings):
     """What a deployment may choose. Times are in seconds, sizes in bytes.
 
-    Each field is read from the environment variable of its name in capitals after `JOIN_SESSION_`; use `load_settings`
-    for a service and keywords in tests.
+    Each field is read from the environment variable of its name in capitals after ``JOIN_SESSION_``; use
+    ``load_settings`` for a service and keywords in tests.
     """
 
     model_config = SettingsConfigDict(
@@ -294,7 +294,7 @@ class Settings(BaseSettings):
 
 
 class SettingsError(Exception):
-    """The configuration cannot be used; `problems` has one line for each reason and never a secret."""
+    """The configuration cannot be used; ``problems`` has one line for each reason and never a secret."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -302,7 +302,7 @@ class SettingsError(Exception):
 
 
 def load_settings(env_file: Path = Path(".env")) -> Settings:
-    """Read the settings from the environment, and below it from `env_file` where that exists.
+    """Read the settings from the environment, and below it from ``env_file`` where that exists.
 
     Raises SettingsError with all problems at once; names that are no setting are problems, too.
     """
@@ -324,7 +324,7 @@ def load_settings(env_file: Path = Path(".env")) -> Settings:
 
 
 def traces_wanted() -> bool:
-    """Whether OpenTelemetry's own variables ask for traces: by naming a receiver, or `otlp` as the exporter.
+    """Whether OpenTelemetry's own variables ask for traces: by naming a receiver, or ``otlp`` as the exporter.
 
     https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
     """

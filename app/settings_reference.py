@@ -1,4 +1,4 @@
-"""The reference of all settings, `docs/configuration.md`, made from the settings themselves."""
+"""The reference of all settings, ``docs/configuration.md``, made from the settings themselves."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
@@ -149,3 +150,20 @@ def names_in(path: Path) -> set[str]:
         for alias in node.names
     }
     return used | imported
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if not path.name.startswith("__")], ids=name_of)
+def test_a_module_says_what_is_public_in_it(path: Path) -> None:
+    assert any(
+        isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "__all__"
+        for node in ast.parse(path.read_text()).body
+    )
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_docstrings_mark_code_by_double_backticks(path: Path) -> None:
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docstrings = [
+        ast.get_docstring(node) or "" for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, documented)
+    ]
+    assert [text for text in docstrings if re.search(r"(?<!`)`[^`\n]+`(?!`)", text)] == []

@@ -1,7 +1,7 @@
-"""The consistency checker of `join-session load`: reads what each client of a session gets, and reports violations.
+"""The consistency checker of ``join-session load``: reads what each client of a session gets, and reports violations.
 
-Nothing here reads a clock or the network. A `Watcher` takes what one client is told in the order in which it comes, and
-a `SessionCheck` has those of a session and gives the verdict at the end.
+Nothing here reads a clock or the network. A ``Watcher`` takes what one client is told in the order in which it comes,
+and a ``SessionCheck`` has those of a session and gives the verdict at the end.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _PLACES_OF_AN_EPOCH: Final = 1 << 40
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A session at one version; `digest` is that of its `sessionData`."""
+    """A session at one version; ``digest`` is that of its ``sessionData``."""
 
     epoch: str
     version: int
@@ -47,7 +47,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """`session` and `client` are numbers that the load gave them; no code and no name is in it."""
+    """``session`` and ``client`` are numbers that the load gave them; no code and no name is in it."""
 
     kind: str
     session: int
@@ -57,8 +57,10 @@ class Violation:
 
 
 class SessionCheck:
-    """One session of a load. `participants` are the ids of those who have surely joined, `strangers` how many more may
-    have, because the answer was lost.
+    """One session of a load.
+
+    ``participants`` are the ids of those who have surely joined, ``strangers`` how many more may have, because the
+    answer was lost.
 
     A place in its history is one number: that of the epoch, in the order in which they were seen, and the version.
     """
@@ -105,8 +107,11 @@ class SessionCheck:
                     yield seen - change.emitted
 
     def judge(self, readings: Sequence[State], data: dict[str, Any], deadline: float) -> list[Violation]:
-        """Everything that was not as it must be; `readings` are what HTTP tells at the end, `data` the content of the
-        first of them, `deadline` the seconds within which a change must be seen."""
+        """Return all violations.
+
+        ``readings`` are what HTTP returns at the end, ``data`` the content of the first of them, ``deadline`` the
+        seconds within which a change must be seen.
+        """
         for state in readings:
             self.compare(state)
         head = readings[0]
@@ -148,9 +153,9 @@ class SessionCheck:
 
 
 class Watcher:
-    """What one client is told. `shown` is what it was shown last, `passed_over` how many versions it was not shown.
+    """What one client is told. ``shown`` is what it was shown last, ``passed_over`` how many versions it was not shown.
 
-    `absent`: it is not expected in the session at the end, as the load was interrupted before it came.
+    ``absent``: it is not expected in the session at the end, as the load was interrupted before it came.
     """
 
     def __init__(self, check: SessionCheck, client: int) -> None:
@@ -170,17 +175,17 @@ class Watcher:
         self._first: State | None = None
 
     def joining(self) -> None:
-        """`join-session` is about to be emitted, by a connection that is new or not."""
+        """``join-session`` is about to be emitted, by a connection that is new or not."""
         self._asked, self._joined, self._first = True, False, None
 
     def joined(self) -> None:
-        """`joined-session` has come."""
+        """``joined-session`` has come."""
         if not self._asked:
             self._violate("wrong-order", "joined-session came twice, or unasked")
         self._asked, self._joined = False, True
 
     def entered(self, version: int, at: float) -> None:
-        """The ack of `join-session` has come, and the first state."""
+        """The ack of ``join-session`` has come, and the first state."""
         if self._first is None or self._first.version < version:
             self._violate("wrong-order", "the first state is older than the joining", version)
         if self._gone_at is not None:
@@ -194,7 +199,7 @@ class Watcher:
             self._gone_at = at
 
     def update(self, state: State, at: float) -> None:
-        """`session-update` has come."""
+        """``session-update`` has come."""
         self.updates += 1
         if not self._joined:
             self._violate("wrong-order", "session-update came before joined-session", state.version)

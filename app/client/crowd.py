@@ -49,7 +49,7 @@ class Crowd:
         ]
 
     def read(self, packet: bytes) -> State:
-        """The state in a `session-update`; most clients get the same packet, which is read once."""
+        """The state in a ``session-update``; most clients get the same packet, which is read once."""
         known = self._frames.get(packet)
         if known is None:
             _, data, meta, offset, *_ = parse_event(packet)
@@ -234,7 +234,7 @@ class Visitor:
         return change
 
     async def _change(self, change: Change) -> None:
-        """Send a change until its outcome is known, always with the same `mid`."""
+        """Send a change until its outcome is known, always with the same ``mid``."""
         mid = f"{self._watcher.client}-{len(self._check.changes)}"
         payload = _payload(change) | {"mid": mid}
         backoff = Backoff(_MIN_PAUSE_SECONDS, _MAX_CHANGE_PAUSE_SECONDS)

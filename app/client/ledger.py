@@ -19,8 +19,8 @@ Outcome = Literal["done", "refused", "unknown"]
 class Change:
     """A change that a client asked for; times by the load's one clock, in seconds.
 
-    `emitted`: when it was, None if more than once; `answered`: when it was acknowledged, as done at `place` (see
-    `SessionCheck`). `rating` 0 stands for a withdrawal.
+    ``emitted``: when it was, None if more than once; ``answered``: when it was acknowledged, as done at ``place`` (see
+    ``SessionCheck``). ``rating`` 0 stands for a withdrawal.
     """
 
     client: int
@@ -52,8 +52,10 @@ class _ShownTally:
 
 
 def contradictions(changes: Sequence[Change], movies: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    """Kind and description of everything in which the `movies` of a session are not what the `changes` have made of
-    them; each client's are in the order in which it sent them."""
+    """Return kind and description of each difference between the ``movies`` of a session and what the ``changes`` made.
+
+    The changes of each client are in the order in which it sent them.
+    """
     shown = {str(movie["id"]): movie for movie in movies}
     if len(shown) < len(movies):
         yield "phantom-change", "a movie is there more than once"

@@ -25,7 +25,7 @@ class CannotLoadError(Exception):
 
 
 class Load:
-    """Run it once. `phase` is what it is doing; everything may be looked at meanwhile."""
+    """Run it once. ``phase`` is what it is doing; everything may be looked at meanwhile."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan

@@ -15,9 +15,9 @@ _AT_ONCE: Final = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """`clients` are those of each session, `rate` the changes a second and session; times in seconds.
+    """``clients`` are those of each session, ``rate`` the changes a second and session; times in seconds.
 
-    `ramp`: over it the clients come; `deadline`: within it everything must be answered, and seen by everybody.
+    ``ramp``: over it the clients come; ``deadline``: within it everything must be answered, and seen by everybody.
     """
 
     urls: tuple[str, ...]
@@ -35,7 +35,7 @@ class Plan:
 class Measured:
     """Seconds that things took, how often things happened, and when the part with the changes began and ended.
 
-    `lag` is how late timers of this process ran: no time that it measures is truer than that.
+    ``lag`` is how late timers of this process ran: no time that it measures is truer than that.
     """
 
     join: array[float] = field(default_factory=lambda: array("d"))
@@ -52,8 +52,10 @@ class Measured:
 
 
 class Run:
-    """What everybody in a load shares: `over` tells them to make no more changes, `turns` are for what only so many
-    may do at once."""
+    """What all clients of a load share.
+
+    ``over`` tells them to make no more changes; ``turns`` bound what only so many may do at once.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan

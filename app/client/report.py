@@ -37,7 +37,7 @@ class Changes(TypedDict):
 
 
 class Counts(TypedDict):
-    """`updatesPassedOver` are versions that clients were not shown, because a newer one was there."""
+    """``updatesPassedOver`` are versions that clients were not shown, because a newer one was there."""
 
     sessions: int
     clients: int
@@ -51,8 +51,11 @@ class Counts(TypedDict):
 
 
 class Times(TypedDict):
-    """In milliseconds: `join` by HTTP; `socketJoin` from the event to its ack and the first state; `ack` of a change;
-    `delivery` from the emitting of a change to each other client's sight of it, or of something newer."""
+    """Times in milliseconds.
+
+    ``join`` by HTTP; ``socketJoin`` from the event to its ack and the first state; ``ack`` of a change; ``delivery``
+    from a change until each other client has received it or a newer version.
+    """
 
     join: Percentiles
     socketJoin: Percentiles
@@ -66,7 +69,7 @@ class Rates(TypedDict):
 
 
 class Generator(TypedDict):
-    """How late this process was itself, in milliseconds; `busy` where that spoils what it measured."""
+    """How late this process was itself, in milliseconds; ``busy`` where that spoils what it measured."""
 
     lag: Percentiles
     busy: bool
@@ -81,7 +84,7 @@ class Listed(TypedDict):
 
 
 class Violations(TypedDict):
-    """`listed` are the first of each kind."""
+    """``listed`` are the first of each kind."""
 
     total: int
     kinds: dict[str, int]
@@ -89,7 +92,7 @@ class Violations(TypedDict):
 
 
 class Report(TypedDict):
-    """`seconds`: how long changes were made."""
+    """``seconds``: how long changes were made."""
 
     ok: bool
     interrupted: bool

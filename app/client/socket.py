@@ -1,4 +1,4 @@
-"""A Socket.IO client over WebSocket: version 5 of its protocol, on version 4 of Engine.IO, namespace `/`, text only.
+"""A Socket.IO client over WebSocket: version 5 of its protocol, on version 4 of Engine.IO, namespace ``/``, text only.
 
 https://github.com/socketio/socket.io-protocol and https://github.com/socketio/engine.io-protocol.
 """
@@ -32,10 +32,11 @@ def parse_event(packet: bytes) -> list[Any]:
 
 
 class Socket:
-    """A connected socket. `on_event` is given the packet of every event as it came, unread: most clients of a session
-    get the same ones, which need be read only once.
+    """A connected socket.
 
-    `welcome` is what the server told when it connected; `closed` is set when the connection has ended.
+    ``on_event`` gets the packet of every event as it came, unread: most clients of a session get the same ones, which
+    need be read only once. ``welcome`` is what the server sent when it connected; ``closed`` is set when the connection
+    has ended.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Socket:
 
     @classmethod
     async def open(cls, url: str, on_event: Callable[[bytes], None], auth: dict[str, Any] | None = None) -> Self:
-        """Connect to the service at `url` as `io(url, {transports: ["websocket"], auth})` does.
+        """Connect to the service at ``url`` as ``io(url, {transports: ["websocket"], auth})`` does.
 
         Raises ConnectionError, with a reason for people.
         """

@@ -28,8 +28,11 @@ class CannotWatchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """An event as it came, by its name and arguments, secrets masked; or, with `note`, what became of the connection:
-    `connected`, `joined`, `disconnected`, `unreachable`, `gone`: the session has ended meanwhile."""
+    """An event by its name and arguments, secrets masked; or, with ``note``, a change of the connection.
+
+    Those are ``connected``, ``joined``, ``disconnected``, ``unreachable`` and ``gone``: the session has ended
+    meanwhile.
+    """
 
     event: str
     arguments: list[Any]
@@ -83,7 +86,7 @@ def masked(value: Any) -> Any:
 
 
 def changes(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> Iterator[str]:
-    """What is different in a `sessionData`, in words; `before` is None where it is the first."""
+    """What is different in a ``sessionData``, in words; ``before`` is None where it is the first."""
     if before is None:
         yield f"{_number(after['participants'], 'participant')}, {_number(after['movies'], 'movie')}"
         return

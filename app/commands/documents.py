@@ -1,4 +1,4 @@
-"""`openapi`, `asyncapi`, `types`: print the API's documents."""
+"""``openapi``, ``asyncapi``, ``types``: print the API's documents."""
 
 from __future__ import annotations
 

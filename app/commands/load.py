@@ -1,4 +1,4 @@
-"""`load`: stress-test a deployment and verify what its clients receive."""
+"""``load``: stress-test a deployment and verify what its clients receive."""
 
 from __future__ import annotations
 

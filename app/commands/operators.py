@@ -1,4 +1,4 @@
-"""`list`, `show`, `end`, `kick`, `drain`: commands for operators, over the internal port."""
+"""``list``, ``show``, ``end``, ``kick``, ``drain``: commands for operators, over the internal port."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def add_operator_commands(commands: Any) -> None:
 
 
 class Desk:
-    """Asks one replica's internal port as the settings say; raises `SettingsError` where they name no token."""
+    """Asks one replica's internal port as the settings say; raises ``SettingsError`` where they name no token."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         settings = load_settings()
@@ -70,7 +70,7 @@ class Desk:
         self._token = settings.operator_token.get_secret_value()
 
     def ask(self, method: str, path: str) -> Any:
-        """The answer's JSON; raises `Refused` and `Unreachable`."""
+        """The answer's JSON; raises ``Refused`` and ``Unreachable``."""
         response = request(method, f"{self._url}/operator{path}", token=self._token)
         told = response.body if isinstance(response.body, dict) else {}
         if response.status < 400 and told:

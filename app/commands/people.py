@@ -1,4 +1,4 @@
-"""`create`, `join`, `watch`: commands for users of a session."""
+"""``create``, ``join``, ``watch``: commands for users of a session."""
 
 from __future__ import annotations
 
@@ -54,8 +54,11 @@ def add_people_commands(commands: Any) -> None:
 
 
 def create(options: argparse.Namespace) -> int:
-    """Create a session and print its code and link. The host token, which grants the host's rights, is printed with
-    --json or --show-token only. JOIN_SESSION_CREATE_KEY is sent if set."""
+    """Create a session and print its code and link.
+
+    The host token, which grants the host's rights, is printed with --json or --show-token only. JOIN_SESSION_CREATE_KEY
+    is sent if set.
+    """
     key = load_settings().create_key
     wanted = {
         "title": options.title,
@@ -96,8 +99,10 @@ def join(options: argparse.Namespace) -> int:
 
 
 def watch(options: argparse.Namespace) -> int:
-    """Join a session and print its events until it ends or Ctrl-C; secrets are masked. Connection status goes to
-    standard error. Exit code 1 if the session does not exist or cannot be joined."""
+    """Join a session and print its events until it ends or Ctrl-C; secrets are masked.
+
+    Connection status goes to standard error. Exit code 1 if the session does not exist or cannot be joined.
+    """
     import uvloop
 
     from app.client.watching import CannotWatchError
@@ -165,7 +170,7 @@ def _time(frame: Frame) -> str:
 
 
 def _ask(address: str, body: dict[str, Any], right: int, *, token: str | None = None) -> Any:
-    """The body of the answer, None where it is another than the `right` one, which is told."""
+    """The body of the answer, None where it is another than the ``right`` one, which is told."""
     try:
         response = request("POST", address, body=body, token=token)
     except Unreachable as error:

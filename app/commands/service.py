@@ -1,4 +1,4 @@
-"""`serve` and `check-config`: run and configure the service."""
+"""``serve`` and ``check-config``: run and configure the service."""
 
 from __future__ import annotations
 

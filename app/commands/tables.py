@@ -15,7 +15,7 @@ _MIN_WIDTH = 8
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[Any]], *, width: int | None = None) -> str:
-    """Aligned columns, numbers to the right; where the terminal's `width` is known the longest column is cut to fit.
+    """Aligned columns, numbers to the right; where the terminal's ``width`` is known the longest column is cut to fit.
 
     What could move a terminal's cursor is shown escaped.
     """

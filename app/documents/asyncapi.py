@@ -1,4 +1,4 @@
-"""AsyncAPI 3.0: https://www.asyncapi.com/docs/reference/specification/v3.0.0
+"""The AsyncAPI 3.0 document (https://www.asyncapi.com/docs/reference/specification/v3.0.0).
 
 A message's payload is the array of an event's arguments, or of an acknowledgement's. Tuples are in the words of JSON
 Schema draft 7, which is AsyncAPI's default.

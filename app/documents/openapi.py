@@ -1,4 +1,4 @@
-"""OpenAPI 3.1: https://spec.openapis.org/oas/v3.1.1.html"""
+"""The OpenAPI 3.1 document (https://spec.openapis.org/oas/v3.1.1.html)."""
 
 from __future__ import annotations
 

@@ -81,8 +81,10 @@ def needs_no_argument(payload: type[Payload]) -> bool:
 
 
 def body_of(operation: Operation, route: Route) -> Schema | None:
-    """The schema of a request's body, None without one: the fields of the payload that nothing else of the request
-    has, neither the path, the query nor the header with the idempotency key."""
+    """Return the schema of a request's body, None without one.
+
+    It has the fields of the payload that are not in the path, the query or the header with the idempotency key.
+    """
     if route.name == "joinSession":
         return named("JoinRequest")
     if operation.payload is None:

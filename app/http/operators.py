@@ -24,8 +24,10 @@ _PAGE: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class ReplicaControls:
-    """What operators see of the replica that they ask, and of the others; ``drain`` sends its clients away, and returns
-    how many those are."""
+    """What operators see of the replica that they ask, and of the others.
+
+    ``drain`` moves its clients to the others and returns how many those are.
+    """
 
     id: str
     state: Callable[[], dict[str, Any]]

@@ -1,0 +1,1 @@
+"""Metrics, traces and logs. Any package may call it; it calls none."""

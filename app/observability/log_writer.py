@@ -19,7 +19,7 @@ class LineWriter:
     """Writes lines without ever making their writer wait.
 
     A line is written at once where the descriptor can take it. Otherwise it waits for a thread, in order; beyond 1 MiB
-    of waiting lines further ones are dropped and counted. `told_dropped` makes a line of how many were, to be written
+    of waiting lines further ones are dropped and counted. ``told_dropped`` makes a line of how many were, to be written
     once it flows again. Writing past Python's buffers, the thread holds no lock of theirs when the process ends.
     """
 

@@ -1,6 +1,6 @@
 """Structured logs: JSON lines for machines, readable lines for a terminal.
 
-Write `logger.info("session created", extra={"version": 1})`: a constant message that can be searched for, and what
+Write ``logger.info("session created", extra={"version": 1})``: a constant message that can be searched for, and what
 varies as fields. Never log a secret, a token, a session code or what a client sent.
 """
 
@@ -63,7 +63,7 @@ _MAX_FRAMES: Final = 20
 
 
 def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
-    """Send every logger of the process to `stream` (standard error), in the form and at the levels of the settings."""
+    """Send all loggers to ``stream`` (standard error), in the form and at the levels of the settings."""
     stream = stream or sys.stderr
     readable = settings.log_format == "text" or (settings.log_format == "auto" and stream.isatty())
     tracebacks = settings.log_level == "debug"
@@ -100,8 +100,8 @@ def log_bug(
 class Throttle:
     """Logs one line a key and interval and counts the ones left out, for lines that hostile traffic could repeat.
 
-    The next line of the key says how many those were, in the field `suppressed`. Keys come from the code, not from
-    clients; should there be more than `most_keys` all the same, the oldest is forgotten.
+    The next line of the key says how many those were, in the field ``suppressed``. Keys come from the code, not from
+    clients; should there be more than ``most_keys`` all the same, the oldest is forgotten.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class Throttle:
         self._seen: dict[Hashable, tuple[float, int]] = {}
 
     def warning(self, message: str, *, key: Hashable = None, **fields: object) -> None:
-        """Log `message` with `fields`, unless a line of `key` (default: this message) came within the interval."""
+        """Log ``message`` with ``fields`` unless ``key`` (default: the message) was logged within the interval."""
         key = message if key is None else key
         now = self._clock()
         since, suppressed = self._seen.get(key, (-self._interval, 0))
@@ -142,7 +142,7 @@ def dropped_log_records() -> int:
 class _Handler(logging.StreamHandler[TextIO]):
     """Never makes those wait who log. Streams without a file descriptor do not block, so they are written to at once.
 
-    `logging` calls `flush` when the process ends.
+    ``logging`` calls ``flush`` when the process ends.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -217,7 +217,7 @@ class _Flood(logging.Filter):
 
 
 class JSONFormatter(logging.Formatter):
-    """One line of JSON for each record; with `tracebacks` those of errors, too."""
+    """One line of JSON for each record; with ``tracebacks`` those of errors, too."""
 
     def __init__(self, tracebacks: bool) -> None:
         super().__init__()

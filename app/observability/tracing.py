@@ -1,7 +1,7 @@
 """Traces, by OpenTelemetry: what there is to be seen is in docs/tracing.md.
 
-The composition root makes a ``Tracing`` when traces are wanted and hands it to what makes spans (`app.http.tracing`,
-`app.realtime.telemetry`, `app.redis_client.tracing`, `app.store.steps`); without it nothing of this runs.
+The composition root makes a ``Tracing`` when traces are wanted and hands it to what makes spans (``app.http.tracing``,
+``app.realtime.telemetry``, ``app.redis_client.tracing``, ``app.store.steps``); without it nothing of this runs.
 Nothing that clients send may become the name of a span, an attribute or a status: not even in the text of an error.
 """
 
@@ -52,9 +52,9 @@ _logger = logging.getLogger(__name__)
 
 
 class Tracing:
-    """Makes spans and sends them, by a thread of its own; the `OTEL_*` variables say where and how many.
+    """Makes spans and sends them, by a thread of its own; the ``OTEL_*`` variables say where and how many.
 
-    A queue that is full drops spans: nobody waits for the receiver. `replica` becomes `service.instance.id`.
+    A queue that is full drops spans: nobody waits for the receiver. ``replica`` becomes ``service.instance.id``.
     """
 
     def __init__(self, replica: str) -> None:

@@ -83,7 +83,6 @@ class Presence:
         ``attaching``: what attaches it may still be under way, by a connection to Redis that was given up, and come
         after this. So Redis is told once more.
         """
-
         self._departures.add(code, connection, recovery)
         if attaching:
             loop = asyncio.get_running_loop()

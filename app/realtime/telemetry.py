@@ -97,7 +97,7 @@ class Telemetry:
 
 
 def _traceparent(arguments: Iterable[object]) -> str | None:
-    """https://www.w3.org/TR/trace-context/#traceparent-header"""
+    """Return the ``traceparent`` of a client (https://www.w3.org/TR/trace-context/#traceparent-header)."""
     for argument in arguments:
         if isinstance(argument, dict) and isinstance(given := argument.get("traceparent"), str):
             return given

@@ -57,7 +57,7 @@ class RedisURL:
 
 
 def parse_url(url: str) -> RedisURL:
-    """Parse one of
+    """Parse a URL in one of these forms.
 
     - ``redis://[[user]:password@]host[:port][/db]``, with TLS ``rediss://``
     - ``unix://[[user]:password@]/path[?db=n]``

@@ -109,7 +109,7 @@ async def drain(server: SocketServer, forwarder: Forwarder, window: float, *, af
 
 
 def with_drain_headers(send: Any, affinity_cookie: str | None) -> Any:
-    """An ASGI `send` by whose answers clients do not come back to this replica."""
+    """An ASGI ``send`` by whose answers clients do not come back to this replica."""
     headers = _drain_headers(affinity_cookie)
 
     async def sending(message: Any) -> None:

@@ -30,6 +30,8 @@ _RETRY_AFTER: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class Created:
+    """A session that was made, and the token of its host."""
+
     session: Session
     host_token: str
 

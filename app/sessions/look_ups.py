@@ -78,8 +78,10 @@ class _Unit:
 
 @dataclass(eq=False, slots=True)
 class _Line:
-    """The look-ups of one address under way at this replica: units by code, those about to be counted, and those that
-    wait until something is given back."""
+    """The look-ups of one address under way at this replica.
+
+    They are units by code, those about to be counted, and those that wait until something is given back.
+    """
 
     address: str
     users: int = 0

@@ -24,15 +24,20 @@ __all__ = ["Budgets", "Creators", "ListedSessions", "Place", "Reserved", "Sessio
 
 
 class SessionStore(Protocol):
-    """Sessions in Redis. All methods raise ``SessionError``: ``unavailable`` when nothing was changed for certain,
-    ``outcome-unknown`` when it is not known whether it was, and what the scripts refuse."""
+    """Sessions in Redis.
+
+    All methods raise ``SessionError``: ``unavailable`` when nothing was changed for certain, ``outcome-unknown`` when
+    it is not known whether it was, and what the scripts refuse.
+    """
 
     async def read(self, code: str) -> Session | None:
         """The newest version, None when there is no such session."""
 
     async def snapshot(self, code: str) -> Snapshot | None:
-        """The newest version for reading, None when there is no such session: less than to read it, if that was done
-        lately and nothing has changed since."""
+        """The newest version for reading, None when there is no such session.
+
+        This is less work than ``read``, if that was done lately and nothing has changed since.
+        """
 
     async def head(self, code: str) -> Head | None:
         """Where a session stands, None when there is none: less than to read it."""
@@ -44,7 +49,8 @@ class SessionStore(Protocol):
         """Makes a session under the first code that is free; the code, or None when all are taken.
 
         ``instances``: what the session's instance is under each code. Where the session of that instance exists under
-        one of them, that is the one."""
+        one of them, that is the one.
+        """
 
     async def attach(self, code: str, attachment: Attachment) -> Attached:
         """Attaches a connection to a participant, who joins, comes back or is in the session already."""
@@ -52,14 +58,17 @@ class SessionStore(Protocol):
     async def detach(self, code: str, connections: Mapping[str, str | None], *, grace: int) -> int:
         """Takes connections away, each with its recovery id if that is void from now on; ``grace`` in milliseconds.
 
-        Returns when to look for participants to remove, in Unix milliseconds, 0 where nobody is left without one."""
+        Returns when to look for participants to remove, in Unix milliseconds, 0 where nobody is left without one.
+        """
 
     async def authorize(self, code: str, author: Author) -> None:
         """Does nothing for those who may do what ``author`` says."""
 
     async def leave(self, code: str, author: Author, *, connection: str, recovery: str) -> int:
-        """Removes the participant of a connection, unless it has another one. This and the next ones return the
-        session's version with the change."""
+        """Removes the participant of a connection, unless it has another one.
+
+        This and the next ones return the session's version with the change.
+        """
 
     async def remove_participant(self, code: str, author: Author, participant: str, reason: Removal) -> int:
         """Removes a participant with all its connections."""
@@ -101,8 +110,11 @@ class SessionStore(Protocol):
 
 
 class Creators(Protocol):
-    """The live sessions of those who create them, by client address. ``address`` is never stored in clear; ``seed`` is
-    what a session's instance begins with, ``size`` the bytes of the movies that it was given."""
+    """The live sessions of those who create them, by client address.
+
+    ``address`` is never stored in clear; ``seed`` is what a session's instance begins with, ``size`` the bytes of the
+    movies that it was given.
+    """
 
     async def claim(self, address: str, seed: str, size: int, *, most: int, most_bytes: int) -> bool:
         """Takes a place for a session that is about to be made, once for each seed; false where there is none."""
@@ -144,8 +156,11 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
-    """How many look-ups of an address are counted now. ``misses`` and ``under_way`` are what was counted before, of the
-    address and of everybody; ``seconds_left`` of the minute of its misses."""
+    """How many look-ups of an address are counted now.
+
+    ``misses`` and ``under_way`` are what was counted before, of the address and of everybody; ``seconds_left`` of the
+    minute of its misses.
+    """
 
     counted: int
     misses: int

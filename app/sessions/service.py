@@ -152,8 +152,11 @@ class SessionService:
 
     @asynccontextmanager
     async def checked(self, access: Access, action: Action) -> AsyncIterator[None]:
-        """For reading a request and for doing what it asks: one that is wrong tells whoever may not do this at all no
-        more than that. One that is right costs nothing: the step that does it checks who asks."""
+        """For reading a request and for doing what it asks.
+
+        A request that is wrong gets no more than a refusal from those who may not make it at all. One that is right
+        costs nothing: the step that does it checks who asks.
+        """
         try:
             yield
         except SessionError as error:
@@ -226,8 +229,9 @@ class SessionService:
         return Joined(Access(code, credential), token, attached)
 
     async def detach(self, code: str, connections: Mapping[str, str | None]) -> int:
-        """Connections are gone; their participants may come back within the grace time. Each is named with its
-        recovery id, if that continues nobody any more.
+        """Connections are gone; their participants may come back within the grace time.
+
+        Each is named with its recovery id, if that continues nobody any more.
 
         Returns when that is over, in Unix milliseconds by the store's clock, 0 when nobody is away by it.
         """

@@ -19,11 +19,11 @@ _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
 
 class Origins:
-    """Decides which `Origin` headers pass, and which CORS headers go out.
+    """Decides which ``Origin`` headers pass, and which CORS headers go out.
 
-    The same origin always does: the host of the origin is that of the `Host` header. The scheme is not compared, for
-    behind an ingress that ends TLS it differs, and `X-Forwarded-Host` is never read, for anybody can send it. `allowed`
-    are origins that pass besides. A request without an origin does not come from a page and passes.
+    The same origin always does: the host of the origin is that of the ``Host`` header. The scheme is not compared, for
+    behind an ingress that ends TLS it differs, and ``X-Forwarded-Host`` is never read, for anybody can send it.
+    ``allowed`` are origins that pass besides. A request without an origin does not come from a page and passes.
 
     CORS headers are for others than the same origin, which needs none.
     """
@@ -32,7 +32,7 @@ class Origins:
         self._allowed = allowed or AllowedOrigins()
 
     def check(self, scope: Scope) -> list[tuple[bytes, bytes]]:
-        """Return the CORS headers for an answer; raise `Refusal` (403) for an origin that is not allowed."""
+        """Return the CORS headers for an answer; raise ``Refusal`` (403) for an origin that is not allowed."""
         origin = header(scope, b"origin")
         if origin is None:
             return []
@@ -52,8 +52,8 @@ class Origins:
 class ConnectionLimits:
     """Counts open connections and refuses new ones over a cap or in a drain; None switches a cap off.
 
-    `unlimited`: whether an address is exempt from the caps; `counted_as`: what it is counted as, the same for those of
-    one subscriber.
+    ``unlimited``: whether an address is exempt from the caps; ``counted_as``: what it is counted as, the same for those
+    of one subscriber.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class ConnectionLimits:
         self._stopped = partial(Refusal, "draining", 3, "Try another replica", status=status, headers=headers)
 
     def enter(self, address: str) -> None:
-        """Count a new session; raise `Refusal` (503 or 429) where it is one too many."""
+        """Count a new session; raise ``Refusal`` (503 or 429) where it is one too many."""
         if self._stopped is not None:
             raise self._stopped()
         key = self._counted_as(address)
@@ -105,7 +105,7 @@ def header(scope: Scope, name: bytes) -> str | None:
 
 
 def peer_address(scope: Scope) -> str:
-    """Return the address of the other end of the TCP connection, `""` for a Unix socket."""
+    """Return the address of the other end of the TCP connection, ``""`` for a Unix socket."""
     client: Any = scope.get("client")
     return client[0] if client else ""
 

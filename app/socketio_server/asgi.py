@@ -17,12 +17,28 @@ from app.socketio_server.libraries import abort
 from app.socketio_server.refusals import Refusal
 from app.socketio_server.writing import Message, Receive, Scope, Send
 
+__all__ = [
+    "FINAL_RESPONSE_TIMEOUT",
+    "accept",
+    "check_version",
+    "end_websocket",
+    "forget_headers",
+    "names_session",
+    "polling_packet",
+    "preflight",
+    "read_body",
+    "read_query",
+    "received",
+    "refuse",
+    "respond",
+]
+
 # Seconds that the end of a WebSocket waits for what is queued to be written, and again for its close frame.
 FINAL_RESPONSE_TIMEOUT: Final = 1.0
 
 
 def read_query(scope: Scope) -> dict[str, str]:
-    """Return the query; the first of several values counts. Raises `Refusal`."""
+    """Return the query; the first of several values counts. Raises ``Refusal``."""
     try:
         pairs = parse_qsl(scope["query_string"].decode("ascii"), keep_blank_values=True, max_num_fields=64)
     except ValueError:
@@ -36,7 +52,7 @@ def names_session(scope: Scope) -> bool:
 
 
 def check_version(query: dict[str, str]) -> None:
-    """Raises `Refusal` unless the client speaks revision 4 of Engine.IO."""
+    """Raises ``Refusal`` unless the client speaks revision 4 of Engine.IO."""
     if query.get("EIO") != "4":
         raise refusals.unsupported_version()
 
@@ -49,7 +65,7 @@ def preflight(scope: Scope) -> list[tuple[bytes, bytes]]:
 
 
 def polling_packet(packet: str) -> str | bytes:
-    """Return a packet of a polling payload, a binary one decoded. Raises `ProtocolError`."""
+    """Return a packet of a polling payload, a binary one decoded. Raises ``ProtocolError``."""
     if not packet.startswith("b"):
         return packet
     try:
@@ -67,7 +83,7 @@ def received(message: Message) -> str | bytes | None:
 
 
 async def read_body(receive: Receive, limit: int) -> str | None:
-    """Return the body of a request, or None if the client did not send all of it. Raises `ProtocolError`."""
+    """Return the body of a request, or None if the client did not send all of it. Raises ``ProtocolError``."""
     body = bytearray()
     while True:
         message = await receive()

@@ -15,6 +15,22 @@ from app.socketio_server.polling import PollingTransport
 from app.socketio_server.queues import Inbox, Outbox, Throttle
 from app.socketio_server.writing import Receive, Writer
 
+__all__ = [
+    "CLIENT_DISCONNECT",
+    "CLIENT_NAMESPACE_DISCONNECT",
+    "NORMAL",
+    "PING_TIMEOUT",
+    "POLICY_VIOLATION",
+    "SERVER_DISCONNECT",
+    "TOO_BIG",
+    "TRANSPORT_CLOSE",
+    "TRANSPORT_ERROR",
+    "TRY_AGAIN",
+    "Closed",
+    "Connection",
+    "Owner",
+]
+
 # Reasons a session ends for, as python-socketio names them to disconnect handlers.
 CLIENT_DISCONNECT = "client disconnect"
 # As Socket.IO names it: a socket was closed for good, by the client's own packet.
@@ -58,9 +74,9 @@ class Closed:
 class Connection:
     """An Engine.IO session, over whichever transport it has now.
 
-    `remembered` is what is kept of the request that opened it. `state` belongs to the layer above. `final_packet`
-    answers the pending poll at the end, `code` is the code of the WebSocket's close frame. `dropped` says that the peer
-    is not worth waiting for, `known` that the application has heard of the session.
+    ``remembered`` is what is kept of the request that opened it. ``state`` belongs to the layer above. ``final_packet``
+    answers the pending poll at the end, ``code`` is the code of the WebSocket's close frame. ``dropped`` says that the
+    peer is not worth waiting for, ``known`` that the application has heard of the session.
     """
 
     def __init__(self, owner: Owner, sid: str, address: str, remembered: Mapping[str, Any]) -> None:
@@ -95,7 +111,7 @@ class Connection:
 
     @property
     def transport(self) -> str:
-        """`polling` or `websocket`."""
+        """``polling`` or ``websocket``."""
         return "websocket" if self.upgraded else "polling"
 
     @property
@@ -116,10 +132,10 @@ class Connection:
     # Sending
 
     def send(self, message: Encoded, latest: Hashable | None = None) -> None:
-        """Send `message` at once where the socket can take it, else queue it.
+        """Send ``message`` at once where the socket can take it, else queue it.
 
-        Of queued messages with the same `latest` key only the newest is kept, behind all that was queued before it. A
-        socket with more than `max_backlog` bytes queued is closed. A closed session ignores the call.
+        Of queued messages with the same ``latest`` key only the newest is kept, behind all that was queued before it. A
+        socket with more than ``max_backlog`` bytes queued is closed. A closed session ignores the call.
         """
         if self.closed:
             return
@@ -241,7 +257,7 @@ class Connection:
     async def receive(self, packet: str | bytes) -> None:
         """Take one Engine.IO packet from the client; return when there is room for the next.
 
-        Raises `ProtocolError`.
+        Raises ``ProtocolError``.
         """
         if isinstance(packet, bytes):
             if not self.options.binary:
@@ -283,7 +299,7 @@ class Connection:
             self._heartbeat.resume()
 
     def enqueue(self, item: Any) -> None:
-        """Have `item` handled like a message, behind all that has been received."""
+        """Have ``item`` handled like a message, behind all that has been received."""
         self._inbox.put(item)
 
     async def _handle(self, item: Any) -> None:
@@ -307,7 +323,7 @@ class Connection:
     def close(self, reason: str, *, code: int = NORMAL, drop: bool = False) -> None:
         """End the session: its requests and its WebSocket are finished, then its disconnect is handled.
 
-        `drop`: do not wait for the peer, forget what was queued for it.
+        ``drop``: do not wait for the peer, forget what was queued for it.
         """
         if self.closed:
             return

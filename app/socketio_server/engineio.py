@@ -24,17 +24,19 @@ from app.socketio_server.options import Options
 from app.socketio_server.refusals import Refusal
 from app.socketio_server.writing import AsgiWriter, Receive, Scope, Send, Writer
 
+__all__ = ["Decode", "EngineServer"]
+
 Decode = Callable[[Connection, str | bytes], Any]
 
 
 class EngineServer(EngineIOServer):
     """A strict Engine.IO server with the events of python-engineio's; its handlers get the session instead of the sid.
 
-    Messages of one session are handled one after another in the order sent, then its disconnect. Handlers of `connect`
-    get the session and the ASGI scope and cannot refuse; those of `message` the session and the message; those of
-    `disconnect` the session and a reason.
+    Messages of one session are handled one after another in the order sent, then its disconnect. Handlers of
+    ``connect`` get the session and the ASGI scope and cannot refuse; those of ``message`` the session and the message;
+    those of ``disconnect`` the session and a reason.
 
-    `decode` turns a message into what the handler gets, while it is being read; None means that there is nothing to
+    ``decode`` turns a message into what the handler gets, while it is being read; None means that there is nothing to
     handle.
     """
 
@@ -130,7 +132,7 @@ class EngineServer(EngineIOServer):
             await asgi.refuse(scope, receive, send, refusal, headers)
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
-        """Serve what opens a session, belongs to one, or belongs to another server's. Raises `Refusal`."""
+        """Serve what opens a session, belongs to one, or belongs to another server's. Raises ``Refusal``."""
         query = asgi.read_query(scope)
         is_websocket = scope["type"] == "websocket"
         if not is_websocket and scope["method"] == "OPTIONS":
@@ -155,7 +157,7 @@ class EngineServer(EngineIOServer):
             await self._request(session, scope["method"], transport, receive, send, headers)
 
     async def _serve_foreign(self, sid: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """Have another server answer. Raises `Refusal` if none knows the session."""
+        """Have another server answer. Raises ``Refusal`` if none knows the session."""
         foreign_session = self._hooks.foreign_session
         if foreign_session is not None and await foreign_session(sid, scope, receive, send):
             return

@@ -8,6 +8,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+__all__ = ["Event", "WrongArguments", "as_arguments", "current_event", "positional_limits"]
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -27,7 +29,7 @@ current_event: ContextVar[Event] = ContextVar("current_event")
 
 
 def positional_limits(handler: Callable[..., Any]) -> tuple[int, float]:
-    """Return how many positional arguments `handler` needs, and how many it takes at most."""
+    """Return how many positional arguments ``handler`` needs, and how many it takes at most."""
     least, most = 0, 0.0
     for parameter in inspect.signature(handler).parameters.values():
         if parameter.kind is parameter.VAR_POSITIONAL:

@@ -6,6 +6,21 @@ import base64
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+__all__ = [
+    "CLOSE",
+    "NOOP",
+    "PING",
+    "PROBE_ANSWER",
+    "SEPARATOR",
+    "Encoded",
+    "ProtocolError",
+    "message",
+    "packets",
+    "parsed_size",
+    "payload",
+    "text_size",
+]
+
 # https://github.com/socketio/engine.io-protocol, revision 4: the packets of a payload are parted by this character.
 SEPARATOR: Final = "\x1e"
 
@@ -21,7 +36,7 @@ _BINARY_FRAME: Final = 0x82
 class ProtocolError(Exception):
     """The peer broke the protocol; its connection is closed.
 
-    `reason` is a stable word for logs and counters, it never holds what the peer sent.
+    ``reason`` is a stable word for logs and counters, it never holds what the peer sent.
     """
 
     def __init__(self, reason: str) -> None:
@@ -33,8 +48,8 @@ class Encoded:
     """One message, encoded once, to be sent to any number of sockets over either transport.
 
     It is made of Engine.IO packets in order: text with its type digit, or the bytes of a binary message. Of them only
-    the finished, unmasked WebSocket frames (RFC 6455, section 5.2) are kept, in `websocket`; other shapes are made when
-    they are asked for. `size` is what it holds in memory while it waits in a queue, alone.
+    the finished, unmasked WebSocket frames (RFC 6455, section 5.2) are kept, in ``websocket``; other shapes are made
+    when they are asked for. ``size`` is what it holds in memory while it waits in a queue, alone.
     """
 
     __slots__ = ("websocket",)
@@ -53,7 +68,7 @@ class Encoded:
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        """The packets as ASGI `websocket.send` messages."""
+        """The packets as ASGI ``websocket.send`` messages."""
         return [
             {"type": "websocket.send", "text": part.decode()} if is_text else {"type": "websocket.send", "bytes": part}
             for is_text, part in self._parts()
@@ -92,7 +107,7 @@ def packets(payload: str) -> Iterator[str]:
 
 
 def text_size(text: str) -> int:
-    """Return the length of `text` in UTF-8 bytes."""
+    """Return the length of ``text`` in UTF-8 bytes."""
     return len(text) if text.isascii() else len(text.encode())
 
 

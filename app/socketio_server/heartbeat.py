@@ -23,10 +23,10 @@ class Clock(Protocol):
 
 
 class Heartbeat:
-    """Calls `ping` when it is due and `missed` when it is not answered in time, until `stop`.
+    """Calls ``ping`` when it is due and ``missed`` when it is not answered in time, until ``stop``.
 
     While a client is not read from, its answer may lie behind what has not been read: the time for it starts again with
-    `resume`.
+    ``resume``.
     """
 
     __slots__ = ("_clock", "_deadline", "_held_until", "_interval", "_missed", "_ping", "_pinged", "_timeout", "_timer")

@@ -26,6 +26,19 @@ from app.socketio_server.frames import Encoded
 if TYPE_CHECKING:
     from app.socketio_server.connection import Connection
 
+__all__ = [
+    "ConnectionRefused",
+    "EngineIOServer",
+    "SocketIOManager",
+    "SocketIOPacket",
+    "SocketIOServer",
+    "UvicornWriter",
+    "WebSocketProtocol",
+    "abort",
+    "flushed",
+    "uvicorn_writer",
+]
+
 
 # At most so many bytes of what a peer sent are parsed at a time: some hundred frames of the smallest kind.
 _SLICE: Final = 4096
@@ -36,7 +49,7 @@ ConnectionRefused = socketio.exceptions.ConnectionRefusedError
 
 
 class SocketIOPacket(socketio.packet.Packet):  # type: ignore[misc]
-    """python-socketio's packet, whose `encode` is used."""
+    """python-socketio's packet, whose ``encode`` is used."""
 
 
 class SocketIOManager(socketio.AsyncManager):  # type: ignore[misc]
@@ -44,14 +57,14 @@ class SocketIOManager(socketio.AsyncManager):  # type: ignore[misc]
 
 
 class SocketIOServer(socketio.AsyncServer):  # type: ignore[misc]
-    """python-socketio's server, its inner hooks under names of our own; `SocketServer` fills them in."""
+    """python-socketio's server, its inner hooks under names of our own; ``SocketServer`` fills them in."""
 
     def make_engine(self, **options: Any) -> Any:
         """Return the Engine.IO server below this one."""
         raise NotImplementedError
 
     def find_handler(self, event: str, namespace: str, args: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
-        """Return the application's handler of an event and its arguments, or `(None, ...)`."""
+        """Return the application's handler of an event and its arguments, or ``(None, ...)``."""
         handler, handler_args = self._get_event_handler(event, namespace, args)
         if handler is not None:
             return handler, handler_args
@@ -61,7 +74,7 @@ class SocketIOServer(socketio.AsyncServer):  # type: ignore[misc]
         return getattr(handler, "on_" + event), handler_args
 
     def knows_namespace(self, namespace: str) -> bool:
-        """Tell whether clients may connect to `namespace`."""
+        """Tell whether clients may connect to ``namespace``."""
         return (
             self.namespaces == "*"
             or namespace in self.namespaces
@@ -100,21 +113,21 @@ class UvicornWriter:
         self._writable = protocol.writable
 
     def writable(self) -> bool:
-        """Tell whether `write` may be called now: the transport's buffer is below its high-water mark."""
+        """Tell whether ``write`` may be called now: the transport's buffer is below its high-water mark."""
         return self._writable.is_set()
 
     async def ready(self) -> None:
-        """Wait until `writable`."""
+        """Wait until ``writable``."""
         await self._writable.wait()
 
     def write(self, message: Encoded) -> None:
-        """Write all frames of `message`; a connection that is closing takes nothing more."""
+        """Write all frames of ``message``; a connection that is closing takes nothing more."""
         if not self._transport.is_closing():
             self._transport.write(message.websocket)
 
 
 def uvicorn_writer(send: Any) -> UvicornWriter | None:
-    """Return the direct writer behind an ASGI WebSocket `send`, or None where the portable way must be gone."""
+    """Return the direct writer behind an ASGI WebSocket ``send``, or None where the portable way must be gone."""
     protocol = getattr(send, "__self__", None)
     if not isinstance(protocol, WebSocketsSansIOProtocol) or protocol.conn.extensions:
         return None
@@ -122,7 +135,7 @@ def uvicorn_writer(send: Any) -> UvicornWriter | None:
 
 
 def abort(send: Any) -> None:
-    """Drop the TCP connection behind an ASGI `send` at once, with all that waits in its buffer.
+    """Drop the TCP connection behind an ASGI ``send`` at once, with all that waits in its buffer.
 
     ASGI has no word for this. Under a server other than uvicorn nothing happens and the operating system's time-outs
     must do.
@@ -135,7 +148,7 @@ def abort(send: Any) -> None:
 async def flushed(send: Any) -> None:
     """Wait until the peer of an HTTP response has taken so much of it that the rest fits the transport's buffer.
 
-    uvicorn's `send` of the last part returns as soon as the part is buffered.
+    uvicorn's ``send`` of the last part returns as soon as the part is buffered.
     """
     owner = getattr(send, "__self__", None)
     if isinstance(owner, RequestResponseCycle) and owner.flow.write_paused:
@@ -143,14 +156,14 @@ async def flushed(send: Any) -> None:
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket protocol with a bound on what one peer can make of it; for uvicorn's `ws` option.
+    """uvicorn's WebSocket protocol with a bound on what one peer can make of it; for uvicorn's ``ws`` option.
 
     What is read from a connection is parsed in slices and not before the application has taken the messages of the
     slice before: uvicorn parses all at once, which for a quarter of a megabyte of tiny frames takes a second and tens
     of megabytes. A message has a bounded number of fragments. While a peer does not read, its pings wait for one answer
     (section 5.5.3 of RFC 6455), and behind a close frame of ours they get none. A text that is not UTF-8 fails the
     connection (section 8.1) without a traceback. A peer that does not answer a close frame is cut off after a second
-    instead of ten. `on_lost` hears of the connection's end.
+    instead of ten. ``on_lost`` hears of the connection's end.
     """
 
     on_lost: Callable[[], None] | None = None

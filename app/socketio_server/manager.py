@@ -11,6 +11,8 @@ from app.socketio_server.frames import Encoded
 from app.socketio_server.libraries import SocketIOManager
 from app.socketio_server.packets import EVENT
 
+__all__ = ["RoomManager"]
+
 _EVERYBODY = None
 
 

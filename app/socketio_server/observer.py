@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+__all__ = ["Observer"]
+
 
 class Observer:
     """Receives countable events of the server; every method does nothing until overridden.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+__all__ = ["Options"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options:

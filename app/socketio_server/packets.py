@@ -1,4 +1,4 @@
-"""Socket.IO packets, read strictly: what the protocol does not allow raises `ProtocolError`.
+"""Socket.IO packets, read strictly: what the protocol does not allow raises ``ProtocolError``.
 
 https://github.com/socketio/socket.io-protocol, revision 5. Beyond the protocol's text: JSON is RFC 8259 (no NaN, no
 lone surrogates, at most 1,024 levels), event names are strings and none that clients may not send, at most ten
@@ -14,6 +14,8 @@ import orjson
 
 from app.socketio_server.frames import Encoded, ProtocolError
 from app.socketio_server.libraries import SocketIOPacket
+
+__all__ = ["MAX_ATTACHMENTS", "RESERVED_EVENTS", "BinaryPacket", "Json", "Packet", "decode"]
 
 CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = range(7)
 
@@ -31,7 +33,7 @@ _BINARY_TYPES: Final = (BINARY_EVENT, BINARY_ACK)
 
 
 class Json:
-    """What `encode` of python-socketio's packet wants of its `json` module, by orjson."""
+    """What ``encode`` of python-socketio's packet wants of its ``json`` module, by orjson."""
 
     @staticmethod
     def dumps(value: Any, **_options: Any) -> str:
@@ -48,7 +50,7 @@ class Packet(SocketIOPacket):
     def decode(self, encoded_packet: str | bytes) -> int:
         """Read a packet; return how many attachments must follow.
 
-        Raises `ProtocolError`.
+        Raises ``ProtocolError``.
         """
         if not isinstance(encoded_packet, str):
             raise ProtocolError("unexpected binary")
@@ -135,7 +137,7 @@ class BinaryPacket(Packet):
 
 
 def decode(packet_class: type[Packet], data: str | bytes) -> Packet:
-    """Read a packet; a packet that awaits attachments has an `attachment_count`. Raises `ProtocolError`."""
+    """Read a packet; a packet that awaits attachments has an ``attachment_count``. Raises ``ProtocolError``."""
     if not data:
         raise ProtocolError("invalid packet")
     return packet_class(encoded_packet=data)

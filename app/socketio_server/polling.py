@@ -11,7 +11,7 @@ __all__ = ["PollingTransport"]
 
 
 class PollingTransport:
-    """The poll that waits for something to send, if there is one; `posting`: whether a POST is being read."""
+    """The poll that waits for something to send, if there is one; ``posting``: whether a POST is being read."""
 
     __slots__ = ("_poll", "posting")
 
@@ -25,7 +25,7 @@ class PollingTransport:
         return self._poll is not None
 
     async def wait(self, receive: Receive) -> bool:
-        """Wait for `wake`; return False when the client gave the poll up."""
+        """Wait for ``wake``; return False when the client gave the poll up."""
         loop = asyncio.get_running_loop()
         self._poll = loop.create_future()
         watcher = loop.create_task(_disconnected(receive))

@@ -9,11 +9,13 @@ from typing import Any
 
 from app.socketio_server.frames import Encoded
 
+__all__ = ["Inbox", "Outbox", "Throttle"]
+
 
 class Outbox:
-    """Messages that a socket cannot take yet, in order; of all with the same `latest` key only the newest.
+    """Messages that a socket cannot take yet, in order; of all with the same ``latest`` key only the newest.
 
-    `size` is the memory that they hold.
+    ``size`` is the memory that they hold.
     """
 
     __slots__ = ("_count", "_messages", "size")
@@ -27,7 +29,7 @@ class Outbox:
         return len(self._messages)
 
     def put(self, message: Encoded, latest: Hashable | None = None) -> bool:
-        """Append `message`; return whether it took the place of an older one with the same key.
+        """Append ``message``; return whether it took the place of an older one with the same key.
 
         The newer one goes to the end, so that it never overtakes what was sent before it.
         """
@@ -55,10 +57,10 @@ class Outbox:
 
 
 class Inbox:
-    """Hands items to `handle` strictly one after another, in the order put.
+    """Hands items to ``handle`` strictly one after another, in the order put.
 
-    `handle` must not raise. It is full with `max_items` items, or when they hold `max_bytes` bytes of memory. There is
-    a task only while there is something to do.
+    ``handle`` must not raise. It is full with ``max_items`` items, or when they hold ``max_bytes`` bytes of memory.
+    There is a task only while there is something to do.
     """
 
     __slots__ = ("_handle", "_items", "_max_bytes", "_max_items", "_room", "_worker", "size")
@@ -113,7 +115,7 @@ class Inbox:
 
 
 class Throttle:
-    """A token bucket: `rate` a second, `burst` at once. Over it nothing is refused, it only tells how long to wait."""
+    """A token bucket: ``rate`` a second, ``burst`` at once. Over it nothing is refused, only delayed."""
 
     __slots__ = ("_empty_at", "_interval", "_tolerance")
 
@@ -123,6 +125,6 @@ class Throttle:
         self._empty_at = 0.0
 
     def delay(self, now: float) -> float:
-        """Take one token at time `now` (seconds); return the seconds until it is due, 0 within the burst."""
+        """Take one token at time ``now`` (seconds); return the seconds until it is due, 0 within the burst."""
         self._empty_at = max(self._empty_at, now) + self._interval
         return max(0.0, self._empty_at - now - self._tolerance)

@@ -25,6 +25,8 @@ from app.socketio_server.packets import Packet
 from app.socketio_server.sockets import Leave, Socket, Sockets
 from app.socketio_server.writing import Scope
 
+__all__ = ["CONNECT_TIMEOUT", "HandlerError", "ReceivingServer"]
+
 HandlerError = Callable[[str, str, Exception], Any]
 
 CONNECT_TIMEOUT: Final = "connect timeout"
@@ -73,7 +75,7 @@ class ReceivingServer(SocketIOServer):
         return None
 
     async def handle_packet(self, session: Connection, item: Any) -> None:
-        """Handle what was queued for a client. Raises `ProtocolError`."""
+        """Handle what was queued for a client. Raises ``ProtocolError``."""
         if isinstance(item, Leave):
             await self._leave(item.socket, self.reason.SERVER_DISCONNECT)
             return
@@ -176,7 +178,7 @@ class ReceivingServer(SocketIOServer):
         socket.connection.send(answer)
 
     async def _call(self, socket: Socket, event: str, arguments: tuple[Any, ...], *, ack_requested: bool) -> Any:
-        """Call the handler of an event, if there is one. Raises `WrongArguments` and what the handler raises."""
+        """Call the handler of an event, if there is one. Raises ``WrongArguments`` and what the handler raises."""
         handler, arguments = self.find_handler(event, socket.namespace, arguments)
         if handler is None:
             return None

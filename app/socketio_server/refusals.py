@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+__all__ = [
+    "Headers",
+    "Refusal",
+    "bad_method",
+    "bad_request",
+    "too_large",
+    "too_many",
+    "unavailable",
+    "unknown_session",
+    "unknown_transport",
+    "unsupported_version",
+]
+
 Headers = Sequence[tuple[bytes, bytes]]
 
 
 class Refusal(Exception):
     """A request that is answered with an error.
 
-    `code` and `message` are those of the reference implementation's error bodies (engine.io, `Server.errors`), `reason`
-    is the word for counters.
+    ``code`` and ``message`` are those of the reference implementation's error bodies (engine.io, ``Server.errors``),
+    ``reason`` is the word for counters.
     """
 
     def __init__(self, reason: str, code: int, message: str, *, status: int = 400, headers: Headers = ()) -> None:

@@ -31,6 +31,8 @@ from app.socketio_server.refusals import Headers
 from app.socketio_server.sockets import Leave
 from app.socketio_server.writing import Receive, Scope, Send
 
+__all__ = ["SERVICE_RESTART", "SocketServer"]
+
 # The IANA registry of WebSocket close codes.
 SERVICE_RESTART: Final = 1012
 
@@ -115,7 +117,7 @@ class SocketServer(ReceivingServer):
             worker.cancel()
 
     def stop_accepting(self, status: int = 503, headers: Headers = ()) -> None:
-        """Answer new handshakes with `status` and `headers`; existing sessions go on, upgrades included."""
+        """Answer new handshakes with ``status`` and ``headers``; existing sessions go on, upgrades included."""
         self._connections.stop(status, headers)
 
     @property
@@ -128,13 +130,13 @@ class SocketServer(ReceivingServer):
         return list(self._engine.sockets.values())
 
     def close_socket(self, sid: str, code: int = SERVICE_RESTART) -> None:
-        """Close the transport of a socket; stock clients connect again at once, unlike after `disconnect`."""
+        """Close the transport of a socket; stock clients connect again at once, unlike after ``disconnect``."""
         socket = self._sockets.get(sid)
         if socket is not None:
             socket.connection.close(connection.SERVER_DISCONNECT, code=code)
 
     async def asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI application: serves `path`, knows nothing else."""
+        """The ASGI application: serves ``path``, knows nothing else."""
         if scope["type"] in ("http", "websocket") and scope["path"].rstrip("/") == self.path.rstrip("/"):
             await self._engine.handle_request(scope, receive, send)
         elif scope["type"] == "http":
@@ -147,13 +149,13 @@ class SocketServer(ReceivingServer):
     # Sending
 
     def encode(self, event: str, *args: Any, namespace: str = "/") -> Encoded:
-        """Encode an event once, for any number of `deliver` calls. Raises TypeError for what is not JSON."""
+        """Encode an event once, for any number of ``deliver`` calls. Raises TypeError for what is not JSON."""
         return self._packet(packets.EVENT, namespace, [event, *args])
 
     def deliver(self, sids: Iterable[str], message: Encoded, *, latest: Hashable | None = None) -> None:
         """Send an encoded event to sockets of this server, without waiting.
 
-        A socket that can take it gets it now. For others it is queued; of queued messages with the same `latest` key
+        A socket that can take it gets it now. For others it is queued; of queued messages with the same ``latest`` key
         only the newest is kept. Unknown sids are ignored.
         """
         sockets = self._sockets

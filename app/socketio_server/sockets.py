@@ -10,9 +10,11 @@ from app.socketio_server.frames import Encoded
 from app.socketio_server.packets import BinaryPacket
 from app.socketio_server.queues import Outbox
 
+__all__ = ["Leave", "Socket", "Sockets"]
+
 
 class Socket:
-    """A client in one namespace. What is sent to it before its CONNECT is answered is held back in `held`."""
+    """A client in one namespace. What is sent to it before its CONNECT is answered is held back in ``held``."""
 
     __slots__ = ("connection", "held", "namespace", "sid")
 
@@ -38,7 +40,10 @@ class Socket:
 
 
 class Sockets:
-    """All of one connection's sockets by namespace; `left` names those it has been in, `partial` awaits attachments."""
+    """All of one connection's sockets by namespace.
+
+    ``left`` names those it has been in, ``partial`` awaits attachments.
+    """
 
     __slots__ = ("by_namespace", "left", "partial", "timer")
 

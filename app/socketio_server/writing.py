@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 from app.socketio_server.frames import Encoded
 
+__all__ = ["AsgiWriter", "Message", "Receive", "Scope", "Send", "Writer"]
+
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -22,7 +24,7 @@ class Writer(Protocol):
 
 
 class AsgiWriter:
-    """Writes through ASGI's `send`, under any server. It can never be written to without waiting."""
+    """Writes through ASGI's ``send``, under any server. It can never be written to without waiting."""
 
     __slots__ = ("_send",)
 

@@ -37,8 +37,10 @@ class Listener(Protocol):
         """A session has changed."""
 
     def missed(self, codes: Iterable[str] | None) -> None:
-        """Announcements of these sessions, or of any (None), may have been missed, or were not understood: another
-        version of this service may have sent them."""
+        """Announcements of these sessions, or of any (None), may have been missed, or were not understood.
+
+        Another version of this service may have sent them.
+        """
 
 
 class Announcements:

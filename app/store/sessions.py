@@ -135,8 +135,11 @@ class RedisSessions:
                 return instance.decode() if instance else None
 
     async def end_reason(self, code: str, instance: str, participant: str = "") -> str:
-        """Why a membership is over: its session was ``ended``, has ``expired``, or was ``lost`` by Redis; where the
-        session exists its participant was ``kicked`` or has ``left``, if that is known."""
+        """Why a membership is over.
+
+        Its session was ``ended``, has ``expired``, or was ``lost`` by Redis; where the session exists its participant
+        was ``kicked`` or has ``left``, if that is known.
+        """
         with client_errors(changing=False):
             found = await run_batch(
                 self._client,
