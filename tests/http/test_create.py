@@ -182,7 +182,7 @@ async def test_one_key_twenty_times_at_once_through_three_replicas_makes_one_ses
             for number in range(20)
         )
     )
-    assert {answer.status_code for answer in answers} == {201}
+    assert [answer.text for answer in answers if answer.status_code != 201] == []
     assert {answer.content for answer in answers} == {answers[0].content}
 
 

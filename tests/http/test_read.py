@@ -139,7 +139,7 @@ async def test_options_is_204_and_names_the_methods(api: Api) -> None:
         "/api/session/123456/movies": {"POST", "OPTIONS"},
         "/api/session/123456/movies/a": {"DELETE", "OPTIONS"},
         "/api/session/123456/movies/a/vote": {"PUT", "DELETE", "OPTIONS"},
-        "/api/session/123456/participants/a": {"DELETE", "OPTIONS"},
+        "/api/session/123456/participants/a": {"PATCH", "DELETE", "OPTIONS"},
     }.items():
         answer = await api.call("OPTIONS", path)
         assert (answer.status_code, answer.content) == (204, b"")
