@@ -31,6 +31,8 @@ pack = cast("Callable[[tuple[Argument, ...]], bytes]", hiredis.pack_command)
 
 # Between two looks at the deadlines of all calls: many callers give up at nearly the same time.
 _MIN_TIMER_SECONDS: Final = 0.005
+# By how much a timer is late only where the process stood still.
+_MAX_DELAY_SECONDS: Final = 0.05
 
 
 class _Call(NamedTuple):
@@ -64,6 +66,7 @@ class Link:
         # One for all calls: a timer for each would be a fifth of what a command costs.
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
+        self._postponed = False
         # In a context of its own: the link outlives the request that happens to need it first.
         self._reading = self._loop.create_task(self._read(), context=contextvars.Context())
 
@@ -159,8 +162,15 @@ class Link:
 
     def _expire(self) -> None:
         """End the calls whose deadline has come, and give the link up when a reply is overdue."""
+        now = self._loop.time()
+        if not self._postponed and now - self._timer_at > _MAX_DELAY_SECONDS:
+            # The process stood still. Timers run before what arrived in the meantime is read, so that goes first.
+            self._postponed = True
+            self._set_timer(now + _MIN_TIMER_SECONDS)
+            return
+        self._postponed = False
         # A loop may round the times of its timers.
-        now = max(self._loop.time(), self._timer_at)
+        now = max(now, self._timer_at)
         for _, call in self._unsent:
             if call.deadline <= now:
                 self._end(call, StoreUnavailable("timeout", "no reply in time", sent=False))

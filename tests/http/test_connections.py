@@ -132,7 +132,10 @@ async def test_an_answer_that_nobody_reads_ends_its_connection() -> None:
 
 async def test_answers_that_nobody_reads_are_bounded_in_bytes(caplog: pytest.LogCaptureFixture) -> None:
     size = 200_000
-    async with serving(write_timeout=30, max_unread_bytes=4 * size) as replica, AsyncExitStack() as stack:
+    async with (
+        serving(write_timeout=30, max_unread_bytes=4 * size, redis_timeout=10) as replica,
+        AsyncExitStack() as stack,
+    ):
         path = await large(replica)
         unread = [stack.enter_context(Unread(replica.port, path)) for _ in range(20)]
         assert await unread[0].aborted()
@@ -145,7 +148,7 @@ async def test_answers_that_nobody_reads_are_bounded_in_bytes(caplog: pytest.Log
 async def test_an_address_has_a_quarter_of_them() -> None:
     size = 200_000
     async with (
-        serving(write_timeout=30, max_unread_bytes=8 * size, unlimited_addresses="") as replica,
+        serving(write_timeout=30, max_unread_bytes=8 * size, redis_timeout=10, unlimited_addresses="") as replica,
         AsyncExitStack() as stack,
     ):
         path = await large(replica)

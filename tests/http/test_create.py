@@ -39,7 +39,7 @@ async def guarded() -> AsyncIterator[Api]:
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def three() -> AsyncIterator[Api]:
     """Three replicas that share a Redis."""
-    async with RedisServer() as redis, served_here(redis.url(), 3) as started:
+    async with RedisServer() as redis, served_here(redis.url(), 3, redis_timeout=10) as started:
         api = Api(started)
         yield api
         await api.close()

@@ -197,6 +197,18 @@ async def test_recovery_needs_no_restart_and_no_time(connection: RedisClient, re
             await connection.ping()
 
 
+async def test_a_reply_that_came_while_the_process_stood_still_is_in_time(redis_server: RedisServer) -> None:
+    client = RedisClient.connect(redis_server.url(), timeout=0.2)
+    await client.ping()
+    # Answered after 0.1 s.
+    call = asyncio.ensure_future(client.execute("BLPOP", "nothing", "0.1"))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    time.sleep(0.5)  # noqa: ASYNC251 - so the event loop is late for everything
+    assert await call is None
+    await client.close()
+
+
 async def test_an_outage_is_logged_once_when_it_begins_and_once_when_it_ends(
     connection: RedisClient, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
