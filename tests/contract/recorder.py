@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tests.contract.recording import Recording
 from tests.contract.scenarios import ALLOWED, CREATE_KEY, OPERATOR_TOKEN, SCENARIOS, Scenario, Services
@@ -50,31 +50,42 @@ async def serving(folder: Path | None = None) -> AsyncIterator[Services]:
     """The three services, from the source in a folder, else ours."""
     nobody = f"redis://127.0.0.1:{free_port()}/0"
     async with RedisServer(config={"databases": "2"}) as redis:
-        plain = Replica(redis.url(), folder=folder, allowed_origins=ALLOWED, operator_token=OPERATOR_TOKEN, demo=True)
-        strict = Replica(
-            redis.url(db=1),
-            folder=folder,
-            create_key=CREATE_KEY,
-            operator_token=OPERATOR_TOKEN,
-            code_alphabet="digits",
-            code_length=1,
-            grace=0.5,
-            max_movies=2,
-            miss_budget=3,
-            second_connection="reject",
-            max_connections_per_address=2,
-            unlimited_addresses="",
-            drain_timeout=0,
-        )
-        away = Replica(nobody, folder=folder, redis_timeout=0.2)
-        services = Services(plain, strict, away)
+        settings: dict[str, dict[str, Any]] = {
+            "plain": {
+                "redis_url": redis.url(),
+                "allowed_origins": ALLOWED,
+                "operator_token": OPERATOR_TOKEN,
+                "demo": True,
+            },
+            "strict": {
+                "redis_url": redis.url(db=1),
+                "create_key": CREATE_KEY,
+                "operator_token": OPERATOR_TOKEN,
+                "code_alphabet": "digits",
+                "code_length": 1,
+                "grace": 0.5,
+                "max_movies": 2,
+                "miss_budget": 3,
+                "second_connection": "reject",
+                "max_connections_per_address": 2,
+                "unlimited_addresses": "",
+                "drain_timeout": 0,
+            },
+            "away": {"redis_url": nobody, "redis_timeout": 0.2},
+        }
+        started: list[Replica] = []
+
+        def start(name: str) -> Replica:
+            replica = Replica(folder=folder, **settings[name])
+            started.append(replica)
+            replica.launch()
+            replica.wait_until_serving()
+            return replica
+
         try:
-            for replica in (plain, strict, away):
-                replica.launch()
-            await asyncio.gather(*(asyncio.to_thread(each.wait_until_serving) for each in (plain, strict, away)))
-            yield services
+            yield Services(start)
         finally:
-            for replica in (plain, strict, away):
+            for replica in started:
                 replica.close()
 
 

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from tests.contract.recording import Polling, Recording, WebSocket
@@ -32,13 +32,26 @@ _TEXTS: Final = ("description", "summary", "title")
 _FORGED: Final = "p.abcdefgh.abcdefgh.AAAAAAAAAAAAAAAAAAAAAA"
 
 
-@dataclass(frozen=True)
 class Services:
-    """`plain`: our settings for tests; `strict`: small limits, a key, digits; `away`: its Redis cannot be reached."""
+    """`plain`: our settings for tests; `strict`: small limits, a key, digits; `away`: its Redis cannot be reached.
 
-    plain: Replica
-    strict: Replica
-    away: Replica
+    Each is started when it is first asked for, by `start`, which gets its name.
+    """
+
+    def __init__(self, start: Callable[[str], Replica]) -> None:
+        self._start = start
+
+    @cached_property
+    def plain(self) -> Replica:
+        return self._start("plain")
+
+    @cached_property
+    def strict(self) -> Replica:
+        return self._start("strict")
+
+    @cached_property
+    def away(self) -> Replica:
+        return self._start("away")
 
 
 async def joining(record: Recording, services: Services) -> None:
