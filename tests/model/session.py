@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -74,6 +75,8 @@ class ModelSession:
     banned: set[str] = field(default_factory=set)
     connections: dict[str, str] = field(default_factory=dict)
     recoveries: dict[str, tuple[str, str]] = field(default_factory=dict)
+    recovery_ids: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    """Of each participant those that are known, void ones included, the newest last."""
     lost_names: dict[str, str] = field(default_factory=dict)
     replies: dict[tuple[Caller, str], tuple[Any, Answer | str]] = field(default_factory=dict)
 
@@ -132,7 +135,7 @@ class ModelSession:
                 self._disconnect(before, None, recovery)
                 self._remove(before)
         self.connections[connection] = id_
-        self.recoveries[recovery] = (id_, connection)
+        self._note_recovery(id_, connection, recovery)
         person = self.people[id_]
         if person.away != "no":
             person.away = "no"
@@ -146,6 +149,21 @@ class ModelSession:
             changed = True
         self.version += changed
         return id_
+
+    def _note_recovery(self, id_: str, connection: str, recovery: str) -> None:
+        """Of each participant the newest three recovery ids are known."""
+        owner = self.recoveries.get(recovery, (id_, ""))[0]
+        if owner != id_ and recovery in self.recovery_ids[owner]:
+            self.recovery_ids[owner].remove(recovery)
+        self.recoveries[recovery] = (id_, connection)
+        ids = self.recovery_ids[id_]
+        if recovery in ids:
+            ids.remove(recovery)
+        ids.append(recovery)
+        while len(ids) > 3:
+            oldest = ids.pop(0)
+            if self.recoveries.get(oldest, ("", ""))[0] == id_:
+                del self.recoveries[oldest]
 
     def detach(self, connection: str, away: Literal["briefly", "long"]) -> None:
         self._must_live()
