@@ -12,6 +12,8 @@ from tests.harness.here import served_here
 from tests.harness.node import NodeClients
 from tests.harness.people import Api, People, Person
 from tests.harness.redis import RedisServer
+from tests.harness.service import Replica
+from tests.harness.sockets import Socket
 from tests.harness.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -40,6 +42,26 @@ async def strict(node: NodeClients) -> AsyncIterator[dict[str, tuple[Api, People
 
 async def roles(api: Api, code: str) -> dict[str, str]:
     return {each["id"]: each["role"] for each in (await api.read(code))["sessionData"]["participants"]}
+
+
+async def test_whoever_leaves_takes_no_recovery_along_that_continues_somebody_else_by_now(
+    service: list[Replica], api: Api
+) -> None:
+    made = await api.create()
+    url = service[0].url
+    first, second = await Socket.open(url), await Socket.open(url)
+    former = await first.emit("join-session", made.code)
+    await first.emit("leave-session")
+    joined = await first.emit("join-session", made.code)
+    assert joined["participantID"] != former["participantID"]
+    await second.emit("join-session", made.code, {"token": former["token"]})
+    left = await second.emit("leave-session")
+    await first.at_version(left["version"])
+    await first.drop()
+    back = await Socket.open(url, {"pid": first.pid, "offset": first.offset})
+    assert back.pid == first.pid
+    await back.close()
+    await second.close()
 
 
 async def until_gone(watcher: Person, participant: str) -> dict[str, Any]:

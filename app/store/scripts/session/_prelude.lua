@@ -187,6 +187,11 @@ local function put_ids(participant, ids, before)
   redis.call('HINCRBY', connections, 'ids', #ids - before)
 end
 
+-- The participant that a recovery id continues, if it is good.
+local function continued_by(recovery)
+  return (redis.call('HGET', connections, 'r:' .. recovery) or ''):match('^%S+')
+end
+
 local function void_recovery(recovery)
   if redis.call('HDEL', connections, 'r:' .. recovery) == 1 then
     voided[#voided + 1] = recovery
@@ -196,8 +201,8 @@ end
 
 -- Forgets that there was a recovery id of this participant, unless it continues another one by now.
 local function forget_recovery(participant, recovery)
-  local entry = redis.call('HGET', connections, 'r:' .. recovery)
-  if entry and entry:match('^%S+') ~= participant then
+  local owner = continued_by(recovery)
+  if owner and owner ~= participant then
     return
   end
   redis.call('HDEL', connections, 'r:' .. recovery)
@@ -238,7 +243,7 @@ end
 
 -- A recovery id continues a connection from now on; of each participant the newest three are known.
 local function note_recovery(participant, connection, recovery)
-  local owner = (redis.call('HGET', connections, 'r:' .. recovery) or ''):match('^%S+')
+  local owner = continued_by(recovery)
   if owner and owner ~= participant then
     local theirs = ids_of(owner)
     put_ids(owner, without(theirs, recovery), #theirs)
@@ -280,7 +285,7 @@ end
 -- Nothing is left by which a participant could act or come back without a token, but what the caller names.
 local function disconnect(participant, connection, recovery)
   for _, id in ipairs(ids_of(participant)) do
-    if id ~= recovery then
+    if id ~= recovery and continued_by(id) == participant then
       void_recovery(id)
     end
   end
