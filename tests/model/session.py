@@ -78,6 +78,8 @@ class ModelSession:
     recovery_ids: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     """Of each participant those that are known, void ones included, the newest last."""
     lost_names: dict[str, str] = field(default_factory=dict)
+    former: dict[str, tuple[bool, int, str]] = field(default_factory=dict)
+    """Who has gone and is remembered; who sorts first is forgotten first."""
     replies: dict[tuple[Caller, str], tuple[Any, Answer | str]] = field(default_factory=dict)
 
     # What is seen
@@ -162,8 +164,25 @@ class ModelSession:
         ids.append(recovery)
         while len(ids) > 3:
             oldest = ids.pop(0)
-            if self.recoveries.get(oldest, ("", ""))[0] == id_:
-                del self.recoveries[oldest]
+            self._forget_recovery(id_, oldest)
+        self._forget_former()
+
+    def _forget_recovery(self, id_: str, recovery: str) -> None:
+        if self.recoveries.get(recovery, ("", ""))[0] == id_:
+            del self.recoveries[recovery]
+
+    def _forget_former(self) -> None:
+        """Of those who have gone, and of recovery ids, no more are remembered than twice the capacity."""
+        # A few at a time, as the capacity may have become much lower.
+        for _ in range(8):
+            number = max(len(self.former), sum(map(len, self.recovery_ids.values())))
+            if number <= 2 * self.capacity or not self.former:
+                return
+            *_, id_ = min(self.former.values())
+            del self.former[id_]
+            self.lost_names.pop(id_, None)
+            for recovery in self.recovery_ids.pop(id_, []):
+                self._forget_recovery(id_, recovery)
 
     def detach(self, connection: str, away: Literal["briefly", "long"]) -> None:
         self._must_live()
@@ -386,6 +405,7 @@ class ModelSession:
             self.guests += 1
             name = f"Guest {self.guests}"
         self.lost_names.pop(id_, None)
+        self.former.pop(id_, None)
         self.stays += 1
         self.people[id_] = Person(self.stays, name)
         self.peak = max(self.peak, len(self.people))
@@ -430,6 +450,8 @@ class ModelSession:
         if self.host == id_:
             waiting = sorted(self.people.items(), key=lambda entry: (entry[1].away != "no", entry[1].order))
             self.host = waiting[0][0] if waiting else None
+        self.former[id_] = (returns, self.version, id_)
+        self._forget_former()
 
     def _drop_ratings(self, id_: str) -> None:
         self.voters.discard(id_)

@@ -450,9 +450,6 @@ class SessionMachine(RuleBasedStateMachine):
             )
         )
         newcomer = self.store.last_id
-        if real == "not-joined" and recovering and caller is not None and caller[1] not in self.model.people:
-            # Of those who have gone no more are remembered than twice the capacity, which the model does not count.
-            return multiple()
         expected = _outcome(
             lambda: self.model.join(caller, name, connection, recovery, newcomer, recovering=recovering)
         )
