@@ -121,7 +121,8 @@ class Store:
         )
 
     def new_id(self) -> str:
-        self.last_id = f"id{next(self._numbers)}"
+        # Ids sort in the order in which they were made, or a command that is repeated could choose somebody else.
+        self.last_id = f"id{next(self._numbers):08}"
         return self.last_id
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
