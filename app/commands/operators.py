@@ -59,7 +59,7 @@ def add_operator_commands(commands: Any) -> None:
     command.set_defaults(command=_asking(drain))
 
 
-class Desk:
+class OperatorApi:
     """Asks one replica's internal port as the settings say; raises ``SettingsError`` where they name no token."""
 
     def __init__(self, options: argparse.Namespace) -> None:
@@ -82,9 +82,9 @@ class Desk:
         )
 
 
-def list_(desk: Desk, options: argparse.Namespace) -> None:
+def list_(api: OperatorApi, options: argparse.Namespace) -> None:
     """Print the live sessions, soonest to expire first. --all prints every page; --json prints one line per session."""
-    sessions = _sessions(desk, options.limit, options.all)
+    sessions = _sessions(api, options.limit, options.all)
     if options.json:
         for session in sessions:
             print(json.dumps(session), flush=True)
@@ -93,9 +93,9 @@ def list_(desk: Desk, options: argparse.Namespace) -> None:
     print(table(_COLUMNS, rows, width=_width()))
 
 
-def show(desk: Desk, options: argparse.Namespace) -> None:
+def show(api: OperatorApi, options: argparse.Namespace) -> None:
     """Print a session's participants, and its movies by rank."""
-    session = desk.ask("GET", f"/sessions/{quote(options.code, safe='')}")
+    session = api.ask("GET", f"/sessions/{quote(options.code, safe='')}")
     if options.json:
         print(json.dumps(session))
         return
@@ -114,26 +114,26 @@ def show(desk: Desk, options: argparse.Namespace) -> None:
     print(table(("RANK", "MOVIE", "COMPATIBILITY", "RATINGS", "VETOES"), movies, width=_width()))
 
 
-def end(desk: Desk, options: argparse.Namespace) -> None:
+def end(api: OperatorApi, options: argparse.Namespace) -> None:
     """End a session and notify its members."""
-    _done(desk.ask("DELETE", f"/sessions/{quote(options.code, safe='')}"), options, "The session has ended.")
+    _done(api.ask("DELETE", f"/sessions/{quote(options.code, safe='')}"), options, "The session has ended.")
 
 
-def kick(desk: Desk, options: argparse.Namespace) -> None:
+def kick(api: OperatorApi, options: argparse.Namespace) -> None:
     """Remove a participant from a session and notify them."""
     path = f"/sessions/{quote(options.code, safe='')}/participants/{quote(options.participant, safe='')}"
-    answer = desk.ask("DELETE", path + ("?ban=true" if options.ban else ""))
+    answer = api.ask("DELETE", path + ("?ban=true" if options.ban else ""))
     _done(answer, options, "Banned." if options.ban else "Removed.")
 
 
-def drain(desk: Desk, options: argparse.Namespace) -> None:
+def drain(api: OperatorApi, options: argparse.Namespace) -> None:
     """Move the clients of a replica to the others. It accepts no new clients until it is restarted."""
-    answer = desk.ask("POST", "/drain")
+    answer = api.ask("POST", "/drain")
     clients = answer["clients"]
     while options.wait and clients:
         show_progress(f"{clients} clients are still connected")
         time.sleep(_POLL_SECONDS)
-        clients = desk.ask("GET", "/replicas")["asked"]["connections"]
+        clients = api.ask("GET", "/replicas")["asked"]["connections"]
     show_progress("")
     said = "All clients moved." if not clients else f"{clients} clients are moving to other replicas."
     _done(answer | {"clients": clients}, options, said)
@@ -144,7 +144,7 @@ def _asking(command: Any) -> Any:
 
     def run(options: argparse.Namespace) -> int:
         try:
-            command(Desk(options), options)
+            command(OperatorApi(options), options)
         except (Unreachable, Refused) as error:
             print(error, file=sys.stderr)
             return FAILED
@@ -153,11 +153,11 @@ def _asking(command: Any) -> Any:
     return run
 
 
-def _sessions(desk: Desk, limit: int, every: bool) -> Iterator[dict[str, Any]]:
+def _sessions(api: OperatorApi, limit: int, every: bool) -> Iterator[dict[str, Any]]:
     seen: set[str] = set()
     query: dict[str, Any] = {"limit": limit}
     while True:
-        page = desk.ask("GET", f"/sessions?{urlencode(query)}")
+        page = api.ask("GET", f"/sessions?{urlencode(query)}")
         for session in page["sessions"]:
             if session["sessionID"] not in seen:
                 seen.add(session["sessionID"])

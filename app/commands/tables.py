@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from app.terminal import printable
 
 __all__ = ["table"]
 
-_GAP = "  "
-_MIN_WIDTH = 8
+_GAP: Final = "  "
+_MIN_WIDTH: Final = 8
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[Any]], *, width: int | None = None) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Final, Literal
 
@@ -22,7 +21,7 @@ from app.forwarding.http_pool import ConnectionPool, open_websocket
 from app.forwarding.signature import RequestSigner
 from app.http_client import Exchange, Response
 from app.sessions.errors import SessionError
-from app.socketio_server import ConnectionLimits, abort, end_websocket, flushed, unavailable
+from app.socketio_server import ConnectionLimits, abort, end_websocket, flushed, new_id, unavailable
 
 __all__ = ["FORWARDED", "PATH", "ForwardedRequest", "Forwarder", "new_engine_sid"]
 
@@ -53,7 +52,7 @@ _NO_CODE: Final = (1005, 1006, 1015)
 
 def new_engine_sid(replica: str) -> str:
     """Return an id for a new session at ``replica`` (12 hexadecimal digits); the rest is 120 random bits."""
-    return f"{replica}.{secrets.token_urlsafe(15)}"
+    return f"{replica}.{new_id()}"
 
 
 class ForwardedRequest:

@@ -18,7 +18,7 @@ from app.sessions.service import SessionService
 
 __all__ = ["create_app"]
 
-_BODY_TIMEOUT: Final = 5.0
+_BODY_TIMEOUT_SECONDS: Final = 5.0
 
 
 def create_app(
@@ -37,7 +37,7 @@ def create_app(
     allowed = AllowedOrigins(allowed_origins)
     app = Quart("join-session", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = limits.movies_body
-    app.config["BODY_TIMEOUT"] = _BODY_TIMEOUT
+    app.config["BODY_TIMEOUT"] = _BODY_TIMEOUT_SECONDS
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.url_map.converters["session_id"] = SessionIDConverter

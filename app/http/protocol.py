@@ -17,19 +17,19 @@ from app.http.refusals import FULL, INVALID, LATE, TOO_LARGE, TOO_MANY, Refused
 
 __all__ = ["HttpProtocol"]
 
-_MAX_HEAD: Final = 16_384
+_MAX_HEAD_BYTES: Final = 16_384
 _MAX_FIELDS: Final = 100
 # Nothing shorter has that many.
 _MIN_TOO_LARGE: Final = 4 * _MAX_FIELDS
 # Bytes that may frame each byte of a chunked body: the smallest chunk has five.
 _FRAMING: Final = 16
-_HEAD_TIMEOUT: Final = 10.0
+_HEAD_TIMEOUT_SECONDS: Final = 10.0
 # For how long a client that was refused may go on sending, so that it gets to read why.
-_LINGER: Final = 1.0
+_LINGER_SECONDS: Final = 1.0
 # Bytes of an answer that may wait for the client before that counts as not reading.
-_UNREAD: Final = 16_384
+_MAX_UNREAD_BYTES: Final = 16_384
 # For how long a port that closes waits for a client that does not read.
-_LAST_CHANCE: Final = 0.5
+_LAST_CHANCE_SECONDS: Final = 0.5
 # Requests that may wait on a connection for their turn.
 _MAX_PIPELINED: Final = 64
 # A WebSocket is begun without these: the first two are said anew, and nobody reads the others.
@@ -65,7 +65,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._write_deadline: asyncio.TimerHandle | None = None
         self._running: RequestResponseCycle | None = None
-        self._last_words: bytes | None = None
+        self._final_answer: bytes | None = None
         # Of the message that is being read.
         self._reads_head = True
         self._reads_body = False
@@ -89,14 +89,14 @@ class HttpProtocol(HttpToolsProtocol):
         self._is_reserve = is_full and self.server_state.has_reserve()
         self._is_counted = (not is_full or self._is_reserve) and self.server_state.enter(self.address)
         if not self._is_counted:
-            self._last_words = FULL
+            self._final_answer = FULL
             transport.write(FULL)
             transport.close()
             return
         # With 0 writing goes on when the client has read everything.
-        transport.set_write_buffer_limits(_UNREAD, 0)
+        transport.set_write_buffer_limits(_MAX_UNREAD_BYTES, 0)
         # The few places that a full port keeps are not to be held by whoever says nothing.
-        self._set_deadline(_LINGER if self._is_reserve else _HEAD_TIMEOUT)
+        self._set_deadline(_LINGER_SECONDS if self._is_reserve else _HEAD_TIMEOUT_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._clear_deadline()
@@ -109,7 +109,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._running.message_event.set()
 
     def data_received(self, data: bytes) -> None:
-        if self._last_words is not None:
+        if self._final_answer is not None:
             return
         self._unset_keepalive_if_required()
         self._segment = len(data)
@@ -125,7 +125,7 @@ class HttpProtocol(HttpToolsProtocol):
         elif self._is_answering() and not self._reads_head:
             self._clear_deadline()
         elif self._deadline is None:
-            self._set_deadline(_HEAD_TIMEOUT)
+            self._set_deadline(_HEAD_TIMEOUT_SECONDS)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -160,7 +160,9 @@ class HttpProtocol(HttpToolsProtocol):
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        if len(self.headers) > _MAX_FIELDS or (self._overhead > _MAX_HEAD and self._head_size() > _MAX_HEAD):
+        if len(self.headers) > _MAX_FIELDS or (
+            self._overhead > _MAX_HEAD_BYTES and self._head_size() > _MAX_HEAD_BYTES
+        ):
             raise Refused(TOO_LARGE)
         # RFC 9112, section 3.2.
         if self._host_count != 1 and (self._host_count or self.parser.get_http_version() != "1.0"):
@@ -210,11 +212,11 @@ class HttpProtocol(HttpToolsProtocol):
             self._close_in_time()
         if not is_last or self.transport.is_closing():
             return
-        if self._last_words is not None:
-            self._say_last_words()
+        if self._final_answer is not None:
+            self._send_final_answer()
         elif self._reads_body:
             # The client has its answer and has not said all.
-            self._set_deadline(_HEAD_TIMEOUT)
+            self._set_deadline(_HEAD_TIMEOUT_SECONDS)
 
     def shutdown(self) -> None:
         super().shutdown()
@@ -222,7 +224,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._close_in_time()
         if self._write_deadline is not None:
             self._write_deadline.cancel()
-            self._write_deadline = self.loop.call_later(_LAST_CHANCE, drop, self.transport)
+            self._write_deadline = self.loop.call_later(_LAST_CHANCE_SECONDS, drop, self.transport)
 
     def timeout_keep_alive_handler(self) -> None:
         super().timeout_keep_alive_handler()
@@ -235,7 +237,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self._reads_body or len(data) < _MIN_TOO_LARGE:
             return False
         # Some room for the method and the version, which do not count.
-        most = _MAX_HEAD + 64
+        most = _MAX_HEAD_BYTES + 64
         end = data.find(b"\r\n\r\n", 0, most)
         # The request line comes before the fields.
         return (end < 0 and len(data) > most) or data.count(b"\n", 0, end) > _MAX_FIELDS + 1
@@ -261,11 +263,11 @@ class HttpProtocol(HttpToolsProtocol):
     def _excess(self, data: bytes) -> bytes | None:
         """The answer to a head, or to what frames a body, that has not ended within its bounds."""
         if not self._reads_head:
-            return TOO_LARGE if self._overhead > 2 * _MAX_HEAD + _FRAMING * self._body_bytes else None
-        if self._began and self._overhead > _MAX_HEAD:
+            return TOO_LARGE if self._overhead > 2 * _MAX_HEAD_BYTES + _FRAMING * self._body_bytes else None
+        if self._began and self._overhead > _MAX_HEAD_BYTES:
             # Without what belongs to the messages before.
             self._overhead = max(0, len(data) - (data.rfind(b"\r\n\r\n") + 4 if b"\r\n\r\n" in data else 0))
-        return TOO_LARGE if self._overhead > _MAX_HEAD or len(self.headers or ()) > _MAX_FIELDS else None
+        return TOO_LARGE if self._overhead > _MAX_HEAD_BYTES or len(self.headers or ()) > _MAX_FIELDS else None
 
     def _head_size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
@@ -290,7 +292,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _is_late(self) -> None:
         self._deadline = None
-        if self._last_words is not None or not self._reads_head:
+        if self._final_answer is not None or not self._reads_head:
             self.transport.abort()
         else:
             self._refuse(LATE)
@@ -318,7 +320,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Answers for the last time, in its turn, and closes the connection."""
         if self.transport.is_closing():
             return
-        self._last_words = answer
+        self._final_answer = answer
         self._clear_deadline()
         if self._reads_body and not self.cycle.response_complete:
             # It is the answer to a request whose body is wrong.
@@ -327,23 +329,23 @@ class HttpProtocol(HttpToolsProtocol):
             self.cycle.waiting_for_100_continue = False
             self.cycle.message_event.set()
             if self.cycle is self._running:
-                self._say_last_words()
+                self._send_final_answer()
                 return
             self.pipeline.popleft()
         if not self._is_answering():
-            self._say_last_words()
+            self._send_final_answer()
 
-    def _say_last_words(self) -> None:
+    def _send_final_answer(self) -> None:
         self._unset_keepalive_if_required()
         if self._running is not None and self._running.response_started and not self._running.response_complete:
             self.transport.close()
             self._close_in_time()
             return
-        if self._last_words is not None:
-            self.transport.write(self._last_words)
+        if self._final_answer is not None:
+            self.transport.write(self._final_answer)
         # Closing at once would reset the connection where something is unread, and the answer be lost with it.
         self.transport.write_eof()
-        self._set_deadline(_LINGER)
+        self._set_deadline(_LINGER_SECONDS)
 
     # Other protocols
 

@@ -9,13 +9,13 @@ from prometheus_client import Histogram
 
 __all__ = ["watch_event_loop"]
 
-_INTERVAL: Final = 0.25
+_INTERVAL_SECONDS: Final = 0.25
 
 
 async def watch_event_loop(lag: Histogram) -> None:
     """Measures, for ever, how much later than asked for a timer runs, in seconds."""
     clock = asyncio.get_running_loop().time
     while True:
-        due = clock() + _INTERVAL
-        await asyncio.sleep(_INTERVAL)
+        due = clock() + _INTERVAL_SECONDS
+        await asyncio.sleep(_INTERVAL_SECONDS)
         lag.observe(max(0.0, clock() - due))

@@ -12,7 +12,7 @@ from typing import Final
 __all__ = ["LineWriter"]
 
 _MAX_WAITING_BYTES: Final = 1 << 20
-_FLUSH_TIMEOUT: Final = 1.0
+_FLUSH_TIMEOUT_SECONDS: Final = 1.0
 
 
 class LineWriter:
@@ -49,7 +49,7 @@ class LineWriter:
     def flush(self) -> None:
         """Waits until everything is written, a second at the most."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._waiting, timeout=_FLUSH_TIMEOUT)
+            self._changed.wait_for(lambda: not self._waiting, timeout=_FLUSH_TIMEOUT_SECONDS)
 
     def _takes(self, line: bytes) -> bool:
         # A pipe that is ready takes this much without blocking (POSIX).

@@ -45,7 +45,7 @@ RESULT: Final = "join_session.result"
 
 _SERVICE: Final = "join-session"
 _MAX_TRACEPARENT_CHARACTERS: Final = 64
-_LAST_BATCH: Final = 3.0
+_LAST_BATCH_SECONDS: Final = 3.0
 _TRACE_CONTEXT: Final = TraceContextTextMapPropagator()
 
 _logger = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ class Tracing:
         with self._span("deliver session", SpanKind.CONSUMER, attributes, parent, links) as span:
             yield span
 
-    async def close(self, timeout: float = _LAST_BATCH) -> None:
+    async def close(self, timeout: float = _LAST_BATCH_SECONDS) -> None:
         """Sends what is left, for ``timeout`` seconds at the most: the receiver may be gone."""
         loop = asyncio.get_running_loop()
         done = asyncio.Event()

@@ -10,7 +10,7 @@ from app.sessions.model import Head
 from app.sessions.service import Access
 from app.socketio_server import Encoded
 
-__all__ = ["Member", "Outbox"]
+__all__ = ["Emitter", "Member"]
 
 
 @dataclass(eq=False, slots=True)
@@ -42,7 +42,7 @@ class Member:
         return self.access.credential.subject
 
 
-class Outbox(Protocol):
+class Emitter(Protocol):
     """What the engine offers for sending: encode once, write to any number of sockets at once."""
 
     def encode(self, event: str, *args: object) -> Encoded: ...

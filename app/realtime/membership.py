@@ -7,7 +7,7 @@ import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-from app.realtime.member import Member, Outbox
+from app.realtime.member import Emitter, Member
 from app.realtime.presence import Presence
 from app.realtime.rooms import Rooms
 from app.realtime.socket_session import SocketSession
@@ -35,7 +35,7 @@ class Membership:
         rooms: Rooms,
         presence: Presence,
         recoveries: RedisRecoveries,
-        outbox: Outbox,
+        emitter: Emitter,
         telemetry: Telemetry,
     ) -> None:
         self._service = service
@@ -43,7 +43,7 @@ class Membership:
         self._rooms = rooms
         self._presence = presence
         self._recoveries = recoveries
-        self._outbox = outbox
+        self._emitter = emitter
         self._telemetry = telemetry
 
     async def join(self, socket: SocketSession, text: str, options: JoinOptions) -> Joined:
@@ -61,7 +61,7 @@ class Membership:
                 code, options, socket.client, connection=socket.connection, recovery=socket.recovery, known_as=known_as
             )
             former = await self._admit(socket, joined)
-            self._outbox.deliver([socket.sid], self._outbox.encode("joined-session", {"sessionID": code}))
+            self._emitter.deliver([socket.sid], self._emitter.encode("joined-session", {"sessionID": code}))
         if former is not None:
             await self._leave_for_another(former)
         return joined
@@ -184,7 +184,7 @@ class Membership:
         return "kicked" if reason == "kicked" else None
 
     def _tell(self, socket: SocketSession, event: str, body: Mapping[str, object]) -> None:
-        self._outbox.deliver([socket.sid], self._outbox.encode(event, body))
+        self._emitter.deliver([socket.sid], self._emitter.encode(event, body))
 
 
 @asynccontextmanager

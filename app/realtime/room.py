@@ -15,7 +15,7 @@ from typing import Final
 
 from app.background import Background
 from app.backoff import Backoff
-from app.realtime.member import Member, Outbox
+from app.realtime.member import Emitter, Member
 from app.realtime.pace import Pace
 from app.realtime.telemetry import Telemetry
 from app.sessions.answers import error_body
@@ -47,7 +47,7 @@ class Room:
         self,
         code: str,
         store: RedisSessions,
-        outbox: Outbox,
+        emitter: Emitter,
         telemetry: Telemetry,
         *,
         reattach: Callable[[Member], Coroutine[object, None, None]],
@@ -58,7 +58,7 @@ class Room:
         self.instance: str | None = None
         self.members: dict[str, Member] = {}
         self._store = store
-        self._outbox = outbox
+        self._emitter = emitter
         self._reattach = reattach
         self._removed = removed
         self._lost = lost
@@ -121,10 +121,10 @@ class Room:
     def dismiss(self, member: Member, reason: str) -> None:
         """Ends a membership from this side: the client is told why, once, and in the words that every client knows."""
         self.release(member)
-        ended = self._outbox.encode("session-ended", {"sessionID": self.code, "reason": reason})
-        self._outbox.deliver([member.sid], ended)
-        not_found = self._outbox.encode("error", error_body(SessionError("session-not-found")))
-        self._outbox.deliver([member.sid], not_found)
+        ended = self._emitter.encode("session-ended", {"sessionID": self.code, "reason": reason})
+        self._emitter.deliver([member.sid], ended)
+        not_found = self._emitter.encode("error", error_body(SessionError("session-not-found")))
+        self._emitter.deliver([member.sid], not_found)
         self._removed(member)
 
     async def close(self) -> None:
@@ -210,12 +210,12 @@ class Room:
         if not behind:
             return 0
         if self._encoded is None or self._encoded[0] != session.head:
-            update = self._outbox.encode("session-update", session.data, session.meta, str(session.head))
+            update = self._emitter.encode("session-update", session.data, session.meta, str(session.head))
             self._encoded = (session.head, update)
         update = self._encoded[1]
         for member in behind:
             member.seen = session.head
-        self._outbox.deliver([member.sid for member in behind], update, latest=self.code)
+        self._emitter.deliver([member.sid for member in behind], update, latest=self.code)
         if everybody:
             self._pace.updated(update.size, len(behind))
         else:

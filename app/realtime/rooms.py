@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from app.background import Background
 from app.deadline import before_deadline, context_without_deadline
 from app.realtime.lifetime import Lifetime
-from app.realtime.member import Member, Outbox
+from app.realtime.member import Emitter, Member
 from app.realtime.members import Members
 from app.realtime.room import Room
 from app.realtime.telemetry import Telemetry
@@ -25,7 +25,7 @@ from app.store.sessions import RedisSessions
 
 __all__ = ["RoomChannels", "Rooms"]
 
-_HEARTBEAT: Final = 2.0
+_HEARTBEAT_SECONDS: Final = 2.0
 _HEARTBEAT_BATCH: Final = 500
 
 _logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class Rooms:
         channels: RoomChannels,
         replicas: RedisReplicas,
         recoveries: RedisRecoveries,
-        outbox: Outbox,
+        emitter: Emitter,
         telemetry: Telemetry,
         *,
         on_loss: Callable[[str], None],
@@ -67,7 +67,7 @@ class Rooms:
         self._channels = channels
         self._replicas = replicas
         self._recoveries = recoveries
-        self._outbox = outbox
+        self._emitter = emitter
         self._on_loss = on_loss
         self._on_disconnected = on_disconnected
         self._telemetry = telemetry
@@ -107,7 +107,7 @@ class Rooms:
         self.members.add(member)
         room.admit(member)
         if code not in self._lifetimes:
-            self._lifetimes[code] = Lifetime(code, self._store, self._outbox, room, warning=self._expiry_warning)
+            self._lifetimes[code] = Lifetime(code, self._store, self._emitter, room, warning=self._expiry_warning)
         return former if former is not None and former.code != code else None
 
     def release(self, sid: str) -> Member | None:
@@ -140,7 +140,7 @@ class Rooms:
     async def keep_up(self) -> None:
         """Compares, for ever, what members have seen with where the sessions stand."""
         while True:
-            await asyncio.sleep(_HEARTBEAT)
+            await asyncio.sleep(_HEARTBEAT_SECONDS)
             codes, lag = list(self._rooms), 0
             for start in range(0, len(codes), _HEARTBEAT_BATCH):
                 batch = codes[start : start + _HEARTBEAT_BATCH]
@@ -165,7 +165,7 @@ class Rooms:
         return Room(
             code,
             self._store,
-            self._outbox,
+            self._emitter,
             self._telemetry,
             reattach=self._reattach,
             removed=self._removed,

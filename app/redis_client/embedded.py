@@ -24,7 +24,7 @@ from app.redis_client.url import Address, Login
 
 __all__ = ["EmbeddedServer", "NoServerError", "die_with_parent", "find_server"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 _POLL_SECONDS: Final = 0.005
 _START_TIMEOUT_SECONDS: Final = 10.0
@@ -54,7 +54,7 @@ class EmbeddedServer:
         self._binary = binary
         self._directory: Path | None = None
         self._process: asyncio.subprocess.Process | None = None
-        self._background = Background("embedded Redis", logger)
+        self._background = Background("embedded Redis", _logger)
 
     @property
     def url(self) -> str:
@@ -132,7 +132,7 @@ class EmbeddedServer:
     async def _supervise(self, binary: Path) -> None:
         while self._process is not None:
             code = await self._process.wait()
-            logger.error("embedded Redis exited; it is started again, empty", extra={"exit_code": code})
+            _logger.error("embedded Redis exited; it is started again, empty", extra={"exit_code": code})
             await asyncio.sleep(_RESTART_PAUSE_SECONDS)
             with contextlib.suppress(NoServerError, OSError):
                 await self._launch(binary)

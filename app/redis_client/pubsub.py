@@ -20,7 +20,7 @@ from app.redis_client.errors import StoreError, StoreUnavailable
 from app.redis_client.link import Link, pack
 from app.redis_client.url import Address
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 __all__ = ["STATES", "Channels", "LinkEvent", "State"]
 
@@ -46,14 +46,14 @@ class Channels:
 
     def __init__(
         self,
-        connection: RedisClient,
+        client: RedisClient,
         *,
         on_message: Callable[[str, bytes], None],
         on_gap: Callable[[frozenset[str]], None],
         on_link: Callable[[LinkEvent], None] = lambda _event: None,
         heartbeat: float = 2.0,
     ) -> None:
-        self._topology = connection.topology
+        self._topology = client.topology
         self._heartbeat = heartbeat
         self._on_message = on_message
         self._on_gap = on_gap
@@ -67,7 +67,7 @@ class Channels:
         # By the server that could not be reached; None: which server is in charge is not known.
         self._backoffs = defaultdict[Address | None, Backoff](partial(Backoff, _MIN_PAUSE_SECONDS, _MAX_PAUSE_SECONDS))
         self._restored: set[str] = set()
-        self._background = Background("pub/sub", logger)
+        self._background = Background("pub/sub", _logger)
 
     @property
     def healthy(self) -> bool:
@@ -174,7 +174,7 @@ class Channels:
     def _report_gap(self) -> None:
         channels, self._restored = frozenset(self._restored & self._wanted.keys()), set()
         if channels:
-            logger.info("subscriptions restored", extra={"channels": len(channels)})
+            _logger.info("subscriptions restored", extra={"channels": len(channels)})
             self._call(self._on_gap, channels)
 
     def _message(self, channel: str, payload: bytes) -> None:
@@ -185,7 +185,7 @@ class Channels:
         try:
             callback(*arguments)
         except Exception:
-            logger.exception("pub/sub callback failed")
+            _logger.exception("pub/sub callback failed")
 
 
 class _Subscription:
@@ -247,7 +247,7 @@ class _ServerSubscriptions:
                 self._subscribe(self._link, subscription)
             await self._watch(self._link)
             self._channels._on_link("lost")
-            logger.warning("pub/sub connection lost", extra={"channels": len(self._subscriptions)})
+            _logger.warning("pub/sub connection lost", extra={"channels": len(self._subscriptions)})
         except StoreUnavailable:
             # The link for commands logs that the server is unavailable.
             self._channels._on_link("failed")

@@ -15,7 +15,7 @@ from app.redis_client.url import Address, RedisURL
 
 __all__ = ["Sentinel"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 # Sentinels leave a primary that was replaced on purpose, or only cut off, in its role for ten seconds and more; what is
 # written to it meanwhile is lost.
@@ -30,7 +30,7 @@ class Sentinel(Single):
         self._sentinels = list(url.addresses)
         self._primary: Address | None = None
         self._links: weakref.WeakSet[Link] = weakref.WeakSet()
-        self._background = Background("sentinels", logger)
+        self._background = Background("sentinels", _logger)
         self._is_watching = False
 
     async def close(self) -> None:
@@ -68,7 +68,7 @@ class Sentinel(Single):
         if primary == self._primary:
             return
         if self._primary is not None:
-            logger.warning("Sentinel reports a new primary", extra={"server": str(primary)})
+            _logger.warning("Sentinel reports a new primary", extra={"server": str(primary)})
             for link in self._links:
                 link.retire()
         self._primary = primary

@@ -14,7 +14,7 @@ from app.redis_client.url import Address, Login, RedisURL
 
 __all__ = ["SHARE_OF_TIMEOUT", "Node", "Single", "Topology", "ask", "end"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 # A silent sentinel or cluster node must leave time to ask the next one.
 SHARE_OF_TIMEOUT: Final = 3
@@ -110,9 +110,9 @@ class Node:
 
     def _note(self, *, unavailable: bool, why: str) -> None:
         if unavailable and not self._unavailable:
-            logger.warning("Redis is unavailable", extra={"server": self._name, "reason": why})
+            _logger.warning("Redis is unavailable", extra={"server": self._name, "reason": why})
         elif self._unavailable and not unavailable:
-            logger.info("Redis is available again", extra={"server": self._name})
+            _logger.info("Redis is available again", extra={"server": self._name})
         self._unavailable = unavailable
 
 

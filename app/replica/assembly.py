@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from pydantic import SecretStr
 
@@ -64,8 +65,8 @@ __all__ = [
 ]
 
 # HTTP requests are answered within two seconds, whatever Redis does.
-_PUBLIC_TIMEOUT = 3
-_INTERNAL_TIMEOUT = 1
+_PUBLIC_TIMEOUT_SECONDS: Final = 3
+_INTERNAL_TIMEOUT_SECONDS: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +231,7 @@ def assemble_http(
         settings.port,
         limits=port_limits(settings, sockets.server.path, addresses.is_exempt),
         max_message=settings.movies_body_limit,
-        timeout=_PUBLIC_TIMEOUT,
+        timeout=_PUBLIC_TIMEOUT_SECONDS,
     )
 
 
@@ -268,7 +269,7 @@ def assemble_internal(
         settings.internal_port,
         limits=port_limits(settings, FORWARDED_PATH, is_exempt, PROBES),
         max_message=settings.movies_body_limit,
-        timeout=_INTERNAL_TIMEOUT,
+        timeout=_INTERNAL_TIMEOUT_SECONDS,
     )
 
 

@@ -17,7 +17,7 @@ from app.socketio_server import WebSocketProtocol
 __all__ = ["Listener"]
 
 _BACKLOG: Final = 2048
-_KEEP_ALIVE: Final = 75
+_KEEP_ALIVE_SECONDS: Final = 75
 _UNSENT: Final = 128 * 1024
 
 
@@ -43,7 +43,7 @@ class Listener(uvicorn.Server):
                 server_header=False,
                 # A request that was pipelined is begun by the one before, whose deadline is none of its.
                 reset_contextvars=True,
-                timeout_keep_alive=_KEEP_ALIVE,
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=timeout,
                 backlog=_BACKLOG,
             )

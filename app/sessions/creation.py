@@ -25,7 +25,7 @@ __all__ = ["Created", "SessionCreation"]
 # Movies that the live sessions of an address were given when they were made.
 _MAX_MOVIES_BYTES: Final = 4 * 2**20
 # Seconds after which it may be worth to try again.
-_RETRY_AFTER: Final = 60
+_RETRY_AFTER_SECONDS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,5 +142,5 @@ class SessionCreation:
             raise SessionError("limit-reached", "As many sessions are open as this service can hold")
         if not granted:
             raise SessionError(
-                "too-many-requests", "Too many sessions of this address are open", retry_after=_RETRY_AFTER
+                "too-many-requests", "Too many sessions of this address are open", retry_after=_RETRY_AFTER_SECONDS
             )

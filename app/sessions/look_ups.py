@@ -32,7 +32,7 @@ MISSES: Final = frozenset({"session-not-found", "unauthorized"})
 _SHRUNK: Final = 10
 # Seconds that a look-up waits for others, and between two looks at whether another replica has given something back.
 _TIMEOUT_SECONDS: Final = 1.5
-_POLL: Final = 0.05
+_POLL_SECONDS: Final = 0.05
 _REMEMBERED: Final = 10_000
 
 T = TypeVar("T")
@@ -205,7 +205,7 @@ class LookUps:
     async def _serve_waiting(self, line: _Line) -> None:
         while line.waiting:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_POLL):
+                async with asyncio.timeout(_POLL_SECONDS):
                     await line.freed.wait()
             line.freed.clear()
             waiting, line.waiting = [unit for unit in line.waiting if unit.users], []

@@ -35,7 +35,7 @@ from app.socketio_server.connection import CLIENT_NAMESPACE_DISCONNECT, Connecti
 from app.socketio_server.engineio import EngineServer
 from app.socketio_server.events import Event, WrongArguments, current_event
 from app.socketio_server.frames import Encoded, ProtocolError, message
-from app.socketio_server.hooks import RequestHooks
+from app.socketio_server.hooks import RequestHooks, new_id
 from app.socketio_server.libraries import WebSocketProtocol, abort, flushed
 from app.socketio_server.manager import RoomManager
 from app.socketio_server.observer import Observer
@@ -64,6 +64,7 @@ __all__ = [
     "end_websocket",
     "flushed",
     "message",
+    "new_id",
     "peer_address",
     "unavailable",
 ]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from app.socketio_server import frames
 from app.socketio_server.frames import Encoded, ProtocolError
 from app.socketio_server.heartbeat import Heartbeat
 from app.socketio_server.options import Options
 from app.socketio_server.polling import PollingTransport
-from app.socketio_server.queues import Inbox, Outbox, Throttle
+from app.socketio_server.queues import Inbox, Outbox, TokenBucket
 from app.socketio_server.writing import Receive, Writer
 
 __all__ = [
@@ -32,22 +32,22 @@ __all__ = [
 ]
 
 # Reasons a session ends for, as python-socketio names them to disconnect handlers.
-CLIENT_DISCONNECT = "client disconnect"
+CLIENT_DISCONNECT: Final = "client disconnect"
 # As Socket.IO names it: a socket was closed for good, by the client's own packet.
-CLIENT_NAMESPACE_DISCONNECT = "client namespace disconnect"
-SERVER_DISCONNECT = "server disconnect"
-PING_TIMEOUT = "ping timeout"
-TRANSPORT_CLOSE = "transport close"
-TRANSPORT_ERROR = "transport error"
+CLIENT_NAMESPACE_DISCONNECT: Final = "client namespace disconnect"
+SERVER_DISCONNECT: Final = "server disconnect"
+PING_TIMEOUT: Final = "ping timeout"
+TRANSPORT_CLOSE: Final = "transport close"
+TRANSPORT_ERROR: Final = "transport error"
 
 # WebSocket close codes (RFC 6455, section 7.4.1 and the IANA registry).
-NORMAL = 1000
-POLICY_VIOLATION = 1008
-TOO_BIG = 1009
-TRY_AGAIN = 1013
+NORMAL: Final = 1000
+POLICY_VIOLATION: Final = 1008
+TOO_BIG: Final = 1009
+TRY_AGAIN: Final = 1013
 
 # How long a poll waits for an upgrade packet that was sent before it, half of it at a time.
-_UPGRADE_WAIT_SECONDS = 0.005
+_UPGRADE_WAIT_SECONDS: Final = 0.005
 
 
 class Owner(Protocol):
@@ -97,7 +97,7 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._outbox = Outbox()
         self._inbox = Inbox(self._handle, max_items=options.max_queued, max_bytes=options.max_payload)
-        self._throttle = Throttle(options.events_per_second, options.burst) if options.events_per_second else None
+        self._bucket = TokenBucket(options.events_per_second, options.burst) if options.events_per_second else None
         self._writer: Writer | None = None
         self._drainer: asyncio.Task[None] | None = None
         self._polling = PollingTransport()
@@ -287,7 +287,7 @@ class Connection:
 
     async def _throttled(self) -> None:
         """Stop reading while the client is ahead of its rate or of its handlers; nothing is dropped."""
-        delay = self._throttle.delay(self._loop.time()) if self._throttle else 0
+        delay = self._bucket.delay(self._loop.time()) if self._bucket else 0
         if not delay and not self._inbox.full:
             return
         self._heartbeat.hold()

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 __all__ = ["Clock", "Heartbeat"]
 
 # Seconds by which a timer may be late without the client getting more time for it.
-_MAX_DELAY: Final = 0.01
+_MAX_DELAY_SECONDS: Final = 0.01
 
 
 class Clock(Protocol):
@@ -76,7 +76,7 @@ class Heartbeat:
     def _beat(self) -> None:
         self._pinged = True
         # From when it was due rather than from now, so that small delays of the loop do not add up.
-        self._deadline = max(self._timer.when(), self._clock.time() - _MAX_DELAY) + self._timeout
+        self._deadline = max(self._timer.when(), self._clock.time() - _MAX_DELAY_SECONDS) + self._timeout
         self._timer = self._clock.call_at(self._deadline, self._check)
         self._ping()
 

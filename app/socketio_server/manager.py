@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from app.socketio_server.frames import Encoded
 from app.socketio_server.libraries import SocketIOManager
@@ -13,7 +13,7 @@ from app.socketio_server.packets import EVENT
 
 __all__ = ["RoomManager"]
 
-_EVERYBODY = None
+_EVERYBODY: Final = None
 
 
 class RoomManager(SocketIOManager):

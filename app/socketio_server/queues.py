@@ -9,7 +9,7 @@ from typing import Any
 
 from app.socketio_server.frames import Encoded
 
-__all__ = ["Inbox", "Outbox", "Throttle"]
+__all__ = ["Inbox", "Outbox", "TokenBucket"]
 
 
 class Outbox:
@@ -114,7 +114,7 @@ class Inbox:
             self._worker = None
 
 
-class Throttle:
+class TokenBucket:
     """A token bucket: ``rate`` a second, ``burst`` at once. Over it nothing is refused, only delayed."""
 
     __slots__ = ("_empty_at", "_interval", "_tolerance")

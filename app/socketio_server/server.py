@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import secrets
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, Final
 
@@ -20,7 +19,7 @@ from app.socketio_server.connection import Connection
 from app.socketio_server.engineio import EngineServer
 from app.socketio_server.events import WrongArguments
 from app.socketio_server.frames import Encoded
-from app.socketio_server.hooks import RequestHooks
+from app.socketio_server.hooks import RequestHooks, new_id
 from app.socketio_server.libraries import SocketIOManager
 from app.socketio_server.manager import RoomManager
 from app.socketio_server.observer import Observer
@@ -186,7 +185,7 @@ class SocketServer(ReceivingServer):
 
     def new_sid(self) -> str:
         """Return an id for a new socket. It is public, unlike the Engine.IO session's."""
-        return secrets.token_urlsafe(15)
+        return new_id()
 
     async def get_session(self, sid: str, namespace: str | None = None) -> dict[Any, Any]:
         """Return the dict kept for a socket until its disconnect handler has run. Raises KeyError after that."""

@@ -49,13 +49,13 @@ class Announcements:
     ``listen`` names who gets them, before the first subscription. An announcement is a hint: Redis holds the state.
     """
 
-    def __init__(self, connection: RedisClient, keys: Keys, *, timeout: float, metrics: Metrics) -> None:
+    def __init__(self, client: RedisClient, keys: Keys, *, timeout: float, metrics: Metrics) -> None:
         self._keys = keys
         self._listener: Listener | None = None
         self._timeout = timeout
         self._metrics = metrics
         self._channels = Channels(
-            connection,
+            client,
             on_message=self._heard,
             on_gap=self._missed,
             on_link=lambda event: metrics.pubsub_connection_events.labels(event).inc(),

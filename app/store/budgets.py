@@ -21,17 +21,17 @@ from app.store.scripts import LIST_SCRIPTS
 
 __all__ = ["RedisBudgets", "hashed_address"]
 
-_WINDOW: Final = 60_000
+_WINDOW_MILLISECONDS: Final = 60_000
 # Longer than any request waits for Redis: what a replica counted that died since is given back by itself.
-_LAPSE: Final = 10_000
+_LAPSE_MILLISECONDS: Final = 10_000
 _EVERYBODY: Final = "all"
 
 
 class RedisBudgets:
     """See ``app.sessions.ports.Budgets``. Addresses are hashed under ``secret``."""
 
-    def __init__(self, connection: RedisClient, keys: Keys, secret: Callable[[], bytes]) -> None:
-        self._connection = connection
+    def __init__(self, client: RedisClient, keys: Keys, secret: Callable[[], bytes]) -> None:
+        self._client = client
         self._keys = keys
         self._secret = secret
         self._reserve = LIST_SCRIPTS.reserve_look_ups
@@ -40,8 +40,8 @@ class RedisBudgets:
     async def reserve(self, address: str, look_ups: Sequence[str], most: int) -> Reserved:
         with client_errors(changing=False):
             own, total = await asyncio.gather(
-                self._run(self._reserve, self._hashed(address), most, _LAPSE, *look_ups),
-                self._run(self._reserve, _EVERYBODY, "-", _LAPSE, *look_ups),
+                self._run(self._reserve, self._hashed(address), most, _LAPSE_MILLISECONDS, *look_ups),
+                self._run(self._reserve, _EVERYBODY, "-", _LAPSE_MILLISECONDS, *look_ups),
             )
             with reading_reply():
                 counted, misses, under_way, left = own
@@ -58,8 +58,8 @@ class RedisBudgets:
     async def settle(self, address: str, look_ups: Sequence[str], *, missed: bool = False) -> None:
         with client_errors(changing=False):
             await asyncio.gather(
-                self._run(self._settle, self._hashed(address), int(missed), _WINDOW, *look_ups),
-                self._run(self._settle, _EVERYBODY, int(missed), _WINDOW, *look_ups),
+                self._run(self._settle, self._hashed(address), int(missed), _WINDOW_MILLISECONDS, *look_ups),
+                self._run(self._settle, _EVERYBODY, int(missed), _WINDOW_MILLISECONDS, *look_ups),
             )
 
     async def add_create(self, address: str) -> Usage:
@@ -71,16 +71,16 @@ class RedisBudgets:
     async def _add(self, key: str) -> Usage:
         with client_errors(changing=False):
             count, _, left = await asyncio.gather(
-                self._connection.execute("INCR", key),
-                self._connection.execute("PEXPIRE", key, _WINDOW, "NX"),
-                self._connection.execute("PTTL", key),
+                self._client.execute("INCR", key),
+                self._client.execute("PEXPIRE", key, _WINDOW_MILLISECONDS, "NX"),
+                self._client.execute("PTTL", key),
             )
             with reading_reply():
                 return Usage(times=int(count), seconds_left=max(0, left) / 1000)
 
     async def total_misses(self) -> int:
         with client_errors(changing=False):
-            count = await self._connection.execute("GET", self._keys.misses(_EVERYBODY))
+            count = await self._client.execute("GET", self._keys.misses(_EVERYBODY))
             with reading_reply():
                 return int(count or 0)
 
@@ -88,13 +88,13 @@ class RedisBudgets:
         hashed = self._hashed(address)
         with client_errors(changing=True):
             await asyncio.gather(
-                *(self._connection.execute("DEL", key) for key in self._keys.look_ups(hashed)),
-                self._connection.execute("DEL", self._keys.creates(hashed)),
-                self._connection.execute("DEL", self._keys.wrong_keys(hashed)),
+                *(self._client.execute("DEL", key) for key in self._keys.look_ups(hashed)),
+                self._client.execute("DEL", self._keys.creates(hashed)),
+                self._client.execute("DEL", self._keys.wrong_keys(hashed)),
             )
 
     async def _run(self, script: Script, whose: str, *arguments: str | int) -> Any:
-        return await self._connection.run(script, self._keys.look_ups(whose), arguments)
+        return await self._client.run(script, self._keys.look_ups(whose), arguments)
 
     def _hashed(self, address: str) -> str:
         return hashed_address(self._secret(), address)

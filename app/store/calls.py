@@ -19,7 +19,7 @@ def authority(author: Author, compared: Mapping[str, object]) -> dict[str, objec
     permission = author.action.permission
     if isinstance(author, Operator):
         return {"instance": author.instance, "operator": True, "grants": {"operator": permission.operator}}
-    call = {**identity(author.credential), "grants": {"host": permission.host, "member": permission.member}}
+    call = {**_identity(author.credential), "grants": {"host": permission.host, "member": permission.member}}
     if author.key is not None:
         call |= {"key": author.key, "fingerprint": fingerprint(author.action, compared)}
     return call
@@ -31,7 +31,7 @@ def fingerprint(action: Action, compared: Mapping[str, object]) -> str:
     return hashlib.sha256(canonical).hexdigest()[:24]
 
 
-def identity(credential: Credential | None) -> dict[str, object]:
+def _identity(credential: Credential | None) -> dict[str, object]:
     if credential is None:
         return {}
     if credential.kind == "host":
@@ -71,7 +71,7 @@ def attachment(asked: Attachment) -> dict[str, object]:
         "known_name": continued.name if continued else None,
         "policy": asked.second_connection,
         "leased": asked.lease_renewed_at,
-        **identity(asked.credential),
+        **_identity(asked.credential),
     }
 
 

@@ -23,7 +23,7 @@ from app.store.scripts import LIST_SCRIPTS
 __all__ = ["RedisCreators"]
 
 # Longer than making a session may take.
-_MAKING: Final = 10_000
+_MAKING_MILLISECONDS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,8 @@ class _Claim:
 class RedisCreators:
     """See ``app.sessions.ports.Creators``. ``longest``: seconds that any session lives."""
 
-    def __init__(self, connection: RedisClient, keys: Keys, secret: Callable[[], bytes], *, longest: float) -> None:
-        self._connection = connection
+    def __init__(self, client: RedisClient, keys: Keys, secret: Callable[[], bytes], *, longest: float) -> None:
+        self._client = client
         self._keys = keys
         self._secret = secret
         self._longest = round(longest * 1000)
@@ -46,11 +46,11 @@ class RedisCreators:
 
     async def claim(self, address: str, seed: str, size: int, *, most: int, most_bytes: int) -> bool:
         key = self._key(address)
-        arguments = (seed, size, most, most_bytes, _MAKING, self._longest)
+        arguments = (seed, size, most, most_bytes, _MAKING_MILLISECONDS, self._longest)
         with client_errors(changing=False):
             claim = await self._try(key, arguments)
             if not claim.granted and (gone := await self._gone(claim.holders)):
-                await self._connection.execute("HDEL", key, *gone)
+                await self._client.execute("HDEL", key, *gone)
                 claim = await self._try(key, arguments)
             return claim.granted
 
@@ -58,12 +58,12 @@ class RedisCreators:
         key = self._key(address)
         # Its place is free again soon where this fails.
         with suppress(SessionError), client_errors(changing=False):
-            await self._connection.batch(
+            await self._client.batch(
                 [("HSET", key, seed, f"{size} {code} 0"), ("PEXPIRE", key, self._longest)],
             )
 
     async def _try(self, key: str, arguments: Sequence[str | int]) -> _Claim:
-        reply = await self._connection.run(self._claim, [key], arguments)
+        reply = await self._client.run(self._claim, [key], arguments)
         with reading_reply():
             granted, *named = reply
             texts = [text.decode() for text in named]
@@ -72,7 +72,7 @@ class RedisCreators:
     async def _gone(self, holders: dict[str, str]) -> list[str]:
         """Which of the sessions, by their seeds, are over; the code may be another's by now."""
         commands = [("HGET", self._keys.session(code), "instance") for code in holders.values()]
-        instances = await run_batch(self._connection, commands)
+        instances = await run_batch(self._client, commands)
         return [
             seed
             for seed, instance in zip(holders, instances, strict=True)

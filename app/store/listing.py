@@ -25,15 +25,15 @@ class RedisListing:
     A page is one look into ``js:sessions`` and two short commands for each session on it, however many there are.
     """
 
-    def __init__(self, connection: RedisClient, keys: Keys) -> None:
-        self._connection = connection
+    def __init__(self, client: RedisClient, keys: Keys) -> None:
+        self._client = client
         self._keys = keys
         self._script = LIST_SCRIPTS.list_sessions
 
     async def page(self, behind: Place | None, limit: int) -> ListedSessions:
         with client_errors(changing=False):
             arguments: list[str | int] = [limit] if behind is None else [limit, behind.expiry, behind.code]
-            found = await self._connection.run(self._script, [self._keys.sessions], arguments)
+            found = await self._client.run(self._script, [self._keys.sessions], arguments)
             with reading_reply():
                 pairs = zip(found[::2], found[1::2], strict=True)
                 places = [Place(int(expiry), code.decode()) for code, expiry in pairs]
@@ -41,7 +41,7 @@ class RedisListing:
             for place in places:
                 key = self._keys.session(place.code)
                 commands += [("HMGET", key, *_FIELDS), ("PEXPIRETIME", key)]
-            replies = await run_batch(self._connection, commands)
+            replies = await run_batch(self._client, commands)
             with reading_reply():
                 rows = zip(places, replies[::2], replies[1::2], strict=True)
                 live = [_summary(place.code, *told) for place, *told in rows if told[0][-1] is not None and told[1] > 0]

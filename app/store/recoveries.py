@@ -33,14 +33,14 @@ class RedisRecoveries:
     ``quarantine``: seconds for which it is known that the client of a void id knows why it is.
     """
 
-    def __init__(self, connection: RedisClient, keys: Keys, *, quarantine: float) -> None:
-        self._connection = connection
+    def __init__(self, client: RedisClient, keys: Keys, *, quarantine: float) -> None:
+        self._client = client
         self._keys = keys
         self._quarantine = max(1, round(quarantine * 1000))
 
     async def get(self, recovery_id: str) -> Recovery | None:
         with client_errors(changing=False):
-            entry = await self._connection.execute("GET", self._keys.recovery(recovery_id))
+            entry = await self._client.execute("GET", self._keys.recovery(recovery_id))
             if entry is None:
                 return None
             if entry == _VOID:
@@ -57,12 +57,12 @@ class RedisRecoveries:
                 ("SET", self._keys.recovery(recovery_id), entry, "PXAT", free_at),
                 ("HEXISTS", self._keys.connections(code), f"r:{recovery_id}"),
             ]
-            _, is_known = await run_batch(self._connection, commands)
+            _, is_known = await run_batch(self._client, commands)
             if not is_known:
                 # The participant has got newer ones, or is gone, in the meantime.
-                await self._connection.execute("UNLINK", self._keys.recovery(recovery_id))
+                await self._client.execute("UNLINK", self._keys.recovery(recovery_id))
 
     async def void(self, recovery_id: str) -> None:
         """The id continues nobody any more, and its client knows why."""
         with client_errors(changing=True):
-            await self._connection.execute("SET", self._keys.recovery(recovery_id), _VOID, "XX", "PX", self._quarantine)
+            await self._client.execute("SET", self._keys.recovery(recovery_id), _VOID, "XX", "PX", self._quarantine)

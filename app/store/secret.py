@@ -26,8 +26,8 @@ class DeploymentSecret:
     those that knew an earlier one still take what was signed with it.
     """
 
-    def __init__(self, connection: RedisClient, keys: Keys, given: bytes | None) -> None:
-        self._connection = connection
+    def __init__(self, client: RedisClient, keys: Keys, given: bytes | None) -> None:
+        self._client = client
         self._keys = keys
         self._is_given = given is not None
         self._secret = given
@@ -49,10 +49,10 @@ class DeploymentSecret:
             return
         with client_errors(changing=True):
             # A full Redis can still be read.
-            found = await self._connection.execute("GET", self._keys.secret)
+            found = await self._client.execute("GET", self._keys.secret)
             if found is None:
                 ours = self._secret or secrets.token_hex(32).encode()
-                found = await self._connection.execute("SET", self._keys.secret, ours, "NX", "GET") or ours
+                found = await self._client.execute("SET", self._keys.secret, ours, "NX", "GET") or ours
         if found != self._secret:
             self._adopt(found)
 

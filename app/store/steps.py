@@ -44,9 +44,9 @@ class StepRunner:
     """
 
     def __init__(
-        self, connection: RedisClient, keys: Keys, watermarks: Watermarks, *, remembered: int, tracing: Tracing | None
+        self, client: RedisClient, keys: Keys, watermarks: Watermarks, *, remembered: int, tracing: Tracing | None
     ) -> None:
-        self._connection = connection
+        self._client = client
         self._keys = keys
         self._watermarks = watermarks
         self._remembered = remembered
@@ -97,7 +97,7 @@ class StepRunner:
         return reply
 
     async def _call(self, script: Script, code: str, given: Mapping[str, object]) -> list[Any]:
-        reply: list[Any] = await self._connection.run(script, self._keys.session_keys(code), [orjson.dumps(given)])
+        reply: list[Any] = await self._client.run(script, self._keys.session_keys(code), [orjson.dumps(given)])
         return reply
 
     def _in_background(self, writing: Coroutine[Any, Any, object]) -> None:
@@ -110,18 +110,18 @@ class StepRunner:
         good = [name[2:].decode() for name in names or () if name.startswith(b"r:")]
         for start in range(0, len(good) if free_at else 0, _BATCH):
             batch = good[start : start + _BATCH]
-            await self._connection.batch([("PEXPIREAT", self._keys.recovery(recovery), free_at) for recovery in batch])
+            await self._client.batch([("PEXPIREAT", self._keys.recovery(recovery), free_at) for recovery in batch])
 
     async def _forget(self, code: str, recovery_ids: Sequence[tuple[bytes, int]]) -> None:
         for recovery, remembered in recovery_ids:
             arguments: list[str | int] = [code, self._remembered if remembered else 0]
             with suppress(StoreError):
-                await self._connection.run(self._forget_recovery, [self._keys.recovery(recovery.decode())], arguments)
+                await self._client.run(self._forget_recovery, [self._keys.recovery(recovery.decode())], arguments)
 
     async def _best_effort(self, command: tuple[str | int, ...]) -> Any:
         """The lists are corrected by the next change or sweep, so a failure here needs no answer."""
         try:
-            return await self._connection.execute(*command)
+            return await self._client.execute(*command)
         except StoreError:
             return None
 

@@ -29,10 +29,10 @@ REFUSED = {
 }
 
 
-async def test_nothing_is_written_behind_the_last_words(
+async def test_nothing_is_written_behind_the_final_answer(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.http.protocol._HEAD_TIMEOUT", 0.1)
+    monkeypatch.setattr("app.http.protocol._HEAD_TIMEOUT_SECONDS", 0.1)
     async with RedisServer() as redis, served_here(redis.url()) as (replica,):
         for name, (request, before) in REFUSED.items():
             async with wire(replica.port) as connection:

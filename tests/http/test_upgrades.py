@@ -197,7 +197,7 @@ async def test_a_websocket_is_not_begun_while_a_request_is_under_way(service: li
 
 
 async def test_a_websocket_outlives_the_time_that_a_request_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.http.protocol._HEAD_TIMEOUT", 0.2)
+    monkeypatch.setattr("app.http.protocol._HEAD_TIMEOUT_SECONDS", 0.2)
     async with RedisServer() as redis, served_here(redis.url()) as (replica,):
         socket = await Socket.open(replica.url)
         with pytest.raises(TimeoutError):

@@ -286,7 +286,7 @@ def test_a_message_is_shared_by_all_transports() -> None:
     assert message.size > len(message.websocket)
 
 
-async def test_the_last_words_of_a_connection_are_not_lost(record: Recorder) -> None:
+async def test_what_a_connection_sends_last_is_not_lost(record: Recorder) -> None:
     async with record.client.joined() as websocket:
         sid, _ = only_socket(record)
         record.server.deliver([sid], record.server.encode("bye"))
@@ -295,7 +295,7 @@ async def test_the_last_words_of_a_connection_are_not_lost(record: Recorder) -> 
         assert websocket.close_code == 1012
 
 
-async def test_a_poll_gets_the_last_words_and_the_end(record: Recorder) -> None:
+async def test_a_poll_gets_what_is_sent_last_and_the_end(record: Recorder) -> None:
     client: Client = record.client
     sid = await client.connect()
     (socket_id,) = record.server.manager.members(None)
