@@ -71,6 +71,6 @@ $(NODE): tests/js/package-lock.json | .venv/ready
 	@sed -n '/^uv==/,/# via/p' requirements-dev.lock > .venv/uv.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement .venv/uv.txt
 	@echo "3/3 Installing the packages of requirements-dev.lock"
-	@$(BIN)/uv pip sync --python $(BIN)/python requirements-dev.lock
+	@$(BIN)/uv pip sync --compile-bytecode --python $(BIN)/python requirements-dev.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@

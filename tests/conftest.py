@@ -11,9 +11,9 @@ import pytest
 
 from app.settings import PREFIX
 from tests.harness.conformance import violations
-from tests.harness.fixtures import redis_server, service, service_with_digits
+from tests.harness.fixtures import redis_server, service
 
-__all__ = ["redis_server", "service", "service_with_digits"]
+__all__ = ["redis_server", "service"]
 
 
 # Seconds after which a test that has gone on in spite of its time-out is told again.

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import pytest
 
-from tests.harness.otlp import receiver
 from tests.harness.redis import RedisServer
-from tests.harness.service import DIGITS, UNKNOWN, Replica, running_replicas
+from tests.harness.service import UNKNOWN, Replica, running_replicas
 from tests.harness.topologies import TOPOLOGIES, Topology
 
 SHARED: Final[dict[str, Any]] = {"grace": 1, "code_rest": 1, "min_lifetime": 0.01}
@@ -29,20 +28,25 @@ async def redis_server() -> AsyncIterator[RedisServer]:
 
 
 @pytest.fixture(scope="session")
-def service(request: pytest.FixtureRequest) -> Iterator[list[Replica]]:
-    """Three replicas on one Redis, for all tests that break nothing; loopback is free of budgets."""
-    if _TOPOLOGY in os.environ:
-        # Started between the tests it would starve sentinels, who are not patient, and so cause a failover.
-        request.getfixturevalue("service_with_digits")
-    with _serving() as started:
-        yield started
+def service() -> Iterator[list[Replica]]:
+    """Three replicas on one Redis, for all tests that break nothing. Loopback has no rate limits.
 
+    Two of them send traces, which are searched for private data at the end; the third one sends none.
+    """
+    from tests.harness.otlp import receiver  # The protobuf messages take longer to import than a small test runs.
 
-@pytest.fixture(scope="session")
-def service_with_digits() -> Iterator[list[Replica]]:
-    """As `service`, with codes of six digits, as the service gives them out by default."""
-    with _serving(**DIGITS) as started:
-        yield started
+    topology = _chosen()
+    asyncio.run(topology.start())
+    try:
+        with (
+            receiver() as traces,
+            running_replicas(topology.url, 2, environment=traces.environment, **SHARED) as traced,
+            running_replicas(topology.url, 1, **SHARED) as untraced,
+        ):
+            asyncio.run(topology.disturb(UNKNOWN))
+            yield [*traced, *untraced]
+    finally:
+        asyncio.run(topology.stop())
 
 
 @asynccontextmanager
@@ -55,24 +59,3 @@ async def chosen_topology() -> AsyncIterator[Topology]:
 
 def _chosen() -> Topology:
     return TOPOLOGIES[os.environ.get(_TOPOLOGY, "standalone")]()
-
-
-@contextmanager
-def _serving(**settings: Any) -> Iterator[list[Replica]]:
-    """`JOIN_SESSION_TEST_TOPOLOGY` chooses another way of running Redis, see `tests.harness.topologies.TOPOLOGIES`.
-
-    Two of the replicas send traces, in which nothing private may be in the end; the third one does without.
-    """
-    topology = _chosen()
-    asyncio.run(topology.start())
-    settings = {**SHARED, **settings}
-    try:
-        with (
-            receiver() as traces,
-            running_replicas(topology.url, 2, environment=traces.environment, **settings) as traced,
-            running_replicas(topology.url, 1, **settings) as untraced,
-        ):
-            asyncio.run(topology.disturb(UNKNOWN))
-            yield [*traced, *untraced]
-    finally:
-        asyncio.run(topology.stop())

@@ -16,7 +16,6 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import pytest
-import trustme
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
 
 from app.redis_client.embedded import die_with_parent, find_server
@@ -45,6 +44,8 @@ class Certificates:
 
     @classmethod
     def create(cls, directory: Path) -> Certificates:
+        import trustme  # It imports all of cryptography, and few tests use TLS.
+
         authority = trustme.CA()
         issued = authority.issue_cert(LOOPBACK, "localhost")
         files = cls(directory / "ca.pem", directory / "cert.pem", directory / "key.pem")

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.harness.node import NodeClients
+from tests.harness.fixtures import SHARED, chosen_topology
+from tests.harness.here import Here, served_here
 from tests.harness.people import Api, People, movie
-from tests.harness.service import Replica
+from tests.harness.redis import RedisServer
+from tests.harness.service import DIGITS
 from tests.harness.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -90,18 +92,10 @@ NO_CODE: dict[str, Any] = {
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def api(service_with_digits: list[Replica]) -> AsyncIterator[Api]:
-    """The rows speak of six digits."""
-    opened = Api(service_with_digits)
-    yield opened
-    await opened.close()
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def people(node: NodeClients, service_with_digits: list[Replica]) -> AsyncIterator[People]:
-    gathered = People(node, service_with_digits)
-    yield gathered
-    await gathered.close()
+async def service() -> AsyncIterator[list[Here]]:
+    """A replica whose codes are six digits, as in the rows above."""
+    async with chosen_topology() as topology, served_here(topology.url, **SHARED | DIGITS) as started:
+        yield started
 
 
 async def send(api: Api, body: bytes, **options: Any) -> Any:
@@ -141,7 +135,7 @@ async def test_the_answer_carries_the_head_as_etag(api: Api) -> None:
 async def test_joining_over_http_changes_nothing(api: Api) -> None:
     made = await api.create(ttlSeconds=600)
     before = (await api.read(made.code))["meta"]
-    answers = [await api.join(made.code, replica=number % 3) for number in range(10)]
+    answers = [await api.join(made.code) for _ in range(10)]
     assert {(answer.content, answer.headers["ETag"]) for answer in answers} == {
         (answers[0].content, f'"{before["epoch"]}-{before["version"]}"')
     }
@@ -286,9 +280,13 @@ async def test_a_body_over_the_limit_is_413(api: Api) -> None:
     assert answer.headers["X-Error-Code"] == "payload-too-large"
 
 
-async def test_codes_and_sessions_are_found_by_every_replica(api: Api) -> None:
-    made = await api.create(replica=0)
-    answers = [await api.join(made.code, replica=replica) for replica in range(3)]
+async def test_codes_and_sessions_are_found_by_every_replica() -> None:
+    async with RedisServer() as redis, served_here(redis.url(), 3, **DIGITS) as replicas:
+        api = Api(replicas)
+        made = await api.create(replica=0)
+        answers = [await api.join(made.code, replica=replica) for replica in range(3)]
+        await api.close()
+    assert [answer.status_code for answer in answers] == [200] * 3
     assert [answer.content for answer in answers] == [answers[0].content] * 3
 
 

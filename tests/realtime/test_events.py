@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from tests.harness.here import served_here
 from tests.harness.node import NodeClients
 from tests.harness.people import TRANSPORTS, Api, People, movie
-from tests.harness.service import UNKNOWN, Replica
+from tests.harness.redis import RedisServer
+from tests.harness.service import DIGITS, UNKNOWN
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -133,17 +135,18 @@ async def test_the_error_of_joining_comes_with_and_without_an_ack_the_others_onl
     assert codes == ["session-not-found", "session-not-found", "invalid-payload", "not-joined", "unknown-event"]
 
 
-async def test_a_joined_integer_is_echoed_as_a_string(service_with_digits: list[Replica], node: NodeClients) -> None:
-    api = Api(service_with_digits)
-    made = await api.create()
-    while made.code.startswith("0"):
+async def test_a_joined_integer_is_echoed_as_a_string(node: NodeClients) -> None:
+    async with RedisServer() as redis, served_here(redis.url(), **DIGITS) as started:
+        api = Api(started)
         made = await api.create()
-    await api.close()
-    client = await node.connect(service_with_digits[0].url)
-    ack = await client.emit("join-session", int(made.code), ack=True)
-    assert ack["sessionID"] == made.code
-    await client.close()
-    assert (await client.next("joined-session")).data == {"sessionID": made.code}
+        while made.code.startswith("0"):
+            made = await api.create()
+        await api.close()
+        client = await node.connect(started[0].url)
+        ack = await client.emit("join-session", int(made.code), ack=True)
+        assert ack["sessionID"] == made.code
+        assert (await client.next("joined-session")).data == {"sessionID": made.code}
+        await client.close()
 
 
 BAD: list[tuple[str, list[Any], str]] = [
