@@ -12,11 +12,11 @@ help: ## Show this list
 run: .venv/ready ## Run the service on http://localhost:8080, with a Valkey of its own
 	@JOIN_SESSION_DEMO=$${JOIN_SESSION_DEMO-true} exec $(BIN)/join-session serve
 
-quick: .venv/ready ## In seconds: types, architecture, the domain, the contract of one route and one event
+quick: .venv/ready ## In seconds: types, architecture, the domain, the steps in Redis, the contract of one route and one event
 	@$(BIN)/dmypy run --timeout 3600 & types=$$!; \
 		$(BIN)/pytest --quiet $(QUICK) $(ARGS); tests=$$?; wait $$types && exit $$tests
 
-QUICK := tests/test_architecture.py tests/model tests/contract -m "not slow" -k "not recording or joining or recovery"
+QUICK := tests/test_architecture.py tests/model tests/steps tests/contract -m "not slow" -k "not recording or joining or recovery"
 
 test: .venv/ready $(NODE) ## Run the tests; ARGS="-k name" goes to pytest
 	$(BIN)/pytest --numprocesses=4 $(SHARE_OUT) -m "not slow" $(ARGS)

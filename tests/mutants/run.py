@@ -1,4 +1,4 @@
-"""Which faults no test finds: `python -m tests.mutants.run [--quick] [--every N] [--most SECONDS] [--at-once N] [FILE …]`.
+"""Which faults no test finds: `python -m tests.mutants.run [OPTION …] [FILE …]`; `--help` shows the options.
 
 Each fault is put into a copy of the project, where tests run until one fails: first the quick ones of that part, then,
 but for `--quick`, all that might notice. What survives is listed: either a test is missing or the code is not needed.

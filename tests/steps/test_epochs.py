@@ -106,7 +106,7 @@ async def test_who_has_been_away_since_is_let_in(room: Room) -> None:
     await lose(room, "bob", "cid")
     await room.come_back("bob")
     await room.lose("bob")
-    await room.put(**{"order": bob.membership_id - 1})
+    await room.put(order=bob.membership_id - 1)
     assert (await room.continue_(bob)).participant == "bob"
 
 
@@ -120,8 +120,7 @@ async def test_it_counts_in_which_epoch_somebody_joined(room: Room) -> None:
         """Whether one is let in of whom nothing is known but this."""
         try:
             await room.come_back("eve", continued=ContinuedMembership(membership, epoch))
-        except SessionError as error:
-            assert error.code == "not-joined"
+        except SessionError:
             return False
         await room.leave("eve")
         await room.redis.execute("HDEL", f"js:{{{room.code}}}:connections", "f:eve")

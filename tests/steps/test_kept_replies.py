@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from app.sessions.errors import SessionError
@@ -248,12 +250,12 @@ async def test_the_host_the_holder_of_the_host_token_and_the_token_itself_give_w
 
 async def test_a_long_result_is_kept_as_what_makes_it_anew(room: Room) -> None:
     movies = [f"{number:04}" + "m" * 40 for number in range(100)]
-    limits = {"max_movies": 200, "max_bytes": 1_000_000}
-    await room.add("ann", *movies[::3], **limits)
-    first = await room.add("ann", *movies, key="many", **limits)
+    add = partial(room.add, "ann", max_movies=200, max_bytes=1_000_000)
+    await add(*movies[::3])
+    first = await add(*movies, key="many")
     assert (len(first.added), first.present) == (66, movies[::3])
     assert len((await room.fields("replies"))["ann many"]) < 200
-    assert await room.add("ann", *movies, key="many", **limits) == first
-    few = await room.add("ann", "x", key="few", **limits)
-    assert await room.add("ann", "x", key="few", **limits) == few
+    assert await add(*movies, key="many") == first
+    few = await add("x", key="few")
+    assert await add("x", key="few") == few
     assert (await room.fields("replies"))["ann few"].endswith(f'["ok",{few.version},["x"],{{}}]')

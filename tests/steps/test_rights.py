@@ -6,7 +6,7 @@ import pytest
 
 from app.sessions.errors import SessionError
 from app.sessions.permissions import Action
-from app.sessions.steps import Removal
+from app.sessions.steps import Operator, Removal
 from app.sessions.tokens import Credential
 from tests.steps.room import LIFETIME, Room, new_session
 
@@ -280,13 +280,17 @@ async def test_of_those_who_are_connected_the_longest_present_becomes_the_host(r
 
 @pytest.mark.parametrize("who", ["host", "token", "operator"])
 async def test_nothing_stays_of_a_session_that_has_ended_but_the_rest_of_its_code(room: Room, who: str) -> None:
-    author = {"host": "ann", "token": room.host_token(), "operator": room.operator(Action.END_SESSION)}[who]
+    authors: dict[str, Credential | Operator] = {
+        "host": room.token("ann"),
+        "token": room.host_token(),
+        "operator": room.operator(Action.END_SESSION),
+    }
     with pytest.raises(SessionError, match="forbidden"):
         await room.end("bob")
     await room.vote("bob", "m1", 5, key="k")
     await room.leave("bob")
     before = await room.version()
-    assert await room.end(author) == before + 1
+    assert await room.end(authors[who]) == before + 1
     keys = await room.redis.execute("KEYS", f"*{room.code}*")
     assert keys == [f"js:{{{room.code}}}:code".encode()]
     assert await room.redis.execute("GET", keys[0]) == f"ended {room.instance}".encode()
