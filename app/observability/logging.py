@@ -50,8 +50,8 @@ _CHATTY: Final = (
     "urllib3",
 )
 
-# Failed exports are told by `app.observability.tracing`, in one line; and one of these repeats headers that it cannot
-# read, which may be somebody's password.
+# Failed exports are told by `app.observability.trace_export`, in one line; and one of these repeats headers that it
+# cannot read, which may be somebody's password.
 _SILENT: Final = ("opentelemetry.exporter", "opentelemetry.util.re")
 
 # Left alone by us, these loggers would get handlers of their own from their libraries.

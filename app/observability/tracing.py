@@ -15,9 +15,6 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
 from opentelemetry.context import Context
-from opentelemetry.sdk.resources import OTELResourceDetector, Resource
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import (
     INVALID_SPAN,
     Link,
@@ -34,7 +31,6 @@ from opentelemetry.trace import (
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from app import __version__
-from app.observability.logging import Throttle
 
 __all__ = ["RESULT", "Attributes", "Tracing", "failed"]
 
@@ -58,8 +54,10 @@ class Tracing:
     """
 
     def __init__(self, replica: str) -> None:
-        self._provider = TracerProvider(resource=_resource(replica), shutdown_on_exit=False)
-        self._provider.add_span_processor(BatchSpanProcessor(_Exporter()))
+        # The SDK and its exporter take a tenth of a second and 10 MB, which only those who want traces have to pay.
+        from app.observability.trace_export import exporting_provider
+
+        self._provider = exporting_provider(_SERVICE, replica)
         self._tracer = self._provider.get_tracer(_SERVICE, __version__)
 
     def root(
@@ -159,35 +157,9 @@ def failed(span: Span, reason: str) -> None:
     span.set_status(StatusCode.ERROR)
 
 
-class _Exporter(SpanExporter):
-    """Says in a line now and then that the receiver does not take traces; the library has several a batch."""
-
-    def __init__(self) -> None:
-        # Takes a tenth of a second and 6 MiB, which only those who want traces have to pay.
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-
-        self._exporter = OTLPSpanExporter()
-        self._log = Throttle(_logger, 60)
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        result = self._exporter.export(spans)
-        if result is not SpanExportResult.SUCCESS:
-            self._log.warning("traces were lost: their receiver does not take them", spans=len(spans))
-        return result
-
-    def shutdown(self) -> None:
-        self._exporter.shutdown()  # type: ignore[no-untyped-call]
-
-
 def _context(traceparent: str) -> SpanContext | None:
     if len(traceparent) > _MAX_TRACEPARENT_CHARACTERS:
         return None
     found = _TRACE_CONTEXT.extract({"traceparent": traceparent}, Context())
     context = get_current_span(found).get_span_context()
     return context if context.is_valid else None
-
-
-def _resource(replica: str) -> Resource:
-    """Who sends the spans; what ``OTEL_SERVICE_NAME`` and ``OTEL_RESOURCE_ATTRIBUTES`` say comes first."""
-    ours = {"service.name": _SERVICE, "service.version": __version__, "service.instance.id": replica}
-    return Resource.create().merge(Resource(ours)).merge(OTELResourceDetector().detect())
