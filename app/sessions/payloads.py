@@ -109,6 +109,8 @@ class Payload(BaseModel):
         alias_generator=to_camel,
         populate_by_name=True,
         hide_input_in_errors=True,
+        # A model is built when it is first used, not while the service starts.
+        defer_build=True,
     )
 
 
