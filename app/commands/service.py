@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from app.commands.exits import FAILED, OK
+from app.commands.imports import quick_imports
 from app.settings import PREFIX, Settings, SettingsError, load_settings
 
 __all__ = ["add_service_commands"]
@@ -31,12 +32,13 @@ def add_service_commands(commands: Any) -> None:
 def serve(options: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT, then drain and exit 0."""
     settings = _settings(options)
-    # The server's libraries take half a second to import, which the other commands need not wait for.
-    import uvloop
+    # The server's libraries take a third of a second to import, which the other commands need not wait for.
+    with quick_imports():
+        import uvloop
 
-    from app.observability.logging import configure_logging
-    from app.redis_client.embedded import NoServerError
-    from app.replica.process import serve as serve_until_stopped
+        from app.observability.logging import configure_logging
+        from app.redis_client.embedded import NoServerError
+        from app.replica.process import serve as serve_until_stopped
 
     configure_logging(settings)
     welcome = functools.partial(_welcome, demo=settings.demo)
