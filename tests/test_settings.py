@@ -88,12 +88,6 @@ def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (settings.port, settings.redis_url) == (8080, None)
 
 
-def test_an_empty_variable_does_not_hide_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / ".env").write_text("JOIN_SESSION_PORT=8081\n")
-    monkeypatch.setenv("JOIN_SESSION_PORT", "")
-    assert load_settings().port == 8081
-
-
 def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".env").write_text("JOIN_SESSION_PORT=8081\nJOIN_SESSION_CAPACITY=7\nPATH_OF_OTHERS=/x\n")
     monkeypatch.setenv("JOIN_SESSION_PORT", "8082")

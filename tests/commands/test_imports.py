@@ -29,8 +29,6 @@ _FOR_OTHERS: Final = (
     # Traces are off unless they are asked for.
     "app.observability.trace_export",
     "opentelemetry.exporter",
-    # Settings are read without it, as it takes 14 MB.
-    "pydantic_settings",
 )
 
 

@@ -60,7 +60,7 @@ async def served_here(redis_url: str, count: int = 1, **settings: Any) -> AsyncI
         stack.enter_context(_searched_log())
         started = []
         for _ in range(count):
-            replica = await stack.enter_async_context(run_replica(Settings(**given)))
+            replica = await stack.enter_async_context(run_replica(Settings(_env_file=None, **given)))
             started.append(Here(replica.public.port, replica.internal.port, replica))
             stack.callback(_search, replica.metrics)
         yield started

@@ -26,7 +26,7 @@ def show(address, code):
     print(*gc.get_threshold(), gc.get_freeze_count() > 10_000)
     os.kill(os.getpid(), signal.SIGTERM)
 
-uvloop.run(serve(Settings(port=0, internal_port=0, drain_timeout=0), show))
+uvloop.run(serve(Settings(_env_file=None, port=0, internal_port=0, drain_timeout=0), show))
 """
 _ROUNDS: Final = 10
 _SOCKETS: Final = 400

@@ -25,7 +25,7 @@ OPERATOR: Final = "the-operators-own-token"
 
 
 def test_the_default_names_are_those_of_earlier_releases() -> None:
-    prefix = Settings().key_prefix
+    prefix = Settings(_env_file=None).key_prefix
     keys = Keys(prefix)
     names = [
         *keys.session_keys("C"),
@@ -51,7 +51,7 @@ def test_the_default_names_are_those_of_earlier_releases() -> None:
 @pytest.mark.parametrize("prefix", ["", "JS", "a:b", "a{b}", "a_b", "a" * 61])
 def test_a_prefix_is_of_small_letters_digits_and_hyphens(prefix: str) -> None:
     with pytest.raises(ValidationError, match="key_prefix"):
-        Settings(key_prefix=prefix)
+        Settings(_env_file=None, key_prefix=prefix)
 
 
 @pytest.fixture
