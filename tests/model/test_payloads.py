@@ -1,14 +1,24 @@
-"""What a body costs before it is taken or refused."""
+"""What is taken of a client, what is refused, and what that costs."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from app.sessions.errors import SessionError
 from app.sessions.names import clean_text
-from app.sessions.payloads import AddMovies, CreateSession, parse
+from app.sessions.payloads import (
+    AddMovies,
+    CreateSession,
+    KickParticipant,
+    MovieReference,
+    Payload,
+    UpdateSession,
+    Vote,
+    parse,
+)
 
 
 @pytest.mark.parametrize("model", [CreateSession, AddMovies])
@@ -26,3 +36,48 @@ def test_a_list_of_movies_is_refused_at_the_first_that_is_wrong(
     with pytest.raises(SessionError, match=r"movies\.0\.title"):
         parse(model, {"movies": movies})
     assert len(looked_at) == 2
+    looked_at.clear()
+    with pytest.raises(SessionError, match=r"movies\.0\.genres\.0"):
+        parse(model, {"movies": [{"id": "m", "title": "x", "genres": ["\u0316" * 40] * 20}]})
+    assert len(looked_at) == 3
+
+
+@pytest.mark.parametrize("text", ["a", "...", "a.b", "a:b", "ü", "x" * 64, "two words"])
+def test_an_id_is_any_short_text(text: str) -> None:
+    assert parse(MovieReference, {"movieID": text}).movie_id == text
+
+
+@pytest.mark.parametrize("text", ["", ".", "..", "a|b", "a/b", " a", "a ", "u\u0308", "a\nb", "x" * 65])
+def test_an_id_stands_in_urls_and_between_bars(text: str) -> None:
+    with pytest.raises(SessionError, match="invalid-payload: movieID: "):
+        parse(MovieReference, {"movieID": text})
+
+
+def test_one_movie_by_itself_is_a_list_of_one() -> None:
+    movie = {"id": "m", "title": "x"}
+    one = parse(AddMovies, {**movie, "mid": "k"})
+    assert one == parse(AddMovies, {"movies": [movie], "mid": "k"})
+    assert (len(one.movies), one.mid) == (1, "k")
+    many = parse(AddMovies, {"movies": [movie, movie], "id": "other", "title": "y"})
+    assert [movie.id for movie in many.movies] == ["m", "m"]
+    for data in ({}, {"title": "x"}, {"mid": "k"}):
+        with pytest.raises(SessionError, match="invalid-payload: movies: Field required"):
+            parse(AddMovies, data)
+
+
+def test_nobody_is_banned_unless_that_is_said() -> None:
+    assert parse(KickParticipant, {"participantID": "p"}).ban is False
+    assert parse(KickParticipant, {"participantID": "p", "ban": True}).ban is True
+
+
+@pytest.mark.parametrize("model", [CreateSession, UpdateSession])
+@pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan")])
+def test_a_lifetime_is_a_positive_number(model: type[Payload], seconds: float) -> None:
+    with pytest.raises(SessionError, match="invalid-payload: ttlSeconds: "):
+        parse(model, {"ttlSeconds": seconds})
+
+
+def test_no_error_tells_what_was_sent() -> None:
+    with pytest.raises(ValidationError) as refused:
+        Vote.model_validate({"movieID": "m", "rating": "my secret"})
+    assert "my secret" not in str(refused.value)

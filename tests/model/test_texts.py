@@ -1,4 +1,4 @@
-"""Names, codes and tokens: what holds of all of them."""
+"""Names, codes, tokens and offsets: what holds of all of them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from app.sessions.codes import CodeSpace
+from app.sessions.model import Head
 from app.sessions.names import MAX_NAME, clean_text
 from app.sessions.tokens import Credential, TokenSigner
 
@@ -36,6 +37,20 @@ def test_a_name_is_taken_in_one_form_or_refused(text: str) -> None:
 @given(st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=MAX_NAME // 4))
 def test_a_name_of_visible_characters_of_any_script_is_taken(text: str) -> None:
     assert clean_text(f"  {text}\u3000", MAX_NAME) == unicodedata.normalize("NFC", text)
+
+
+# What the longest decompositions of characters of NFC are made of.
+@pytest.mark.parametrize("text", ["a" * MAX_NAME, unicodedata.normalize("NFD", "\u1f82" * MAX_NAME)])
+def test_a_name_is_as_long_as_it_is_in_nfc(text: str) -> None:
+    assert len(clean_text(text, MAX_NAME)) == MAX_NAME
+    with pytest.raises(ValueError, match=f"at most {MAX_NAME} characters"):
+        clean_text(f"{text}b", MAX_NAME)
+
+
+def test_thirty_combining_marks_in_a_row_are_taken_and_not_one_more() -> None:
+    assert clean_text("x" + "\u0316" * 30, 100)
+    with pytest.raises(ValueError, match="combining marks"):
+        clean_text("x" + "\u0316" * 31, 100)
 
 
 @pytest.mark.parametrize("text", ["a" + "\u0301\u0316" * 16, "\u0344" * 31, "e\u0301" * 2 + "\u0e38" * 40])
@@ -122,3 +137,14 @@ def test_a_token_changed_in_any_character_is_none(instance: str, participant: st
 @given(texts)
 def test_any_other_text_is_no_token(text: str) -> None:
     assert TokenSigner(lambda: b"secret").verify(text) is None
+
+
+@given(texts, st.integers(0))
+def test_an_offset_says_where_a_session_stands(epoch: str, version: int) -> None:
+    assert Head.parse(str(Head(epoch, version))) == (epoch, version)
+
+
+@pytest.mark.parametrize("text", ["", "7", "epoch", "epoch-", "epoch-x", "epoch-1x", "epoch-\u00b2", "epoch-\u0663"])
+def test_any_other_text_is_no_offset(text: str) -> None:
+    with pytest.raises(ValueError, match="not an offset"):
+        Head.parse(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -22,10 +23,13 @@ _FORK: Final = multiprocessing.get_context("fork")
 _OURS: Final = ("app", "tests")
 # Together they import the libraries that tests need.
 _IMPORTING: Final = ("tests.conftest", "tests.model.test_session", "tests.operators.test_operators_api")
-_OPTIONS: Final = ("-q", "-x", "-p", "no:cacheprovider", "-m", "not slow", "-W", "ignore:Module already imported")
+_PLUGINS: Final = ("-p", "no:cacheprovider", "-p", "no:anyio", "-p", "no:xdist")
+_OPTIONS: Final = ("-q", "-x", *_PLUGINS, "-m", "not slow", "-W", "ignore:Module already imported")
 
 for _name in _IMPORTING:
     import_module(_name)
+# What is imported here is not looked at again after each test.
+gc.freeze()
 
 
 def first_failure(folder: Path, tests: Sequence[str], *, timeout: float) -> str | None:
@@ -49,8 +53,6 @@ def first_failure(folder: Path, tests: Sequence[str], *, timeout: float) -> str 
 def _run(folder: Path, tests: Sequence[str], sender: Connection) -> None:
     os.setsid()
     os.chdir(folder)
-    # A fault of the same length in the same second would not be noticed.
-    sys.dont_write_bytecode = True
     sys.path.insert(0, str(folder))
     for name in [name for name in sys.modules if name.partition(".")[0] in _OURS]:
         del sys.modules[name]

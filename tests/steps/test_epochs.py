@@ -43,12 +43,28 @@ async def test_below_what_was_shown_a_new_epoch_begins_once(room: Room) -> None:
     assert (await room.fields())["lost"] == f"first {(await room.fields())['order']}"
 
 
+async def test_a_new_epoch_extends_nothing(room: Room) -> None:
+    key = f"js:{{{room.code}}}"
+    expires = await room.lives() - 1000
+    await room.redis.execute("PEXPIREAT", key, expires)
+    await lose(room)
+    await room.seen()
+    assert await room.lives() == expires
+
+
 async def test_another_step_begins_it_as_well(room: Room) -> None:
     before = await room.seen()
     await lose(room)
     version = await room.vote("ann", "m1", 5)
     assert (await room.seen()).head.epoch != before.head.epoch
     assert version == before.head.version + 1
+
+
+async def test_what_a_step_has_replied_was_shown(room: Room) -> None:
+    version = await room.vote("ann", "m1", 5)
+    await room.put(version=version - 1)
+    await room.vote("ann", "m1", 4)
+    assert (await room.seen()).head.epoch != "first"
 
 
 async def test_a_replica_that_has_seen_no_more_begins_none(room: Room) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from app.sessions.errors import SessionError
 from tests.harness.keys import KEYS
 from tests.steps.room import DAY, LIFETIME, REST, Room, details, new_session
 
@@ -76,7 +77,6 @@ async def test_what_an_older_version_has_left_of_the_session_before_is_gone(empt
 
 async def test_every_change_extends_the_session_by_its_lifetime(empty: Room) -> None:
     await empty.create(lifetime=LIFETIME)
-    await empty.redis.execute("PEXPIRE", KEYS.session(empty.code), SOON)
     await empty.join("ann")
     changes = (
         lambda: empty.come_back("ann"),
@@ -94,7 +94,7 @@ async def test_every_change_extends_the_session_by_its_lifetime(empty: Room) -> 
         lambda: empty.sessions.touch(empty.code, least=0),
     )
     for change in changes:
-        await empty.redis.execute("PEXPIRE", KEYS.session(empty.code), SOON)
+        await empty.redis.execute("PEXPIRE", KEYS.session(empty.code), LIFETIME // 2)
         await change()
         left = await empty.lives() - await empty.now()
         assert LIFETIME - SOON < left <= LIFETIME
@@ -108,6 +108,8 @@ async def test_what_nobody_asked_for_extends_nothing(room: Room) -> None:
     await room.detach("a.ann", grace=0)
     await room.sessions.sweep(room.code, grace=1)
     await room.sessions.reap(room.code, "a", grace=1)
+    with pytest.raises(SessionError, match="movie-not-found"):
+        await room.vote("bob", "none", 5, key="k")
     assert await room.lives() == expires
 
 
@@ -130,9 +132,9 @@ async def test_a_session_lives_on_as_long_as_is_said_at_least_but_not_beyond_its
 
 @pytest.mark.parametrize("unjoined", [None, LIFETIME // 2])
 async def test_a_session_ends_at_its_deadline_whatever_its_lifetime(empty: Room, unjoined: int | None) -> None:
-    await empty.create(max_lifetime=1000, unjoined=unjoined)
+    await empty.create(max_lifetime=LIFETIME // 4, unjoined=unjoined)
     session = await empty.seen()
-    assert session.expires_at == session.deadline == session.created_at + 1000
+    assert session.expires_at == session.deadline == session.created_at + LIFETIME // 4
 
 
 async def test_until_somebody_joins_a_session_lives_for_less(empty: Room) -> None:
@@ -147,7 +149,7 @@ async def test_until_somebody_joins_a_session_lives_for_less(empty: Room) -> Non
     assert await empty.lives() >= session.created_at + LIFETIME
     # And for as long from then on.
     await empty.leave("ann")
-    await empty.redis.execute("PEXPIRE", KEYS.session(empty.code), 1000)
+    await empty.redis.execute("PEXPIRE", KEYS.session(empty.code), LIFETIME // 2)
     await empty.sessions.touch(empty.code, least=0)
     assert await empty.lives() > await empty.now() + LIFETIME - SOON
 
@@ -163,14 +165,18 @@ async def test_what_is_kept_of_a_session_lives_as_long_as_it_does_and_its_code_r
     assert await room.lives("code") == expires + REST
 
 
-async def test_the_list_hears_of_a_session_when_its_life_has_grown_by_a_tenth(room: Room) -> None:
-    first = await listed(room)
-    assert first == await room.lives()
-    await room.sessions.touch(room.code, least=LIFETIME + LIFETIME // 10 - SOON)
-    assert (await listed(room), (await room.fields())["listed"]) == (first, str(first))
-    await room.sessions.touch(room.code, least=LIFETIME + LIFETIME // 10 + SOON)
-    second = await room.lives()
-    assert (await listed(room), (await room.fields())["listed"]) == (second, str(second))
+async def test_the_list_hears_of_a_session_when_its_life_has_grown_by_more_than_a_tenth(room: Room) -> None:
+    assert await listed(room) == await room.lives()
+    expires = await room.now() + 2 * LIFETIME
+    await room.redis.execute("PEXPIREAT", KEYS.session(room.code), expires)
+    known = expires - LIFETIME // 10
+    await room.redis.execute("ZADD", KEYS.sessions, known, room.code)
+    await room.put(listed=known)
+    await room.sessions.touch(room.code, least=0)
+    assert (await listed(room), (await room.fields())["listed"]) == (known, str(known))
+    await room.put(listed=known - 1)
+    await room.sessions.touch(room.code, least=0)
+    assert (await listed(room), (await room.fields())["listed"]) == (expires, str(expires))
 
 
 async def test_a_session_that_ends_leaves_the_list(room: Room) -> None:
