@@ -53,6 +53,22 @@ def test_an_id_stands_in_urls_and_between_bars(text: str) -> None:
         parse(MovieReference, {"movieID": text})
 
 
+def test_a_poster_is_at_an_https_url() -> None:
+    movie = {"id": "m", "title": "x"}
+    posters = ("https://example.org", "https://example.org/a/ü.jpg?b=1#c")
+    for poster in posters:
+        assert parse(AddMovies, {**movie, "posterUrl": poster}).movies[0].poster_url == poster
+    for poster in ("http://example.org/a.jpg", "https://", "https:///a.jpg", "https://example.org/a b", "javascript:x"):
+        with pytest.raises(SessionError, match=r"invalid-payload: movies\.0\.posterUrl: must be an https URL"):
+            parse(AddMovies, {**movie, "posterUrl": poster})
+
+
+@pytest.mark.parametrize("rating", ["5", 5.0, True, None, 0, 6])
+def test_a_rating_is_a_whole_number_and_nothing_that_could_be_read_as_one(rating: object) -> None:
+    with pytest.raises(SessionError, match="invalid-payload: rating: "):
+        parse(Vote, {"movieID": "m", "rating": rating})
+
+
 def test_one_movie_by_itself_is_a_list_of_one() -> None:
     movie = {"id": "m", "title": "x"}
     one = parse(AddMovies, {**movie, "mid": "k"})

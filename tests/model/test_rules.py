@@ -20,7 +20,7 @@ RULES: Final = Rules(
     capacity=3,
     max_capacity=10,
     max_movies=2,
-    max_movies_bytes=100,
+    max_movies_bytes=200,
     grace=60,
     leaver_ratings="keep",
     second_connection="allow",
@@ -30,7 +30,7 @@ RULES: Final = Rules(
     max_sessions=1000,
     max_sessions_per_address=1000,
 )
-A: Final = MovieDetails(id="a", title="A")
+A: Final = MovieDetails(id="a", title="A", poster_url="https://a")
 B: Final = MovieDetails(id="b", title="B")
 C: Final = MovieDetails(id="c", title="C")
 
@@ -63,7 +63,7 @@ def test_movies_are_taken_once_each_as_many_as_a_session_holds() -> None:
     again = MovieDetails(id="a", title="Another")
     movies = RULES.allowed_movies([A, B, again])
     assert [(movie.id, movie.details) for movie in movies] == [
-        ("a", '{"id":"a","title":"A"}'),
+        ("a", '{"id":"a","title":"A","posterUrl":"https://a"}'),
         ("b", '{"id":"b","title":"B"}'),
     ]
     with pytest.raises(SessionError, match="limit-reached: A session holds at most 2 movies"):

@@ -133,7 +133,8 @@ class Store:
         self.run(self.connection.close())
 
     async def _connect(self, url: str) -> RedisClient:
-        return RedisClient.connect(url)
+        # What takes long on a busy machine is not what is tested.
+        return RedisClient.connect(url, timeout=30)
 
 
 class SessionMachine(RuleBasedStateMachine):

@@ -16,6 +16,8 @@ from app.sessions.tokens import Credential, TokenSigner
 
 texts = st.text(st.characters(), max_size=200)
 ids = st.text("0123456789abcdefghjkmnpqrstvwxyz", min_size=1, max_size=32)
+# With its mark an instance is as long as a token takes.
+seeds = st.text("0123456789abcdefghjkmnpqrstvwxyz", min_size=1, max_size=20)
 alphabets = st.sampled_from([string.digits, "BCDFGHJKLMNPQRSTVWXZ", "abc", "Ab9"])
 spaces = st.builds(CodeSpace, alphabets, st.integers(1, 8))
 DIGITS = CodeSpace(string.digits, 6)
@@ -81,6 +83,10 @@ def test_only_six_ascii_digits_are_a_code_of_digits(text: str) -> None:
     assert DIGITS.parse(text) == (trimmed if is_code else None)
 
 
+def test_a_code_may_have_every_character_there_is() -> None:
+    assert CodeSpace(string.digits, 10).parse("0123456789") == "0123456789"
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -132,6 +138,20 @@ def test_a_token_changed_in_any_character_is_none(instance: str, participant: st
     character = data.draw(st.sampled_from(string.ascii_letters + string.digits + ".-_ \n\0é"))
     changed = token[:at] + character + token[at + 1 :]
     assert (signer.verify(changed) is None) == (changed != token)
+
+
+@given(seeds, ids, ids)
+def test_an_instance_tells_those_who_know_the_secret_of_which_code_it_is(seed: str, code: str, other: str) -> None:
+    assume(code != other)
+    signer = TokenSigner(lambda: b"secret")
+    credential = Credential("participant", signer.instance(seed, code), "p")
+    assert credential.instance.startswith(seed)
+    assert signer.carries(credential, code)
+    assert not signer.carries(credential, other)
+    assert not TokenSigner(lambda: b"other").carries(credential, code)
+    newer = TokenSigner(lambda: b"newer", lambda: [b"older", b"secret"])
+    assert newer.carries(credential, code)
+    assert newer.verify(signer.participant(credential.instance, "p")) == credential
 
 
 @given(texts)

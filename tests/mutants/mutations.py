@@ -20,6 +20,8 @@ _LUA_OPERATORS: Final = {**_OPERATORS, "==": "~=", "~=": "==", "true": "false", 
 _LUA_TOKEN: Final = re.compile(
     r"""--.*|"[^"]*"|'[^']*'|(?P<operator>==|~=|<=|>=|[<>+]|\b(?:and|or|not|true|false)\b)"""
 )
+# Keywords on which nothing depends that a test could see: what cannot be changed, and what an error costs.
+_UNSEEN: Final = re.compile(r"\b(?:frozen|include_\w+)=$")
 # A call for its effect, or an assignment to something that exists, on a line of its own.
 _LUA_STATEMENT: Final = re.compile(r"^\s+(?!local |return|end\b|if |for |while |else)[\w.\[\]]+(\(.*\)| = .+)$")
 
@@ -60,6 +62,7 @@ def _python(lines: list[str]) -> Iterator[tuple[int, str]]:
         if token.type in (tokenize.OP, tokenize.NAME) and token.string in _OPERATORS:
             (row, start), (_, end) = token.start, token.end
             line = lines[row - 1]
-            # Of types, and of decorators such as `frozen=True`, nothing depends on them that a test could see.
-            if "->" not in line and not line.lstrip().startswith(("@", "class ", "import", "from")):
+            # Neither does anything depend on types and on the arguments of decorators.
+            is_unseen = "->" in line or line.lstrip().startswith(("@", "class ", "import", "from"))
+            if not is_unseen and not _UNSEEN.search(line[:start]):
                 yield row - 1, line[:start] + _OPERATORS[token.string] + line[end:]

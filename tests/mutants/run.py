@@ -58,13 +58,14 @@ _VALUES: Final = _Tests(
         "tests/model/test_texts.py",
         "tests/model/test_rating.py",
         "tests/model/test_session.py",
+        "tests/steps",
         "tests/documents/test_documents.py",
     )
 )
 # The first pattern that a path matches counts.
 _PARTS: Final = {
     "app/store/scripts/session/*.lua": _Tests(quick=("tests/steps", "tests/model/test_session.py")),
-    "app/store/scripts/*.lua": _Tests(quick=("tests/store", "tests/http/test_budgets.py", "tests/http/test_create.py")),
+    "app/store/scripts/*.lua": _Tests(quick=("tests/steps", "tests/store/test_replicas.py")),
     "app/sessions/administration.py": _Tests(quick=("tests/operators/test_operators_api.py",)),
     "app/sessions/admission.py": _LOOK_UPS,
     "app/sessions/guard.py": _LOOK_UPS,

@@ -57,7 +57,7 @@ class Feed:
         """What was announced since the last call, but for the times, which are now."""
         await self._room.redis.execute("SPUBLISH", KEYS.channel(self._room.code), "no more")
         now = await self._room.now()
-        found = []
+        found: list[str] = []
         while (message := await self._subscribed.get_message(timeout=5)) is not None:
             text = message["data"].decode()
             if text == "no more":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.sessions.errors import SessionError
+from app.sessions.steps import ContinuedMembership
 from app.sessions.tokens import Credential
 from tests.steps.room import Room
 
@@ -167,12 +168,23 @@ async def test_a_membership_that_nobody_knows_does_not_go_on(room: Room) -> None
     assert "l:bob" not in await room.fields()
 
 
+async def test_a_membership_later_than_what_is_known_goes_on_only_while_somebody_is_there(room: Room) -> None:
+    await room.join("ann")
+    bob = await room.join("bob")
+    later = ContinuedMembership(bob.membership_id + 1, bob.head.epoch)
+    assert (await room.come_back("bob", continued=later)).membership_id == bob.membership_id
+    await room.lose("bob")
+    with pytest.raises(SessionError, match="not-joined"):
+        await room.come_back("bob", continued=later)
+
+
 async def test_a_connection_is_one_participants(room: Room) -> None:
     await room.join("ann")
     await room.join("bob")
-    attached = await room.join("cid", "a.bob")
+    attached = await room.join("cid", "a.bob", recovery="a.cid")
     assert attached.participant == "cid"
     assert (await room.people(), await room.connections()) == (["ann", "cid"], {"a.ann": "ann", "a.bob": "cid"})
+    assert await room.recoveries() == {"a.ann", "a.cid"}
     assert await room.sessions.end_reason(room.code, room.instance, "bob") == "left"
 
 

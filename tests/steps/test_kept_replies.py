@@ -124,6 +124,14 @@ async def test_after_ten_minutes_a_key_is_new_again(room: Room) -> None:
     assert await keys(room, "bob") == ["new", "old"]
 
 
+async def test_whoever_asks_again_has_no_reply_left_that_has_expired(room: Room) -> None:
+    for number in range(6):
+        await room.vote("bob", "m1", 0, key=f"k{number}")
+    await age(room, 10 * MINUTES)
+    await room.vote("bob", "m1", 0, key="k5")
+    assert await keys(room, "bob") == ["k5"]
+
+
 async def test_each_write_forgets_three_replies_that_have_expired(room: Room) -> None:
     for number in range(3):
         await room.vote("bob", "m1", number, key=f"k{number}")
@@ -180,7 +188,9 @@ async def test_of_each_so_many_bytes_are_kept(room: Room) -> None:
     whole = await fill(room, "bob")
     assert await keys(room, "bob") == [whole]
     await fill(room, "bob", MOST_OF_ONE + 1)
-    assert await keys(room, "bob") == [], "one that is too long is not kept, though the others gave way"
+    assert await all_keys(room) == {}, "one that is too long is not kept, though the others gave way"
+    await fill(room, "bob", MOST_OF_ALL + 1)
+    assert await all_keys(room) == {}
 
 
 async def crowded(room: Room, number: int = MOST_OF_ALL // HALF) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from app.sessions.errors import SessionError
@@ -112,6 +114,15 @@ async def test_twice_as_many_as_fit_are_remembered(room: Room) -> None:
     assert (await milliseconds_left(room, "a.p0"), await milliseconds_left(room, "a.p1") > 3_000_000) == (-2, True)
 
 
+async def test_twice_as_many_as_fit_are_remembered_also_without_recovery_ids(room: Room) -> None:
+    people = [f"p{number}" for number in range(2 * CAPACITY + 1)]
+    for person in people:
+        # Each takes the one before theirs away.
+        await room.join(person, recovery="same")
+        await room.lose(person)
+    assert (await former(room), await counted(room)) == (people[1:], 1)
+
+
 async def test_who_comes_back_is_not_among_those_who_have_gone(room: Room) -> None:
     await come_and_go(room, "bob", "cid")
     await room.join("ann")
@@ -200,3 +211,23 @@ async def test_the_names_of_a_participants_connections_are_kept_without_repeats(
     assert (links["a:ann"], links["n:ann"]) == ("b.ann", "1")
     await room.detach("b.ann")
     assert not {"a:ann", "n:ann"} & set(await room.fields("connections"))
+
+
+async def looks_at_all(room: Room) -> int:
+    """How often a step has looked at the connections of everybody."""
+    await room.sessions.close()
+    stats = (await room.redis.execute("INFO", "commandstats")).decode()
+    return sum(int(calls) for calls in re.findall(r"cmdstat_hkeys:calls=(\d+)", stats))
+
+
+async def test_of_one_participant_all_is_found_without_a_look_at_everybody(room: Room) -> None:
+    for person in ("ann", "bob", "cid"):
+        await room.join(person)
+    await room.come_back("bob", "b.bob")
+    before = await looks_at_all(room)
+    await room.come_back("bob", "c.bob", policy="newest")
+    await room.come_back("bob", "d.bob")
+    await room.remove("ann", "bob")
+    await room.leave("cid")
+    assert await room.connections() == {"a.ann": "ann"}
+    assert await looks_at_all(room) == before

@@ -6,6 +6,7 @@ import pytest
 
 from app.sessions.errors import SessionError
 from app.sessions.permissions import Action
+from tests.harness.keys import KEYS
 from tests.steps.room import MAX_MOVIES, Room, details
 
 
@@ -166,16 +167,22 @@ async def test_beyond_the_peak_the_ratings_of_the_longest_absent_go(room: Room) 
 
 
 async def test_who_is_back_is_not_absent(room: Room) -> None:
+    absent = f"{KEYS.session(room.code)}:absent"
     await room.join("ann")
-    await room.join("bob")
-    await room.vote("bob", "m1", 5)
-    await room.leave("bob")
-    await room.join("bob")
-    for number in range(3):
-        await room.join(person := f"guest{number}")
-        await room.vote(person, "m1", 1)
+    for person in ("bob", "cid"):
+        await room.join(person)
+        await room.vote(person, "m1", 5)
         await room.leave(person)
-    assert await room.tally("m1") == (1, 3, 100)
+    assert await room.redis.execute("ZRANGE", absent, 0, -1) == [b"bob", b"cid"]
+    await room.join("bob")
+    assert await room.redis.execute("ZRANGE", absent, 0, -1) == [b"cid"]
+
+
+async def test_whoever_has_rated_nothing_is_not_absent(room: Room) -> None:
+    await room.join("ann")
+    await room.leave("ann")
+    assert await room.fields("votes") == {}
+    assert not await room.redis.execute("EXISTS", f"{KEYS.session(room.code)}:absent")
 
 
 async def test_an_operator_rates_nothing(room: Room) -> None:
