@@ -70,7 +70,6 @@ else
   entry = order .. '|' .. now .. '|' .. name
   put('p:' .. participant, entry)
   redis.call('HINCRBY', session, 'people', 1)
-  peak()
   redis.call('ZREM', absent, participant)
   if stays.since then
     redis.call('HSET', connections, 's:' .. participant, stays.since .. ' ' .. order)
