@@ -48,7 +48,12 @@ class _Tests:
 
 
 _LOOK_UPS: Final = _Tests(
-    quick=("tests/model/test_admission.py", "tests/http/test_budgets.py", "tests/http/test_look_ups.py")
+    quick=(
+        "tests/model/test_look_ups.py",
+        "tests/model/test_admission.py",
+        "tests/http/test_budgets.py",
+        "tests/http/test_look_ups.py",
+    )
 )
 _USE_CASES: Final = _Tests(quick=("tests/model", "tests/http/test_create.py", "tests/http/test_read.py"))
 _VALUES: Final = _Tests(

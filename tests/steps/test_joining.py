@@ -39,6 +39,7 @@ async def test_whoever_is_there_already_is_not_a_change(room: Room) -> None:
         assert (again.head, again.membership_id, again.name) == (first.head, first.membership_id, "Ann")
     other = await room.come_back("ann", name="Anna", connection="b.ann")
     assert (other.head.version, other.name) == (first.head.version + 1, "Anna")
+    assert (await room.seen()).members["ann"].name == "Anna"
     assert await room.connections() == {"a.ann": "ann", "b.ann": "ann"}
     assert (await room.fields("connections"))["n:ann"] == "2"
 
