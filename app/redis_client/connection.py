@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
+from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
@@ -18,7 +19,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from app.redis_client.errors import CommandFailed, StoreError, StoreUnavailable, error_of_reply, is_reply
 from app.redis_client.url import Address, Login
 
-__all__ = ["abort", "connect", "is_closing", "read_reply", "write"]
+__all__ = ["abort", "connect", "is_closing", "read_replies", "write"]
 
 # Nothing but HELLO and SELECT is sent to the server, which documents a user without any other command; nothing is
 # repeated and nothing times out but by our own deadlines.
@@ -60,11 +61,28 @@ def is_closing(connection: AbstractConnection) -> bool:
     return writer is None or writer.is_closing() or reader is None or reader.at_eof()
 
 
-async def read_reply(connection: AbstractConnection) -> Any:
-    """Return the next reply or push, or a ``StoreError`` that the server answered with.
+async def read_replies(connection: AbstractConnection) -> list[Any]:
+    """Wait for a reply or push; return it and those that have arrived with it.
 
-    Raises ``StoreUnavailable`` when the connection is lost or what comes is no reply of a Redis.
+    An error that the server answers with is a ``StoreError``. Raises ``StoreUnavailable`` when the connection is lost
+    or what comes is no reply of a Redis.
     """
+    replies = [await _read_reply(connection)]
+    # What redis-py's own way costs for each is as much as all else that a reply costs.
+    reader = connection._parser._reader  # type: ignore[attr-defined]
+    while reader.has_data():
+        try:
+            reply = reader.gets(False)
+        except (RedisError, ValueError, MemoryError):
+            # The reader repeats it, and then it is raised behind the replies before.
+            break
+        if reply is NOT_ENOUGH_DATA:
+            break
+        replies.append(error_of_reply(reply) if isinstance(reply, RedisError) else reply)
+    return replies
+
+
+async def _read_reply(connection: AbstractConnection) -> Any:
     try:
         return await connection.read_response(
             disable_decoding=True, timeout=math.inf, disconnect_on_error=False, push_request=True

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, cast
 import hiredis
 from redis.asyncio.connection import AbstractConnection
 
-from app.redis_client.connection import abort, connect, is_closing, read_reply, write
+from app.redis_client.connection import abort, connect, is_closing, read_replies, write
 from app.redis_client.errors import StoreError, StoreUnavailable
 from app.redis_client.url import Address, Login
 
@@ -111,7 +111,8 @@ class Link:
         reason, detail = "lost", "the connection broke"
         try:
             while not self.closed:
-                self._receive(await read_reply(self._connection))
+                for reply in await read_replies(self._connection):
+                    self._receive(reply)
         except StoreUnavailable as error:
             reason, detail = error.reason, error.detail
         finally:
