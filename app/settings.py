@@ -196,6 +196,9 @@ class Settings(BaseSettings):
     join_deadline: Seconds = Field(900, description="Time within which a connected socket must join a session.")
     drain_timeout: SecondsOrZero = Field(25, description="Time over which a stopping replica closes its connections.")
 
+    direct_websockets: bool = Field(
+        True, description="Serve WebSockets without ASGI, which costs less; `false` is for finding faults."
+    )
     demo: bool = Field(False, description="Serve the demo page at `/`.")
     log_level: Level = Field(
         "info", description="Minimum level to log: `debug`, `info`, `warning`, `error`, `critical`."

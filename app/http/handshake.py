@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
+from urllib.parse import unquote
 
 from app.http.refusals import INVALID, NO_HANDSHAKE, OTHER_VERSION, Refused
 
-__all__ = ["asks_for_websocket", "check_handshake"]
+__all__ = ["asgi_handshake", "asks_for_websocket", "check_handshake", "head_of", "key_of", "websocket_scope"]
 
 Fields = Sequence[tuple[bytes, bytes]]
 
+# An ASGI server gets these in a form of their own, or has no use for them.
+_NOT_HANDED_OVER: Final = (b"connection", b"upgrade", b"content-length", b"cookie")
 # Sixteen bytes in base64.
 _KEY: Final = re.compile(rb"[A-Za-z0-9+/]{22}==")
 
@@ -30,6 +33,34 @@ def check_handshake(fields: Fields) -> None:
     keys = _values(fields, b"sec-websocket-key")
     if len(keys) != 1 or not _KEY.fullmatch(keys[0]):
         raise Refused(NO_HANDSHAKE)
+
+
+def key_of(fields: Fields) -> bytes:
+    """The key of a handshake that has been checked."""
+    return next(value for name, value in fields if name == b"sec-websocket-key")
+
+
+def websocket_scope(url: Any, fields: Fields, client: tuple[str, int] | None) -> dict[str, object]:
+    """What ASGI calls the scope of a handshake for ``url``, as httptools has parsed it."""
+    return {
+        "type": "websocket",
+        "path": unquote((url.path or b"").decode("ascii")),
+        "query_string": url.query or b"",
+        "headers": fields,
+        "client": client,
+    }
+
+
+def asgi_handshake(url: Any, fields: Fields) -> bytes:
+    """The handshake as it is written out again for a WebSocket library that parses it itself."""
+    target = url.path if url.query is None else url.path + b"?" + url.query
+    kept = [field for field in fields if field[0] not in _NOT_HANDED_OVER]
+    return head_of(b"GET %s HTTP/1.1" % target, [*kept, (b"connection", b"Upgrade"), (b"upgrade", b"websocket")])
+
+
+def head_of(request_line: bytes, fields: Fields) -> bytes:
+    """The head of a request."""
+    return b"\r\n".join([request_line, *(b"%s: %s" % field for field in fields), b"", b""])
 
 
 def _values(fields: Fields, wanted: bytes) -> list[bytes]:

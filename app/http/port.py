@@ -7,7 +7,7 @@ import logging
 import socket
 import struct
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -16,7 +16,7 @@ from uvicorn.server import ServerState
 from app.http.addresses import AddressCap, subscriber
 from app.observability.logging import Throttle
 
-__all__ = ["PortLimits", "PortState", "drop"]
+__all__ = ["PortLimits", "PortState", "TakeOver", "drop"]
 
 # Connections that a full port takes all the same, for the paths that it serves always.
 _RESERVE: Final = 64
@@ -57,12 +57,31 @@ class Waiting(Protocol):
     address: str
 
 
-class PortState(ServerState):
-    """The connections of one port."""
+class Successor(Protocol):
+    """What takes over a connection whose request asks for a WebSocket."""
 
-    def __init__(self, limits: PortLimits) -> None:
+    def take_over(
+        self,
+        transport: asyncio.Transport,
+        key: bytes,
+        headers: Sequence[tuple[bytes, bytes]],
+        data: bytes,
+        on_lost: Callable[[], None],
+    ) -> None: ...
+    def shutdown(self) -> None: ...
+
+
+# Of the ASGI scope of a WebSocket's handshake; None leaves it to the ASGI application.
+TakeOver = Callable[[dict[str, object]], Successor | None]
+
+
+class PortState(ServerState):
+    """The connections of one port; ``take_over`` decides what a WebSocket is served by."""
+
+    def __init__(self, limits: PortLimits, take_over: TakeOver | None = None) -> None:
         super().__init__()
         self.limits = limits
+        self.take_over = take_over
         self._addresses = AddressCap(limits.max_connections_per_address, limits.exempt)
         # In the order in which they began to wait.
         self._unread: dict[Waiting, int] = {}
@@ -90,6 +109,16 @@ class PortState(ServerState):
     def leave(self, address: str) -> None:
         """Forgets one that was counted."""
         self._addresses.leave(address)
+
+    def succeed(self, successor: Successor, address: str) -> Callable[[], None]:
+        """Counts the connection of an address as its successor's; returns what is to be called at its end."""
+        self.connections.add(successor)  # type: ignore[arg-type]
+
+        def forget() -> None:
+            self.connections.discard(successor)
+            self.leave(address)
+
+        return forget
 
     def wait(self, connection: Waiting) -> None:
         """Notes that a client does not read; those that have waited longest make room."""

@@ -11,7 +11,14 @@ import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from app.http.handshake import asks_for_websocket, check_handshake
+from app.http.handshake import (
+    asgi_handshake,
+    asks_for_websocket,
+    check_handshake,
+    head_of,
+    key_of,
+    websocket_scope,
+)
 from app.http.port import PortState, drop
 from app.http.refusals import FULL, INVALID, LATE, TOO_LARGE, TOO_MANY, Refused
 
@@ -32,8 +39,6 @@ _MAX_UNREAD_BYTES: Final = 16_384
 _LAST_CHANCE_SECONDS: Final = 0.5
 # Requests that may wait on a connection for their turn.
 _MAX_PIPELINED: Final = 64
-# A WebSocket is begun without these: the first two are said anew, and nobody reads the others.
-_NOT_HANDED_OVER: Final = (b"connection", b"upgrade", b"content-length", b"cookie")
 
 
 class _Flow(FlowControl):
@@ -356,7 +361,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         fields = [field for field in self.headers if field[0] != b"upgrade"]
-        head = _head(b"%s %s HTTP/%s" % (method, self.url, version), fields)
+        head = head_of(b"%s %s HTTP/%s" % (method, self.url, version), fields)
         self._segment = len(head) + len(rest)
         return head + rest
 
@@ -364,25 +369,29 @@ class HttpProtocol(HttpToolsProtocol):
         self._clear_deadline()
         self._end_wait()
         self.connections.discard(self)
+        # Whoever has the connection now is counted, without this object, which would keep the head.
+        self._is_counted = False
         self.transport.set_write_buffer_limits()
+        state = self.server_state
+        url = httptools.parse_url(self.url)
+        successor = state.take_over(websocket_scope(url, self.headers, self.client)) if state.take_over else None
+        if successor is None:
+            self._begin_asgi_websocket(asgi_handshake(url, self.headers) + rest)
+            return
+        # The parser refers to this object, and this to the parser.
+        self.parser = None  # type: ignore[assignment]
+        on_lost = state.succeed(successor, self.address)
+        successor.take_over(self.transport, key_of(self.headers), state.default_headers, rest, on_lost)
+
+    def _begin_asgi_websocket(self, data: bytes) -> None:
         protocol: Any = self.config.ws_protocol_class(  # type: ignore[call-arg, misc]
             config=self.config, server_state=self.server_state, app_state=self.app_state
         )
-        # Without this object, which would keep the head as long as the WebSocket lives.
-        self._is_counted = False
         protocol.on_lost = partial(self.server_state.leave, self.address)
         protocol.connection_made(self.transport)
         self.transport.set_protocol(protocol)
-        url = httptools.parse_url(self.url)
-        target = url.path if url.query is None else url.path + b"?" + url.query
-        fields = [field for field in self.headers if field[0] not in _NOT_HANDED_OVER]
-        fields += [(b"connection", b"Upgrade"), (b"upgrade", b"websocket")]
-        protocol.data_received(_head(b"GET %s HTTP/1.1" % target, fields) + rest)
+        protocol.data_received(data)
         if not protocol.handshake_initiated:
             # The library takes no field of more than 8 KiB.
             self.transport.write(TOO_LARGE)
             self.transport.close()
-
-
-def _head(request_line: bytes, fields: list[tuple[bytes, bytes]]) -> bytes:
-    return b"\r\n".join([request_line, *(b"%s: %s" % field for field in fields), b"", b""])

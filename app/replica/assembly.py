@@ -232,6 +232,7 @@ def assemble_http(
         limits=port_limits(settings, sockets.server.path, addresses.is_exempt),
         max_message=settings.movies_body_limit,
         timeout=_PUBLIC_TIMEOUT_SECONDS,
+        take_over=sockets.server.take_over if settings.direct_websockets else None,
     )
 
 

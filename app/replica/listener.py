@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import uvicorn
 
-from app.http.port import PortLimits, PortState
+from app.http.port import PortLimits, PortState, TakeOver
 from app.http.protocol import HttpProtocol
-from app.socketio_server import WebSocketProtocol
+from app.socketio_server import UvicornWebSocketProtocol
 
 __all__ = ["Listener"]
 
@@ -24,15 +24,28 @@ _UNSENT: Final = 128 * 1024
 class Listener(uvicorn.Server):
     """One application on one port. Signals are left to whoever runs the process."""
 
-    def __init__(self, app: Any, host: str, port: int, *, limits: PortLimits, max_message: int, timeout: int) -> None:
-        """``max_message``: bytes of a WebSocket message; ``timeout``: seconds for requests under way at the end."""
+    def __init__(
+        self,
+        app: Any,
+        host: str,
+        port: int,
+        *,
+        limits: PortLimits,
+        max_message: int,
+        timeout: int,
+        take_over: TakeOver | None = None,
+    ) -> None:
+        """``max_message``: bytes of a WebSocket message; ``timeout``: seconds for requests under way at the end.
+
+        ``take_over``: gives WebSockets a protocol of their own, before the application is asked.
+        """
         super().__init__(
             uvicorn.Config(
                 app,
                 interface="asgi3",
                 loop="none",
                 http=HttpProtocol,
-                ws=WebSocketProtocol,
+                ws=UvicornWebSocketProtocol,
                 ws_max_size=max_message,
                 ws_per_message_deflate=False,
                 ws_ping_interval=None,
@@ -48,7 +61,7 @@ class Listener(uvicorn.Server):
                 backlog=_BACKLOG,
             )
         )
-        self.server_state = PortState(limits)
+        self.server_state = PortState(limits, take_over)
         self._socket = _bind(host, port)
         self.port: int = self._socket.getsockname()[1]
         self._serving: asyncio.Task[None] | None = None

@@ -31,17 +31,19 @@ more or fewer arguments than it takes. ``current_event`` tells a handler whether
 
 from app.socketio_server.admission import ConnectionLimits, Origins, peer_address
 from app.socketio_server.asgi import end_websocket
-from app.socketio_server.connection import CLIENT_NAMESPACE_DISCONNECT, Connection
+from app.socketio_server.connection import Connection
+from app.socketio_server.endings import CLIENT_NAMESPACE_DISCONNECT
 from app.socketio_server.engineio import EngineServer
 from app.socketio_server.events import Event, WrongArguments, current_event
 from app.socketio_server.frames import Encoded, ProtocolError, message
 from app.socketio_server.hooks import RequestHooks, new_id
-from app.socketio_server.libraries import WebSocketProtocol, abort, flushed
+from app.socketio_server.libraries import UvicornWebSocketProtocol, abort, flushed
 from app.socketio_server.manager import RoomManager
 from app.socketio_server.observer import Observer
 from app.socketio_server.options import Options
 from app.socketio_server.refusals import unavailable
 from app.socketio_server.server import SocketServer
+from app.socketio_server.websocket import WebSocketProtocol
 
 __all__ = [
     "CLIENT_NAMESPACE_DISCONNECT",
@@ -57,6 +59,7 @@ __all__ = [
     "RequestHooks",
     "RoomManager",
     "SocketServer",
+    "UvicornWebSocketProtocol",
     "WebSocketProtocol",
     "WrongArguments",
     "abort",

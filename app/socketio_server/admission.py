@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from app.origins import AllowedOrigins
 from app.socketio_server import refusals
+from app.socketio_server.interfaces import Scope
 from app.socketio_server.refusals import Headers, Refusal
-from app.socketio_server.writing import Scope
 
 __all__ = ["ConnectionLimits", "Origins", "header", "peer_address"]
 

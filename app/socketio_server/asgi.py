@@ -13,9 +13,9 @@ import orjson
 from app.socketio_server import refusals
 from app.socketio_server.admission import header
 from app.socketio_server.frames import ProtocolError
+from app.socketio_server.interfaces import Message, Receive, Scope, Send
 from app.socketio_server.libraries import abort
 from app.socketio_server.refusals import Refusal
-from app.socketio_server.writing import Message, Receive, Scope, Send
 
 __all__ = [
     "FINAL_RESPONSE_TIMEOUT",

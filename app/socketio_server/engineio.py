@@ -13,16 +13,21 @@ from typing import Any
 import orjson
 
 from app.observability.logging import Throttle
-from app.socketio_server import asgi, connection, frames, refusals
+from app.socketio_server import asgi, endings, frames, refusals
 from app.socketio_server.admission import ConnectionLimits, Origins
-from app.socketio_server.connection import Closed, Connection
+from app.socketio_server.asgi_websocket import AsgiWebSocket
+from app.socketio_server.connection import Connection
 from app.socketio_server.frames import Encoded, ProtocolError
+from app.socketio_server.heartbeat import Heartbeats
 from app.socketio_server.hooks import RequestHooks
-from app.socketio_server.libraries import EngineIOServer, abort, flushed, uvicorn_writer
+from app.socketio_server.interfaces import Receive, Receiver, Scope, Send
+from app.socketio_server.libraries import EngineIOServer, abort, flushed
 from app.socketio_server.observer import Observer
 from app.socketio_server.options import Options
+from app.socketio_server.probe import Probe
+from app.socketio_server.queues import Closed
 from app.socketio_server.refusals import Refusal
-from app.socketio_server.writing import AsgiWriter, Receive, Scope, Send, Writer
+from app.socketio_server.websocket import WebSocketProtocol, is_plain_handshake
 
 __all__ = ["Decode", "EngineServer"]
 
@@ -33,8 +38,8 @@ class EngineServer(EngineIOServer):
     """A strict Engine.IO server with the events of python-engineio's; its handlers get the session instead of the sid.
 
     Messages of one session are handled one after another in the order sent, then its disconnect. Handlers of
-    ``connect`` get the session and the ASGI scope and cannot refuse; those of ``message`` the session and the message;
-    those of ``disconnect`` the session and a reason.
+    ``connect`` are plain functions, get the session and cannot refuse; those of ``message`` get the session and the
+    message; those of ``disconnect`` the session and a reason.
 
     ``decode`` turns a message into what the handler gets, while it is being read; None means that there is nothing to
     handle.
@@ -53,6 +58,7 @@ class EngineServer(EngineIOServer):
     ) -> None:
         super().__init__()
         self.options = options
+        self.heartbeats: Heartbeats[Connection] = Heartbeats(options.ping_interval, options.ping_timeout)
         self.decode = decode
         self.limits = limits
         self.observer = observer or Observer()
@@ -71,7 +77,7 @@ class EngineServer(EngineIOServer):
         """End one session, or all; stock clients connect again at once."""
         for session in [self.sockets.get(sid)] if sid is not None else list(self.sockets.values()):
             if session is not None:
-                session.close(connection.SERVER_DISCONNECT)
+                session.close(endings.SERVER_DISCONNECT)
 
     async def shutdown(self) -> None:
         """End all sessions."""
@@ -114,16 +120,33 @@ class EngineServer(EngineIOServer):
             "a client broke the protocol", key=error.reason, reason=error.reason, peer=session.address
         )
         too_big = error.reason == "too large"
-        session.close(connection.TRANSPORT_ERROR, code=connection.TOO_BIG if too_big else connection.POLICY_VIOLATION)
+        session.close(endings.TRANSPORT_ERROR, code=endings.TOO_BIG if too_big else endings.POLICY_VIOLATION)
 
-    # ASGI
+    # Requests
+
+    def take_over(self, scope: Scope) -> WebSocketProtocol | None:
+        """Return the protocol for the connection of a WebSocket's handshake, or None where ASGI must serve it.
+
+        That is the case for what is refused, for sessions that are not known here, and for clients who negotiate.
+        """
+        if not is_plain_handshake(scope["headers"]):
+            return None
+        try:
+            self._origins.check(scope)
+            receiver = self._receiver(scope, asgi.read_query(scope))
+        except Refusal:
+            return None
+        return None if receiver is None else WebSocketProtocol(receiver, self.options.max_payload)
 
     async def handle_request(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request or WebSocket. The body of a request is read only where the session is ours."""
         headers: list[tuple[bytes, bytes]] = []
         try:
             headers = self._origins.check(scope)
-            await self._dispatch(scope, receive, send, headers)
+            if scope["type"] == "websocket":
+                await self._serve_websocket(scope, receive, send)
+            else:
+                await self._dispatch(scope, receive, send, headers)
         except Refusal as refusal:
             self.observer.refused(refusal.reason)
             if not asgi.names_session(scope):
@@ -134,25 +157,19 @@ class EngineServer(EngineIOServer):
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
         """Serve what opens a session, belongs to one, or belongs to another server's. Raises ``Refusal``."""
         query = asgi.read_query(scope)
-        is_websocket = scope["type"] == "websocket"
-        if not is_websocket and scope["method"] == "OPTIONS":
+        if scope["method"] == "OPTIONS":
             await asgi.respond(send, 204, b"", [*headers, *asgi.preflight(scope)])
             return
         transport, sid = query.get("transport"), query.get("sid")
-        if transport != "websocket" and (is_websocket or transport != "polling"):
+        if transport not in ("polling", "websocket"):
             raise refusals.unknown_transport()
         if sid is None:
             asgi.check_version(query)
-            if is_websocket:
-                await self._open_websocket(scope, receive, send)
-            else:
-                await self._open_polling(scope, send, transport, headers)
+            await self._open_polling(scope, send, transport, headers)
             return
         session = self.sockets.get(sid)
         if session is None:
             await self._serve_foreign(sid, scope, receive, send)
-        elif is_websocket:
-            await self._upgrade(session, scope, receive, send)
         else:
             await self._request(session, scope["method"], transport, receive, send, headers)
 
@@ -174,16 +191,16 @@ class EngineServer(EngineIOServer):
         self.observer.opened(session.transport)
         return session
 
-    async def _opened(self, session: Connection, scope: Scope) -> None:
+    def _opened(self, session: Connection) -> None:
         """Tell the application of a session; only then does it hear of its end."""
         handler = self.handlers.get("connect")
-        session.known = True
         try:
             if handler is not None:
-                await handler(session, scope)
+                handler(session)
         except BaseException:
-            session.known = False
+            session.close(endings.TRANSPORT_ERROR)
             raise
+        session.known = True
 
     def _open_packet(self, session: Connection) -> Encoded:
         options = self.options
@@ -202,20 +219,8 @@ class EngineServer(EngineIOServer):
         if transport != "polling":
             raise refusals.bad_request()
         session = self._open(scope, websocket=False)
-        with session.serving():
-            await self._opened(session, scope)
+        self._opened(session)
         await asgi.respond(send, 200, self._open_packet(session).polling, headers)
-
-    async def _open_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        session = self._open(scope, websocket=True)
-        with session.serving():
-            await asgi.accept(receive, send)
-            asgi.forget_headers(scope)
-            session.attach(self._writer(send))
-            session.send(self._open_packet(session))
-            await self._opened(session, scope)
-            await self._read(session, receive)
-        await self._finish(session, send)
 
     # Long-polling
 
@@ -228,10 +233,10 @@ class EngineServer(EngineIOServer):
         send: Send,
         headers: list[tuple[bytes, bytes]],
     ) -> None:
-        if method == "GET":
-            await session.settled()
+        if method == "GET" and session.upgrade is not None:
+            await session.upgrade.settled()
         if session.overdue:
-            session.close(connection.PING_TIMEOUT)
+            session.close(endings.PING_TIMEOUT)
         if session.closed or session.upgraded or transport != "polling":
             raise refusals.bad_request()
         if method == "GET":
@@ -245,7 +250,7 @@ class EngineServer(EngineIOServer):
         self, session: Connection, receive: Receive, send: Send, headers: list[tuple[bytes, bytes]]
     ) -> None:
         if session.polling:
-            session.close(connection.TRANSPORT_ERROR)
+            session.close(endings.TRANSPORT_ERROR)
             raise refusals.bad_request()
         messages = await session.poll(receive)
         if messages is None:
@@ -256,22 +261,18 @@ class EngineServer(EngineIOServer):
                 await flushed(send)
         except TimeoutError:
             self.slow(session)
-            session.close(connection.TRANSPORT_ERROR, drop=True)
+            session.close(endings.TRANSPORT_ERROR, drop=True)
             abort(send)
 
     async def _post(
         self, session: Connection, receive: Receive, send: Send, headers: list[tuple[bytes, bytes]]
     ) -> None:
         if session.posting:
-            session.close(connection.TRANSPORT_ERROR)
+            session.close(endings.TRANSPORT_ERROR)
             raise refusals.bad_request()
-        session.posting = True
         accepted = False
-        try:
-            with session.serving():
-                accepted = await self._take_payload(session, receive)
-        finally:
-            session.posting = False
+        with session.post():
+            accepted = await self._take_payload(session, receive)
         if not accepted:
             raise refusals.bad_request()
         await asgi.respond(send, 200, b"ok", [*headers, (b"content-type", b"text/html")])
@@ -281,13 +282,15 @@ class EngineServer(EngineIOServer):
         try:
             body = await asgi.read_body(receive, self.options.max_payload)
             if body is None:
-                session.close(connection.TRANSPORT_ERROR)
+                session.close(endings.TRANSPORT_ERROR)
                 return False
             for packet in frames.packets(body):
-                await session.receive(asgi.polling_packet(packet))
+                session.receive(asgi.polling_packet(packet))
                 if session.closed:
                     # The client's own goodbye is as good as any packet; nothing counts behind it.
                     return session.final_packet is frames.NOOP
+                if session.ahead:
+                    await session.caught_up()
         except ProtocolError as error:
             self.violated(session, error)
             if error.reason == "too large":
@@ -297,55 +300,27 @@ class EngineServer(EngineIOServer):
 
     # WebSocket
 
-    async def _upgrade(self, session: Connection, scope: Scope, receive: Receive, send: Send) -> None:
-        await asgi.accept(receive, send)
-        asgi.forget_headers(scope)
-        if session.upgraded or session.upgrading:
-            await asgi.end_websocket(send, connection.NORMAL)
+    def websocket_opened(self, session: Connection) -> None:
+        """Begin with a session that was opened over a WebSocket."""
+        session.send(self._open_packet(session))
+        self._opened(session)
+
+    async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        query = asgi.read_query(scope)
+        receiver = self._receiver(scope, query)
+        if receiver is None:
+            await self._serve_foreign(query["sid"], scope, receive, send)
             return
-        with session.serving():
-            with session.upgrade():
-                upgraded = await self._probe(session, receive, send)
-            if not upgraded:
-                await asgi.end_websocket(send, connection.NORMAL)
-                return
-            await self._read(session, receive)
-        await self._finish(session, send)
+        asgi.forget_headers(scope)
+        await AsgiWebSocket(receiver, receive, send).serve()
 
-    async def _probe(self, session: Connection, receive: Receive, send: Send) -> bool:
-        """Lead a client from polling to this WebSocket; return whether it came."""
-        try:
-            async with asyncio.timeout(self.options.upgrade_timeout):
-                if asgi.received(await receive()) != "2probe":
-                    return False
-                for message in frames.PROBE_ANSWER.messages:
-                    await send(message)
-                session.probed()
-                if asgi.received(await receive()) != "5":
-                    return False
-        except Exception:
-            # Out of time, or whatever an ASGI server raises for a peer that is gone: it stays with polling.
-            return False
-        session.attach(self._writer(send))
-        self.observer.upgraded()
-        return True
-
-    def _writer(self, send: Send) -> Writer:
-        return (uvicorn_writer(send) if self.options.direct_write else None) or AsgiWriter(send)
-
-    async def _read(self, session: Connection, receive: Receive) -> None:
-        while not session.closed:
-            data = asgi.received(await receive())
-            if data is None:
-                session.close(connection.TRANSPORT_CLOSE)
-                return
-            try:
-                await session.receive(data)
-            except ProtocolError as error:
-                self.violated(session, error)
-
-    async def _finish(self, session: Connection, send: Send) -> None:
-        if session.dropped or not await session.drained(asgi.FINAL_RESPONSE_TIMEOUT):
-            abort(send)
-        else:
-            await asgi.end_websocket(send, session.code)
+    def _receiver(self, scope: Scope, query: dict[str, str]) -> Receiver | None:
+        """Return who gets the WebSocket's messages, or None where the session is unknown here. Raises ``Refusal``."""
+        if query.get("transport") != "websocket":
+            raise refusals.unknown_transport()
+        sid = query.get("sid")
+        if sid is None:
+            asgi.check_version(query)
+            return self._open(scope, websocket=True)
+        session = self.sockets.get(sid)
+        return None if session is None else Probe(session, self.options.upgrade_timeout, self.observer.upgraded)

@@ -19,6 +19,7 @@ __all__ = [
     "parsed_size",
     "payload",
     "text_size",
+    "websocket_frame",
 ]
 
 # https://github.com/socketio/engine.io-protocol, revision 4: the packets of a payload are parted by this character.
@@ -29,8 +30,10 @@ _SEPARATOR: Final = SEPARATOR.encode()
 # Python's own for a message in a queue: three objects and its place.
 _OVERHEAD: Final = 400
 
+# The first byte of a frame that is a whole text, and the opcodes.
 _TEXT_FRAME: Final = 0x81
-_BINARY_FRAME: Final = 0x82
+_TEXT: Final = 1
+_BINARY: Final = 2
 
 
 class ProtocolError(Exception):
@@ -55,7 +58,7 @@ class Encoded:
     __slots__ = ("websocket",)
 
     def __init__(self, *parts: str | bytes) -> None:
-        self.websocket = b"".join(map(_websocket_frame, parts))
+        self.websocket = b"".join(map(_frame, parts))
 
     @property
     def size(self) -> int:
@@ -121,14 +124,18 @@ def parsed_size(text: str) -> int:
     return _OVERHEAD + len(text) * (1 if text.isascii() else 4) + 80 * values + containers
 
 
-def _websocket_frame(part: str | bytes) -> bytes:
-    opcode, data = (_TEXT_FRAME, part.encode()) if isinstance(part, str) else (_BINARY_FRAME, part)
+def websocket_frame(opcode: int, data: bytes) -> bytes:
+    """Return a whole message as one unmasked frame (RFC 6455, section 5.2)."""
     size = len(data)
     if size < 126:
-        return bytes((opcode, size)) + data
+        return bytes((0x80 | opcode, size)) + data
     if size < 65536:
-        return bytes((opcode, 126)) + size.to_bytes(2, "big") + data
-    return bytes((opcode, 127)) + size.to_bytes(8, "big") + data
+        return bytes((0x80 | opcode, 126)) + size.to_bytes(2, "big") + data
+    return bytes((0x80 | opcode, 127)) + size.to_bytes(8, "big") + data
+
+
+def _frame(part: str | bytes) -> bytes:
+    return websocket_frame(_TEXT, part.encode()) if isinstance(part, str) else websocket_frame(_BINARY, part)
 
 
 PING: Final = Encoded("2")

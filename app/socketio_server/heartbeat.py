@@ -1,90 +1,88 @@
-"""The heartbeat of one connection: a PING now and then, and a PONG within a time.
+"""The heartbeat of connections: a PING now and then, and a PONG within a time.
 
 https://github.com/socketio/engine.io-protocol#heartbeat
 """
 
 from __future__ import annotations
 
-from asyncio import TimerHandle
-from collections.abc import Callable
-from typing import Any, Final, Protocol
+import asyncio
+from typing import Final, Generic, Protocol, TypeVar
 
-__all__ = ["Clock", "Heartbeat"]
+from app.socketio_server.timers import Clock, TimerQueue
+
+__all__ = ["Heartbeats", "Peer"]
 
 # Seconds by which a timer may be late without the client getting more time for it.
 _MAX_DELAY_SECONDS: Final = 0.01
 
 
-class Clock(Protocol):
-    """What a heartbeat needs of the event loop."""
+class Peer(Protocol):
+    """A connection: ``ping`` is called when a PING is due, ``missed`` when it was not answered in time."""
 
-    def time(self) -> float: ...
-    def call_at(self, when: float, callback: Callable[[], Any], /) -> TimerHandle: ...
+    def ping(self) -> None: ...
+    def missed(self) -> None: ...
 
 
-class Heartbeat:
-    """Calls ``ping`` when it is due and ``missed`` when it is not answered in time, until ``stop``.
+P = TypeVar("P", bound=Peer)
+
+
+class Heartbeats(Generic[P]):
+    """The heartbeats of all connections of a server.
 
     While a client is not read from, its answer may lie behind what has not been read: the time for it starts again with
     ``resume``.
     """
 
-    __slots__ = ("_clock", "_deadline", "_held_until", "_interval", "_missed", "_ping", "_pinged", "_timeout", "_timer")
-
-    def __init__(
-        self,
-        clock: Clock,
-        interval: float,
-        timeout: float,
-        *,
-        ping: Callable[[], None],
-        missed: Callable[[], None],
-    ) -> None:
+    def __init__(self, interval: float, timeout: float, clock: Clock | None = None) -> None:
         self._clock = clock
-        self._interval = interval
-        self._timeout = timeout
-        self._ping = ping
-        self._missed = missed
-        self._pinged = False
-        self._deadline = 0.0
-        self._held_until = 0.0
-        self._timer = clock.call_at(clock.time() + interval, self._beat)
+        self._pings: TimerQueue[P] = TimerQueue(interval, self._ping, clock)
+        self._answers: TimerQueue[P] = TimerQueue(timeout, self._missed, clock)
+        # Those that are not read from, and whether they have been pinged.
+        self._held: dict[P, bool] = {}
 
-    @property
-    def overdue(self) -> bool:
-        """Whether the client should have answered a PING by now."""
-        return self._pinged and self._clock.time() >= self._due()
+    def start(self, peer: P) -> None:
+        """Ping ``peer`` from now on."""
+        self._pings.add(peer)
 
-    def answered(self) -> None:
-        """The client has sent a PONG."""
-        if self._pinged:
-            self._pinged = False
-            self._timer.cancel()
-            self._timer = self._clock.call_at(self._clock.time() + self._interval, self._beat)
+    def stop(self, peer: P) -> None:
+        """Forget ``peer``."""
+        self._pings.discard(peer)
+        self._answers.discard(peer)
+        self._held.pop(peer, None)
 
-    def hold(self) -> None:
-        """Nothing is read from the client from now on."""
-        self._held_until = float("inf")
+    def answered(self, peer: P) -> None:
+        """Note that ``peer`` has sent a PONG."""
+        if self._held.get(peer):
+            self._held[peer] = False
+            self._pings.add(peer)
+        elif self._answers.discard(peer):
+            self._pings.add(peer)
 
-    def resume(self) -> None:
-        """The client is read from again."""
-        self._held_until = self._clock.time()
+    def hold(self, peer: P) -> None:
+        """Note that nothing is read from ``peer`` from now on."""
+        self._held[peer] = self._answers.discard(peer) or self._held.get(peer, False)
 
-    def stop(self) -> None:
-        self._timer.cancel()
+    def resume(self, peer: P) -> None:
+        """Note that ``peer`` is read from again."""
+        if self._held.pop(peer, False):
+            self._answers.add(peer)
 
-    def _beat(self) -> None:
-        self._pinged = True
-        # From when it was due rather than from now, so that small delays of the loop do not add up.
-        self._deadline = max(self._timer.when(), self._clock.time() - _MAX_DELAY_SECONDS) + self._timeout
-        self._timer = self._clock.call_at(self._deadline, self._check)
-        self._ping()
+    def is_held(self, peer: P) -> bool:
+        """Return whether nothing is read from ``peer``."""
+        return peer in self._held
 
-    def _due(self) -> float:
-        return max(self._deadline, min(self._held_until, self._clock.time()) + self._timeout)
+    def is_overdue(self, peer: P) -> bool:
+        """Return whether ``peer`` should have answered a PING by now."""
+        return self._answers.is_due(peer)
 
-    def _check(self) -> None:
-        if self.overdue:
-            self._missed()
+    def _ping(self, peer: P, due: float) -> None:
+        if peer in self._held:
+            self._held[peer] = True
         else:
-            self._timer = self._clock.call_at(self._due(), self._check)
+            # From when it was due rather than from now, so that small delays of the loop do not add up.
+            now = (self._clock or asyncio.get_running_loop()).time()
+            self._answers.add(peer, since=max(due, now - _MAX_DELAY_SECONDS))
+        peer.ping()
+
+    def _missed(self, peer: P, _due: float) -> None:
+        peer.missed()

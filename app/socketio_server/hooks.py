@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.socketio_server.admission import peer_address
-from app.socketio_server.writing import Receive, Scope, Send
+from app.socketio_server.interfaces import Receive, Scope, Send
 
 __all__ = ["ForeignSession", "RequestHooks", "new_id"]
 

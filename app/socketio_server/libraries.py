@@ -21,8 +21,6 @@ from websockets.frames import Frame
 from websockets.http11 import Response
 from websockets.protocol import State
 
-from app.socketio_server.frames import Encoded
-
 if TYPE_CHECKING:
     from app.socketio_server.connection import Connection
 
@@ -32,11 +30,9 @@ __all__ = [
     "SocketIOManager",
     "SocketIOPacket",
     "SocketIOServer",
-    "UvicornWriter",
-    "WebSocketProtocol",
+    "UvicornWebSocketProtocol",
     "abort",
     "flushed",
-    "uvicorn_writer",
 ]
 
 
@@ -98,42 +94,6 @@ class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
         super().__init__(async_mode="asgi", monitor_clients=False, logger=logging.getLogger("engineio.server"))
 
 
-class UvicornWriter:
-    """Writes finished frames straight into the transport of one of uvicorn's WebSocket connections.
-
-    Right because that protocol keeps no state about data frames sent: without extensions and fragments, the bytes on
-    the wire are the frames in the order written, whoever writes them.
-    """
-
-    __slots__ = ("_protocol", "_transport", "_writable")
-
-    def __init__(self, protocol: WebSocketsSansIOProtocol) -> None:
-        self._protocol = protocol
-        self._transport = protocol.transport
-        self._writable = protocol.writable
-
-    def writable(self) -> bool:
-        """Tell whether ``write`` may be called now: the transport's buffer is below its high-water mark."""
-        return self._writable.is_set()
-
-    async def ready(self) -> None:
-        """Wait until ``writable``."""
-        await self._writable.wait()
-
-    def write(self, message: Encoded) -> None:
-        """Write all frames of ``message``; a connection that is closing takes nothing more."""
-        if not self._transport.is_closing():
-            self._transport.write(message.websocket)
-
-
-def uvicorn_writer(send: Any) -> UvicornWriter | None:
-    """Return the direct writer behind an ASGI WebSocket ``send``, or None where the portable way must be gone."""
-    protocol = getattr(send, "__self__", None)
-    if not isinstance(protocol, WebSocketsSansIOProtocol) or protocol.conn.extensions:
-        return None
-    return UvicornWriter(protocol)
-
-
 def abort(send: Any) -> None:
     """Drop the TCP connection behind an ASGI ``send`` at once, with all that waits in its buffer.
 
@@ -155,7 +115,7 @@ async def flushed(send: Any) -> None:
         await owner.flow.drain()
 
 
-class WebSocketProtocol(WebSocketsSansIOProtocol):
+class UvicornWebSocketProtocol(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket protocol with a bound on what one peer can make of it; for uvicorn's ``ws`` option.
 
     What is read from a connection is parsed in slices and not before the application has taken the messages of the

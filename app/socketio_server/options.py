@@ -32,4 +32,3 @@ class Options:
     events_per_second: float | None = None
     burst: int = 2000
     binary: bool = False
-    direct_write: bool = True

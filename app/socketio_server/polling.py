@@ -3,26 +3,48 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
-from app.socketio_server.writing import Receive
+from app.socketio_server.interfaces import Receive
 
 __all__ = ["PollingTransport"]
 
 
 class PollingTransport:
-    """The poll that waits for something to send, if there is one; ``posting``: whether a POST is being read."""
+    """The poll that waits for something to send, and the POST that is being read, if there is one."""
 
-    __slots__ = ("_poll", "posting")
+    __slots__ = ("_poll", "_reader")
 
     def __init__(self) -> None:
         self._poll: asyncio.Future[None] | None = None
-        self.posting = False
+        self._reader: asyncio.Task[Any] | None = None
 
     @property
     def waiting(self) -> bool:
         """Whether a poll is waiting."""
         return self._poll is not None
+
+    @property
+    def posting(self) -> bool:
+        """Whether a POST is being read."""
+        return self._reader is not None
+
+    @contextlib.contextmanager
+    def post(self) -> Iterator[None]:
+        """Mark a POST as being read by the current task, which ``end`` cancels."""
+        self._reader = asyncio.current_task()
+        try:
+            yield
+        finally:
+            self._reader = None
+
+    def end(self) -> None:
+        """End the poll and the POST."""
+        self.wake()
+        if self._reader is not None and self._reader is not asyncio.current_task():
+            self._reader.cancel()
 
     async def wait(self, receive: Receive) -> bool:
         """Wait for ``wake``; return False when the client gave the poll up."""

@@ -1,15 +1,16 @@
-"""The two queues of a session: what it has still to send, and what it has still to handle."""
+"""The two queues of a session: what is still to be sent, and what is still to be handled."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Hashable
+from collections import deque
+from collections.abc import Hashable
 from typing import Any
 
 from app.socketio_server.frames import Encoded
+from app.socketio_server.options import Options
 
-__all__ = ["Inbox", "Outbox", "TokenBucket"]
+__all__ = ["Closed", "Inbox", "Outbox", "TokenBucket"]
 
 
 class Outbox:
@@ -21,7 +22,7 @@ class Outbox:
     __slots__ = ("_count", "_messages", "size")
 
     def __init__(self) -> None:
-        self._messages: OrderedDict[Hashable, Encoded] = OrderedDict()
+        self._messages: dict[Hashable, Encoded] = {}
         self._count = 0
         self.size = 0
 
@@ -44,7 +45,7 @@ class Outbox:
 
     def pop(self) -> Encoded:
         """Remove and return the oldest message."""
-        _, message = self._messages.popitem(last=False)
+        message = self._messages.pop(next(iter(self._messages)))
         self.size -= message.size
         return message
 
@@ -56,62 +57,82 @@ class Outbox:
         return messages
 
 
-class Inbox:
-    """Hands items to ``handle`` strictly one after another, in the order put.
+class Closed:
+    """The last item of a session's inbox."""
 
-    ``handle`` must not raise. It is full with ``max_items`` items, or when they hold ``max_bytes`` bytes of memory.
-    There is a task only while there is something to do.
+    __slots__ = ("reason",)
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+
+class Inbox:
+    """Received items in their order, and whether more may come.
+
+    It is full with ``max_queued`` items, when they hold ``max_payload`` bytes of memory, and while the client is over
+    its rate; see ``Options``.
     """
 
-    __slots__ = ("_handle", "_items", "_max_bytes", "_max_items", "_room", "_worker", "size")
+    __slots__ = ("_bucket", "_delay", "_items", "_options", "_room", "size")
 
-    def __init__(self, handle: Callable[[Any], Awaitable[None]], *, max_items: int, max_bytes: int) -> None:
-        self._handle = handle
-        self._max_items = max_items
-        self._max_bytes = max_bytes
-        self._items: deque[tuple[Any, int]] = deque()
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        # Most connections are idle, and an empty deque takes 600 bytes.
+        self._items: deque[tuple[Any, int]] | None = None
         self._room: asyncio.Event | None = None
-        self._worker: asyncio.Task[None] | None = None
+        self._bucket: TokenBucket | None = None
+        self._delay = 0.0
         self.size = 0
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self._items) if self._items is not None else 0
 
     @property
     def full(self) -> bool:
         """Whether a reader should wait before it puts more."""
-        return len(self._items) >= self._max_items or self.size >= self._max_bytes
+        return self._delay > 0 or self._has_no_room()
 
-    @property
-    def worker(self) -> asyncio.Task[None] | None:
-        """The task that is handling items now."""
-        return self._worker
+    def count(self) -> None:
+        """Count a packet for the client's rate."""
+        options = self._options
+        if options.events_per_second is None:
+            return
+        if self._bucket is None:
+            self._bucket = TokenBucket(options.events_per_second, options.burst)
+        self._delay = self._bucket.delay(asyncio.get_running_loop().time())
 
     async def room(self) -> None:
         """Wait until the inbox is no longer full."""
-        while self.full:
+        delay, self._delay = self._delay, 0.0
+        if delay:
+            await asyncio.sleep(delay)
+        while self._has_no_room():
             if self._room is None:
                 self._room = asyncio.Event()
             self._room.clear()
             await self._room.wait()
 
     def put(self, item: Any, size: int = 0) -> None:
-        """Append an item; it is handled even where the inbox is full."""
+        """Append an item, which holds ``size`` bytes; it is taken even where the inbox is full."""
+        if self._items is None:
+            self._items = deque()
         self._items.append((item, size))
         self.size += size
-        if self._worker is None:
-            self._worker = asyncio.create_task(self._work())
 
-    async def _work(self) -> None:
-        try:
-            while self._items:
-                item, size = self._items.popleft()
-                self.size -= size
-                if self._room is not None and not self.full:
-                    self._room.set()
-                await self._handle(item)
-        finally:
-            self._worker = None
+    def take(self) -> Any:
+        """Remove and return the oldest item. Raises IndexError where there is none."""
+        if not self._items:
+            raise IndexError("the inbox is empty")
+        item, size = self._items.popleft()
+        if not self._items:
+            self._items = None
+        self.size -= size
+        if self._room is not None and not self._has_no_room():
+            self._room.set()
+        return item
+
+    def _has_no_room(self) -> bool:
+        return len(self) >= self._options.max_queued or self.size >= self._options.max_payload
 
 
 class TokenBucket:

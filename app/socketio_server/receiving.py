@@ -1,29 +1,28 @@
 """The receiving half of the Socket.IO server: from packets to handlers and back to acknowledgements.
 
-An event's way: ``EngineServer._read`` (a WebSocket) or ``_take_payload`` (a POST), ``Connection.receive``, ``decode``
-here, the connection's ``Inbox``, ``EngineServer.handle`` once the events before it are done, ``handle_packet`` here,
-the application's handler, its acknowledgement.
+An event's way: ``Connection.received`` (a WebSocket) or ``EngineServer._take_payload`` (a POST),
+``Connection.receive``, ``decode`` here, the connection's ``Inbox``, ``EngineServer.handle`` once the events before it
+are done, ``handle_packet`` here, the application's handler, its acknowledgement.
 """
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, Final
 
 from app.background import Background
 from app.socketio_server import packets
-from app.socketio_server.connection import CLIENT_NAMESPACE_DISCONNECT, Connection
+from app.socketio_server.connection import Connection
+from app.socketio_server.endings import CLIENT_NAMESPACE_DISCONNECT
 from app.socketio_server.events import Event, WrongArguments, as_arguments, current_event, positional_limits
 from app.socketio_server.frames import Encoded, ProtocolError
 from app.socketio_server.libraries import ConnectionRefused, SocketIOServer
 from app.socketio_server.observer import Observer
 from app.socketio_server.packets import Packet
 from app.socketio_server.sockets import Leave, Socket, Sockets
-from app.socketio_server.writing import Scope
+from app.socketio_server.timers import TimerQueue
 
 __all__ = ["CONNECT_TIMEOUT", "HandlerError", "ReceivingServer"]
 
@@ -37,15 +36,16 @@ class ReceivingServer(SocketIOServer):
 
     observer: Observer
     _log: logging.Logger
-    _connect_timeout: float
+    _unconnected: TimerQueue[Connection]
     _on_handler_error: HandlerError
     _limits: dict[Any, tuple[int, float]]
     _sockets: dict[str, Socket]
     _background: Background
 
-    async def transport_opened(self, session: Connection, _scope: Scope) -> None:
+    def transport_opened(self, session: Connection) -> None:
         """Give the client its time to connect."""
-        session.state = Sockets(self._connect_timer(session))
+        session.state = Sockets()
+        self._unconnected.add(session)
 
     def decode(self, session: Connection, data: str | bytes) -> Any:
         """Read a packet as soon as it has arrived, so that what is wrong ends the connection at once.
@@ -95,7 +95,7 @@ class ReceivingServer(SocketIOServer):
 
     async def transport_closed(self, session: Connection, reason: str) -> None:
         """Disconnect a client from all its namespaces."""
-        session.state.timer.cancel()
+        self._unconnected.discard(session)
         for socket in list(session.state.by_namespace.values()):
             await self._leave(socket, reason)
 
@@ -103,9 +103,9 @@ class ReceivingServer(SocketIOServer):
         """Return what connect handlers get: the client's address, and what is remembered of its request."""
         return {"REMOTE_ADDR": session.address, **session.remembered}
 
-    def _connect_timer(self, session: Connection) -> asyncio.TimerHandle:
-        close = partial(session.close, CONNECT_TIMEOUT)
-        return asyncio.get_running_loop().call_later(self._connect_timeout, close)
+    def connect_timed_out(self, session: Connection, _due: float) -> None:
+        """Close a connection that is in no namespace."""
+        session.close(CONNECT_TIMEOUT)
 
     async def _connect(self, session: Connection, namespace: str, auth: Any) -> None:
         sockets: Sockets = session.state
@@ -119,7 +119,7 @@ class ReceivingServer(SocketIOServer):
         accepted, answer = await self._admit(socket, auth)
         self.observer.connected(accepted)
         if accepted:
-            sockets.timer.cancel()
+            self._unconnected.discard(session)
             sockets.left.discard(namespace)
         session.send(answer)
         if accepted:
@@ -214,8 +214,7 @@ class ReceivingServer(SocketIOServer):
             await self._forget(socket)
         sockets.left.add(socket.namespace)
         if not sockets.by_namespace and not socket.connection.closed:
-            sockets.timer.cancel()
-            sockets.timer = self._connect_timer(socket.connection)
+            self._unconnected.add(socket.connection)
 
     async def _forget(self, socket: Socket) -> None:
         del self._sockets[socket.sid], socket.connection.state.by_namespace[socket.namespace]

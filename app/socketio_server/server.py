@@ -13,13 +13,14 @@ from typing import Any, Final
 
 from app.background import Background
 from app.observability.logging import log_bug
-from app.socketio_server import connection, packets
+from app.socketio_server import endings, packets
 from app.socketio_server.admission import ConnectionLimits, Origins
 from app.socketio_server.connection import Connection
 from app.socketio_server.engineio import EngineServer
 from app.socketio_server.events import WrongArguments
 from app.socketio_server.frames import Encoded
 from app.socketio_server.hooks import RequestHooks, new_id
+from app.socketio_server.interfaces import Receive, Scope, Send
 from app.socketio_server.libraries import SocketIOManager
 from app.socketio_server.manager import RoomManager
 from app.socketio_server.observer import Observer
@@ -28,7 +29,8 @@ from app.socketio_server.packets import BinaryPacket, Packet
 from app.socketio_server.receiving import HandlerError, ReceivingServer
 from app.socketio_server.refusals import Headers
 from app.socketio_server.sockets import Leave
-from app.socketio_server.writing import Receive, Scope, Send
+from app.socketio_server.timers import TimerQueue
+from app.socketio_server.websocket import WebSocketProtocol
 
 __all__ = ["SERVICE_RESTART", "SocketServer"]
 
@@ -62,7 +64,7 @@ class SocketServer(ReceivingServer):
         self.path = path
         self.observer = observer or Observer()
         self._log = logger or logging.getLogger(__name__)
-        self._connect_timeout = options.connect_timeout
+        self._unconnected = TimerQueue(options.connect_timeout, self.connect_timed_out)
         self._on_handler_error = on_handler_error or self._log_handler_error
         self._limits = {}
         self._sockets = {}
@@ -105,7 +107,7 @@ class SocketServer(ReceivingServer):
         self.stop_accepting()
         workers = set()
         for session in self.connections():
-            session.close(connection.SERVER_DISCONNECT, code=SERVICE_RESTART)
+            session.close(endings.SERVER_DISCONNECT, code=SERVICE_RESTART)
             if session.worker is not None:
                 workers.add(session.worker)
         await self._background.close()
@@ -132,7 +134,14 @@ class SocketServer(ReceivingServer):
         """Close the transport of a socket; stock clients connect again at once, unlike after ``disconnect``."""
         socket = self._sockets.get(sid)
         if socket is not None:
-            socket.connection.close(connection.SERVER_DISCONNECT, code=code)
+            socket.connection.close(endings.SERVER_DISCONNECT, code=code)
+
+    def take_over(self, scope: Scope) -> WebSocketProtocol | None:
+        """Return the protocol for the connection of a WebSocket's handshake for ``path``, or None for ``asgi``.
+
+        A WebSocket costs less without ASGI: it has no task and no queue, and is written to directly.
+        """
+        return self._engine.take_over(scope) if scope["path"].rstrip("/") == self.path.rstrip("/") else None
 
     async def asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI application: serves ``path``, knows nothing else."""

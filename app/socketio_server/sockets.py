@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Hashable
 
-from app.socketio_server.connection import TRANSPORT_ERROR, TRY_AGAIN, Connection
+from app.socketio_server.connection import Connection
+from app.socketio_server.endings import TRANSPORT_ERROR, TRY_AGAIN
 from app.socketio_server.frames import Encoded
 from app.socketio_server.packets import BinaryPacket
 from app.socketio_server.queues import Outbox
@@ -45,13 +45,12 @@ class Sockets:
     ``left`` names those it has been in, ``partial`` awaits attachments.
     """
 
-    __slots__ = ("by_namespace", "left", "partial", "timer")
+    __slots__ = ("by_namespace", "left", "partial")
 
-    def __init__(self, timer: asyncio.TimerHandle) -> None:
+    def __init__(self) -> None:
         self.by_namespace: dict[str, Socket] = {}
         self.left: set[str] = set()
         self.partial: BinaryPacket | None = None
-        self.timer = timer
 
 
 class Leave:

@@ -313,7 +313,8 @@ class WebSocket:
             (size,) = struct.unpack("!Q", await self._reader.readexactly(8))
         payload = await self._reader.readexactly(size)
         if first == 0x88:
-            return f"(close {int.from_bytes(payload[:2], 'big')} {payload[2:].decode()!r})"
+            # The reason is a text for people; that of a message that is too large depends on who parses frames.
+            return f"(close {int.from_bytes(payload[:2], 'big')})"
         return payload.decode() if first == 0x81 else f"(frame {first:#x} {base64.b64encode(payload).decode()})"
 
 

@@ -16,6 +16,8 @@ import uvicorn
 import websockets
 from websockets.asyncio.client import ClientConnection
 
+from app.http.port import PortLimits, PortState, TakeOver
+from app.http.protocol import HttpProtocol
 from app.origins import AllowedOrigins
 from app.socketio_server import (
     Connection,
@@ -25,7 +27,7 @@ from app.socketio_server import (
     Origins,
     RequestHooks,
     SocketServer,
-    WebSocketProtocol,
+    UvicornWebSocketProtocol,
     message,
 )
 from tests.harness.waiting import until
@@ -39,9 +41,25 @@ SEPARATOR = "\x1e"
 SOCKET_BUFFER = 32_768
 
 
+def port_limits(path: str) -> PortLimits:
+    return PortLimits(
+        websocket_path=path,
+        max_connections=10_000,
+        max_connections_per_address=10_000,
+        exempt=lambda _address: True,
+        write_timeout=20,
+        max_unread=1 << 26,
+    )
+
+
 @contextlib.asynccontextmanager
-async def serve(app: Any, **options: Any) -> AsyncIterator[str]:
-    """Serve an ASGI application with uvicorn as it is shipped; give its `host:port`."""
+async def serve(
+    app: Any, *, path: str = "/socket.io/", take_over: TakeOver | None = None, **options: Any
+) -> AsyncIterator[str]:
+    """Serve an ASGI application with uvicorn; give its `host:port`.
+
+    With `take_over` the service's own HTTP protocol hands WebSockets at `path` over, else uvicorn is as it is shipped.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         # What the kernel takes for a side that does not read; its default is megabytes.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)
@@ -49,8 +67,8 @@ async def serve(app: Any, **options: Any) -> AsyncIterator[str]:
         config = uvicorn.Config(
             app,
             interface="asgi3",
-            http="httptools",
-            ws=WebSocketProtocol,
+            http="httptools" if take_over is None else HttpProtocol,
+            ws=UvicornWebSocketProtocol,
             ws_per_message_deflate=False,
             ws_ping_interval=None,
             lifespan="off",
@@ -62,6 +80,8 @@ async def serve(app: Any, **options: Any) -> AsyncIterator[str]:
         )
         config.load()
         server = uvicorn.Server(config)
+        if take_over is not None:
+            server.server_state = PortState(port_limits(path), take_over)
         server.lifespan = config.lifespan_class(config)
         await server.startup(sockets=[listener])
         try:
@@ -76,10 +96,12 @@ async def serve(app: Any, **options: Any) -> AsyncIterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def serving(server: SocketServer, **options: Any) -> AsyncIterator[str]:
-    """Start and serve a Socket.IO server; close it at the end."""
+async def serving(server: SocketServer, *, direct: bool = True, **options: Any) -> AsyncIterator[str]:
+    """Start and serve a Socket.IO server, its WebSockets `direct` or by ASGI; close it at the end."""
     await server.start()
-    async with serve(server.asgi, **options) as address:
+    async with serve(
+        server.asgi, path=server.path, take_over=server.take_over if direct else None, **options
+    ) as address:
         try:
             yield address
         finally:
@@ -140,7 +162,7 @@ class Recorder:
 
 
 @contextlib.asynccontextmanager
-async def recorder(**options: Any) -> AsyncIterator[Recorder]:
+async def recorder(*, direct: bool = True, **options: Any) -> AsyncIterator[Recorder]:
     """A server that records what reaches its handlers; `hello` acknowledges with its arguments."""
     server = socket_server(**({"max_payload": 16_384} | options))
     record = Recorder(server)
@@ -158,13 +180,13 @@ async def recorder(**options: Any) -> AsyncIterator[Recorder]:
     server.on("connect", connect)
     server.on("disconnect", disconnect)
     server.on("hello", hello)
-    async with serving(server) as address, Client(address, engine=server.eio) as client:
+    async with serving(server, direct=direct) as address, Client(address, engine=server.eio) as client:
         record.client = client
         yield record
 
 
 @contextlib.asynccontextmanager
-async def engine_echo(**options: Any) -> AsyncIterator[Client]:
+async def engine_echo(*, direct: bool = True, **options: Any) -> AsyncIterator[Client]:
     """A client of the application that the official Engine.IO suite wants."""
     defaults: dict[str, Any] = {
         "ping_interval": PING_INTERVAL,
@@ -183,7 +205,11 @@ async def engine_echo(**options: Any) -> AsyncIterator[Client]:
         session.send(message(data))
 
     engine.on("message", echo)
-    async with serve(engine.handle_request) as address, Client(address, "/engine.io/", engine=engine) as client:
+    take_over = engine.take_over if direct else None
+    async with (
+        serve(engine.handle_request, path="/engine.io/", take_over=take_over) as address,
+        Client(address, "/engine.io/", engine=engine) as client,
+    ):
         try:
             yield client
         finally:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from app.socketio_server.frames import Encoded, parsed_size
+from app.socketio_server.options import Options
 from app.socketio_server.packets import Packet, decode
 from app.socketio_server.queues import Inbox, Outbox
 
@@ -94,14 +95,11 @@ def test_random_values_are_counted_as_held() -> None:
         assert held_by(lambda text=text: decode(Packet, text)) <= parsed_size(text)  # type: ignore[misc]
 
 
-async def test_an_inbox_is_full_by_what_its_items_hold() -> None:
-    async def handle(_item: object) -> None:
-        return
-
-    inbox = Inbox(handle, max_items=100, max_bytes=1 << 18)
+def test_an_inbox_is_full_by_what_its_items_hold() -> None:
+    inbox = Inbox(Options(max_queued=100, max_payload=1 << 18))
     text = '2["event",[' + ",".join(["{}"] * 2000) + "]]"
     inbox.put(decode(Packet, text), parsed_size(text))
     assert len(text) < 7000
     assert inbox.full
-    assert inbox.worker is not None
-    await inbox.worker
+    inbox.take()
+    assert not inbox.full

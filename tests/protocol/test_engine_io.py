@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 import pytest
 import websockets
 
-from app.socketio_server import connection
+from app.socketio_server import probe
 from tests.harness.waiting import until
 
 from .harness import (
@@ -28,9 +28,9 @@ from .harness import (
 )
 
 
-@pytest.fixture
-async def client() -> AsyncIterator[Client]:
-    async with engine_echo() as client:
+@pytest.fixture(params=[True, False], ids=["direct", "asgi"])
+async def client(request: pytest.FixtureRequest) -> AsyncIterator[Client]:
+    async with engine_echo(direct=request.param) as client:
         yield client
 
 
@@ -195,7 +195,7 @@ async def test_requests_wait_for_an_upgrade_only_once_its_probe_is_answered(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stock clients upgrade when the requests that they have sent meanwhile are answered."""
-    monkeypatch.setattr(connection, "_UPGRADE_WAIT_SECONDS", 60)
+    monkeypatch.setattr(probe, "_UPGRADE_WAIT_SECONDS", 60)
     sid = await client.handshake()
     async with client.websocket(f"EIO=4&transport=websocket&sid={sid}") as websocket:
         assert (await soon(client.post(sid, "4hello"))).status_code == 200

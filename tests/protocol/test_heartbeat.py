@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from app.socketio_server.heartbeat import Heartbeat
+from app.socketio_server.heartbeat import Heartbeats
 
 INTERVAL: Final = 25.0
 TIMEOUT: Final = 20.0
@@ -38,59 +38,102 @@ class Clock:
                 timer._run()
         self._now = end
 
+    def stand_still(self, seconds: float) -> None:
+        self._now += seconds
+
     def close(self) -> None:
         self._loop.close()
+
+
+class Peer:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.pings: list[float] = []
+        self.misses: list[float] = []
+
+    def ping(self) -> None:
+        self.pings.append(self._clock.time())
+
+    def missed(self) -> None:
+        self.misses.append(self._clock.time())
 
 
 class Scene:
     def __init__(self) -> None:
         self.clock = Clock()
-        self.pings: list[float] = []
-        self.missed: list[float] = []
-        self.heartbeat = Heartbeat(
-            self.clock,
-            INTERVAL,
-            TIMEOUT,
-            ping=lambda: self.pings.append(self.clock.time()),
-            missed=lambda: self.missed.append(self.clock.time()),
-        )
+        self.heartbeats: Heartbeats[Peer] = Heartbeats(INTERVAL, TIMEOUT, self.clock)
+        self.peer = Peer(self.clock)
+        self.heartbeats.start(self.peer)
 
 
 def test_a_client_is_pinged_an_interval_after_each_answer() -> None:
     scene = Scene()
     scene.clock.advance(INTERVAL + 5)
-    scene.heartbeat.answered()
+    scene.heartbeats.answered(scene.peer)
     scene.clock.advance(INTERVAL)
     scene.clock.close()
-    assert scene.pings == [INTERVAL, 2 * INTERVAL + 5]
-    assert scene.missed == []
+    assert scene.peer.pings == [INTERVAL, 2 * INTERVAL + 5]
+    assert scene.peer.misses == []
 
 
 def test_an_answer_that_does_not_come_is_missed_once_after_the_timeout() -> None:
     scene = Scene()
     scene.clock.advance(INTERVAL + TIMEOUT)
     scene.clock.close()
-    assert scene.missed == [INTERVAL + TIMEOUT]
-    assert scene.heartbeat.overdue
+    assert scene.peer.misses == [INTERVAL + TIMEOUT]
+
+
+def test_an_answer_is_overdue_even_before_a_process_that_stood_still_notices() -> None:
+    scene = Scene()
+    scene.clock.advance(INTERVAL)
+    assert not scene.heartbeats.is_overdue(scene.peer)
+    scene.clock.stand_still(TIMEOUT)
+    scene.clock.close()
+    assert scene.heartbeats.is_overdue(scene.peer)
 
 
 def test_a_client_that_is_not_read_from_has_the_timeout_again_when_it_is() -> None:
     scene = Scene()
     scene.clock.advance(INTERVAL + 1)
-    scene.heartbeat.hold()
+    scene.heartbeats.hold(scene.peer)
     scene.clock.advance(10 * TIMEOUT)
-    assert scene.missed == []
+    assert scene.peer.misses == []
     resumed = scene.clock.time()
-    scene.heartbeat.resume()
+    scene.heartbeats.resume(scene.peer)
     scene.clock.advance(2 * TIMEOUT)
     scene.clock.close()
-    assert len(scene.missed) == 1
-    assert scene.missed[0] >= resumed + TIMEOUT
+    assert len(scene.peer.misses) == 1
+    assert scene.peer.misses[0] >= resumed + TIMEOUT
 
 
 def test_after_its_end_nothing_is_pinged_or_missed() -> None:
     scene = Scene()
-    scene.heartbeat.stop()
+    scene.heartbeats.stop(scene.peer)
     scene.clock.advance(10 * INTERVAL)
     scene.clock.close()
-    assert scene.pings == scene.missed == []
+    assert scene.peer.pings == scene.peer.misses == []
+
+
+def test_each_client_has_its_own_time() -> None:
+    scene = Scene()
+    other = Peer(scene.clock)
+    scene.clock.advance(5)
+    scene.heartbeats.start(other)
+    scene.clock.advance(INTERVAL)
+    scene.heartbeats.answered(other)
+    scene.clock.advance(TIMEOUT)
+    scene.clock.close()
+    assert (scene.peer.pings, other.pings) == ([INTERVAL], [INTERVAL + 5])
+    assert (scene.peer.misses, other.misses) == ([INTERVAL + TIMEOUT], [])
+
+
+def test_an_answer_is_taken_from_a_client_that_is_not_read_from() -> None:
+    scene = Scene()
+    scene.clock.advance(INTERVAL)
+    scene.heartbeats.hold(scene.peer)
+    scene.heartbeats.answered(scene.peer)
+    scene.heartbeats.resume(scene.peer)
+    scene.clock.advance(INTERVAL)
+    scene.clock.close()
+    assert scene.peer.pings == [INTERVAL, 2 * INTERVAL]
+    assert scene.peer.misses == []

@@ -15,7 +15,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from app.socketio_server import SocketServer
-from app.socketio_server.libraries import UvicornWriter, uvicorn_writer
 
 from .harness import recorder
 
@@ -121,35 +120,6 @@ def test_the_packet_class_is_given_through_the_constructor() -> None:
     assert server.manager.server is server
     assert server.handlers == {}
     assert server.namespace_handlers == {}
-
-
-async def test_a_websocket_of_uvicorn_is_written_to_directly(monkeypatch: pytest.MonkeyPatch) -> None:
-    writers: list[UvicornWriter | None] = []
-
-    def remember(send: Any) -> UvicornWriter | None:
-        assert isinstance(send.__self__, WebSocketsSansIOProtocol)
-        writers.append(uvicorn_writer(send))
-        return writers[-1]
-
-    monkeypatch.setattr("app.socketio_server.engineio.uvicorn_writer", remember)
-    async with recorder() as record, record.client.joined():
-        (writer,) = writers
-        assert isinstance(writer, UvicornWriter)
-        assert writer.writable()
-
-
-async def test_extensions_rule_direct_writing_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    writers: list[UvicornWriter | None] = []
-
-    def remember(send: Any) -> UvicornWriter | None:
-        send.__self__.conn.extensions = [object()]
-        writers.append(uvicorn_writer(send))
-        send.__self__.conn.extensions = []
-        return writers[-1]
-
-    monkeypatch.setattr("app.socketio_server.engineio.uvicorn_writer", remember)
-    async with recorder() as record, record.client.joined():
-        assert writers == [None]
 
 
 async def test_an_http_response_of_uvicorn_tells_its_transport_and_flow() -> None:

@@ -91,7 +91,7 @@ async def test_events_buffered_before_the_connection_all_arrive_over_a_websocket
 async def test_over_its_rate_a_client_is_read_more_slowly_and_loses_nothing(transport: str) -> None:
     loop = asyncio.get_running_loop()
     # Its pongs lie behind what has not been read; that must not count as silence.
-    options = {"events_per_second": 100, "burst": 20, "ping_interval": 0.1, "ping_timeout": 0.1}
+    options: dict[str, Any] = {"events_per_second": 100, "burst": 20, "ping_interval": 0.1, "ping_timeout": 0.1}
     events = [f'42["hello",{number}]' for number in range(120)]
     async with recorder(**options) as record:
         started = loop.time()
@@ -115,21 +115,29 @@ async def test_a_client_ahead_of_its_handlers_is_not_read() -> None:
         await released.wait()
         record.calls.append(("waited",))
 
-    async with recorder(ping_interval=0.2, ping_timeout=0.1, max_queued=50) as record:
+    async with recorder(ping_interval=0.2, ping_timeout=0.3, max_queued=50) as record:
         record.server.on("wait", wait)
         async with record.client.joined() as websocket:
             (session,) = record.server.connections()
             count = 10_000
             sending = asyncio.create_task(send_all(websocket, ['42["wait","' + "x" * 1000 + '"]'] * count))
+            pongs = asyncio.create_task(answer_pings(websocket))
             await until(lambda: session.unhandled > 0)
             # Longer than a ping and its time-out: the client is not to blame.
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.7)
             assert 0 < session.unhandled <= 50
             assert not sending.done()
             assert not session.closed
             released.set()
             await soon(sending, 20)
             await until(lambda: record.count("waited") == count)
+            pongs.cancel()
+
+
+async def answer_pings(websocket: Any) -> None:
+    async for packet in websocket:
+        if packet == "2":
+            await websocket.send("3")
 
 
 async def send_all(websocket: Any, packets: list[str]) -> None:

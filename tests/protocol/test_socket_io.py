@@ -30,10 +30,10 @@ from .harness import (
 from .test_engine_io import assert_open_packet
 
 
-@pytest.fixture(params=[True, False], ids=["direct", "portable"])
+@pytest.fixture(params=[True, False], ids=["direct", "asgi"])
 async def client(request: pytest.FixtureRequest) -> AsyncIterator[Client]:
-    server = echo_server(direct_write=request.param)
-    async with serving(server) as address, Client(address, engine=server.eio) as client:
+    server = echo_server()
+    async with serving(server, direct=request.param) as address, Client(address, engine=server.eio) as client:
         yield client
 
 

@@ -1,0 +1,310 @@
+"""The server's side of a WebSocket, on an asyncio transport: https://www.rfc-editor.org/rfc/rfc6455.
+
+There is no task, no queue and no timer for a connection: frames are parsed where they arrive, and a message is given to
+its receiver at once. Extensions and subprotocols are not negotiated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from app.socketio_server.frames import Encoded, websocket_frame
+from app.socketio_server.interfaces import Receiver
+from app.socketio_server.websocket_frames import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    INVALID_TEXT,
+    PING,
+    PONG,
+    PROTOCOL_ERROR,
+    TOO_BIG,
+    Frame,
+    FrameError,
+    check_close,
+    read_frame,
+)
+
+__all__ = ["WebSocketProtocol", "is_plain_handshake"]
+
+_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+# What browsers and stock clients offer. Anything else is left to a library that reads it in full.
+_EXTENSIONS: Final = re.compile(
+    rb"permessage-deflate(; ?(client|server)_(max_window_bits(=\d{1,2})?|no_context_takeover))*"
+)
+# Close code, section 7.4.1.
+_GOING_AWAY: Final = 1001
+
+# Frames that are read in one turn of the event loop.
+_FRAMES_PER_TURN: Final = 256
+# Each takes memory beside its bytes, and may have none. Proxies that split what they pass on do so in kilobytes.
+_MAX_FRAGMENTS: Final = 1024
+# Seconds for the peer to answer a close frame.
+_CLOSE_TIMEOUT: Final = 1.0
+
+
+def is_plain_handshake(fields: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Return whether the fields of a valid handshake ask for nothing that has to be negotiated."""
+    for name, value in fields:
+        if name == b"sec-websocket-protocol":
+            return False
+        if name == b"sec-websocket-extensions" and not _EXTENSIONS.fullmatch(value):
+            return False
+    return True
+
+
+class WebSocketProtocol(asyncio.Protocol):
+    """A WebSocket that takes over the connection of an HTTP request.
+
+    ``max_message``: bytes of the largest message that is taken. While the peer does not read, of the answers to its
+    pings only the last is kept (section 5.5.3).
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_closing",
+        "_fragments",
+        "_fragments_size",
+        "_has_failed",
+        "_is_binary",
+        "_is_paused",
+        "_is_write_paused",
+        "_max_message",
+        "_on_lost",
+        "_pong",
+        "_unread",
+        "_writable_waiter",
+        "receiver",
+        "transport",
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(self, receiver: Receiver, max_message: int) -> None:
+        self.receiver = receiver
+        self._max_message = max_message
+        self._on_lost: Callable[[], None] | None = None
+        self._is_paused = False
+        self._is_write_paused = False
+        self._writable_waiter: asyncio.Future[None] | None = None
+        # The timer that cuts off a peer that does not answer the close frame; set once that frame was sent.
+        self._closing: asyncio.TimerHandle | None = None
+        # What has arrived and not been read.
+        self._unread: bytearray | None = None
+        # Of a message in fragments.
+        self._fragments: list[bytes] | None = None
+        self._fragments_size = 0
+        self._is_binary = False
+        self._has_failed = False
+        self._pong: bytes | None = None
+
+    def take_over(
+        self,
+        transport: asyncio.Transport,
+        key: bytes,
+        headers: Sequence[tuple[bytes, bytes]],
+        data: bytes,
+        on_lost: Callable[[], None],
+    ) -> None:
+        """Accept the handshake with this key, and answer it with these headers, too.
+
+        ``data`` came behind the handshake; ``on_lost`` hears of the connection's end.
+        """
+        self.transport = transport
+        self._on_lost = on_lost
+        transport.set_protocol(self)
+        accept = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
+        transport.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: %s\r\n%s\r\n" % (accept, b"".join(b"%s: %s\r\n" % header for header in headers))
+        )
+        self.receiver.opened(self)
+        if data:
+            self.data_received(data)
+
+    def shutdown(self) -> None:
+        """End the connection because its listener stops."""
+        self.close(_GOING_AWAY)
+
+    # Sending
+
+    def writable(self) -> bool:
+        return not self._is_write_paused
+
+    async def ready(self) -> None:
+        if self._is_write_paused:
+            if self._writable_waiter is None:
+                self._writable_waiter = asyncio.get_running_loop().create_future()
+            await self._writable_waiter
+
+    def write(self, message: Encoded) -> None:
+        if self._closing is None and not self.transport.is_closing():
+            self.transport.write(message.websocket)
+
+    def close(self, code: int) -> None:
+        self._send_close(code.to_bytes(2, "big"))
+
+    def abort(self) -> None:
+        self.transport.abort()
+
+    def _send_close(self, payload: bytes) -> None:
+        if self._closing is not None or self.transport.is_closing():
+            return
+        self.transport.write(websocket_frame(CLOSE, payload))
+        self._closing = asyncio.get_running_loop().call_later(_CLOSE_TIMEOUT, self.transport.abort)
+        if self._is_paused:
+            # For the peer's close frame.
+            asyncio.get_running_loop().call_soon(self.read_on)
+
+    # asyncio
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._closing is not None:
+            self._closing.cancel()
+        self._unread = self._fragments = None
+        self._stop_waiting()
+        on_lost, self._on_lost = self._on_lost, None
+        if on_lost is not None:
+            on_lost()
+            self.receiver.lost()
+
+    def pause_writing(self) -> None:
+        self._is_write_paused = True
+
+    def resume_writing(self) -> None:
+        self._is_write_paused = False
+        self._stop_waiting()
+        pong, self._pong = self._pong, None
+        if pong is not None and self._closing is None and not self.transport.is_closing():
+            self.transport.write(pong)
+
+    def _stop_waiting(self) -> None:
+        waiter, self._writable_waiter = self._writable_waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    # Receiving
+
+    def data_received(self, data: bytes) -> None:
+        if self._has_failed:
+            return
+        if self._unread is not None:
+            self._unread += data
+            if not self._is_paused:
+                self._read_unread()
+        elif self._is_paused:
+            self._unread = bytearray(data)
+        else:
+            self._read(data)
+
+    def read_on(self) -> None:
+        if not self._is_paused or self.transport.is_closing():
+            return
+        self._is_paused = False
+        self._read_unread()
+        if not self._is_paused:
+            self.transport.resume_reading()
+
+    def _pause(self) -> None:
+        if not self._is_paused and self._closing is None:
+            self._is_paused = True
+            self.transport.pause_reading()
+
+    def _read_unread(self) -> None:
+        unread, self._unread = self._unread, None
+        if unread:
+            self._read(unread)
+
+    def _read(self, data: bytes | bytearray) -> None:
+        """Read frames until there is no whole one, the receiver wants no more, or others must have their turn."""
+        at = 0
+        pings: list[bytes] = []
+        try:
+            for _ in range(_FRAMES_PER_TURN):
+                if self._is_paused or self._has_failed or self.transport.is_closing():
+                    break
+                frame = read_frame(data, at, self._max_message - self._fragments_size)
+                if frame is None:
+                    break
+                at = frame.end
+                if frame.opcode == PING:
+                    pings.append(frame.payload)
+                elif frame.opcode != PONG:
+                    self._answer(pings)
+                    self._take(frame)
+            else:
+                self._pause()
+                asyncio.get_running_loop().call_soon(self.read_on)
+            self._answer(pings)
+        except FrameError as error:
+            self._answer(pings)
+            self._fail(error.code)
+        if self._has_failed or at == len(data):
+            return
+        # A large frame that arrives in small pieces is not to be copied with each of them.
+        self._unread = data if isinstance(data, bytearray) else bytearray(data)
+        del self._unread[:at]
+
+    def _take(self, frame: Frame) -> None:
+        """Take a frame of a message, or the one that closes the connection. Raises ``FrameError``."""
+        if frame.opcode == CLOSE:
+            self._closed_by_peer(frame.payload)
+            return
+        if self._closing is not None:
+            return
+        if (frame.opcode == CONTINUATION) != (self._fragments is not None):
+            raise FrameError(PROTOCOL_ERROR)
+        payload = frame.payload
+        if frame.opcode != CONTINUATION:
+            self._is_binary = frame.opcode == BINARY
+        if not frame.is_last:
+            self._keep(payload)
+            return
+        if self._fragments is not None:
+            payload = b"".join((*self._fragments, payload))
+            self._fragments, self._fragments_size = None, 0
+        try:
+            message = payload if self._is_binary else payload.decode()
+        except UnicodeDecodeError:
+            # Section 8.1.
+            raise FrameError(INVALID_TEXT) from None
+        if not self.receiver.received(message):
+            self._pause()
+
+    def _keep(self, fragment: bytes) -> None:
+        if self._fragments is None:
+            self._fragments = []
+        self._fragments.append(fragment)
+        self._fragments_size += len(fragment)
+        if len(self._fragments) > _MAX_FRAGMENTS:
+            raise FrameError(TOO_BIG)
+
+    def _answer(self, pings: list[bytes]) -> None:
+        if pings and self._closing is None and not self.transport.is_closing():
+            if self._is_write_paused:
+                self._pong = websocket_frame(PONG, pings[-1])
+            else:
+                self.transport.write(b"".join(websocket_frame(PONG, ping) for ping in pings))
+        pings.clear()
+
+    def _closed_by_peer(self, payload: bytes) -> None:
+        check_close(payload)
+        # Section 5.5.1: the answer echoes the code.
+        self._send_close(payload[:2])
+        self.transport.close()
+        self.receiver.lost()
+
+    def _fail(self, code: int) -> None:
+        """End the connection because of what the peer sent (section 7.1.7); what it sends further is not read."""
+        self._has_failed = True
+        self._fragments = None
+        self.close(code)
+        # Closing at once would reset the connection where something is unread, and the close frame be lost with it.
+        if not self.transport.is_closing():
+            self.transport.write_eof()
+        self.receiver.failed(code)

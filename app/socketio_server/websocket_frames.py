@@ -1,0 +1,110 @@
+"""Frames as clients send them: https://www.rfc-editor.org/rfc/rfc6455#section-5.2."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+__all__ = [
+    "BINARY",
+    "CLOSE",
+    "CONTINUATION",
+    "INVALID_TEXT",
+    "PING",
+    "PONG",
+    "PROTOCOL_ERROR",
+    "TEXT",
+    "TOO_BIG",
+    "Frame",
+    "FrameError",
+    "check_close",
+    "read_frame",
+]
+
+CONTINUATION: Final = 0
+TEXT: Final = 1
+BINARY: Final = 2
+CLOSE: Final = 8
+PING: Final = 9
+PONG: Final = 10
+
+# Close codes, section 7.4.1.
+PROTOCOL_ERROR: Final = 1002
+INVALID_TEXT: Final = 1007
+TOO_BIG: Final = 1009
+
+_OPCODES: Final = frozenset((CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG))
+# Those that a peer may send: section 7.4 and the IANA registry.
+_CLOSE_CODES: Final = frozenset((1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014))
+_OWN_CLOSE_CODES: Final = range(3000, 5000)
+
+
+class FrameError(Exception):
+    """The peer broke the protocol; the connection fails with the close code ``code``."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Frame(NamedTuple):
+    """One frame; ``end`` is where the next one begins."""
+
+    opcode: int
+    is_last: bool
+    payload: bytes
+    end: int
+
+
+def read_frame(data: bytes | bytearray, at: int, max_size: int) -> Frame | None:
+    """Return the frame that begins at ``at``, or None where not all of it is there.
+
+    ``max_size``: bytes of the largest payload that is not a control frame's. Raises ``FrameError``, as soon as the
+    frame's head is there.
+    """
+    end = len(data)
+    if end - at < 2:
+        return None
+    first, second = data[at], data[at + 1]
+    opcode, size = first & 0x0F, second & 0x7F
+    # Reserved bits belong to extensions, and clients mask what they send (section 5.1).
+    if first & 0x70 or not second & 0x80 or opcode not in _OPCODES:
+        raise FrameError(PROTOCOL_ERROR)
+    is_control = opcode >= CLOSE
+    if is_control and (first < 0x80 or size > 125):
+        raise FrameError(PROTOCOL_ERROR)
+    start = at + 6
+    if size > 125:
+        width = 2 if size == 126 else 8
+        start += width
+        if end < start:
+            return None
+        size = int.from_bytes(data[at + 2 : at + 2 + width], "big")
+        # The shortest encoding is the only one.
+        if size < (126 if width == 2 else 65_536):
+            raise FrameError(PROTOCOL_ERROR)
+    if size > max_size and not is_control:
+        raise FrameError(TOO_BIG)
+    stop = start + size
+    if end < stop:
+        return None
+    return Frame(opcode, first >= 0x80, _unmasked(data[start:stop], bytes(data[start - 4 : start])), stop)
+
+
+def check_close(payload: bytes) -> None:
+    """Check the payload of a close frame (section 5.5.1). Raises ``FrameError``."""
+    if not payload:
+        return
+    code = int.from_bytes(payload[:2], "big")
+    if len(payload) == 1 or (code not in _CLOSE_CODES and code not in _OWN_CLOSE_CODES):
+        raise FrameError(PROTOCOL_ERROR)
+    try:
+        payload[2:].decode()
+    except UnicodeDecodeError:
+        raise FrameError(INVALID_TEXT) from None
+
+
+def _unmasked(payload: bytes | bytearray, mask: bytes) -> bytes:
+    """Section 5.3."""
+    size = len(payload)
+    repeated = (mask * (size // 4 + 1))[:size]
+    return (int.from_bytes(payload, "little") ^ int.from_bytes(repeated, "little")).to_bytes(size, "little")
