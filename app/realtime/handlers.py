@@ -123,13 +123,14 @@ class SocketHandlers:
         try:
             return await self._perform(event, self._sockets[sid], args)
         except SessionError as error:
-            refused = error
+            return self._refuse(event, sid, error)
         except Exception as error:
             log_bug(_logger, "unexpected error in an event", error)
-            refused = SessionError("internal-error")
+            return self._refuse(event, sid, SessionError("internal-error"))
+
+    def _refuse(self, event: str, sid: str, error: SessionError) -> Refused:
         joining = event == _TELLS_WHY_JOINING_FAILED
-        if joining and refused.status >= 500:
-            refused = SessionError("join-failed")
+        refused = SessionError("join-failed") if joining and error.status >= 500 else error
         if joining or not current_event.get().ack_requested:
             self._server.deliver([sid], self._server.encode("error", error_body(refused)))
         return _refusal(refused)
