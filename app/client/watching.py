@@ -1,4 +1,4 @@
-"""Watching a session: everything that a member is told, for as long as it lives."""
+"""Watches a session: yields every event that a member receives."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _MAX_PAUSE_SECONDS: Final = 5.0
 
 
 class CannotWatchError(Exception):
-    """The session cannot be watched; says why, for people."""
+    """The session cannot be watched; the text is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """An event by its name and arguments, secrets masked; or, with ``note``, a change of the connection.
+    """An event's name and arguments with secrets masked, or, in ``note``, a change of the connection.
 
-    Those are ``connected``, ``joined``, ``disconnected``, ``unreachable`` and ``gone``: the session has ended
-    meanwhile.
+    Notes are ``connected``, ``joined``, ``disconnected``, ``unreachable`` and ``gone`` (the session ended while
+    disconnected).
     """
 
     event: str
@@ -41,9 +41,9 @@ class Frame:
 
 
 async def watch(url: str, code: str, name: str | None) -> AsyncGenerator[Frame, None]:
-    """Join the session and give every frame, until the session is over for us; comes back when the connection ends.
+    """Join the session and yield frames until it is over for this client; reconnect when the connection ends.
 
-    Closing the generator leaves the session. Raises CannotWatchError when joining is refused.
+    Closing the generator leaves the session. Raises CannotWatchError if the join is refused.
     """
     token, ended = None, False
     backoff = Backoff(_MIN_PAUSE_SECONDS, _MAX_PAUSE_SECONDS)
@@ -79,14 +79,14 @@ async def watch(url: str, code: str, name: str | None) -> AsyncGenerator[Frame, 
 
 
 def masked(value: Any) -> Any:
-    """The same without what must not be shown: tokens, and the ids by which a connection could be taken over."""
+    """Return a value with its secrets masked: tokens, and the ids by which a connection can be taken over."""
     if isinstance(value, dict):
         return {key: _MASK if key in _SECRETS else masked(item) for key, item in value.items()}
     return [masked(item) for item in value] if isinstance(value, list) else value
 
 
 def changes(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> Iterator[str]:
-    """What is different in a ``sessionData``, in words; ``before`` is None where it is the first."""
+    """Describe the differences between two ``sessionData``; ``before`` is None for the first."""
     if before is None:
         yield f"{_number(after['participants'], 'participant')}, {_number(after['movies'], 'movie')}"
         return
@@ -112,7 +112,7 @@ async def _connect(url: str, code: str, frames: asyncio.Queue[Frame | None]) -> 
 
 
 async def _join(socket: Socket, code: str, options: dict[str, Any]) -> dict[str, Any] | None:
-    """The ack, None where the connection has to be made again."""
+    """Return the ack, or None if the client has to reconnect."""
     given = {key: value for key, value in options.items() if value is not None}
     try:
         ack = await socket.emit("join-session", code, given, timeout=_ACK_TIMEOUT_SECONDS)
@@ -146,9 +146,9 @@ def _people(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
     for key, person in after.items():
         was = before.get(key)
         if was is None:
-            yield f"{person['name']} came"
+            yield f"{person['name']} joined"
         elif was["connected"] != person["connected"]:
-            yield f"{person['name']} is {'back' if person['connected'] else 'away'}"
+            yield f"{person['name']} {'reconnected' if person['connected'] else 'disconnected'}"
         if was is not None and person["role"] == "host" != was["role"]:
             yield f"{person['name']} is host"
     yield from (f"{person['name']} left" for key, person in before.items() if key not in after)

@@ -25,7 +25,7 @@ _COLUMNS: Final = ("SESSION", "TITLE", "PEOPLE", "MOVIES", "VERSION", "CREATED",
 
 
 class Refused(Exception):
-    """What the service has answered instead, for people."""
+    """The service refused the request; the text is the reason."""
 
 
 def add_operator_commands(commands: Any) -> None:
@@ -60,7 +60,7 @@ def add_operator_commands(commands: Any) -> None:
 
 
 class OperatorApi:
-    """Asks one replica's internal port as the settings say; raises ``SettingsError`` where they name no token."""
+    """The operators' API of one replica. Raises ``SettingsError`` if no operator token is set."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         settings = load_settings()
@@ -70,7 +70,7 @@ class OperatorApi:
         self._token = settings.operator_token.get_secret_value()
 
     def ask(self, method: str, path: str) -> Any:
-        """The answer's JSON; raises ``Refused`` and ``Unreachable``."""
+        """Send a request; return the JSON of its response. Raises ``Refused`` and ``Unreachable``."""
         response = request(method, f"{self._url}/operator{path}", token=self._token)
         told = response.body if isinstance(response.body, dict) else {}
         if response.status < 400 and told:
@@ -103,10 +103,10 @@ def show(api: OperatorApi, options: argparse.Namespace) -> None:
     print(printable(f"Session {session['sessionID']}, {meta['title'] or 'untitled'}, version {meta['version']}"))
     print(f"created {data['createdAt']}, expires {meta['expiresAt']}{', locked' if meta['locked'] else ''}\n")
     people = [
-        (each["id"], each["name"], each["role"], "here" if each["connected"] else "away", each["joinedAt"])
+        (each["id"], each["name"], each["role"], "yes" if each["connected"] else "no", each["joinedAt"])
         for each in data["participants"]
     ]
-    print(table(("PARTICIPANT", "NAME", "ROLE", "IS", "JOINED"), people, width=_width()), end="\n\n")
+    print(table(("PARTICIPANT", "NAME", "ROLE", "CONNECTED", "JOINED"), people, width=_width()), end="\n\n")
     movies = [
         (movie["rank"], movie["title"], movie["compatibility"], movie["count"], movie["vetoes"])
         for movie in sorted(data["movies"], key=lambda movie: movie["rank"])
@@ -140,7 +140,7 @@ def drain(api: OperatorApi, options: argparse.Namespace) -> None:
 
 
 def _asking(command: Any) -> Any:
-    """A command that asks, with its errors as one line and an exit code."""
+    """Decorate a command that calls the API: print its errors as one line and return an exit code."""
 
     def run(options: argparse.Namespace) -> int:
         try:

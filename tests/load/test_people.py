@@ -155,7 +155,7 @@ async def test_watching_tells_what_changes_until_the_end(service: list[Replica],
         await watcher.until_told("joined")
         await watcher.until("1 participant, 1 movie  [1. Alien 0]")
         host = await people.join(made.code, token=made.host_token, name="Ada")
-        await watcher.until("Ada came")
+        await watcher.until("Ada joined")
         await host.do("add-movie", **movie("m2", title="Heat"))
         await watcher.until("Heat added")
         await host.do("vote", movieID="m2", rating=4)

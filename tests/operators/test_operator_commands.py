@@ -59,7 +59,7 @@ async def test_the_documented_commands_do_what_they_say(replica: Here, redis_ser
     assert heading.split() == ["SESSION", "TITLE", "PEOPLE", "MOVIES", "VERSION", "CREATED", "EXPIRES"]
     assert row.split()[:4] == [made.code, "Friday", "2", "1"]
     assert json.loads(said["list --all --json"])["sessionID"] == made.code
-    assert re.search(rf"^{joined['participantID']} +Bob +member +here ", said["show CODE"], re.MULTILINE)
+    assert re.search(rf"^{joined['participantID']} +Bob +member +yes ", said["show CODE"], re.MULTILINE)
     assert re.search(r"^ +1 +Alien +0 +0 +0$", said["show CODE"], re.MULTILINE)
     assert (await guest.next("session-ended"))["reason"] == "kicked"
     assert (await host.next("session-ended"))["reason"] == "ended"
