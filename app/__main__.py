@@ -1,4 +1,4 @@
-"""``python -m app`` is ``join-session``."""
+"""Run the command line: ``python -m app`` is the same as ``join-session``."""
 
 from __future__ import annotations
 

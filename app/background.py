@@ -1,4 +1,4 @@
-"""Tasks that run beside their owner."""
+"""Background tasks that end with the object that started them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ T = TypeVar("T")
 
 
 class Background:
-    """The background tasks of one owner, kept until they end and closed with it.
+    """The background tasks of one owner. The owner closes them.
 
-    A task that fails is a bug: it is logged once by ``logger``, at ``level``, with ``name`` as the field ``task`` and
-    a traceback. Errors that are expected are handled by the work itself.
+    A task that fails is a bug. The failure is logged once by ``logger``, at ``level``, with a traceback and ``name`` as
+    the field ``task``. The task itself handles the errors that it expects.
     """
 
     def __init__(self, name: str, logger: logging.Logger, *, level: int = logging.ERROR) -> None:
@@ -29,9 +29,9 @@ class Background:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self, work: Coroutine[Any, Any, T], *, context: Context | None = None) -> asyncio.Task[T]:
-        """Run ``work`` in a context of its own, or in ``context``.
+        """Run ``work`` in a new context, or in ``context``.
 
-        In its own it inherits nothing, neither deadline nor span, from the request or event that happens to start it.
+        A new context inherits neither the deadline nor the span of the request or event that started the task.
         """
         task = asyncio.get_running_loop().create_task(
             work, name=self._name, context=Context() if context is None else context
@@ -41,12 +41,15 @@ class Background:
         return task
 
     def cancel(self) -> None:
-        """Cancel all tasks, without waiting for their end."""
+        """Cancel all tasks, without waiting for them to end."""
         for task in self._tasks:
             task.cancel()
 
     async def close(self, timeout: float | None = 0) -> None:
-        """Return when all tasks have ended; those that have not after ``timeout`` seconds, if any, are cancelled."""
+        """Wait up to ``timeout`` seconds for the tasks, then cancel the rest and wait for them to end.
+
+        With None there is no limit.
+        """
         tasks = set(self._tasks)
         if tasks and timeout != 0:
             _, tasks = await asyncio.wait(tasks, timeout=timeout)

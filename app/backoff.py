@@ -1,4 +1,4 @@
-"""Pauses between attempts, longer from one to the next and never the same for two callers."""
+"""Growing, randomized pauses between attempts."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ __all__ = ["Backoff"]
 
 
 class Backoff:
-    """Exponential back-off with jitter, in seconds.
+    """Exponential backoff with jitter, in seconds.
 
     The pauses double from ``first`` up to ``longest``. Each is drawn from the upper half of its range, so that callers
-    that failed at the same moment do not come back at the same moment.
+    that failed at the same moment do not retry at the same moment.
     """
 
     def __init__(self, first: float, longest: float) -> None:
@@ -25,5 +25,5 @@ class Backoff:
         return random.uniform(pause / 2, pause)  # noqa: S311 - jitter
 
     def reset(self) -> None:
-        """Begin with the first pause again, after an attempt that succeeded."""
+        """Start again with the first pause, after an attempt that succeeded."""
         self._pause = self._first

@@ -15,8 +15,8 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command that ``arguments`` (default: those of the process) name; returns its exit code."""
-    # Not at the top of the module, as nothing but a command is to set the collector.
+    """Run the command given by ``arguments`` (default: those of the process); return its exit code."""
+    # Imported in a command only: other importers of this module keep the garbage collector as it is.
     with quick_imports():
         from app.commands.parser import parser
         from app.settings import SettingsError

@@ -1,7 +1,7 @@
-"""One deadline for all that an HTTP request or a socket event asks of Redis, however many commands that takes.
+"""One deadline for all Redis commands of an HTTP request or a Socket.IO event.
 
-It is set where requests and events come in, and read where commands go out. Each command has a time-out besides, which
-is all that holds for the service's own work.
+The deadline is set when a request or event arrives and is read when a command is sent. Each command also has a time-out
+of its own. Background work has no deadline, only those time-outs.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ T = TypeVar("T")
 
 
 class Deadline:
-    """``at``, a time of the event loop, is some ``seconds`` after it began, or the deadline that it is part of."""
+    """A deadline ``seconds`` from now, or the enclosing deadline if that is earlier; ``at`` is a loop time."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self.at = within(seconds)
 
     def restart(self) -> None:
-        """Begins again, when what came before was not waiting for us."""
+        """Start the time again. Used when the time until now was spent waiting for the client."""
         self.at = asyncio.get_running_loop().time() + self._seconds
 
 
@@ -34,7 +34,7 @@ _current: Final[ContextVar[Deadline | None]] = ContextVar("deadline", default=No
 
 @contextmanager
 def deadline(seconds: float) -> Iterator[Deadline]:
-    """Whatever is asked of Redis in the block, and in tasks that it starts, is over after so many seconds in all."""
+    """Limit the Redis commands of the block, and of tasks started in it, to ``seconds`` in total."""
     begun = Deadline(seconds)
     outer = _current.set(begun)
     try:
@@ -44,21 +44,24 @@ def deadline(seconds: float) -> Iterator[Deadline]:
 
 
 def within(seconds: float) -> float:
-    """The loop time in so many seconds, or the deadline where that is earlier."""
+    """Return the loop time in ``seconds``, or the current deadline if that is earlier."""
     at = asyncio.get_running_loop().time() + seconds
     current = _current.get()
     return at if current is None else min(at, current.at)
 
 
 async def before_deadline(shared: asyncio.Future[T]) -> T:
-    """The result of a task that others wait for as well; TimeoutError at the deadline, and the task goes on."""
+    """Return the result of a task that other callers wait for as well.
+
+    Raises TimeoutError at the deadline; the task continues.
+    """
     current = _current.get()
     async with asyncio.timeout_at(None if current is None else current.at):
         return await asyncio.shield(shared)
 
 
 def context_without_deadline() -> Context:
-    """The context of the request or event, its spans included, for a task that may outlive it."""
+    """Return the current context, spans included, without its deadline: for a task that may outlive the request."""
     context = copy_context()
     context.run(_current.set, None)
     return context

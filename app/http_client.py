@@ -16,14 +16,15 @@ __all__ = ["READ_BYTES", "Exchange", "Headers", "Response", "reason_of", "reques
 Headers = Iterable[tuple[bytes, bytes]]
 
 READ_BYTES: Final = 65_536
-# Statuses below it are of responses that another one follows.
+# Lower statuses are interim responses: the final one follows.
 _FINAL_STATUS: Final = 200
 
 
 class Response:
-    """A response, as a parser of httptools reads it; ``keeps_alive``: the connection takes another request.
+    """A response, read by a parser of httptools.
 
-    The names of ``headers`` are in small letters. ``on_continue`` is called where the other side asks for the body.
+    The names of ``headers`` are lower case. ``keeps_alive``: the connection can carry another request. ``on_continue``
+    is called when the server asks for the body (``100 Continue``).
     """
 
     def __init__(self, on_continue: Callable[[], None] = lambda: None) -> None:
@@ -36,10 +37,9 @@ class Response:
         self._parser = httptools.HttpResponseParser(self)
 
     async def read(self, reader: asyncio.StreamReader) -> None:
-        """Read until it is complete, however long that takes.
+        """Read until the response is complete, without a time-out.
 
-        Raises ``ConnectionResetError`` when the connection ends before, ``httptools.HttpParserError`` for what is not
-        HTTP.
+        Raises ``ConnectionResetError`` if the connection ends first, ``httptools.HttpParserError`` for invalid HTTP.
         """
         while not self.complete:
             data = await reader.read(READ_BYTES)
@@ -68,9 +68,9 @@ class Response:
 
 
 class Exchange:
-    """One request and its response on a connection; the body is sent once the other side has asked for it.
+    """One request and its response on a connection. The body is sent after the server has asked for it.
 
-    RFC 9110, section 10.1.1: with ``Expect: 100-continue`` the other side either asks, or answers right away.
+    RFC 9110, section 10.1.1: with ``Expect: 100-continue`` the server either asks for the body or responds at once.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, has_body: bool) -> None:
@@ -82,14 +82,14 @@ class Exchange:
 
     @property
     def is_done(self) -> bool:
-        """Whether all was sent and read, and the connection takes another request."""
+        """Whether everything was sent and read, and the connection can carry another request."""
         return self._response.keeps_alive and not self._unsent
 
     def begin(self, method: str, target: bytes, headers: Headers) -> None:
-        """Send the head of the request."""
+        """Send the request line and the headers."""
         fields = [*headers]
         if not any(name == b"host" for name, _ in fields):
-            # A client that speaks HTTP/1.0 need not name one, and this is HTTP/1.1.
+            # An HTTP/1.0 client need not send Host, but this request is HTTP/1.1.
             fields.append((b"host", b""))
         if self._unsent:
             fields += [(b"expect", b"100-continue"), (b"transfer-encoding", b"chunked")]
@@ -98,17 +98,17 @@ class Exchange:
         self._writer.write(_head(method, target, fields))
 
     async def send(self, data: bytes, *, more: bool) -> None:
-        """Send a part of the body, if the request has one, and wait while the other side does not take it."""
+        """Send a part of the body, if the request has one, and wait until the server accepts more."""
         if not self._unsent:
             return
-        # An empty chunk would be the last one.
+        # An empty chunk would end the body.
         chunk = b"%x\r\n%s\r\n" % (len(data), data) if data else b""
         self._writer.write(chunk if more else chunk + b"0\r\n\r\n")
         self._unsent = more
         await self._writer.drain()
 
     async def response(self) -> Response:
-        """Return the response when it is complete; raises as ``Response.read`` does."""
+        """Return the complete response; raises like ``Response.read``."""
         await self._response.read(self._reader)
         return self._response
 
@@ -116,9 +116,9 @@ class Exchange:
 async def request(
     method: str, url: str, *, headers: Headers = (), body: bytes | None = None, timeout: float
 ) -> Response:
-    """Send one request by a connection of its own, through no proxy, and return the response, whatever its status.
+    """Send one request over a new connection, without a proxy, and return the response, whatever its status.
 
-    Raises ``ConnectionError``, with a reason for people, when no response comes within ``timeout`` seconds.
+    Raises ``ConnectionError``, with a readable reason, if no response arrives within ``timeout`` seconds.
     """
     place = urlsplit(url)
     fields = [(b"Host", place.netloc.rpartition("@")[2].encode()), (b"Connection", b"close")]
@@ -140,7 +140,7 @@ async def request(
 
 
 def reason_of(error: Exception) -> str:
-    """Return why no connection came about, in words that do not depend on the event loop."""
+    """Return why a connection failed, in words that do not depend on the event loop."""
     if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
         return os.strerror(error.errno)
     return getattr(error, "strerror", None) or str(error) or "no connection"

@@ -1,4 +1,4 @@
-"""Which pages of other origins may call the service."""
+"""The origins of other sites whose pages may call the service."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ __all__ = ["AllowedOrigins"]
 
 
 class AllowedOrigins:
-    """A list of origins, such as ``https://example.org``; with ``*`` among them it is any.
+    """A list of origins, such as ``https://example.org``; ``*`` allows any origin.
 
-    The service's own origin is not on it. Which headers an answer has is the affair of whoever answers.
+    The service's own origin is not in the list. HTTP and Socket.IO add the CORS headers themselves.
     """
 
     def __init__(self, origins: Iterable[str] = ()) -> None:

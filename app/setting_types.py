@@ -1,4 +1,4 @@
-"""What the values of settings may be, and how they are shown."""
+"""The types of settings, and how their values are printed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
 
 
 def _origin(value: object) -> str:
-    """The origin as browsers write it: lower case, without a default port; ``*`` stands for any."""
+    """Return an origin as browsers write it: lower case, without a default port; ``*`` means any."""
     text = str(value)
     if text == "*":
         return text
@@ -45,7 +45,7 @@ KeyPrefix = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[
 Secret = Annotated[SecretStr, Field(min_length=1)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
-# A year is longer than anything here may take, and far below what Redis' clock arithmetic can hold.
+# One year: longer than any duration needs to be, and small enough for arithmetic with Redis' clock.
 Seconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
 SecondsOrZero = Annotated[float, Field(ge=0, le=31_536_000, allow_inf_nan=False)]
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(lambda v: ip_network(str(v)))]
@@ -54,7 +54,7 @@ Level = Annotated[Literal["debug", "info", "warning", "error", "critical"], Befo
 
 
 def shown(name: str, value: object) -> str:
-    """The value of a setting as one would write it; secrets masked."""
+    """Return the value of a setting as written in the environment, with secrets masked."""
     match value:
         case None:
             return ""

@@ -1,4 +1,4 @@
-"""The settings: one tree of values, and the only place that reads the environment."""
+"""The settings. Only this module reads the environment."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ __all__ = ["ALPHABETS", "PREFIX", "SECRETS", "Settings", "SettingsError", "load_
 
 PREFIX: Final = "JOIN_SESSION_"
 
-# "letters" are those of the Open Location Code: no vowels, so no words, and nothing that is easily misread.
+# The alphabet of Open Location Code: no vowels, so no words appear, and no characters that look alike.
 ALPHABETS: Final = {"digits": "0123456789", "letters": "23456789CFGHJMPQRVWX"}
 
 SECRETS: Final = ("redis_url", "secret", "create_key", "operator_token")
 
-# What is shorter can be guessed, a secret from a single token that it has signed.
+# A shorter operator token could be guessed online, a shorter secret offline, from one token signed with it.
 _MIN_CHARACTERS: Final = {"secret": 32, "operator_token": 16}
 
 _NOT_BELOW: Final = {"max_lifetime": "lifetime", "max_capacity": "capacity", "miss_budget_total": "miss_budget"}
@@ -52,10 +52,10 @@ _SERVICE_LINK_PORT: Final = re.compile(r"(tcp|udp|sctp)://")
 
 
 class Settings(BaseSettings):
-    """What a deployment may choose. Times are in seconds, sizes in bytes.
+    """The configuration of a deployment. Times are in seconds, sizes in bytes.
 
-    Each field is read from the environment variable of its name in capitals after ``JOIN_SESSION_``; use
-    ``load_settings`` for a service and keywords in tests.
+    Each field is read from the environment variable ``JOIN_SESSION_`` plus its name in capitals. A service uses
+    ``load_settings``; tests pass keywords.
     """
 
     model_config = SettingsConfigDict(
@@ -216,7 +216,7 @@ class Settings(BaseSettings):
         return ALPHABETS.get(self.code_alphabet, self.code_alphabet)
 
     def shown(self) -> dict[str, str]:
-        """Every environment variable with its effective value, as one would write it; secrets masked."""
+        """Return every environment variable with its effective value, with secrets masked."""
         return {PREFIX + name.upper(): shown(name, getattr(self, name)) for name in type(self).model_fields}
 
     @validator("allowed_origins", "trusted_proxies", "unlimited_addresses", mode="before")
@@ -297,7 +297,7 @@ class Settings(BaseSettings):
 
 
 class SettingsError(Exception):
-    """The configuration cannot be used; ``problems`` has one line for each reason and never a secret."""
+    """The configuration is invalid. ``problems`` has one line for each reason and contains no secret."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -305,9 +305,9 @@ class SettingsError(Exception):
 
 
 def load_settings(env_file: Path = Path(".env")) -> Settings:
-    """Read the settings from the environment, and below it from ``env_file`` where that exists.
+    """Read the settings from the environment, and from ``env_file`` if it exists. The environment wins.
 
-    Raises SettingsError with all problems at once; names that are no setting are problems, too.
+    Raises SettingsError with all problems at once, unknown names included.
     """
     try:
         given = {**dotenv_values(env_file), **os.environ}
@@ -327,7 +327,7 @@ def load_settings(env_file: Path = Path(".env")) -> Settings:
 
 
 def traces_wanted() -> bool:
-    """Whether OpenTelemetry's own variables ask for traces: by naming a receiver, or ``otlp`` as the exporter.
+    """Return whether OpenTelemetry's variables ask for traces: they name a receiver, or the exporter ``otlp``.
 
     https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
     """

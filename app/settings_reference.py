@@ -1,4 +1,4 @@
-"""The reference of all settings, ``docs/configuration.md``, made from the settings themselves."""
+"""The reference of all settings, ``docs/configuration.md``, generated from ``Settings``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from app.settings import PREFIX, SECRETS, Settings
 
 __all__ = ["reference"]
 
-# The field that each part begins with.
+# The first field of each section.
 _PARTS: Final = {
     "host": "Network",
     "redis_url_file": "Redis",
@@ -36,7 +36,7 @@ Each secret ({", ".join(f"`{name.upper()}`" for name in SECRETS)}) can be given 
 
 
 def reference() -> str:
-    """The whole page, in Markdown."""
+    """Return the page as Markdown."""
     defaults = Settings.model_construct().shown()
     lines = [_INTRODUCTION]
     for name, field in Settings.model_fields.items():

@@ -6,5 +6,5 @@ __all__ = ["printable"]
 
 
 def printable(text: str) -> str:
-    """Return the text on one line, with what could move a terminal's cursor escaped."""
+    """Return the text on one line, with characters that could move the terminal's cursor escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

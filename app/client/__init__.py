@@ -1,1 +1,1 @@
-"""A client of the service: HTTP and Socket.IO as anybody speaks them, and a load that checks all it is told."""
+"""A client of the service over HTTP and Socket.IO, and a load generator that verifies what it receives."""

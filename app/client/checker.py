@@ -1,7 +1,7 @@
-"""The consistency checker of ``join-session load``: reads what each client of a session gets, and reports violations.
+"""The consistency checker of ``join-session load``: compares what the clients of a session received.
 
-Nothing here reads a clock or the network. A ``Watcher`` takes what one client is told in the order in which it comes,
-and a ``SessionCheck`` has those of a session and gives the verdict at the end.
+This module uses neither a clock nor the network. A ``Watcher`` records what one client received, in order. A
+``SessionCheck`` has the watchers of one session and reports the violations at the end.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ KINDS: Final = {
     "malformed": "a packet or an answer was not what the documents say",
 }
 
-# As many versions back as anybody could be told differently.
+# The number of versions kept for comparison. No client lags further behind.
 _REMEMBERED: Final = 1000
 _PLACES_OF_AN_EPOCH: Final = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A session at one version; ``digest`` is that of its ``sessionData``."""
+    """A session at one version. ``digest`` is a hash of its ``sessionData``."""
 
     epoch: str
     version: int
@@ -47,7 +47,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """``session`` and ``client`` are numbers that the load gave them; no code and no name is in it."""
+    """A violation. ``session`` and ``client`` are numbers given by the load; codes and names never appear."""
 
     kind: str
     session: int
@@ -57,12 +57,13 @@ class Violation:
 
 
 class SessionCheck:
-    """One session of a load.
+    """The check of one session of a load.
 
-    ``participants`` are the ids of those who have surely joined, ``strangers`` how many more may have, because the
-    answer was lost.
+    ``participants`` are the ids that certainly joined. ``strangers`` is the number of further ones that may have
+    joined, because the answer to their join was lost.
 
-    A place in its history is one number: that of the epoch, in the order in which they were seen, and the version.
+    A *place* in the session's history is one integer: the number of the epoch, in the order first seen, combined with
+    the version.
     """
 
     def __init__(self, number: int, clients: int) -> None:
@@ -77,7 +78,7 @@ class SessionCheck:
 
     @property
     def epochs(self) -> int:
-        """How many epochs were seen; each but the first says that Redis has lost changes."""
+        """The number of epochs seen. Each one after the first means that Redis lost changes."""
         return len(self._epochs)
 
     def violate(self, kind: str, detail: str, client: int | None = None, version: int | None = None) -> None:
@@ -87,7 +88,7 @@ class SessionCheck:
         return self._epochs.setdefault(epoch, len(self._epochs)) * _PLACES_OF_AN_EPOCH + version
 
     def compare(self, state: State, client: int | None = None) -> None:
-        """Holds a state against what others were shown of the same version."""
+        """Compare a state with what other clients received for the same version."""
         known = self._digests.setdefault((state.epoch, state.version), state.digest)
         if known != state.digest:
             self.violate("divergence", "other content than elsewhere", client, state.version)
@@ -95,7 +96,7 @@ class SessionCheck:
             del self._digests[next(iter(self._digests))]
 
     def delays(self) -> Iterator[float]:
-        """Seconds from emitting each change to each other client's first sight of it, or of something newer."""
+        """Yield the seconds from each change until each other client first received it or a newer version."""
         for change in self.changes:
             if change.outcome != "done" or change.emitted is None:
                 continue
@@ -109,8 +110,8 @@ class SessionCheck:
     def judge(self, readings: Sequence[State], data: dict[str, Any], deadline: float) -> list[Violation]:
         """Return all violations.
 
-        ``readings`` are what HTTP returns at the end, ``data`` the content of the first of them, ``deadline`` the
-        seconds within which a change must be seen.
+        ``readings`` are what HTTP returns at the end, ``data`` the content of the first of them. Every change must be
+        received within ``deadline`` seconds.
         """
         for state in readings:
             self.compare(state)
@@ -153,9 +154,10 @@ class SessionCheck:
 
 
 class Watcher:
-    """What one client is told. ``shown`` is what it was shown last, ``passed_over`` how many versions it was not shown.
+    """What one client received.
 
-    ``absent``: it is not expected in the session at the end, as the load was interrupted before it came.
+    ``shown`` is the newest state received, ``passed_over`` the number of skipped versions. ``absent``: the load was
+    interrupted before this client joined, so it need not have the final state.
     """
 
     def __init__(self, check: SessionCheck, client: int) -> None:
@@ -175,17 +177,17 @@ class Watcher:
         self._first: State | None = None
 
     def joining(self) -> None:
-        """``join-session`` is about to be emitted, by a connection that is new or not."""
+        """Note that the client is about to emit ``join-session``."""
         self._asked, self._joined, self._first = True, False, None
 
     def joined(self) -> None:
-        """``joined-session`` has come."""
+        """Note that the client received ``joined-session``."""
         if not self._asked:
             self._violate("wrong-order", "joined-session came twice, or unasked")
         self._asked, self._joined = False, True
 
     def entered(self, version: int, at: float) -> None:
-        """The ack of ``join-session`` has come, and the first state."""
+        """Note that the client received the ack of ``join-session`` and the first state."""
         if self._first is None or self._first.version < version:
             self._violate("wrong-order", "the first state is older than the joining", version)
         if self._gone_at is not None:
@@ -193,13 +195,13 @@ class Watcher:
             self._gone_at = None
 
     def lost(self, at: float) -> None:
-        """The connection has ended."""
+        """Note that the connection ended."""
         self._asked = self._joined = False
         if self._gone_at is None:
             self._gone_at = at
 
     def update(self, state: State, at: float) -> None:
-        """``session-update`` has come."""
+        """Note that the client received ``session-update``."""
         self.updates += 1
         if not self._joined:
             self._violate("wrong-order", "session-update came before joined-session", state.version)
@@ -212,17 +214,17 @@ class Watcher:
         self._first = self._first or state
 
     def saw(self, place: int) -> float | None:
-        """When it was first shown this place of the history, or a later one."""
+        """Return when the client first received this place of the history or a later one."""
         found = bisect_left(self._places, place)
         return self._times[found] if found < len(self._times) else None
 
     def was_away(self, start: float, end: float) -> bool:
-        """Whether it was without a connection, or not yet in the session, at any time of these."""
+        """Return whether the client was disconnected, or not yet in the session, at any time of the period."""
         away = [*self._away, (self._gone_at, end)] if self._gone_at is not None else self._away
         return any(gone <= end and back >= start for gone, back in away)
 
     def _is_news(self, state: State) -> bool:
-        """Whether it is beyond everything seen before; tells what must not be."""
+        """Return whether a state is newer than all before; report states in a wrong order."""
         newest = self._newest
         if newest is None:
             return True

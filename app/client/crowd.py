@@ -1,4 +1,4 @@
-"""The sessions of a load and their clients, who join as people do and tell the checker everything they see."""
+"""The sessions of a load and their clients, which report everything they receive to the checker."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _UPDATE: Final = b'42["session-update",'
 _MAX_ATTEMPTS: Final = 6
 _MIN_PAUSE_SECONDS: Final = 0.2
 _MAX_JOIN_PAUSE_SECONDS: Final = 2.0
-# So that a change is repeated until an outage of some seconds is over.
+# Long enough in total to repeat a change over an outage of some seconds.
 _MAX_CHANGE_PAUSE_SECONDS: Final = 3.2
 _POLL_SECONDS: Final = 0.1
-# Snapshots stay as small as those of a group of friends.
+# Keeps snapshots as small as those of a group of friends.
 _MAX_MOVIES: Final = 12
 _MAX_KNOWN_FRAMES: Final = 64
 
@@ -49,7 +49,7 @@ class Crowd:
         ]
 
     def read(self, packet: bytes) -> State:
-        """The state in a ``session-update``; most clients get the same packet, which is read once."""
+        """Return the state in a ``session-update``. Most clients get identical packets, so each is parsed once."""
         known = self._frames.get(packet)
         if known is None:
             _, data, meta, offset, *_ = parse_event(packet)
@@ -63,7 +63,7 @@ class Crowd:
         return known
 
     async def settle(self) -> None:
-        """Wait until all clients see what HTTP returns, or the deadline; then judge."""
+        """Wait until all clients have the state that HTTP returns, or until the deadline; then judge."""
         last = perf_counter() + self._run.plan.deadline
         urls = self._run.plan.urls
         while True:
@@ -97,7 +97,7 @@ class Crowd:
 
 
 class Visitor:
-    """One who joins by HTTP and socket, stays however often the connection ends, and makes changes."""
+    """A client that joins by HTTP and socket, reconnects whenever its connection ends, and makes changes."""
 
     def __init__(self, run: Run, crowd: Crowd, watcher: Watcher, url: str) -> None:
         self.ready = asyncio.Event()
@@ -115,7 +115,7 @@ class Visitor:
         self._closing = False
 
     async def run(self) -> None:
-        """Join in turn, and again whenever the connection ends."""
+        """Join when it is this client's turn, and again whenever the connection ends."""
         plan = self._run.plan
         place = self._watcher.client * plan.sessions + self._check.number
         await asyncio.sleep(plan.ramp * place / (plan.sessions * plan.clients))
@@ -136,7 +136,7 @@ class Visitor:
             self._run.measured.disconnects += 1
 
     async def live(self) -> None:
-        """Make changes, one after another, until the load is over."""
+        """Make changes one after another until the load is over."""
         plan, over = self._run.plan, self._run.over
         while plan.rate and not over.is_set():
             pause = self._random.expovariate(plan.rate / plan.clients)
@@ -148,7 +148,7 @@ class Visitor:
                     await self._change(self._choose())
 
     def give_up(self) -> None:
-        """Whoever has not come by now is not expected any more."""
+        """Stop expecting a client that has not joined by now."""
         if not self.ready.is_set():
             self._closing = self._watcher.absent = True
 
@@ -158,7 +158,7 @@ class Visitor:
             await self._socket.close()
 
     async def _enter(self, url: str) -> Socket:
-        """Join as the documents say: by HTTP, then by the socket; raises ConnectionError or TimeoutError."""
+        """Join as documented: by HTTP, then by the socket. Raises ConnectionError or TimeoutError."""
         measured, deadline = self._run.measured, self._run.plan.deadline
         started = perf_counter()
         answer = await request("POST", f"{url}/api/session/join", {"sessionID": self._crowd.code}, timeout=deadline)
@@ -190,7 +190,7 @@ class Visitor:
             self._violate("malformed", "the ack of join-session")
             raise ConnectionError("joining was not answered properly")
         if not ack["ok"]:
-            # Where it may be tried again it may also have been done.
+            # A join that failed with a retryable error may have been applied.
             self._check.strangers += self._token is None and bool(ack.get("retryable"))
             raise ConnectionError(f"joining was refused: {ack['code']}")
         self._token = ack.get("token")
@@ -234,7 +234,7 @@ class Visitor:
         return change
 
     async def _change(self, change: Change) -> None:
-        """Send a change until its outcome is known, always with the same ``mid``."""
+        """Send a change until its outcome is known, with the same ``mid`` each time."""
         mid = f"{self._watcher.client}-{len(self._check.changes)}"
         payload = _payload(change) | {"mid": mid}
         backoff = Backoff(_MIN_PAUSE_SECONDS, _MAX_CHANGE_PAUSE_SECONDS)
@@ -253,7 +253,7 @@ class Visitor:
             return
 
     async def _ask(self, change: Change, payload: dict[str, Any], *, first: bool) -> dict[str, Any] | None:
-        """The ack, None where there is none."""
+        """Return the ack, or None if none arrives."""
         deadline = self._run.plan.deadline
         try:
             async with asyncio.timeout(deadline):

@@ -17,7 +17,7 @@ _JSON: Final = (b"Content-Type", b"application/json")
 
 @dataclass(frozen=True, slots=True)
 class ApiResponse:
-    """``body`` is the JSON that came; None where none did, which ``is_json`` tells from what is no JSON."""
+    """A response. ``body`` is its parsed JSON, or None; ``is_json`` is false if the body is not JSON."""
 
     status: int
     body: Any
@@ -25,7 +25,7 @@ class ApiResponse:
 
     @property
     def message(self) -> str:
-        """What the response says to people."""
+        """The message of an error response, or a description of the status."""
         message = self.body.get("message") if isinstance(self.body, dict) else None
         return message if isinstance(message, str) else f"HTTP status {self.status}"
 
@@ -33,9 +33,10 @@ class ApiResponse:
 async def request(
     method: str, url: str, body: Any = None, *, token: str | None = None, timeout: float = _TIMEOUT_SECONDS
 ) -> ApiResponse:
-    """Send ``body`` as JSON to ``url``, by a connection of its own as a new client does; ``token`` is the bearer's.
+    """Send ``body`` as JSON to ``url`` over a new connection, as a new client does.
 
-    Raises ConnectionError, with a reason for people, when no response comes within ``timeout`` seconds.
+    ``token`` is sent as a bearer token. Raises ConnectionError, with a readable reason, if no response arrives within
+    ``timeout`` seconds.
     """
     headers = [_JSON] if body is not None else []
     if token is not None:

@@ -1,4 +1,4 @@
-"""What a session must contain after the changes that were made in it."""
+"""Compares the content of a session with the changes that were made in it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Outcome = Literal["done", "refused", "unknown"]
 
 @dataclass(slots=True)
 class Change:
-    """A change that a client asked for; times by the load's one clock, in seconds.
+    """A change that a client asked for. Times are seconds of the load's clock.
 
-    ``emitted``: when it was, None if more than once; ``answered``: when it was acknowledged, as done at ``place`` (see
-    ``SessionCheck``). ``rating`` 0 stands for a withdrawal.
+    ``emitted``: when it was sent, None if it was sent more than once. ``answered``: when it was acknowledged.
+    ``place``: its place in the history (see ``SessionCheck``). ``rating`` 0 is a withdrawal.
     """
 
     client: int
@@ -35,12 +35,12 @@ class Change:
 
     @property
     def surely(self) -> bool:
-        """Whether the session must contain it: acknowledged, and not followed by a loss that Redis owned up to."""
+        """Whether the session must contain it: it was acknowledged, and no later epoch says that changes were lost."""
         return self.outcome == "done" and self.certain
 
     @property
     def maybe(self) -> bool:
-        """Whether the session may contain it or not."""
+        """Whether it is unknown if the session contains it."""
         return self.outcome == "unknown" or (self.outcome == "done" and not self.certain)
 
 
@@ -52,7 +52,7 @@ class _ShownTally:
 
 
 def contradictions(changes: Sequence[Change], movies: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    """Return kind and description of each difference between the ``movies`` of a session and what the ``changes`` made.
+    """Yield the kind and description of each difference between ``movies`` and the ``changes``.
 
     The changes of each client are in the order in which it sent them.
     """
@@ -65,7 +65,7 @@ def contradictions(changes: Sequence[Change], movies: Sequence[Mapping[str, Any]
         if change.kind in ("vote", "withdraw-vote"):
             votes[change.movie].append(change)
     for name, movie in shown.items():
-        if _tally_of(movie) not in {_told(tally) for tally in _possible_tallies(votes[name])}:
+        if _tally_of(movie) not in {_figures(tally) for tally in _possible_tallies(votes[name])}:
             yield "wrong-tally", f"the ratings of movie {name} are not those that were acknowledged"
     yield from _wrong_ranks(movies)
 
@@ -83,7 +83,7 @@ def _wrong_lists(changes: Sequence[Change], shown: Collection[str]) -> Iterator[
 
 
 def _possible_tallies(votes: Iterable[Change]) -> set[Tally]:
-    """Each client's newest rating counts, or one of which it is not known whether it was taken."""
+    """Return the tallies possible if every rating of unknown outcome may or may not count."""
     ratings: defaultdict[int, set[int]] = defaultdict(set)
     newest: dict[int, int] = {}
     for vote in votes:
@@ -107,7 +107,7 @@ def _with(tally: Tally, rating: int) -> Tally:
     return Tally(tally.count + 1, tally.vetoes, tally.points + points(rating))
 
 
-def _told(tally: Tally) -> tuple[Any, ...]:
+def _figures(tally: Tally) -> tuple[Any, ...]:
     return tally.count, tally.vetoes, tally.score, tally.compatibility
 
 

@@ -1,4 +1,4 @@
-"""A load: sessions full of clients that change them, while everything that they are told is checked."""
+"""A load: sessions whose clients make changes while everything that they receive is checked."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["CannotLoadError", "Load"]
 
 _JOINS_PER_SECOND: Final = 100
 _LAG_INTERVAL_SECONDS: Final = 0.05
-# What a session may ask for where the settings do not say otherwise.
+# The default of the setting ``max_capacity``.
 _MAX_CAPACITY: Final = 1000
 
 
 class CannotLoadError(Exception):
-    """The load cannot begin; says why, for people."""
+    """The load cannot begin; the text is the reason."""
 
 
 class Load:
-    """Run it once. ``phase`` is what it is doing; everything may be looked at meanwhile."""
+    """One run of a load. ``phase`` is what it is doing; all attributes may be read while it runs."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -36,7 +36,7 @@ class Load:
         self.measured = self._run.measured
 
     def interrupt(self) -> None:
-        """End early; what was done is checked all the same."""
+        """End the run early. What was done is still checked."""
         self.interrupted = True
         self._run.over.set()
 
@@ -50,11 +50,11 @@ class Load:
 
     @property
     def updates(self) -> int:
-        """How many updates the clients got so far."""
+        """The number of updates that the clients have received."""
         return sum(watcher.updates for check in self.checks for watcher in check.watchers)
 
     async def run(self) -> None:
-        """Everything from creating the sessions to ending them; raises CannotLoadError."""
+        """Create the sessions, run the clients, check the results and end the sessions; raises CannotLoadError."""
         background = [asyncio.create_task(self._watch_lag())]
         try:
             await _all(self._create(number) for number in range(self.plan.sessions))
@@ -77,7 +77,7 @@ class Load:
 
     async def _create(self, number: int) -> None:
         url = self.plan.urls[number % len(self.plan.urls)]
-        # Room for those of whom it is not known whether they came, and who come again.
+        # A join of unknown outcome may take a place, and the client joins again.
         capacity = max(self.plan.clients, min(2 * self.plan.clients, _MAX_CAPACITY))
         wanted = {"title": f"Load {number}", "capacity": capacity, "leaverRatings": "keep"}
         try:
@@ -93,7 +93,10 @@ class Load:
             raise CannotLoadError(f"{url}: the answer is not that of join-session") from error
 
     async def _gather_everybody(self) -> None:
-        """Waits until everybody is there, for as long as that may take; who comes too late ends without an update."""
+        """Wait until all clients have joined, or until their time is up.
+
+        A client that joins too late ends without an update.
+        """
         timeout = self.plan.ramp + self.plan.deadline + len(self.visitors) / _JOINS_PER_SECOND
         there = asyncio.gather(*(visitor.ready.wait() for visitor in self.visitors))
         stopped = asyncio.create_task(self._run.over.wait())
@@ -121,7 +124,7 @@ class Load:
 
 
 async def _all(works: Iterable[Awaitable[None]]) -> None:
-    """Everything side by side; the first error cancels the others and is raised itself."""
+    """Run everything concurrently; the first error cancels the rest and is raised."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
         await asyncio.gather(*tasks)

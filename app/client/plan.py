@@ -1,4 +1,4 @@
-"""What a load is to do, and what was measured on the way."""
+"""The parameters of a load, and the measurements made while it runs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ _AT_ONCE: Final = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """``clients`` are those of each session, ``rate`` the changes a second and session; times in seconds.
+    """The parameters of a load. ``clients`` is per session, ``rate`` is changes per second and session.
 
-    ``ramp``: over it the clients come; ``deadline``: within it everything must be answered, and seen by everybody.
+    Times are in seconds. ``ramp``: the time over which the clients join. ``deadline``: the time within which every
+    change must be acknowledged, and received by all clients.
     """
 
     urls: tuple[str, ...]
@@ -33,9 +34,9 @@ class Plan:
 
 @dataclass(slots=True)
 class Measured:
-    """Seconds that things took, how often things happened, and when the part with the changes began and ended.
+    """Durations in seconds, counts of events, and when the phase with the changes began and ended.
 
-    ``lag`` is how late timers of this process ran: no time that it measures is truer than that.
+    ``lag`` is the delay of timers in this process. Measured durations are not more accurate than that.
     """
 
     join: array[float] = field(default_factory=lambda: array("d"))
@@ -54,7 +55,7 @@ class Measured:
 class Run:
     """What all clients of a load share.
 
-    ``over`` tells them to make no more changes; ``turns`` bound what only so many may do at once.
+    ``over`` tells them to make no more changes. ``turns`` limits how many clients do the same thing at once.
     """
 
     def __init__(self, plan: Plan) -> None:

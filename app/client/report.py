@@ -1,4 +1,4 @@
-"""What a load came to."""
+"""The report of a load."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Changes(TypedDict):
 
 
 class Counts(TypedDict):
-    """``updatesPassedOver`` are versions that clients were not shown, because a newer one was there."""
+    """``updatesPassedOver`` counts versions that clients did not receive, because a newer one was available."""
 
     sessions: int
     clients: int
@@ -53,8 +53,8 @@ class Counts(TypedDict):
 class Times(TypedDict):
     """Times in milliseconds.
 
-    ``join`` by HTTP; ``socketJoin`` from the event to its ack and the first state; ``ack`` of a change; ``delivery``
-    from a change until each other client has received it or a newer version.
+    ``join``: the HTTP request. ``socketJoin``: from the event to its ack and the first state. ``ack``: of a change.
+    ``delivery``: from a change until each other client has received it or a newer version.
     """
 
     join: Percentiles
@@ -69,7 +69,7 @@ class Rates(TypedDict):
 
 
 class Generator(TypedDict):
-    """How late this process was itself, in milliseconds; ``busy`` where that spoils what it measured."""
+    """The timer delay of the load generator itself, in milliseconds. ``busy``: it distorts the measurements."""
 
     lag: Percentiles
     busy: bool
@@ -84,7 +84,7 @@ class Listed(TypedDict):
 
 
 class Violations(TypedDict):
-    """``listed`` are the first of each kind."""
+    """``listed`` has the first violations of each kind."""
 
     total: int
     kinds: dict[str, int]
@@ -92,7 +92,7 @@ class Violations(TypedDict):
 
 
 class Report(TypedDict):
-    """``seconds``: how long changes were made."""
+    """The report. ``seconds`` is the duration of the phase with the changes."""
 
     ok: bool
     interrupted: bool
@@ -106,7 +106,7 @@ class Report(TypedDict):
 
 
 def report(load: Load) -> Report:
-    """What a load that has run came to."""
+    """Return the report of a finished load."""
     found = [violation for check in load.checks for violation in check.violations]
     measured, seconds = load.measured, load.measured.ended - load.measured.began
     lag = percentiles(measured.lag)

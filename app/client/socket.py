@@ -24,7 +24,7 @@ _MAX_FRAME_BYTES: Final = 1 << 24
 
 
 def parse_event(packet: bytes) -> list[Any]:
-    """An event's packet as its name and arguments; raises ValueError for anything else."""
+    """Return an event packet's name and arguments; raises ValueError for any other packet."""
     event = orjson.loads(packet[2:])
     if not isinstance(event, list) or not event or not isinstance(event[0], str):
         raise ValueError("not an event")
@@ -34,9 +34,9 @@ def parse_event(packet: bytes) -> list[Any]:
 class Socket:
     """A connected socket.
 
-    ``on_event`` gets the packet of every event as it came, unread: most clients of a session get the same ones, which
-    need be read only once. ``welcome`` is what the server sent when it connected; ``closed`` is set when the connection
-    has ended.
+    ``on_event`` is called with the unparsed packet of every event. Most clients of a session get identical packets,
+    which need be parsed only once. ``welcome`` is the payload of the server's CONNECT packet. ``closed`` is set when
+    the connection has ended.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Socket:
     async def open(cls, url: str, on_event: Callable[[bytes], None], auth: dict[str, Any] | None = None) -> Self:
         """Connect to the service at ``url`` as ``io(url, {transports: ["websocket"], auth})`` does.
 
-        Raises ConnectionError, with a reason for people.
+        Raises ConnectionError with a readable reason.
         """
         address = url.replace("http", "ws", 1).rstrip("/") + "/socket.io/?EIO=4&transport=websocket"
         try:
@@ -91,9 +91,9 @@ class Socket:
         return cls(connection, silence_timeout, welcome, on_event)
 
     async def emit(self, event: str, *args: Any, timeout: float) -> Any:
-        """Emit an event; returns the first argument of its ack.
+        """Emit an event; return the first argument of its ack.
 
-        Raises ConnectionError when the connection ends before the ack, TimeoutError when it does not come.
+        Raises ConnectionError if the connection ends before the ack, TimeoutError if no ack arrives.
         """
         number = next(self._numbers)
         answer = self._acks[number] = asyncio.get_running_loop().create_future()
@@ -109,14 +109,14 @@ class Socket:
             del self._acks[number]
 
     async def close(self) -> None:
-        """Close the connection; returns when that is done."""
+        """Close the connection and wait until it is closed."""
         await self._connection.close()
         await self._reader
 
     async def _read(self) -> None:
         clock = asyncio.get_running_loop().time
         try:
-            # The server pings; one that has not for as long as it promised is gone.
+            # The server sends pings. One that is silent for longer than announced is gone.
             async with asyncio.timeout(self._silence_timeout) as limit:
                 while True:
                     packet = await self._connection.recv(decode=False)
@@ -136,7 +136,7 @@ class Socket:
             for answer in self._acks.values():
                 if not answer.done():
                     answer.set_exception(ConnectionError("the connection ended before the ack"))
-                    answer.exception()  # Retrieved, should the one who emitted have stopped waiting.
+                    answer.exception()  # Retrieved, in case nothing awaits this ack any more.
             await self._connection.close()
 
     def _acknowledged(self, packet: bytes) -> None:

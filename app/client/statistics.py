@@ -1,4 +1,4 @@
-"""Times as people look at them."""
+"""Percentiles of measured times."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Percentiles", "percentiles"]
 
 
 class Percentiles(TypedDict):
-    """Milliseconds, to three decimals; all null where nothing was measured."""
+    """Milliseconds, with three decimals; all null if nothing was measured."""
 
     count: int
     p50: float | None
@@ -22,7 +22,7 @@ class Percentiles(TypedDict):
 
 
 def percentiles(seconds: Iterable[float]) -> Percentiles:
-    """Of these times: the least of them that so many percent are not above (nearest rank), and the longest."""
+    """Return the percentiles (nearest rank) and the maximum."""
     ordered = sorted(array("d", seconds))
 
     def at(percent: int) -> float | None:

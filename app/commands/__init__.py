@@ -1,1 +1,1 @@
-"""The commands, by whom they are for. Modules are light to import: libraries wait for their command."""
+"""The commands, one module for each audience. Each imports its heavy libraries only when it runs."""

@@ -1,4 +1,4 @@
-"""Requests of commands to a service over HTTP."""
+"""HTTP requests of the commands."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _TIMEOUT_SECONDS: Final = 10.0
 
 
 class Unreachable(Exception):
-    """Nobody answered, or not as this service does; the text is one line for people."""
+    """No response, or not one of this service; the text is one readable line."""
 
 
 def request(
     method: str, url: str, *, token: str | None = None, body: Any = None, timeout: float = _TIMEOUT_SECONDS
 ) -> ApiResponse:
-    """Return what the service answers, errors and redirects included.
+    """Return the service's response, errors and redirects included.
 
     ``token`` is sent as a bearer token, ``body`` as JSON; no proxy is used. Raises ``Unreachable``.
     """
@@ -38,7 +38,7 @@ def request(
 
 
 def http_url(text: str) -> str:
-    """An address of a service, for argparse: without a slash at the end, a query or credentials."""
+    """Parse the service's address, for argparse: no trailing slash, query or credentials."""
     try:
         url = urlsplit(text)
         valid = url.scheme in ("http", "https") and url.hostname and (url.port or 1) and not url.username

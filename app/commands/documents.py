@@ -1,4 +1,4 @@
-"""``openapi``, ``asyncapi``, ``types``: print the API's documents."""
+"""``openapi``, ``asyncapi``, ``types``: print the documents of the API."""
 
 from __future__ import annotations
 

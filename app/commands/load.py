@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["add_load_commands"]
 
 _PROGRESS_INTERVAL_SECONDS: Final = 0.5
-# Files that are open besides the clients' sockets: a hundred requests at once, and the interpreter's own.
+# File descriptors besides the clients' sockets: a hundred concurrent requests, and the interpreter's own.
 _OTHER_FILES: Final = 200
 _TIMES: Final = {"join": "join (HTTP)", "socketJoin": "join (socket)", "ack": "change: ack", "delivery": "delivery"}
 
@@ -64,8 +64,8 @@ def add_load_commands(commands: Any) -> None:
 def load(options: argparse.Namespace) -> int:
     """Fill sessions with clients, make changes, verify every message they receive, and report latencies.
 
-    Exit codes: 0 no violations; 1 violations, or the load could not run; 2 usage error. Ctrl-C ends the run early with
-    its report, a second one at once. The sessions are ended after the last check.
+    Exit codes: 0 no violations; 1 violations, or the load could not run; 2 usage error. Ctrl-C ends the run early and
+    prints its report; a second Ctrl-C stops at once. The sessions are ended after the last check.
     """
     import uvloop
 
@@ -142,7 +142,7 @@ def _progress(load: Load) -> str:
 
 
 def _allow_files(needed: int) -> None:
-    """Raises OSError where the system does not let this process open so many."""
+    """Raise the limit of open files to ``needed``; raises OSError if the system does not allow it."""
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -116,7 +116,7 @@ def watch(options: argparse.Namespace) -> int:
 
 
 async def _watch(options: argparse.Namespace) -> None:
-    """Until the session is over, or somebody stops it."""
+    """Print frames until the session is over or the command is interrupted."""
     loop = asyncio.get_running_loop()
     watching = asyncio.create_task(_show_all(options))
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -170,7 +170,7 @@ def _time(frame: Frame) -> str:
 
 
 def _ask(address: str, body: dict[str, Any], right: int, *, token: str | None = None) -> Any:
-    """The body of the answer, None where it is another than the ``right`` one, which is told."""
+    """Return the body of the response, or print an error and return None if the status is not ``right``."""
     try:
         response = request("POST", address, body=body, token=token)
     except Unreachable as error:

@@ -30,9 +30,9 @@ def add_service_commands(commands: Any) -> None:
 
 
 def serve(options: argparse.Namespace) -> int:
-    """Serve until SIGTERM or SIGINT, then drain and exit 0."""
+    """Serve until SIGTERM or SIGINT, then drain and exit with code 0."""
     settings = _settings(options)
-    # The server's libraries take a third of a second to import, which the other commands need not wait for.
+    # The server's libraries take half a second to import, which would delay the other commands.
     with quick_imports():
         import uvloop
 

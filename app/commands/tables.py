@@ -1,4 +1,4 @@
-"""Tables for people."""
+"""Tables on a terminal."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _MIN_WIDTH: Final = 8
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[Any]], *, width: int | None = None) -> str:
-    """Aligned columns, numbers to the right; where the terminal's ``width`` is known the longest column is cut to fit.
+    """Return aligned columns, numbers to the right. With ``width``, the longest column is cut to fit.
 
-    What could move a terminal's cursor is shown escaped.
+    Characters that could move the terminal's cursor are escaped.
     """
     texts = [list(headings), *([printable(str(cell)) for cell in row] for row in rows)]
     widths = [max(_columns(row[index]) for row in texts) for index in range(len(headings))]
@@ -39,5 +39,5 @@ def _cell(text: str, width: int, to_the_right: bool) -> str:
 
 
 def _columns(text: str) -> int:
-    """How many columns of a terminal a text takes: wide characters two, combining ones none."""
+    """Return how many terminal columns a text takes: two for wide characters, none for combining ones."""
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)

@@ -1,1 +1,1 @@
-"""The documents of the API, made from the models that the code validates with."""
+"""The documents of the API, generated from the models that validate requests."""

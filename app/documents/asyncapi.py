@@ -1,7 +1,7 @@
 """The AsyncAPI 3.0 document (https://www.asyncapi.com/docs/reference/specification/v3.0.0).
 
-A message's payload is the array of an event's arguments, or of an acknowledgement's. Tuples are in the words of JSON
-Schema draft 7, which is AsyncAPI's default.
+A message's payload is the array of arguments of an event or an acknowledgement. Tuples are described with the keywords
+of JSON Schema draft 7, the default of AsyncAPI.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _CHANNEL: Final = "session"
 
 @functools.cache
 def asyncapi() -> Schema:
-    """The document of the Socket.IO side; not to be changed."""
+    """Return the document of the Socket.IO API. It is shared: do not modify it."""
     messages: Schema = {}
     operations: Schema = {}
     for name, operation in EVENTS.items():
@@ -67,7 +67,7 @@ def asyncapi() -> Schema:
 
 
 def _acknowledged(event: str, ack: Any) -> Schema:
-    """The message that acknowledges an event, done or refused."""
+    """Return the message that acknowledges an event, with success or an error."""
     return _message(f"{event}-ack", "Done or refused", _tuple([{"anyOf": [reference(ack), named("Refused")]}], 1))
 
 

@@ -71,7 +71,7 @@ _HEADERS: Final[dict[str, Schema]] = {
 
 @functools.cache
 def openapi() -> Schema:
-    """The document of the HTTP API; not to be changed."""
+    """Return the document of the HTTP API. It is shared: do not modify it."""
     paths: Schema = {}
     for route, operation in ROUTES.items():
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, operation)
@@ -149,7 +149,7 @@ def _failure(route: Route, status: int, codes: list[str]) -> Schema:
     headers["X-Error-Code"] = {"required": True, "schema": {"enum": codes}}
     schema = {**named("ErrorBody"), "properties": {"code": {"enum": codes}}}
     if route.name == "joinSession":
-        # Its errors have no code in their body.
+        # Errors of this route have no code in their body.
         schema = named("JoinFailure")
     description = "; ".join(f"`{code}`: {CATALOGUE[code].message}" for code in codes)
     return {"description": description, "headers": headers, "content": _json(schema)}

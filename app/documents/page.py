@@ -1,4 +1,4 @@
-"""A page that shows both documents to people: static HTML, nothing to load, nothing to run."""
+"""An HTML page with both documents: static, without scripts or other files."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ PAGE_POLICY: Final = (
     + base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
     + "'"
 )
-"""The Content-Security-Policy under which the page looks as it should: its own style sheet and nothing else."""
+"""The Content-Security-Policy of the page: only its own style sheet."""
 
 
 @functools.cache
 def page() -> str:
-    """The page at ``/docs``."""
+    """Return the page at ``/docs``."""
     http, sockets = openapi(), asyncapi()
     client, server = _events(sockets, "receive"), _events(sockets, "send")
     return f"""<!doctype html>

@@ -1,4 +1,4 @@
-"""JSON Schemas of what goes over the wire, by name, as both documents show them."""
+"""JSON Schemas of requests, responses and events, by name, for both documents."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Schema", "argument_of", "body_of", "named", "needs_no_argument", "re
 Schema = dict[str, Any]
 
 _TEMPLATE: Final = "#/components/schemas/{model}"
-# Payloads that may be sent in another form, too.
+# Payloads with a second accepted form.
 _FORMS: Final[dict[type[Payload], tuple[type[Payload], ...]]] = {AddMovies: (AddMovies, AddMovie)}
 _REQUESTS: Final[set[Any]] = {
     form for row in OPERATIONS if row.payload is not None for form in _FORMS.get(row.payload, (row.payload,))
@@ -37,13 +37,13 @@ _SESSION_ID: Final[Schema] = {
 
 class _Generator(GenerateJsonSchema):
     def field_title_should_be_set(self, schema: Any) -> bool:
-        """A field's name says what its title would."""
+        """Omit titles: they would repeat the names of the fields."""
         return False
 
 
 @functools.cache
 def schemas() -> dict[str, Schema]:
-    """The components of both documents."""
+    """Return the components of both documents."""
     shown: list[tuple[Any, JsonSchemaMode, TypeAdapter[Any]]] = [
         *((model, "validation", TypeAdapter[Any](model)) for model in _REQUESTS),
         *((answer, "serialization", TypeAdapter[Any](answer)) for answer in _ANSWERS),
@@ -61,29 +61,29 @@ def schemas() -> dict[str, Schema]:
 
 
 def named(name: str) -> Schema:
-    """A reference to a component."""
+    """Return a reference to a component."""
     return {"$ref": _TEMPLATE.format(model=name)}
 
 
 def reference(shown: Any) -> Schema:
-    """The schema of a model or of an answer's type."""
+    """Return the schema of a model or of an answer's type."""
     return {"type": "string"} if shown is str else named(shown.__name__)
 
 
 def argument_of(payload: type[Payload]) -> Schema:
-    """The schema of an event's argument."""
+    """Return the schema of an event's argument."""
     return _any_of([reference(form) for form in _FORMS.get(payload, (payload,))])
 
 
 def needs_no_argument(payload: type[Payload]) -> bool:
-    """Whether the event may be sent without one."""
+    """Return whether the event may be sent without an argument."""
     return not {"required", "anyOf"} & schemas()[payload.__name__].keys()
 
 
 def body_of(operation: Operation, route: Route) -> Schema | None:
-    """Return the schema of a request's body, None without one.
+    """Return the schema of a request's body, None if the request has none.
 
-    It has the fields of the payload that are not in the path, the query or the header with the idempotency key.
+    The body has the fields of the payload that are not in the path, in the query or in the header ``Idempotency-Key``.
     """
     if route.name == "joinSession":
         return named("JoinRequest")
@@ -96,7 +96,7 @@ def body_of(operation: Operation, route: Route) -> Schema | None:
 
 
 def roles(operation: Operation) -> Schema:
-    """Who may do it, as a field of an operation in either document; nothing where that is not a question of roles."""
+    """Return the field with the roles that may call an operation; empty if every caller may."""
     if operation.action is None:
         return {}
     permission = operation.action.permission

@@ -27,7 +27,7 @@ _PRIMITIVES: Final = {"string": "string", "integer": "number", "number": "number
 
 
 def typescript() -> str:
-    """The text of ``join-session.d.ts``."""
+    """Return the text of ``join-session.d.ts``."""
     parts = [_HEAD, *(_declaration(name, schema) for name, schema in schemas().items())]
     parts.append(_interface("Acknowledgements", "What each event is acknowledged with.", _acknowledgements()))
     parts.append(_interface("ServerToClientEvents", "What the server tells.", _told()))
@@ -98,7 +98,7 @@ def _asked(*, acknowledged: bool) -> Iterator[str]:
 
 
 def _ways(operation: Operation) -> list[str]:
-    """The arguments that an event may be sent with."""
+    """Return the argument lists with which an event may be sent."""
     if not isinstance(operation, Change):
         return ["sessionID: SessionID", "sessionID: SessionID, options: JoinOptions", "joining: JoinSession"]
     argument = argument_of(operation.payload)

@@ -1,1 +1,1 @@
-"""Requests for a connection that another replica has: both ends of the way between replicas."""
+"""Forwards requests to the replica that owns their connection: the sending and the receiving end."""

@@ -1,4 +1,4 @@
-"""Where the other replicas are."""
+"""The addresses of the other replicas."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.store.replicas import RedisReplicas
 
 __all__ = ["ADDRESS", "ReplicaDirectory"]
 
-# The detail by which a replica tells the others where its internal port is.
+# The field of a replica's details in Redis that has the address of its internal port.
 ADDRESS: Final = "address"
 
 _MIN_PAUSE_SECONDS: Final = 0.25
@@ -25,13 +25,13 @@ class _Known:
 
 
 class ReplicaDirectory:
-    """The addresses of the living replicas, from memory.
+    """A cache of the addresses of the living replicas.
 
-    An id that is unknown has Redis asked for all of them, four times a second at the most, whoever sends what ids. As
-    no id is ever used again, an address holds until its replica has been missing for ``memory`` seconds. That counts
-    only while Redis knows of this replica, ``own``, itself: one that is away, has lost its data or takes no leases says
-    nothing of the others. ``memory`` has to be longer than replicas take to tell a Redis that has lost its data of
-    themselves.
+    A lookup of an unknown id reads all replicas from Redis, at most four times a second in total. Ids are never reused,
+    so an address stays valid until its replica has been missing for ``memory`` seconds. That time counts only while
+    Redis lists this replica, ``own``, itself. Otherwise Redis is unavailable or has lost its data, and its list says
+    nothing about the others. ``memory`` must be longer than replicas need to register again after Redis has lost its
+    data.
     """
 
     def __init__(self, replicas: RedisReplicas, own: str, *, memory: float) -> None:
@@ -47,18 +47,21 @@ class ReplicaDirectory:
         return replica in self._known
 
     def is_host(self, host: str) -> bool:
-        """Return whether a living replica is at an IP address."""
+        """Return whether a living replica has this IP address."""
         return any(known.address.rpartition(":")[0].strip("[]") == host for known in self._known.values())
 
     async def address(self, replica: str) -> str | None:
-        """Return the ``host:port`` of a replica's internal port, None when no living replica has that id."""
+        """Return the ``host:port`` of a replica's internal port, None if no living replica has that id."""
         if replica not in self._known:
             await self._ask_again()
         known = self._known.get(replica)
         return None if known is None else known.address
 
     async def refresh(self) -> None:
-        """Ask Redis. Nobody is forgotten while it does not know; ``are_known`` is False then."""
+        """Read the replicas from Redis.
+
+        If Redis is unavailable or does not list this replica, no replica is removed and ``are_known`` is False.
+        """
         loop = asyncio.get_running_loop()
         self._asked_at = loop.time()
         living = await self._ask()

@@ -1,4 +1,4 @@
-"""Connections to the internal ports of other replicas."""
+"""HTTP connections to the internal ports of other replicas."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from app.http_client import READ_BYTES, Exchange, Headers
 
 __all__ = ["ConnectionPool", "open_websocket"]
 
-# Replicas are near each other: one that does not take a connection by then is gone.
+# Replicas are in one network: a replica that takes longer to accept a connection is gone.
 _CONNECT_TIMEOUT_SECONDS: Final = 1.0
 _UPGRADE_TIMEOUT_SECONDS: Final = 10.0
 _CLOSE_TIMEOUT_SECONDS: Final = 1.0
-# Far less than the time after which the other side closes an idle connection, perhaps while a request is on its way.
+# Far below the keep-alive time-out of the server, which might otherwise close the connection during a request.
 _MAX_IDLE_SECONDS: Final = 15.0
-# Messages that may wait between owner and client, so that the owner notices a client that does not read.
+# Messages buffered between owner and client. Few, so that the owner notices a client that does not read.
 _MAX_WAITING_MESSAGES: Final = 4
 
 
 class ConnectionPool:
-    """HTTP connections to other replicas, kept for a while for the next request to the same one."""
+    """HTTP connections to other replicas; idle ones are reused for some seconds."""
 
     def __init__(self) -> None:
         self._idle: defaultdict[str, deque[_PooledConnection]] = defaultdict(deque)
 
     @property
     def idle_count(self) -> int:
-        """How many wait for a request."""
+        """The number of idle connections."""
         return sum(map(len, self._idle.values()))
 
     @contextlib.asynccontextmanager
     async def exchange(
         self, address: str, method: str, target: bytes, headers: Headers, *, has_body: bool
     ) -> AsyncIterator[Exchange]:
-        """A request whose head has been sent; nothing is sent twice.
+        """Send the head of a request and yield the exchange. Nothing is ever sent twice.
 
-        Raises ``OSError`` where nobody answers, as the exchange does.
+        Raises ``OSError`` if the replica cannot be reached; so does the exchange.
         """
         connection = self._kept(address) or await _open(address)
         exchange = Exchange(connection.reader, connection.writer, has_body=has_body)
@@ -90,7 +90,10 @@ class ConnectionPool:
 
 
 class _PooledConnection(asyncio.StreamReaderProtocol):
-    """A connection. One that the other side has ended ends itself: asyncio's streams leave it open for writing."""
+    """A pooled connection.
+
+    It closes when the server closes its end. asyncio's streams would leave it open for writing.
+    """
 
     writer: asyncio.StreamWriter
 
@@ -118,7 +121,7 @@ async def _open(address: str) -> _PooledConnection:
 
 
 async def open_websocket(address: str, target: str, headers: Headers) -> ClientConnection:
-    """Open a WebSocket; raises ``OSError`` or ``websockets.WebSocketException`` where that does not succeed."""
+    """Open a WebSocket; raises ``OSError`` or ``websockets.WebSocketException`` if that fails."""
     return await connect(
         f"ws://{address}{target}",
         additional_headers=[(name.decode(), value.decode("latin-1")) for name, value in headers],

@@ -1,4 +1,4 @@
-"""Serves requests that another replica has passed on to this one, the owner of their session."""
+"""Serves requests that another replica forwarded to this one, the owner of their session."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ __all__ = ["ForwardingReceiver"]
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
-# Of these only the other replica's word counts.
+# Values of these headers are taken from the forwarding replica only.
 _REPLACED: Final = (CLIENT, SIGNATURE, b"x-forwarded-for")
 
 
 class ForwardingReceiver:
-    """An ASGI application for the internal port: ``application`` at ``path``, as if the client had come here itself.
+    """An ASGI application for the internal port.
 
-    A request that no replica of the deployment has signed is refused with 403.
+    It serves ``application`` at ``path`` as if the client had connected to this replica. A request without a valid
+    signature is refused with 403.
     """
 
     def __init__(self, replica: str, signer: RequestSigner, application: Application, path: str) -> None:

@@ -1,7 +1,7 @@
-"""Passes requests that arrive at the wrong replica on to the one that has their Engine.IO session.
+"""Forwards requests that arrive at the wrong replica to the owner of their Engine.IO session.
 
-The session's id begins with its replica's id. Where the owner is unknown, gone or says that it knows no such session
-the client is told so, as by any server, and starts over.
+The id of a session begins with the id of its replica. If the owner is unknown, is gone or does not know the session,
+the client gets the usual error for an unknown session and connects again.
 """
 
 from __future__ import annotations
@@ -25,24 +25,25 @@ from app.socketio_server import ConnectionLimits, abort, end_websocket, flushed,
 
 __all__ = ["FORWARDED", "PATH", "ForwardedRequest", "Forwarder", "new_engine_sid"]
 
-# Where the internal port takes requests that were passed on, and the key that marks their scopes.
+# The path of forwarded requests on the internal port, and the key that marks their ASGI scopes.
 PATH: Final = "/forwarded"
 FORWARDED: Final = "join_session.forwarded"
 
 Scope = Any
 Receive = Callable[[], Any]
 Send = Callable[[Any], Any]
-# abandoned: by the client; unknown: no such replica; unreachable: the owner does not answer; severed: broken off.
+# abandoned: the client disconnected. unknown: no such replica. unreachable: the owner does not answer. severed: aborted
+# because the owner is gone or this replica stops.
 Result = Literal["answered", "abandoned", "unknown", "unreachable", "severed"]
 
 _SESSION_ID: Final = re.compile(r"([0-9a-f]{12})\.[\w-]{20}", re.ASCII)
-# The origin has been checked where the request arrived; the owner needs both for the headers of its answer.
+# The origin was already checked here; the owner needs both headers for the CORS headers of its response.
 _PASSED_ON: Final = (b"host", b"origin")
 _NOT_PASSED_BACK: Final = (b"connection", b"date", b"keep-alive", b"server", b"transfer-encoding")
-# Engine.IO's packet by which a client changes over to a WebSocket.
+# The Engine.IO packet that completes an upgrade to WebSocket.
 _UPGRADE: Final = "5"
 _WRITE_TIMEOUT_SECONDS: Final = 20.0
-# The owner asks for a body, or says that it has no such session, as soon as it has read the head.
+# The owner asks for the body, or refuses the session, as soon as it has read the headers.
 _CONTINUE_TIMEOUT_SECONDS: Final = 10.0
 # RFC 6455, section 7.4: "going away", and the IANA registry: "service restart".
 _GOING_AWAY: Final = 1001
@@ -51,15 +52,16 @@ _NO_CODE: Final = (1005, 1006, 1015)
 
 
 def new_engine_sid(replica: str) -> str:
-    """Return an id for a new session at ``replica`` (12 hexadecimal digits); the rest is 120 random bits."""
+    """Return an id for a new session: the id of ``replica`` (12 hexadecimal digits) and 120 random bits."""
     return f"{replica}.{new_id()}"
 
 
 class ForwardedRequest:
-    """One request under way to ``owner``.
+    """One request that is being forwarded to ``owner``.
 
-    ``interruptible`` is set while the client notices an interruption. It does not while a WebSocket is probed: stock
-    clients that lose it between the probe and their upgrade packet neither poll nor send until a heartbeat is missed.
+    ``interruptible`` is set while the client notices an interruption. During the probe of a WebSocket it does not:
+    stock clients that lose the WebSocket between the probe and their upgrade packet neither poll nor send until a
+    heartbeat is missed.
     """
 
     def __init__(self, owner: str) -> None:
@@ -68,18 +70,19 @@ class ForwardedRequest:
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def abort(self) -> None:
-        """Break it off at both ends; the client starts over."""
+        """Abort the request at both ends; the client connects again."""
         if not self.ended.done():
             self.ended.set_result(None)
 
 
 class Forwarder:
-    """The engine's ``foreign_session``: called with an unknown session, answers for its owner or returns False.
+    """The engine's hook ``foreign_session``: forwards a request whose session is unknown here to its owner.
 
-    Raises ``Refusal`` for one request too many, and while it cannot be known who the owner is.
+    A call returns False if the request was not answered. It raises ``Refusal`` over the limits, and while the owner
+    cannot be determined.
 
-    ``replica``: this replica's own id; ``client`` tells the address behind a scope; ``limits`` bound what is under
-    way; ``timeout``: seconds in which any poll is answered; ``count`` hears of every result.
+    ``replica``: the id of this replica. ``client`` returns the client's address for a scope. ``limits`` bound the
+    forwarded requests. ``timeout``: seconds within which every poll is answered. ``count`` is called with each result.
     """
 
     def __init__(
@@ -126,7 +129,7 @@ class Forwarder:
         return result in ("answered", "abandoned")
 
     async def watch(self, interval: float) -> None:
-        """Abort, forever, the requests whose owners are gone."""
+        """Abort, every ``interval`` seconds, the requests whose owners are gone; never returns."""
         while True:
             await asyncio.sleep(interval)
             await self._directory.refresh()
@@ -135,12 +138,12 @@ class Forwarder:
                     request.abort()
 
     def drain(self) -> list[ForwardedRequest]:
-        """Pass on no more upgrades: their clients go on polling. Return what is under way."""
+        """Stop forwarding upgrades, so that clients continue to poll; return the requests in progress."""
         self._draining = True
         return list(self._requests)
 
     def close(self) -> None:
-        """Pass on nothing any more, and break off what is under way."""
+        """Stop forwarding, and abort the requests in progress."""
         self._closed = True
         for request in self._requests:
             request.abort()
@@ -148,7 +151,7 @@ class Forwarder:
 
     @contextlib.contextmanager
     def _under_way(self, owner: str, client: str) -> Iterator[ForwardedRequest]:
-        """Count a request while it is being passed on."""
+        """Count a request while it is being forwarded."""
         self._limits.enter(client)
         request = ForwardedRequest(owner)
         self._requests.add(request)
@@ -207,7 +210,7 @@ class Forwarder:
 
 
 async def _to_exchange(receive: Receive, exchange: Exchange, request: ForwardedRequest) -> None:
-    """Pass on a request's body when the owner asks for it; returns when the client has gone."""
+    """Send the body of a request when the owner asks for it; return when the client has disconnected."""
     async with asyncio.timeout(_CONTINUE_TIMEOUT_SECONDS):
         await exchange.wanted.wait()
     while (message := await receive())["type"] == "http.request":
@@ -218,7 +221,7 @@ async def _to_exchange(receive: Receive, exchange: Exchange, request: ForwardedR
 
 
 async def _to_owner(receive: Receive, far: ClientConnection, request: ForwardedRequest) -> int | None:
-    """Pass on what the client sends; return the code it has closed with."""
+    """Send the client's messages to the owner; return the client's close code."""
     while (message := await receive())["type"] == "websocket.receive":
         text = message.get("text")
         await far.send(message["bytes"] if text is None else text)
@@ -229,7 +232,7 @@ async def _to_owner(receive: Receive, far: ClientConnection, request: ForwardedR
 
 
 async def _to_client(far: ClientConnection, send: Send) -> None:
-    """Pass on what the owner sends, until it closes; a client that does not take it is cut off."""
+    """Send the owner's messages to the client until the owner closes; abort a client that does not read."""
     try:
         async for data in far:
             async with asyncio.timeout(_WRITE_TIMEOUT_SECONDS):
@@ -263,7 +266,10 @@ async def _cancelling(*tasks: asyncio.Future[Any]) -> AsyncIterator[None]:
 
 
 def _gone(leaving: asyncio.Task[None]) -> Result:
-    """Why there is no answer; raises ``OSError`` where the owner did not ask for the body, or not take it."""
+    """Return why there is no response.
+
+    Raises ``OSError`` if the owner did not ask for the body or did not read it.
+    """
     if not leaving.done():
         return "severed"
     leaving.result()
@@ -275,5 +281,5 @@ def _has_result(task: asyncio.Future[Any]) -> bool:
 
 
 def _close_code(code: int | None, otherwise: int) -> int:
-    """A code that may be sent."""
+    """Return a close code that may be sent."""
     return otherwise if code is None or code in _NO_CODE else code

@@ -1,4 +1,4 @@
-"""How a replica knows that a request was passed on by another one of its deployment."""
+"""Signatures that prove that a request was forwarded by another replica of the deployment."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ __all__ = ["CLIENT", "SIGNATURE", "RequestSigner"]
 CLIENT: Final = b"join-session-client"
 SIGNATURE: Final = b"join-session-signature"
 
-# Longer than a connection to a busy replica takes, and than the difference of two replicas' ideas of Redis's clock.
+# Longer than connecting to a busy replica takes, plus the difference between two replicas' estimates of Redis's clock.
 _VALIDITY_MILLISECONDS: Final = 10_000
 _SIGNATURE: Final = re.compile(r"(\d{1,15})\.([0-9a-f]{64})")
 
 
 class RequestSigner:
-    """Signs requests that are passed on, and checks them, under a secret that all replicas have.
+    """Signs and verifies forwarded requests with a secret that all replicas share.
 
-    The signature is an HMAC-SHA256 over the time, the replica that the request is for, method, query and the client's
-    address. ``now`` is a clock that replicas share, in milliseconds. ``former`` secrets are still good.
+    The signature is an HMAC-SHA256 over the time, the receiving replica, the method, the query and the client's
+    address. ``now`` is a clock in milliseconds that the replicas share. Signatures with a secret in ``former`` are
+    valid, too.
     """
 
     def __init__(
@@ -33,13 +34,13 @@ class RequestSigner:
         self._former = former
 
     def sign(self, replica: str, method: str, query: bytes, client: str) -> list[tuple[bytes, bytes]]:
-        """Return the headers that sign a request to ``replica``; raises ``SessionError`` while there is no secret."""
+        """Return the headers that sign a request to ``replica``; raises ``SessionError`` without a secret."""
         time = str(self._now())
         signature = f"{time}.{_mac(self._secret(), time, replica, method, query, client)}"
         return [(CLIENT, client.encode("latin-1")), (SIGNATURE, signature.encode())]
 
     def verify(self, replica: str, method: str, query: bytes, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-        """Return the address of the client that a request to ``replica`` comes from, None without a valid signature."""
+        """Return the client's address of a request to ``replica``, None without a valid signature."""
         given = dict(headers)
         client = given.get(CLIENT, b"").decode("latin-1")
         match = _SIGNATURE.fullmatch(given.get(SIGNATURE, b"").decode("latin-1"))
@@ -53,6 +54,6 @@ class RequestSigner:
 
 
 def _mac(secret: bytes, time: str, replica: str, method: str, query: bytes, client: str) -> str:
-    # None of the parts before the query can hold a space.
+    # No part before the query can contain a space, so the text is unambiguous.
     text = f"forwarded {time} {replica} {method} ".encode() + query + b" " + client.encode("latin-1")
     return hmac.new(secret, text, hashlib.sha256).hexdigest()

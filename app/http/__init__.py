@@ -1,1 +1,1 @@
-"""The HTTP side: bytes to use case to bytes."""
+"""The HTTP API: routes that parse a request, call a use case and format its result."""

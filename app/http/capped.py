@@ -1,4 +1,4 @@
-"""How many requests of one address are served at a time, where a proxy has them all come from its own."""
+"""Limits the concurrent requests of one client address behind a proxy."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 class CappedRequests:
-    """An ASGI application: ``application``, which has at most ``most`` HTTP requests of an address at a time.
+    """An ASGI application: ``application``, with at most ``most`` concurrent HTTP requests of one address.
 
-    Only those that trusted proxies pass on are counted; the others are bounded by the connections of their address.
+    Only requests from trusted proxies are counted. Clients that connect directly are limited by their TCP connections.
     """
 
     def __init__(self, application: Application, addresses: ClientAddresses, most: int) -> None:

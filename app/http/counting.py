@@ -1,4 +1,4 @@
-"""Requests to the HTTP API, timed and counted by route."""
+"""Counts and times the requests to the HTTP API, by route."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _JOIN: Final = "sessions.joinSession"
 
 
 def count_requests(app: Quart, metrics: Metrics) -> None:
-    """Has the application count what it answers."""
+    """Register handlers that count the responses of ``app``."""
     requests = cache(metrics.http_requests.labels)
     seconds = cache(metrics.http_seconds.labels)
     joins = cache(metrics.joins.labels)

@@ -1,4 +1,4 @@
-"""The documents of the API: ``/openapi.json``, ``/asyncapi.json`` and, for people, ``/docs``."""
+"""Routes of the API's documents: ``/openapi.json``, ``/asyncapi.json`` and the HTML page ``/docs``."""
 
 from __future__ import annotations
 
@@ -9,15 +9,12 @@ from quart import Blueprint, Response
 
 __all__ = ["documents_blueprint"]
 
-# They change with a release only.
+# The documents change only with a release.
 _CACHED: Final = {"Cache-Control": "public, max-age=300"}
 
 
 def documents_blueprint() -> Blueprint:
-    """The routes; each document is made when it is first asked for, and what makes it is imported then.
-
-    Few ask a replica for one, and a start is to take no longer for it.
-    """
+    """Return the routes. Each document is generated at its first request."""
     routes = Blueprint("documents", __name__)
 
     @routes.get("/openapi.json")

@@ -20,12 +20,12 @@ _KEY: Final = re.compile(rb"[A-Za-z0-9+/]{22}==")
 
 
 def asks_for_websocket(fields: Fields) -> bool:
-    """Whether a request that offers another protocol means this one."""
+    """Return whether a request with an ``Upgrade`` header asks for a WebSocket."""
     return [value.lower() for value in _values(fields, b"upgrade")] == [b"websocket"]
 
 
 def check_handshake(fields: Fields) -> None:
-    """Raises ``Refused`` for what the WebSocket library would refuse with a text, or wait for."""
+    """Raise ``Refused`` for a handshake that the WebSocket library would refuse with plain text or wait for."""
     if _values(fields, b"transfer-encoding") or any(value != b"0" for value in _values(fields, b"content-length")):
         raise Refused(INVALID)
     if _values(fields, b"sec-websocket-version") != [b"13"]:

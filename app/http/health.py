@@ -1,4 +1,4 @@
-"""The state of a replica, as its probes and operators see it."""
+"""The state of a replica, for its probes and for operators."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Health"]
 
 @dataclass(slots=True)
 class Health:
-    """Whether a replica can serve. ``contacted``: Redis has answered at least once."""
+    """The state of a replica. ``contacted``: Redis has answered at least once."""
 
     contacted: bool = False
     redis_up: bool = False

@@ -1,4 +1,4 @@
-"""The internal port: probes and metrics, and where they are wanted the operators' routes. No ingress may lead to it."""
+"""The internal port: probes, metrics and, if enabled, the operators' API. It must not be reachable from outside."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from app.http.health import Health
 __all__ = ["PROBES", "create_internal_app"]
 
 PROBES: Final = ("/healthz", "/readyz", "/metrics")
-"""The paths by which a replica is watched."""
+"""Paths of monitoring, which are served even when the port has no connections left."""
 
 
 def create_internal_app(health: Health, registry: CollectorRegistry) -> Quart:
-    """The application of the internal port.
+    """Return the application of the internal port.
 
-    ``/healthz`` answers while the process can; ``/readyz`` is 503 until the first contact with Redis and 200 from then
-    on, also while Redis is unavailable or the replica drains: all replicas share Redis, so unready pods would only
-    turn our JSON answers into the ingress's. The state is in the body.
+    ``/healthz`` always answers 200. ``/readyz`` answers 503 until Redis has answered once and 200 from then on, also
+    while Redis is unavailable or the replica drains. All replicas share Redis, so making them unready would only
+    replace our JSON errors by those of the ingress. The body has the state.
     """
     app = Quart("join-session-internal", static_folder=None)
     app.url_map.strict_slashes = False

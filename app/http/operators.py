@@ -24,9 +24,9 @@ _PAGE: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class ReplicaControls:
-    """What operators see of the replica that they ask, and of the others.
+    """The replica that serves the operators' API, and its view of the others.
 
-    ``drain`` moves its clients to the others and returns how many those are.
+    ``drain`` starts moving its clients to the other replicas and returns their number.
     """
 
     id: str
@@ -37,7 +37,10 @@ class ReplicaControls:
 
 
 class OperatorsAPI:
-    """The handlers, one a route, for those who show the token; ``addresses`` tells whose wrong ones are counted."""
+    """The handlers, one for each route. Every request needs the operators' token.
+
+    ``addresses`` determines the client address for which wrong tokens are counted.
+    """
 
     def __init__(
         self, administration: Administration, replica: ReplicaControls, token: KeyGuard, addresses: ClientAddresses

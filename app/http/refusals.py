@@ -1,4 +1,4 @@
-"""Answers to what is refused before there is a request: whole ones, the last ones of their connections."""
+"""Complete responses to invalid HTTP requests, after which the connection is closed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["FULL", "INVALID", "LATE", "NO_HANDSHAKE", "OTHER_VERSION", "TOO_LARG
 
 
 class Refused(Exception):
-    """Ends the parsing of what a client sends; ``answer`` is its last one."""
+    """Ends the parsing of a client's data; ``answer`` is the last response on the connection."""
 
     def __init__(self, answer: bytes) -> None:
         super().__init__()

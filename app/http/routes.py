@@ -1,4 +1,4 @@
-"""Routes as Quart, the documents, metrics and traces write them."""
+"""Conversions between the names of routes in Quart, in the documents and in metrics."""
 
 from __future__ import annotations
 
@@ -10,33 +10,34 @@ __all__ = ["OTHER_METHOD", "method_of", "route_of", "rule_of", "variable_of"]
 
 OTHER_METHOD: Final = "_OTHER"
 
-# RFC 9110 and RFC 5789: whatever else is sent as a method may be anything.
+# RFC 9110 and RFC 5789. Any other method is text chosen by the client.
 _METHODS: Final = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
 _PARAMETER: Final = re.compile(r"{(\w+)}")
 _PLACEHOLDER: Final = re.compile(r"<(?:[^:<>]*:)?([^<>]+)>")
 
 
 def method_of(given: str) -> str:
-    """A method that HTTP knows, or ``_OTHER``."""
+    """Return the method if HTTP defines it, else ``_OTHER``."""
     return given if given in _METHODS else OTHER_METHOD
 
 
 @cache
 def route_of(rule: str) -> str:
-    """Quart's rule of a route as the OpenAPI document writes it: ``/api/session/{session_id}``."""
+    """Return Quart's rule of a route as the OpenAPI document writes it: ``/api/session/{session_id}``."""
     return _PLACEHOLDER.sub(r"{\1}", rule)
 
 
 def rule_of(path: str) -> str:
-    """Quart's rule of a path with parameters: ``/api/session/<session_id:session_id>`` of ``/api/session/{sessionID}``.
+    """Return Quart's rule for a path with parameters.
 
-    The converter of a session's code is named as its variable.
+    ``/api/session/{sessionID}`` becomes ``/api/session/<session_id:session_id>``. The converter of a session's code has
+    the same name as its variable.
     """
     return _PARAMETER.sub(lambda found: _rule_variable(variable_of(found[1])), path)
 
 
 def variable_of(parameter: str) -> str:
-    """The name in rules of a parameter: ``session_id`` of ``sessionID``."""
+    """Return the variable in rules for a parameter: ``session_id`` for ``sessionID``."""
     return parameter.replace("ID", "_id")
 
 

@@ -1,4 +1,4 @@
-"""The HTTP API, with a span for each request that begins a trace; see docs/tracing.md."""
+"""Starts a trace for each request to the HTTP API; see docs/tracing.md."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["TracedRequests"]
 
 
 class TracedRequests:
-    """An ASGI application around Quart's: a span is named by the route, never by the path."""
+    """An ASGI application around Quart's. Spans are named after the route, not after the path."""
 
     def __init__(self, app: Quart, tracing: Tracing) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""The demo page at ``/``: static files of ``app/web``, under a policy that lets in nothing else."""
+"""The demo page at ``/``: the static files of ``app/web``, with a strict Content-Security-Policy."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _File:
 
 
 def web_blueprint() -> Blueprint:
-    """The routes: the page, and under ``/web/`` what it is made of."""
+    """Return the routes: the page, and its files under ``/web/``."""
     routes = Blueprint("web", __name__)
 
     @routes.get("/")
@@ -54,7 +54,7 @@ def _served(name: str) -> Response:
     file = _files().get(name)
     if file is None:
         abort(404)
-    # The names stay the same over releases, so browsers have to ask, which costs them next to nothing.
+    # The names do not change between releases, so browsers must revalidate; that is cheap.
     headers = {
         "Cache-Control": "no-cache",
         "Content-Security-Policy": WEB_POLICY,
@@ -69,7 +69,7 @@ def _served(name: str) -> Response:
 
 @functools.cache
 def _files() -> dict[str, _File]:
-    """The files by their names under ``/web/``; no path of a request ever reaches the file system."""
+    """Return the files by their names under ``/web/``. Paths of requests never reach the file system."""
     return {
         path.relative_to(_FOLDER).as_posix(): _File(
             body := path.read_bytes(), _TYPES[path.suffix], hashlib.sha256(body).hexdigest()[:32]

@@ -1,1 +1,1 @@
-"""Metrics, traces and logs. Any package may call it; it calls none."""
+"""Metrics, traces and logs. Any package may import it; it imports none but the settings."""

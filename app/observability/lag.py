@@ -1,4 +1,4 @@
-"""How late the event loop is."""
+"""Measures the delay of the event loop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _INTERVAL_SECONDS: Final = 0.25
 
 
 async def watch_event_loop(lag: Histogram) -> None:
-    """Measures, for ever, how much later than asked for a timer runs, in seconds."""
+    """Measure, forever, how many seconds later than requested a timer runs."""
     clock = asyncio.get_running_loop().time
     while True:
         due = clock() + _INTERVAL_SECONDS

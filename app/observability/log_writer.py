@@ -1,4 +1,4 @@
-"""Lines to a file descriptor that may stop taking them, such as a full pipe that nobody reads."""
+"""Writes lines to a file descriptor that may block, such as a full pipe."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ _FLUSH_TIMEOUT_SECONDS: Final = 1.0
 
 
 class LineWriter:
-    """Writes lines without ever making their writer wait.
+    """Writes lines without blocking the caller.
 
-    A line is written at once where the descriptor can take it. Otherwise it waits for a thread, in order; beyond 1 MiB
-    of waiting lines further ones are dropped and counted. ``told_dropped`` makes a line of how many were, to be written
-    once it flows again. Writing past Python's buffers, the thread holds no lock of theirs when the process ends.
+    A line is written at once if the descriptor accepts it. Otherwise lines wait, in order, for a thread. Beyond 1 MiB
+    of waiting lines further ones are dropped and counted. Once writing works again, the line that ``dropped_line``
+    returns reports their number. Lines bypass Python's buffers, so the thread holds none of their locks when the
+    process ends.
     """
 
-    def __init__(self, descriptor: int, told_dropped: Callable[[int], bytes]) -> None:
+    def __init__(self, descriptor: int, dropped_line: Callable[[int], bytes]) -> None:
         self.dropped = 0
         self._descriptor = descriptor
-        self._told_dropped = told_dropped
+        self._dropped_line = dropped_line
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLOUT)
-        # The first one is being written.
+        # The thread writes the first line of the queue, which stays there until it is written.
         self._waiting: deque[bytes] = deque()
         self._size = 0
-        self._untold = 0
+        self._unreported = 0
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
@@ -42,17 +43,17 @@ class LineWriter:
                 self._write(line)
             elif self._size + len(line) > _MAX_WAITING_BYTES:
                 self.dropped += 1
-                self._untold += 1
+                self._unreported += 1
             else:
                 self._enqueue(line)
 
     def flush(self) -> None:
-        """Waits until everything is written, a second at the most."""
+        """Wait until everything is written, for one second at most."""
         with self._changed:
             self._changed.wait_for(lambda: not self._waiting, timeout=_FLUSH_TIMEOUT_SECONDS)
 
     def _takes(self, line: bytes) -> bool:
-        # A pipe that is ready takes this much without blocking (POSIX).
+        # POSIX: a pipe that is ready accepts this much without blocking.
         return len(line) <= select.PIPE_BUF and bool(self._poll.poll(0))
 
     def _enqueue(self, line: bytes) -> None:
@@ -70,9 +71,9 @@ class LineWriter:
                 line = self._waiting[0]
             self._write(line)
             with self._changed:
-                if self._untold:
-                    self._enqueue(self._told_dropped(self._untold))
-                    self._untold = 0
+                if self._unreported:
+                    self._enqueue(self._dropped_line(self._unreported))
+                    self._unreported = 0
                 self._size -= len(self._waiting.popleft())
                 self._changed.notify_all()
 
@@ -81,5 +82,5 @@ class LineWriter:
             while line:
                 line = line[os.write(self._descriptor, line) :]
         except OSError:
-            # Nobody is there to read it, nor to be told.
+            # The reader is gone, and nothing can be reported.
             self.dropped += 1

@@ -1,7 +1,7 @@
-"""Structured logs: JSON lines for machines, readable lines for a terminal.
+"""Structured logs: JSON lines, or readable lines on a terminal.
 
-Write ``logger.info("session created", extra={"version": 1})``: a constant message that can be searched for, and what
-varies as fields. Never log a secret, a token, a session code or what a client sent.
+Write ``logger.info("session created", extra={"version": 1})``: a constant message that can be searched for, with
+variable data as fields. Never log a secret, a token, a session code or data that a client sent.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ __all__ = [
 ]
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""The id of the request or event that is being handled; it is on every line logged meanwhile."""
+"""The id of the current request or event. Every line logged in its context has it."""
 
-# These log payloads, or addresses with session ids, at INFO, so the general level must not open them.
+# At level info these loggers write payloads, or addresses with session ids. They must not follow the general level.
 _CHATTY: Final = (
     "engineio",
     "socketio",
@@ -50,11 +50,11 @@ _CHATTY: Final = (
     "urllib3",
 )
 
-# Failed exports are told by `app.observability.trace_export`, in one line; and one of these repeats headers that it
-# cannot read, which may be somebody's password.
+# ``app.observability.tracing`` reports failed exports in one line. The other logger repeats headers that it cannot
+# parse, which may contain a password.
 _SILENT: Final = ("opentelemetry.exporter", "opentelemetry.util.re")
 
-# Left alone by us, these loggers would get handlers of their own from their libraries.
+# Without configuration these loggers would get handlers from their libraries.
 _FOREIGN: Final = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi", "socketio", "engineio", "asyncio")
 
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
@@ -63,7 +63,7 @@ _MAX_FRAMES: Final = 20
 
 
 def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
-    """Send all loggers to ``stream`` (standard error), in the form and at the levels of the settings."""
+    """Send all loggers to ``stream`` (standard error), in the format and at the levels of the settings."""
     stream = stream or sys.stderr
     readable = settings.log_format == "text" or (settings.log_format == "auto" and stream.isatty())
     tracebacks = settings.log_level == "debug"
@@ -85,23 +85,23 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
 
 
 def begin_request() -> None:
-    """From here on, what is logged in this context belongs to a request or event of its own."""
+    """Start a new request or event: later log lines of this context carry its id."""
     request_id.set(f"{random.getrandbits(64):016x}")
 
 
 def log_bug(
     logger: logging.Logger, message: str, error: BaseException, *, level: int = logging.ERROR, **extra: str
 ) -> None:
-    """Log an error that nobody expected, with the way it took, whatever the minimum level."""
+    """Log an unexpected error with its traceback, whatever the configured level."""
     frames = "".join(traceback.format_tb(error.__traceback__)[-_MAX_FRAMES:])
     logger.log(level, message, exc_info=error, extra={"traceback": frames.rstrip(), **extra})
 
 
 class Throttle:
-    """Logs one line a key and interval and counts the ones left out, for lines that hostile traffic could repeat.
+    """Logs at most one line for each key and interval, for lines that hostile traffic could repeat.
 
-    The next line of the key says how many those were, in the field ``suppressed``. Keys come from the code, not from
-    clients; should there be more than ``most_keys`` all the same, the oldest is forgotten.
+    Left-out lines are counted in the field ``suppressed`` of the key's next line. Keys must come from the code, not
+    from clients. Beyond ``most_keys`` the oldest key is forgotten.
     """
 
     def __init__(
@@ -134,13 +134,13 @@ class Throttle:
 
 
 def dropped_log_records() -> int:
-    """How many lines this process has not written because nobody took them."""
+    """Return how many lines this process has dropped because standard error did not accept them."""
     handlers = (handler for handler in logging.getLogger().handlers if isinstance(handler, _Handler))
     return sum(handler.writer.dropped for handler in handlers if handler.writer is not None)
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """Never makes those wait who log. Streams without a file descriptor do not block, so they are written to at once.
+    """Writes to a stream without blocking the caller. Streams without a file descriptor are written to directly.
 
     ``logging`` calls ``flush`` when the process ends.
     """
@@ -180,10 +180,10 @@ def _descriptor_of(stream: TextIO) -> int | None:
 
 
 class _Flood(logging.Filter):
-    """Lets the first lines of a kind pass in each interval, and counts the others in the first line of the next one.
+    """Passes the first lines of a kind in each interval, and counts the others in the next interval's first line.
 
-    For what hostile clients, a broken library or an outage repeat with every request. A kind is a logger, a level and
-    the text before anything is put into it. Who wants to hear a part at level debug hears all of that.
+    Hostile clients, a broken library or an outage may repeat a line with every request. A kind is a logger, a level and
+    a message before its arguments are inserted. Loggers at level debug are not limited.
     """
 
     def __init__(
@@ -217,7 +217,7 @@ class _Flood(logging.Filter):
 
 
 class JSONFormatter(logging.Formatter):
-    """One line of JSON for each record; with ``tracebacks`` those of errors, too."""
+    """Formats a record as one line of JSON; with ``tracebacks`` errors include theirs."""
 
     def __init__(self, tracebacks: bool) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""What a replica counts, in Prometheus's terms: what it all means is in docs/metrics.md.
+"""The metrics of a replica for Prometheus; docs/metrics.md explains them.
 
-A label has few values, and none that a client could choose: whoever counts folds what is not known into one word.
+A label has few values, and none that a client can choose. Callers replace unknown values by one word.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _SOCKETS: Final = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500)
 
 
 class _DroppedLogRecords(Collector):
-    """Counted by the process, which all its loggers share."""
+    """Exports the number of dropped log lines, which is counted once for the process."""
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         text = "Log records dropped because standard error was blocked."
@@ -46,7 +46,7 @@ class Metrics:
     """All metrics of one replica, in a registry of their own."""
 
     def __init__(self) -> None:
-        # The library has this switch for the whole process only; the series say nothing that anybody looks at.
+        # The ``_created`` series are of no use here; the library can disable them for the whole process only.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
@@ -158,7 +158,7 @@ class Metrics:
 
 
 def exemplar() -> dict[str, str] | None:
-    """The labels that lead from a measurement to the current trace, if that one is being recorded.
+    """Return labels that link a measurement to the current trace, if that trace is recorded.
 
     https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md#exemplars
     """
@@ -172,11 +172,11 @@ def exemplar() -> dict[str, str] | None:
 
 
 def label(words: str) -> str:
-    """Words of ours as the value of a label."""
+    """Return ``words`` as the value of a label."""
     return words.replace(" ", "-")
 
 
 def _begin(metric: Any, known: Sequence[tuple[str, ...]]) -> None:
-    """Series that are there before the first event begin at 0, so that a rate sees the first one."""
+    """Create series for known labels, so that they start at 0 and a rate includes the first event."""
     for values in known:
         metric.labels(*values)

@@ -1,8 +1,9 @@
-"""Traces, by OpenTelemetry: what there is to be seen is in docs/tracing.md.
+"""Traces with OpenTelemetry; docs/tracing.md lists the spans.
 
-The composition root makes a ``Tracing`` when traces are wanted and hands it to what makes spans (``app.http.tracing``,
-``app.realtime.telemetry``, ``app.redis_client.tracing``, ``app.store.steps``); without it nothing of this runs.
-Nothing that clients send may become the name of a span, an attribute or a status: not even in the text of an error.
+If traces are enabled, the composition root creates a ``Tracing`` and passes it to the modules that create spans
+(``app.http.tracing``, ``app.realtime.telemetry``, ``app.redis_client.tracing``, ``app.store.steps``). Otherwise none of
+this code runs. Data from clients must not become the name of a span, an attribute or a status, not even in the text of
+an error.
 """
 
 from __future__ import annotations
@@ -48,13 +49,13 @@ _logger = logging.getLogger(__name__)
 
 
 class Tracing:
-    """Makes spans and sends them, by a thread of its own; the ``OTEL_*`` variables say where and how many.
+    """Creates spans and exports them from a background thread; the variables ``OTEL_*`` configure the export.
 
-    A queue that is full drops spans: nobody waits for the receiver. ``replica`` becomes ``service.instance.id``.
+    A full queue drops spans: exporting never delays a request. ``replica`` becomes ``service.instance.id``.
     """
 
     def __init__(self, replica: str) -> None:
-        # The SDK and its exporter take a tenth of a second and 10 MB, which only those who want traces have to pay.
+        # Imported here because the SDK and its exporter take a tenth of a second and 10 MB, also without traces.
         from app.observability.trace_export import exporting_provider
 
         self._provider = exporting_provider(_SERVICE, replica)
@@ -63,21 +64,21 @@ class Tracing:
     def root(
         self, name: str, kind: SpanKind, attributes: Attributes, client: str | None = None
     ) -> AbstractContextManager[Span]:
-        """A span that begins a trace. ``client``: the W3C ``traceparent`` that a client has sent, which is linked.
+        """Return a span that begins a trace. ``client``: the W3C ``traceparent`` that a client sent; it becomes a link.
 
-        It is no parent, or any client could have its requests recorded; and its ``tracestate`` is not looked at.
+        If it were the parent, any client could force its requests to be recorded. Its ``tracestate`` is ignored.
         """
         links = [Link(context)] if client and (context := _context(client)) else []
         return self._span(name, kind, attributes, Context(), links)
 
     def step(self, name: str, kind: SpanKind, attributes: Attributes, reason: Reason) -> AbstractContextManager[Span]:
-        """A span below the current one. ``reason``: the word for an error that it ends with."""
+        """Return a child of the current span. ``reason`` returns the status for an exception that ends it."""
         return self._span(name, kind, attributes, None, (), reason)
 
     def publishing(self, attributes: Attributes) -> tuple[Span, str]:
-        """A span for something that is being published, below the current one, and its ``traceparent``.
+        """Return a child span for a message that may be published, and its ``traceparent``.
 
-        Whoever made it ends it when something was; a span without an end is never sent.
+        The caller ends the span if a message was published. A span that is not ended is never exported.
         """
         span = self._tracer.start_span("publish session", kind=SpanKind.PRODUCER, attributes=dict(attributes))
         context = span.get_span_context()
@@ -85,9 +86,9 @@ class Tracing:
 
     @contextmanager
     def delivery(self, announced: Sequence[str]) -> Iterator[Span]:
-        """A span for showing members changes that others, or we, have published: in the trace of the first of them.
+        """Return the span of sending published changes to members, in the trace of the first change.
 
-        ``announced``: their ``traceparent``; without any there is no span.
+        ``announced`` has the ``traceparent`` of each change; if it is empty there is no span.
         """
         contexts = [context for context in map(_context, announced) if context]
         if not contexts:
@@ -105,7 +106,7 @@ class Tracing:
             yield span
 
     async def close(self, timeout: float = _LAST_BATCH_SECONDS) -> None:
-        """Sends what is left, for ``timeout`` seconds at the most: the receiver may be gone."""
+        """Export the remaining spans, for ``timeout`` seconds at most: the receiver may be gone."""
         loop = asyncio.get_running_loop()
         done = asyncio.Event()
 
@@ -114,10 +115,10 @@ class Tracing:
             try:
                 loop.call_soon_threadsafe(done.set)
             except RuntimeError:
-                # The loop did not wait so long.
+                # The event loop was closed before.
                 pass
 
-        # Not a thread of the loop's pool: the interpreter would wait for that one at its end.
+        # Not in the event loop's executor: the interpreter would wait for that thread at exit.
         threading.Thread(target=shut_down, name="last-traces", daemon=True).start()
         try:
             async with asyncio.timeout(timeout):
@@ -152,7 +153,7 @@ class Tracing:
 
 
 def failed(span: Span, reason: str) -> None:
-    """Marks a span as failed; ``reason`` is a word of ours."""
+    """Mark a span as failed; ``reason`` is a word from a fixed set."""
     span.set_attribute("error.type", reason)
     span.set_status(StatusCode.ERROR)
 

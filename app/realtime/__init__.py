@@ -1,1 +1,1 @@
-"""The socket side: events, who is where, and bringing every member to the newest state."""
+"""The Socket.IO API: event handlers, rooms, membership and presence."""

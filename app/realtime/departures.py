@@ -1,4 +1,4 @@
-"""Connections that are gone, kept until Redis knows of them."""
+"""Lost connections that still have to be removed in Redis."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Departed:
-    """What Redis has to be told of one session.
+    """What has to be removed in Redis for one session.
 
-    ``connections`` that are gone, each with its recovery id if that continues nobody any more. ``others``: so many are
-    gone that only those that live are known. ``needs_sweep``: a sweep has to look who is connected.
+    ``connections``: the lost connections, each with its recovery id if that becomes void. ``others``: more connections
+    were lost than can be listed, so all that are not open any more have to be removed. ``needs_sweep``: the session
+    needs a sweep.
     """
 
     connections: dict[str, str | None] = field(default_factory=dict)
@@ -38,17 +39,17 @@ class Departed:
 
 
 class Departures:
-    """Tells Redis, by one task, session by session; what Redis does not take it is told again."""
+    """Removes lost connections in Redis, session by session, and retries what fails."""
 
-    def __init__(self, tell: Callable[[str, Departed], Awaitable[None]]) -> None:
-        self._tell = tell
+    def __init__(self, remove: Callable[[str, Departed], Awaitable[None]]) -> None:
+        self._remove = remove
         self._waiting: dict[str, Departed] = {}
         self._number = 0
         self._background = Background("departures", _logger)
         self._running = False
 
     def add(self, code: str, connection: str, recovery: str | None) -> None:
-        """A connection is gone from a session."""
+        """Add a lost connection."""
         departed = self._departed(code)
         if connection in departed.connections:
             departed.connections[connection] = departed.connections[connection] or recovery
@@ -59,16 +60,16 @@ class Departures:
             departed.others = True
 
     def schedule_sweep(self, code: str) -> None:
-        """Some of a session's connections may be gone: a sweep looks."""
+        """Add a sweep of a session, some of whose connections may be lost."""
         self._departed(code).needs_sweep = True
 
     @property
     def settled(self) -> bool:
-        """Whether all is told."""
+        """Whether nothing is left to do."""
         return not self._running
 
     async def settle(self, timeout: float) -> None:
-        """Waits until all is told, ``timeout`` seconds at the most; what is not told then never is."""
+        """Wait until nothing is left to do, for ``timeout`` seconds at most; then give up."""
         await self._background.close(timeout)
 
     def _departed(self, code: str) -> Departed:
@@ -81,19 +82,19 @@ class Departures:
         try:
             backoff = Backoff(_MIN_PAUSE_SECONDS, _MAX_PAUSE_SECONDS)
             while self._waiting:
-                told = await self._try_all(list(islice(self._waiting, _MAX_CONCURRENT)))
-                if not all(told):
-                    # Only where nothing can be told at all the others have to wait for longer and longer.
-                    if any(told):
+                done = await self._try_all(list(islice(self._waiting, _MAX_CONCURRENT)))
+                if not all(done):
+                    # The pause grows only while nothing succeeds, so one failing session does not delay the others.
+                    if any(done):
                         backoff.reset()
                     await asyncio.sleep(backoff.next())
         finally:
             self._running = False
 
     async def _try_all(self, codes: list[str]) -> list[bool]:
-        """Tells Redis of these sessions at a time; which of them it has taken."""
+        """Remove the connections of several sessions at once; return for which of them that succeeded."""
         if len(codes) == 1:
-            # Mostly, and without a task it costs half.
+            # The usual case, which costs half as much without a task.
             return [await self._try(codes[0])]
         return await asyncio.gather(*map(self._try, codes))
 
@@ -101,7 +102,7 @@ class Departures:
         departed = self._waiting.pop(code)
         self._number -= len(departed.connections)
         try:
-            await self._tell(code, departed)
+            await self._remove(code, departed)
         except SessionError as error:
             if error.retryable:
                 self._put_back(code, departed)
@@ -111,7 +112,7 @@ class Departures:
         return True
 
     def _put_back(self, code: str, departed: Departed) -> None:
-        """Behind the others, and with what has come in the meantime."""
+        """Queue a session again, behind the others, together with what was added meanwhile."""
         later = self._waiting.pop(code, Departed())
         self._number += len(departed.connections.keys() - later.connections.keys())
         self._waiting[code] = Departed(

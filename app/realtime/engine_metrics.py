@@ -9,7 +9,7 @@ __all__ = ["EngineMetrics"]
 
 
 class EngineMetrics(Observer):
-    """Counts what the server is observed to do."""
+    """Counts the events of the Socket.IO server."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics

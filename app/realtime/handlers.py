@@ -1,4 +1,4 @@
-"""The events of the wire contract: each is parsed, done and acknowledged."""
+"""The handlers of client events: each event is parsed, executed and acknowledged."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _logger = logging.getLogger(__name__)
 
 
 class SocketHandlers:
-    """Puts the service's use cases on a Socket.IO server.
+    """Registers the service's use cases as handlers of a Socket.IO server.
 
-    Connections remember under ``CLIENT`` who opened them. ``replica`` names this replica; an event waits
-    ``redis_timeout`` seconds for Redis in all; a socket that is in no session ``join_deadline`` seconds after it
-    connected is closed (None: never).
+    The environment of a connection has its ``Client`` under ``CLIENT``. ``replica``: the id of this replica.
+    ``redis_timeout``: seconds that one event may wait for Redis in total. ``join_deadline``: a socket that is in no
+    session so many seconds after it connected is closed (None: never).
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class SocketHandlers:
         self._sockets: dict[str, SocketSession] = {}
 
     def register(self) -> None:
-        """Puts the handlers on the server."""
+        """Register the handlers."""
         self._server.on("connect", self._connect)
         self._server.on("disconnect", self._disconnect)
         self._server.on("*", self._event)
@@ -76,7 +76,7 @@ class SocketHandlers:
             try:
                 return await self._let_in(sid, client, auth)
             except BaseException:
-                # It is refused, so its disconnect will not be handled.
+                # A refused socket has no disconnect event.
                 self._forget(sid)
                 raise
 
@@ -93,7 +93,7 @@ class SocketHandlers:
                     await self._membership.resume(socket, recovery, offset)
             except SessionError:
                 self._telemetry.recovery("failed")
-                # The client comes back by itself; connected without its membership it would wait for ever.
+                # A closed client reconnects by itself. A connected one without its membership would wait forever.
                 self._server.close_socket(sid)
         return {"pid": socket.recovery}
 
@@ -160,7 +160,10 @@ class SocketHandlers:
         return await self._membership.leave(socket, mid)
 
     def _access(self, socket: SocketSession, mid: str | None) -> Access:
-        """Who the socket is in its session, or was when it first tried the change that it repeats: it may have left."""
+        """Return the socket's access to its session.
+
+        A socket that has left keeps the access of its last change, so that it can repeat that change.
+        """
         member = self._rooms.members.get(socket.sid)
         if member is not None:
             if mid is not None:
@@ -190,7 +193,7 @@ class SocketHandlers:
 
 
 def _recovery(auth: object) -> tuple[str | None, str | None]:
-    """The recovery id and the offset that a client comes back with."""
+    """Return the recovery id and the offset with which a client reconnects."""
     given = auth if isinstance(auth, dict) else {}
     return _short_text(given.get("pid")), _short_text(given.get("offset"))
 
@@ -204,7 +207,7 @@ def _payload(args: tuple[object, ...]) -> object:
 
 
 def _session_id(value: object) -> str:
-    """As over HTTP: a string that is not blank; an integer other than zero counts as its decimal string."""
+    """Read a session id as HTTP does: a non-blank string, or a non-zero integer as its decimal string."""
     if isinstance(value, int) and not isinstance(value, bool) and value:
         return str(value)
     if not isinstance(value, str) or not value.strip():

@@ -1,4 +1,4 @@
-"""Keeps a session alive while somebody is there, and warns before it has to end all the same."""
+"""Keeps a session alive while it has members, and warns them before its deadline."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.store.sessions import RedisSessions
 
 __all__ = ["Lifetime"]
 
-# A session is extended no more often, so at least for so long that the next time comes in time.
+# The minimum interval between two extensions. Each extends for longer than that, so the next one is in time.
 _INTERVAL_SECONDS: Final = 1.0
 _MIN_EXTENSION_MILLISECONDS: Final = 2000
 _LOOK_UP_SECONDS: Final = 0.5
@@ -24,10 +24,10 @@ _logger = logging.getLogger(__name__)
 
 
 class Lifetime:
-    """One session's timer at this replica; Redis's clock decides.
+    """The timer of one session at this replica. Redis's clock decides.
 
-    A session with members lives on for its lifetime again and again, until its deadline. Each member hears once, at
-    the most ``warning`` seconds before the deadline, that it is near.
+    While a session has members, its lifetime is renewed, up to its deadline. Each member is warned once, at most
+    ``warning`` seconds before the deadline.
     """
 
     def __init__(self, code: str, store: RedisSessions, emitter: Emitter, room: Room, *, warning: float) -> None:
@@ -52,7 +52,7 @@ class Lifetime:
                 await asyncio.sleep(_INTERVAL_SECONDS)
 
     async def _tend(self) -> None:
-        """Extends the session, and warns its members when it is time, until that has to be done again."""
+        """Extend the session, and warn its members when it is time; return when that has to be repeated."""
         clock = asyncio.get_running_loop().time
         session = await self._store.touch(self._code, least=_MIN_EXTENSION_MILLISECONDS)
         end = clock() + (session.deadline - session.now) / 1000
@@ -63,7 +63,7 @@ class Lifetime:
             await asyncio.sleep(_INTERVAL_SECONDS)
 
     async def _wait(self, until: float, warn_at: float, deadline: int) -> None:
-        """Near the end it looks up now and then, for members who have come in the meantime."""
+        """Wait; near the deadline look repeatedly for members who joined after the warning."""
         clock = asyncio.get_running_loop().time
         while (now := clock()) < until:
             if now >= warn_at:

@@ -1,4 +1,4 @@
-"""A socket of this replica that is in a session."""
+"""A socket of this replica that has joined a session."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ __all__ = ["Emitter", "Member"]
 
 @dataclass(eq=False, slots=True)
 class Member:
-    """``connection`` is its name in Redis, ``recovery`` the id by which a later socket can continue it.
+    """A socket of this replica that has joined a session.
 
-    ``membership_id`` names the time since its participant joined, ``since`` is the head at which the socket was
-    attached, ``name`` what its participant was called last, ``seen`` the newest head it was shown.
+    ``connection`` is its name in Redis. ``recovery`` is the id with which a later socket can continue it.
+    ``membership_id`` identifies the participant's stay, from joining to leaving. ``since`` is the head at which the
+    socket was attached. ``name`` is the participant's last known name. ``seen`` is the newest head that was sent to the
+    socket.
     """
 
     sid: str
@@ -43,7 +45,7 @@ class Member:
 
 
 class Emitter(Protocol):
-    """What the engine offers for sending: encode once, write to any number of sockets at once."""
+    """The engine's interface for sending: encode an event once, deliver it to any number of sockets."""
 
     def encode(self, event: str, *args: object) -> Encoded: ...
 

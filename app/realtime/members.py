@@ -1,4 +1,4 @@
-"""The sockets of this replica that are in sessions."""
+"""The sockets of this replica that have joined sessions."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["Members"]
 
 
 class Members:
-    """All members of this replica, one a socket. Changes while they are iterated do no harm."""
+    """All members of this replica, one for each socket. They may change during an iteration."""
 
     def __init__(self) -> None:
         self._by_sid: dict[str, Member] = {}
-        # Sockets of each participant, by session and participant.
+        # The number of sockets by session and participant.
         self._sockets: Counter[tuple[str, str]] = Counter()
 
     def __len__(self) -> int:
@@ -29,7 +29,7 @@ class Members:
 
     @property
     def participant_count(self) -> int:
-        """Participants with sockets here; each has one or more."""
+        """The number of participants with at least one socket here."""
         return len(self._sockets)
 
     def get(self, sid: str) -> Member | None:

@@ -1,4 +1,4 @@
-"""How sockets come into sessions and go out of them: joining, coming back, leaving, disconnecting."""
+"""Joining, resuming, leaving and disconnecting of sockets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["Membership", "new_recovery_id"]
 
 
 class Membership:
-    """Joining and leaving, for sockets."""
+    """Joins sockets to sessions and removes them."""
 
     def __init__(
         self,
@@ -47,9 +47,9 @@ class Membership:
         self._telemetry = telemetry
 
     async def join(self, socket: SocketSession, text: str, options: JoinOptions) -> Joined:
-        """Brings a socket into the session that ``text`` means, and out of the one it was in.
+        """Join a socket to the session that ``text`` names, and remove it from its former session.
 
-        The client has ``joined-session`` before anything of the session. Where joining fails nothing has changed.
+        The client receives ``joined-session`` before any other event of the session. If joining fails nothing changes.
         """
         member = self._rooms.members.get(socket.sid)
         present_in = member.code if member is not None else None
@@ -67,11 +67,11 @@ class Membership:
         return joined
 
     async def resume(self, socket: SocketSession, recovery: str, offset: str | None) -> bool:
-        """Restores the membership that a recovery id stands for; true when nothing at all was lost.
+        """Restore the membership of a recovery id; return whether the client missed nothing.
 
-        Only then does the socket keep the id: the client takes that for a recovered connection. Otherwise the id stays
-        good, for a client that never hears of the new one. Raises what is retryable; tells the client why where its
-        session is gone or does not let it in again.
+        Only then does the socket keep the id, and the client considers its connection recovered. Otherwise the id stays
+        valid, in case the client never receives the new one. Raises retryable errors. If the session is gone or does
+        not admit the participant, the client receives the reason.
         """
         known = await self._recoveries.get(recovery)
         if known is None:
@@ -116,7 +116,7 @@ class Membership:
             return False
 
     async def leave(self, socket: SocketSession, mid: str | None) -> Done:
-        """Takes a socket out of its session, and the participant with it unless it is there by another one."""
+        """Remove a socket from its session, and the participant as well unless it has another socket there."""
         member = self._rooms.members.get(socket.sid)
         if member is None:
             raise SessionError("not-joined")
@@ -124,7 +124,7 @@ class Membership:
         try:
             ack = await self._service.leave(member.access, member.connection, member.recovery, mid)
         except SessionError as error:
-            # Who may have left is not brought back.
+            # The participant may have left, and must not be attached again.
             member.leaving = error.code == "outcome-unknown"
             if error.code == "not-joined":
                 self._rooms.release(socket.sid)
@@ -133,9 +133,9 @@ class Membership:
         return ack
 
     def disconnected(self, socket: SocketSession, *, for_good: bool) -> None:
-        """The socket is gone; its participant has the grace time to come back.
+        """Handle the end of a socket. Its participant may reconnect within the grace time.
 
-        ``for_good``: the client has closed it by itself, so its recovery id continues nobody any more.
+        ``for_good``: the client closed the socket itself, so its recovery id becomes void.
         """
         recovery = socket.recovery if for_good else None
         member = self._rooms.release(socket.sid)
@@ -167,7 +167,7 @@ class Membership:
             self._presence.disconnected(former.code, former.connection)
 
     async def _tell_why(self, socket: SocketSession, known: Recovery, error: SessionError) -> None:
-        """Tells a client why it is not in its session any more, unless it has left by itself."""
+        """Send a client the reason why its membership was not restored, unless it had left by itself."""
         reason = await self._reason(known, error)
         if reason is not None:
             error = SessionError("session-not-found")
@@ -189,7 +189,7 @@ class Membership:
 
 @asynccontextmanager
 async def _attaching(socket: SocketSession, code: str) -> AsyncIterator[None]:
-    """Remembers where a connection was perhaps attached when that is not known for certain."""
+    """Note the session in ``socket.attached`` if it is unknown whether the connection was attached."""
     try:
         yield
     except BaseException as error:
@@ -200,9 +200,10 @@ async def _attaching(socket: SocketSession, code: str) -> AsyncIterator[None]:
 
 
 def new_recovery_id(offset: str | None) -> str:
-    """An id that nobody can guess: who has it is taken for the participant.
+    """Return an id that cannot be guessed: it authenticates the participant.
 
-    It also marks the offset that its client had before: one that comes back with another has been in a session since.
+    It contains a hash of the client's current offset. A client that reconnects with another offset has received updates
+    since.
     """
     return f"{secrets.token_urlsafe(18)}.{_mark(offset or '')}"
 

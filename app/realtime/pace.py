@@ -1,4 +1,4 @@
-"""When a room reads its session and sends it: the more bytes that takes, the less often."""
+"""The intervals at which a room reads its session and sends it, which grow with the bytes to send."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _WELCOME_BYTES_PER_SECOND: Final = 2_000_000
 
 
 class Pace:
-    """The earliest times of a room's next update to all members, and of its next welcome to those who have just joined.
+    """When a room may send its next update to all members, and its next welcome to newcomers.
 
-    ``clock``: seconds.
+    ``clock`` returns seconds.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -28,16 +28,16 @@ class Pace:
         return self._clock() >= self._next_update
 
     def remaining(self, *, newcomers: bool) -> float:
-        """Return the seconds until there may be an update, or a welcome where there are newcomers; 0 or less: now."""
+        """Return the seconds until an update, or with ``newcomers`` a welcome, may be sent; 0 or less: now."""
         due = min(self._next_update, self._next_welcome) if newcomers else self._next_update
         return due - self._clock()
 
     def welcomed(self, size: int) -> None:
-        """A message of ``size`` bytes was sent to newcomers."""
+        """Note that a message of ``size`` bytes was sent to newcomers."""
         self._next_welcome = self._clock() + min(size / _WELCOME_BYTES_PER_SECOND, _MAX_INTERVAL_SECONDS)
 
     def updated(self, size: int, sockets: int) -> None:
-        """A message of ``size`` bytes was sent to so many sockets, newcomers or not."""
+        """Note that a message of ``size`` bytes was sent to so many sockets."""
         self.welcomed(size)
         interval = size * sockets / _UPDATE_BYTES_PER_SECOND
         self._next_update = self._clock() + min(max(interval, _MIN_INTERVAL_SECONDS), _MAX_INTERVAL_SECONDS)

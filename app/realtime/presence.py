@@ -1,4 +1,4 @@
-"""Who is there: leases of replicas, grace times of participants, and what a dead replica leaves behind."""
+"""Presence: leases of replicas, grace times of participants, and the take-over from dead replicas."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Presence:
-    """Keeps this replica's lease, and does what is due for sessions that no living replica looks after."""
+    """Renews the lease of this replica, and takes over the sessions of replicas whose lease has expired."""
 
     def __init__(
         self,
@@ -55,33 +55,33 @@ class Presence:
         self._grace = grace
         self._grace_milliseconds = round(grace * 1000)
         self._rooms: Rooms | None = None
-        self._departures = Departures(self._tell)
-        # By the replica looked after, which may be this one.
+        self._departures = Departures(self._remove)
+        # By the replica whose sessions are repaired, which may be this one.
         self._repairs: dict[str, asyncio.Task[None]] = {}
         self._background = Background("take-over", _logger)
         self._known = False
 
     def look_after(self, rooms: Rooms) -> None:
-        """From now on the members in these rooms are those of this replica."""
+        """Set the rooms of this replica."""
         self._rooms = rooms
 
     async def keep_lease(self, details: Mapping[str, str]) -> None:
-        """Renews the lease, for ever; takes over from replicas whose lease has run out.
+        """Renew the lease forever, and take over from replicas whose lease has expired.
 
-        ``details``: what the other replicas need to know of this one.
+        ``details``: this replica's data for the other replicas.
         """
-        await _for_ever(partial(self._renew, details), self._lease / 3)
+        await _forever(partial(self._renew, details), self._lease / 3)
 
     async def sweep(self) -> None:
-        """Removes, for ever, participants whose grace time is over, whichever replica they were at."""
-        await _for_ever(self._sweep_due, min(1.0, max(0.02, self._grace / 4)))
+        """Remove, forever, the participants whose grace time is over, at whichever replica they were."""
+        await _forever(self._sweep_due, min(1.0, max(0.02, self._grace / 4)))
 
     def disconnected(self, code: str, connection: str, *, recovery: str | None = None, attaching: bool = False) -> None:
-        """A connection is gone from a session; Redis is told as soon as it can be.
+        """Remove a lost connection from a session as soon as Redis is available.
 
-        ``recovery``: its recovery id, if that continues nobody any more.
-        ``attaching``: what attaches it may still be under way, by a connection to Redis that was given up, and come
-        after this. So Redis is told once more.
+        ``recovery``: its recovery id, if that becomes void. ``attaching``: a command that attaches the connection may
+        still be on its way, over a link to Redis that was given up. It may arrive after the removal, so the removal is
+        repeated.
         """
         self._departures.add(code, connection, recovery)
         if attaching:
@@ -91,15 +91,15 @@ class Presence:
             )
 
     def disconnected_while_attaching(self, code: str, connection: str) -> None:
-        """A connection is gone whose attachment may still be under way."""
+        """Remove a lost connection that may still be about to be attached."""
         self.disconnected(code, connection, attaching=True)
 
     def schedule_sweep_after_loss(self, code: str) -> None:
-        """Redis has gone back in time, and with it who is connected: those who are not are found by a sweep."""
+        """Sweep a session of which Redis lost changes: it may list connections that no longer exist."""
         self._departures.schedule_sweep(code)
 
     async def settle(self, timeout: float) -> None:
-        """Waits until Redis knows of all that are gone, ``timeout`` seconds at the most; then gives up the lease."""
+        """Wait until Redis has all lost connections, for ``timeout`` seconds at most; then release the lease."""
         await self._background.close()
         await self._departures.settle(timeout)
         try:
@@ -107,7 +107,7 @@ class Presence:
         except SessionError:
             _logger.warning("cannot release the replica lease: Redis is unavailable")
 
-    async def _tell(self, code: str, departed: Departed) -> None:
+    async def _remove(self, code: str, departed: Departed) -> None:
         names = list(departed.connections.items())
         for start in range(0, len(names), _MAX_DETACHED_AT_ONCE):
             gone = dict(names[start : start + _MAX_DETACHED_AT_ONCE])
@@ -119,10 +119,10 @@ class Presence:
             await self._replicas.schedule(code, self._replicas.now() + round(_REATTACHING_SECONDS * 1000))
 
     async def _take_away(self, code: str, step: Callable[[], Awaitable[int]]) -> None:
-        """Has a session swept after ``step``, which says when the grace time of those it leaves alone is over.
+        """Schedule a sweep of the session and run ``step``, which returns when the next grace time ends.
 
-        It is scheduled before, for this replica may die any moment; and again when the step was done so late that
-        nobody may have been away yet when the sweep came.
+        The sweep is scheduled first, because this replica may die at any moment. It is scheduled again if ``step`` ran
+        so late that the first sweep may come before anybody was marked as disconnected.
         """
         scheduled = self._replicas.now() + self._grace_milliseconds
         await self._replicas.schedule(code, scheduled)
@@ -140,13 +140,14 @@ class Presence:
                 if replica not in self._repairs:
                     self._repair(replica, self._take_over(replica))
         elif self._known and self._rooms is not None:
-            # Whatever kept this replica from Redis may have kept the others; they get the time to say so, too.
+            # The cause of the missed renewals may concern the other replicas, too, so they get time to renew before a
+            # take-over.
             _logger.warning("the lease had run out; attaching all members again")
             self._repair(_THIS_REPLICA, _retry_until_done(self._rooms.reattach_all))
         self._known = True
 
     def _repair(self, replica: str, work: Coroutine[object, None, None]) -> None:
-        """Starts work that no renewal has to wait for; what was under way for the same replica is given up."""
+        """Start ``work`` in the background, in place of earlier work for the same replica."""
         if earlier := self._repairs.get(replica):
             earlier.cancel()
         task = self._repairs[replica] = self._background.start(work)
@@ -165,7 +166,7 @@ class Presence:
 
     async def _reap(self, replica: str) -> None:
         while codes := await self._replicas.sessions_of(replica):
-            # What fails for one session is left to the next renewal; the others do not wait for it.
+            # A session that fails is tried again at the next renewal and does not delay the others.
             failures = await _each(
                 codes, lambda code: self._take_away(code, partial(self._reap_session, replica, code))
             )
@@ -177,7 +178,7 @@ class Presence:
         _logger.info("a replica's lease has run out; its members have their grace time", extra={"replica": replica})
 
     async def _reap_session(self, replica: str, code: str, living: list[str] | None = None) -> int:
-        """``living``: its connections that are not gone, of a replica that lives."""
+        """Detach a replica's connections; with ``living`` only those that are not among them."""
         with _if_it_exists():
             return await self._store.reap(code, replica, living=living, grace=self._grace_milliseconds)
         return 0
@@ -191,7 +192,7 @@ class Presence:
                 next_due = (await self._store.sweep(code, grace=self._grace_milliseconds)).next_due
             await self._replicas.settle(code, due.claim, next_due)
 
-        # Those for which it fails are due again when the claim is over.
+        # Sessions that failed become due again when the claim expires.
         failures = await _each(due.codes, sweep)
         if failures and len(failures) == len(due.codes):
             raise next(iter(failures.values()))
@@ -199,7 +200,7 @@ class Presence:
 
 @contextmanager
 def _if_it_exists() -> Iterator[None]:
-    """For a step on a session that may have ended."""
+    """Ignore that the session has ended."""
     try:
         yield
     except SessionError as error:
@@ -208,7 +209,7 @@ def _if_it_exists() -> Iterator[None]:
 
 
 async def _each(codes: Sequence[str], work: Callable[[str], Awaitable[None]]) -> dict[str, SessionError]:
-    """Does the work for each session, several side by side; the sessions for which it failed."""
+    """Run ``work`` for each session, several at a time; return the sessions for which it failed."""
     turns = asyncio.Semaphore(_MAX_CONCURRENT)
     failures: dict[str, SessionError] = {}
 
@@ -235,7 +236,7 @@ async def _retry_until_done(work: Callable[[], Awaitable[None]]) -> None:
             await asyncio.sleep(backoff.next())
 
 
-async def _for_ever(step: Callable[[], Awaitable[None]], interval: float) -> None:
+async def _forever(step: Callable[[], Awaitable[None]], interval: float) -> None:
     backoff = Backoff(_MIN_PAUSE_SECONDS, min(interval, _MAX_RENEWAL_PAUSE_SECONDS))
     while True:
         pause = interval
@@ -245,6 +246,6 @@ async def _for_ever(step: Callable[[], Awaitable[None]], interval: float) -> Non
         except SessionError:
             pause = backoff.next()
         except Exception as error:
-            # A bug that concerns one session must not cost all the others their lease or their sweep.
+            # A bug in the handling of one session must not stop the lease or the sweep of all.
             log_bug(_logger, "background task failed", error)
         await asyncio.sleep(pause)

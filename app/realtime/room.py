@@ -1,9 +1,9 @@
-"""One session's members at this replica, and how they come to see its newest state.
+"""The members of one session at this replica, and how they receive its newest state.
 
-Redis has the truth; a message on the session's channel is only a hint that it has changed. A room reads the state once
-for all its members, encodes it once, and shows it to those who have not seen it: the first change at once, a burst of
-changes at an interval that grows with the bytes to be sent. Members who have just joined do not wait for the interval;
-where many join a large session within a moment one reading does for all of them.
+Redis holds the state; an announcement on the session's channel only says that it has changed. A room reads the state
+once for all its members, encodes it once and sends it to those who have not received it. The first change is sent at
+once, the changes of a burst at intervals that grow with the bytes to send. Members who have just joined do not wait for
+the interval; if many join a large session at once, one read serves them all.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["Room"]
 
 _MIN_PAUSE_SECONDS: Final = 0.05
 _MAX_PAUSE_SECONDS: Final = 1.0
-# As many as a span has links by default.
+# The default limit of links of a span.
 _MAX_SPAN_LINKS: Final = 128
 _SOCKETS: Final = "join_session.sockets"
 
@@ -37,10 +37,10 @@ _logger = logging.getLogger(__name__)
 
 
 class Room:
-    """The members of one session at this replica, who are shown its newest state.
+    """The members of one session at this replica.
 
-    ``reattach`` attaches a member again that Redis has lost; ``removed`` is called with members told to go, ``lost``
-    when Redis has lost changes.
+    ``reattach`` attaches a member that Redis has lost. ``removed`` is called with each member that was dismissed,
+    ``lost`` if Redis has lost changes.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Room:
         self._encoded: tuple[Head, Encoded] | None = None
         self._highest: Head | None = None
         self._stale = False
-        # Of changes that members have not seen.
+        # Announcements of changes that members have not received.
         self._pending_announcements: list[Announcement] = []
         self._newcomers: set[Member] = set()
         self._pace = Pace(asyncio.get_running_loop().time)
@@ -76,7 +76,7 @@ class Room:
         self._running = False
 
     def admit(self, member: Member) -> None:
-        """Takes a member in; it will be shown the state that is read from now on."""
+        """Add a member. It receives the next state that is read."""
         if self.instance not in (None, member.access.credential.instance):
             for stranger in list(self.members.values()):
                 self.dismiss(stranger, "expired")
@@ -88,12 +88,12 @@ class Room:
         self._wake()
 
     def release(self, member: Member) -> None:
-        """Lets a member go without a word."""
+        """Remove a member without notifying it."""
         self.members.pop(member.sid, None)
         self._newcomers.discard(member)
 
     def announced(self, announcement: Announcement) -> None:
-        """A change was announced. Announcements may come late, out of order, or never."""
+        """Handle an announcement. Announcements may be late, out of order or lost."""
         head, highest = announcement.head, self._highest
         if head and highest and head.epoch == highest.epoch and head.version <= highest.version and not self._behind():
             self._note_shown(announcement)
@@ -103,23 +103,23 @@ class Room:
         self.refresh()
 
     def verify(self, head: Head | None) -> int:
-        """Redis says that the session stands at ``head``; how many versions that is beyond what was shown here."""
+        """Compare with the head in Redis; read again if it differs. Return how many versions the room is behind."""
         if head == self._highest and not self._behind():
             return 0
         if not self._running:
-            # Nobody had told that there is something to do.
+            # No announcement has arrived.
             self._telemetry.resynced("heartbeat")
         self.refresh()
         highest = self._highest
         return max(0, head.version - highest.version) if head and highest and head.epoch == highest.epoch else 0
 
     def refresh(self) -> None:
-        """Reads the state again: nobody knows what was missed."""
+        """Read the state again, because something may have been missed."""
         self._stale = True
         self._wake()
 
     def dismiss(self, member: Member, reason: str) -> None:
-        """Ends a membership from this side: the client is told why, once, and in the words that every client knows."""
+        """End a membership: send the reason, then the error of an unknown session, which every client handles."""
         self.release(member)
         ended = self._emitter.encode("session-ended", {"sessionID": self.code, "reason": reason})
         self._emitter.deliver([member.sid], ended)
@@ -128,11 +128,11 @@ class Room:
         self._removed(member)
 
     async def close(self) -> None:
-        """Stops what is still running."""
+        """Stop the background tasks."""
         await self._background.close()
 
     def _note_shown(self, announcement: Announcement) -> None:
-        """The change was in a state that everybody has got, faster than its announcement."""
+        """Count a change that all members already received, with a state read before its announcement."""
         with self._telemetry.delivering(_traces([announcement])) as span:
             span.set_attribute(_SOCKETS, 0)
             self._telemetry.delivered(0, [announcement.committed])
@@ -152,7 +152,7 @@ class Room:
                 if not await self._waited():
                     await self._catch_up()
         finally:
-            # In the same turn as the last look at what there is to do, so that nothing that comes later is missed.
+            # Set in the same turn of the event loop as the last check of the condition, so that no wake-up is lost.
             self._running = False
 
     async def _catch_up(self) -> None:
@@ -164,7 +164,7 @@ class Room:
             await asyncio.sleep(self._backoff.next())
 
     async def _waited(self) -> bool:
-        """Waits for the next time to read, or until somebody comes; false when that time is now."""
+        """Wait for the next time to read, or for a newcomer; return False if it is time to read."""
         remaining = self._pace.remaining(newcomers=bool(self._newcomers))
         if remaining <= 0:
             return False
@@ -200,7 +200,7 @@ class Room:
                 self._telemetry.delivered(shown, [each.committed for each in announcements])
 
     def _show(self, session: Session, newcomers: set[Member], *, everybody: bool) -> int:
-        """Sends the state to those who have not seen it; how many that are."""
+        """Send the state to the members who have not received it; return their number."""
         behind = [
             member
             for member in (self.members.values() if everybody else newcomers)
@@ -229,7 +229,7 @@ class Room:
             entry = session.members.get(member.participant)
             if entry is not None:
                 member.name = entry.name
-            # Whether Redis knows a connection that was made in another epoch is not to be seen in the session.
+            # The session does not show whether Redis still has a connection of an earlier epoch.
             known = entry is not None and entry.connected and member.since.epoch == session.head.epoch
             if entry is not None and entry.order == member.membership_id and known:
                 if entry.owner not in (None, member.connection):

@@ -32,7 +32,7 @@ _logger = logging.getLogger(__name__)
 
 
 class RoomChannels(Protocol):
-    """Subscriptions by session code; raise ``SessionError``."""
+    """Subscriptions by session code; the methods raise ``SessionError``."""
 
     async def subscribe(self, code: str) -> None: ...
 
@@ -40,10 +40,10 @@ class RoomChannels(Protocol):
 
 
 class Rooms:
-    """Who of this replica's sockets is in which session.
+    """The rooms of this replica, by session.
 
-    ``on_loss`` is called for sessions of which Redis has lost changes, ``on_disconnected`` for connections, by session
-    and name, that may be attached although their members have gone.
+    ``on_loss`` is called with sessions of which Redis lost changes, ``on_disconnected`` with the session and name of a
+    connection that may be attached although its member is gone.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Rooms:
 
     @asynccontextmanager
     async def listening(self, code: str) -> AsyncIterator[None]:
-        """While in it, this replica hears of every change of the session; afterwards as long as it has members."""
+        """Receive announcements of the session during the block, and afterwards while it has members."""
         self._pins[code] = self._pins.get(code, 0) + 1
         self._store.watch(code)
         try:
@@ -96,7 +96,7 @@ class Rooms:
             self._release_empty(code)
 
     def admit(self, member: Member) -> Member | None:
-        """Lets a member see the session, while ``listening``; returns what its socket was in another session."""
+        """Add a member, within ``listening``; return the member that its socket was in another session."""
         code = member.code
         room = self._rooms.get(code)
         if room is None:
@@ -111,26 +111,26 @@ class Rooms:
         return former if former is not None and former.code != code else None
 
     def release(self, sid: str) -> Member | None:
-        """Ends a socket's membership here, without a word; the member it was."""
+        """Remove a socket's member without notifying it; return the member."""
         member = self.members.get(sid)
         if member is not None:
             self._forget(member)
         return member
 
     def announced(self, code: str, announcement: Announcement) -> None:
-        """A change of a session was announced."""
+        """Pass an announcement to the session's room."""
         if room := self._rooms.get(code):
             room.announced(announcement)
 
     def missed(self, codes: Iterable[str] | None = None) -> None:
-        """Announcements may have been missed: for these sessions, or for all."""
+        """Refresh these sessions, or all, because announcements may have been missed."""
         for code in list(self._rooms) if codes is None else codes:
             if room := self._rooms.get(code):
                 self._telemetry.resynced("gap")
                 room.refresh()
 
     async def reattach_all(self) -> None:
-        """The others may have taken this replica for dead: every member is attached again."""
+        """Attach every member again: other replicas may have removed them, taking this replica for dead."""
         for code in {*self._rooms, *self._pins}:
             await self._replicas.enter(code)
         for member in self.members:
@@ -138,7 +138,7 @@ class Rooms:
                 await self._reattach(member)
 
     async def keep_up(self) -> None:
-        """Compares, for ever, what members have seen with where the sessions stand."""
+        """Compare, forever, the heads of the rooms with those in Redis."""
         while True:
             await asyncio.sleep(_HEARTBEAT_SECONDS)
             codes, lag = list(self._rooms), 0
@@ -189,7 +189,7 @@ class Rooms:
         del self._opening[code]
         if not opening.cancelled():
             opening.exception()
-        # Those who waited for it may have given up.
+        # The callers that waited for the subscription may have given up.
         self._release_empty(code)
 
     async def _subscribe(self, code: str) -> None:
@@ -207,7 +207,7 @@ class Rooms:
         self._background.start(self._void(member.recovery), context=context_without_deadline())
 
     async def _void(self, recovery: str) -> None:
-        """Its client was told why it is out, and does not have to be told again when it comes back."""
+        """Void a recovery id. Its client was sent the reason and need not be sent it again."""
         try:
             await self._recoveries.void(recovery)
         except SessionError as error:
@@ -224,7 +224,7 @@ class Rooms:
         self._background.start(self._leave_channel(code), context=context_without_deadline())
 
     async def _leave_channel(self, code: str) -> None:
-        """The channel is left only if nobody has come back to the session in the meantime."""
+        """Unsubscribe, unless the session has members again."""
         if code in self._pins or code in self._rooms:
             return
         try:
@@ -245,7 +245,7 @@ class Rooms:
             attached = joined.attached
             member.access, member.membership_id, member.since = joined.access, attached.membership_id, attached.head
             if member not in self.members:
-                # Gone in the meantime, perhaps before it was attached again.
+                # The socket ended meanwhile, perhaps before it was attached again.
                 self._on_disconnected(member.code, member.connection)
         except SessionError as error:
             if not error.retryable:
@@ -256,12 +256,12 @@ class Rooms:
                 room.refresh()
 
     async def _dismiss(self, member: Member, error: SessionError) -> None:
-        """Tells a member that cannot be attached again why that is."""
+        """Dismiss a member that cannot be attached again, with the reason."""
         with suppress(SessionError):
             reason = await self._store.end_reason(member.code, member.access.credential.instance, member.participant)
             if (room := self._rooms.get(member.code)) and room.members.get(member.sid) is member:
                 if error.code == "limit-reached":
-                    # The participant is connected elsewhere.
+                    # The participant has another connection.
                     reason = "replaced"
-                # Who has left by another socket is told to go.
+                # The participant left by another socket, so this socket has to leave, too.
                 room.dismiss(member, "kicked" if reason == "left" else reason)

@@ -1,4 +1,4 @@
-"""One record for each socket of this replica."""
+"""The record of one socket of this replica."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["SocketSession", "TriedChange"]
 
 
 class TriedChange(NamedTuple):
-    """The change that a socket tried last, by its idempotency key, and who it was in its session then."""
+    """A socket's last change: its idempotency key, and the socket's access to its session at that time."""
 
     key: str
     access: Access
@@ -23,9 +23,9 @@ class TriedChange(NamedTuple):
 class SocketSession:
     """A socket, from its CONNECT until it disconnects.
 
-    ``connection`` is its name in Redis; ``recovery`` the id that continues it, secret to its client. ``attached`` are
-    sessions in which Redis may have the connection although its socket is not a member. ``join_deadline`` is the timer
-    that closes a socket which is in no session by then.
+    ``connection`` is its name in Redis. ``recovery`` is the id that continues it, known to its client only.
+    ``attached`` are sessions in which Redis may have the connection although the socket is not a member.
+    ``join_deadline`` is the timer that closes a socket that joins no session.
     """
 
     sid: str

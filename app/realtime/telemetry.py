@@ -1,4 +1,4 @@
-"""Metrics and traces of what happens in rooms and on sockets; see docs/metrics.md and docs/tracing.md."""
+"""Metrics and spans of rooms and sockets; see docs/metrics.md and docs/tracing.md."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _UNTRACED: Final = nullcontext(INVALID_SPAN)
 
 
 class Telemetry:
-    """Is told what rooms, memberships and handlers do: it counts, and makes spans where ``tracing`` is given.
+    """Counts what rooms, memberships and handlers do, and creates spans if ``tracing`` is given.
 
-    ``now``: Redis's clock, Unix milliseconds. No method waits or raises.
+    ``now`` returns Redis's clock in Unix milliseconds. No method blocks or raises.
     """
 
     def __init__(self, metrics: Metrics, now: Callable[[], int], tracing: Tracing | None = None) -> None:
@@ -39,14 +39,14 @@ class Telemetry:
         return self._receiving("connect", [auth])
 
     def receiving(self, event: str, arguments: Iterable[object]) -> AbstractContextManager[Span]:
-        """Return the span of an event, which begins a trace; the client may name its own by ``traceparent``."""
+        """Return the span of an event, which begins a trace. A client may send a ``traceparent`` to link to."""
         return self._receiving(event if event in EVENTS else "unknown-event", arguments)
 
     def disconnecting(self) -> AbstractContextManager[Span]:
         return self._receiving("disconnect", ())
 
     def acknowledged(self, span: Span, event: str, result: str, seconds: float) -> None:
-        """An event of the span was acknowledged: with ``ok``, or the code of an error."""
+        """Count an acknowledgement and set it on its span; ``result`` is ``ok`` or an error's code."""
         span.set_attribute(RESULT, result)
         if result != "ok" and CATALOGUE[result].status >= 500:
             failed(span, result)
@@ -57,31 +57,32 @@ class Telemetry:
             self._joins("socket", result).inc()
 
     def recovery(self, result: Literal["recovered", "restored", "unknown", "void", "refused", "failed"]) -> None:
-        """A socket came with a recovery id. ``restored``: its membership was, but it has missed something."""
+        """Count a connect with a recovery id. ``restored``: it is a member again, but missed updates."""
         self._metrics.recoveries.labels(result).inc()
 
     def delivering(self, announced: Sequence[str]) -> AbstractContextManager[Span]:
-        """Return the span of showing members changes; ``announced``: the ``traceparent`` of each that has one."""
+        """Return the span of sending changes to members; ``announced`` has their ``traceparent``s."""
         return _UNTRACED if self._tracing is None else self._tracing.delivery(announced)
 
     def delivered(self, sockets: int, commits: Sequence[int]) -> None:
-        """A room has shown its newest state to sockets, or had done so before a change was announced (0).
+        """Count a state that a room sent to ``sockets`` sockets.
 
-        ``commits``: when what they see was changed, Unix milliseconds by Redis's clock.
+        0 sockets: they had received it before the change was announced. ``commits``: the times of the changes, in Unix
+        milliseconds of Redis's clock.
         """
         if sockets:
             self._metrics.update_sockets.observe(sockets)
         now, trace = self._now(), exemplar()
         for committed in commits:
-            # Two clocks that differ by a millisecond must not make it look as if time went backwards.
+            # The clocks differ slightly; a duration must not be negative.
             self._metrics.commit_to_delivery.observe(max(0, now - committed) / 1000, trace)
 
     def resynced(self, cause: Literal["gap", "heartbeat", "loss"]) -> None:
-        """A session is read again because something was missed, or is lost."""
+        """Count that a session is read again because something was missed or lost."""
         self._metrics.resyncs.labels(cause).inc()
 
     def lagging(self, versions: int) -> None:
-        """The session that is furthest behind Redis here is ``versions`` behind."""
+        """Set how many versions the session that is furthest behind Redis is behind."""
         self._metrics.version_lag.set(versions)
 
     def _receiving(self, event: str, arguments: Iterable[object]) -> AbstractContextManager[Span]:

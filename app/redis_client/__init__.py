@@ -1,1 +1,1 @@
-"""Connections to Redis: topologies, batching, pub/sub and an embedded server. Knows no session."""
+"""Connections to Redis: topologies, batching, pub/sub and an embedded server. It does not know sessions."""

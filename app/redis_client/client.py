@@ -1,4 +1,4 @@
-"""The client of Redis: commands, scripts and batches, repeated only where that is safe."""
+"""The Redis client: commands, scripts and batches, which are retried only if that is safe."""
 
 from __future__ import annotations
 
@@ -36,33 +36,33 @@ _SCRIPT_CALLS: Final = frozenset({"EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO", "F
 
 @dataclass(frozen=True)
 class Script:
-    """A Lua script, sent in full only to a server that does not know it yet."""
+    """A Lua script. Its text is sent only to a server that does not have it yet."""
 
     name: str
     text: str
 
     @cached_property
     def sha(self) -> str:
-        """The name under which EVALSHA knows it, in hexadecimal."""
+        """The hexadecimal SHA-1 by which EVALSHA finds the script."""
         return hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 
 class _Limits(NamedTuple):
-    """Loop times: of the answer to whoever called, and from which on a missing reply speaks against the link."""
+    """Loop times of a call: when the caller gets its answer at the latest, and when a missing reply closes the link."""
 
     deadline: float
     overdue: float
 
 
 class RedisClient:
-    """A client of one Redis, Sentinel service or Cluster, shared by everything in the process.
+    """A client of one server, Sentinel service or Cluster, shared by everything in the process.
 
-    Every call returns or raises within the time-out, or by the deadline of the request or event that it is made for,
-    whatever the server does. Replies are bytes; of RESP3, maps are dicts and doubles floats. A call raises
-    StoreUnavailable or, when the command as such is wrong, CommandFailed. Until then it waits for a server that
-    restarts, loads or fails over, and repeats what was certainly not executed, never what may have been.
+    Every call returns or raises within the time-out, or by the deadline of the current request or event. Replies are
+    bytes; RESP3 maps are dicts, doubles are floats. A call raises StoreUnavailable, or CommandFailed if the command
+    itself is wrong. Before that it waits for a server that restarts, loads or fails over. It repeats commands that were
+    certainly not executed, and never those that may have been.
 
-    In a Cluster the first argument of a command is its key (of EVAL and its kin the first key).
+    In a Cluster the first argument of a command is its key; for EVAL and similar commands it is the first key.
     """
 
     def __init__(self, topology: Topology, *, timeout: float, observers: Sequence[Observer] = ()) -> None:
@@ -73,10 +73,10 @@ class RedisClient:
 
     @classmethod
     def connect(cls, url: str, *, timeout: float = 1.5, observers: Sequence[Observer] = ()) -> Self:
-        """Prepare a client of the Redis at ``url`` (see ``parse_url``, which raises ValueError).
+        """Create a client of the Redis at ``url`` (see ``parse_url``, which raises ValueError).
 
-        The first command connects. ``timeout`` is the total time of any call in seconds; ``observers`` see each call,
-        the first one from before the others to after them.
+        The first command connects. ``timeout`` is the total time of a call in seconds. ``observers`` are notified of
+        each call; the first observer encloses the others.
         """
         parsed = parse_url(url)
         return cls(_TOPOLOGIES[parsed.kind](parsed, timeout=timeout), timeout=timeout, observers=observers)
@@ -89,14 +89,14 @@ class RedisClient:
         return await self._observed(Operation(str(command[0])), call)
 
     async def run(self, script: Script, keys: Sequence[str | bytes], args: Iterable[Argument] = ()) -> Any:
-        """Run a script and return its reply; whether to repeat it after an unknown outcome is up to the caller."""
+        """Run a script and return its reply. If the outcome is unknown, the caller decides whether to repeat it."""
         call = self._run(script, keys, args)
         if not self._observers:
             return await call
         return await self._observed(Operation("EVALSHA", script=script.name), call)
 
     async def batch(self, commands: Iterable[Sequence[Argument]]) -> list[Any]:
-        """Run many commands at once, each for itself, and return their replies in order.
+        """Run independent commands at once and return their replies in order.
 
         A command that failed has its StoreError as its reply; nothing is raised.
         """
@@ -111,7 +111,7 @@ class RedisClient:
         await self.execute("PING")
 
     async def close(self) -> None:
-        """Close for good; what is under way ends as lost."""
+        """Close the client; pending calls fail with the reason ``lost``."""
         self._closed = True
         await self.topology.close()
 
@@ -170,7 +170,7 @@ class RedisClient:
     ) -> Any:
         now = asyncio.get_running_loop().time
         backoff = Backoff(_MIN_PAUSE_SECONDS, _MAX_PAUSE_SECONDS)
-        # Nothing waits before the first repetition: a stale connection or a moved slot needs no patience.
+        # The first retry is immediate: after a stale connection or a moved slot it usually succeeds.
         wait = 0.0
         while True:
             if self._closed:
@@ -192,10 +192,10 @@ class RedisClient:
             async with asyncio.timeout_at(limits.deadline):
                 link = await self.topology.link(key, redirect)
         except TimeoutError:
-            # What went wrong before says more than that there was no time to try again.
+            # The previous failure says more than a time-out.
             raise failure or StoreUnavailable("timeout", "no connection in time", sent=False) from None
         if redirect is not None and redirect.asking:
-            # Written together with the command; if it fails so does the command.
+            # Sent in the same write as the command. If it fails, so does the command.
             link.send(_ASKING, *limits).add_done_callback(asyncio.Future.exception)
         return await link.send(packed, *limits)
 

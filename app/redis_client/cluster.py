@@ -1,4 +1,4 @@
-"""Redis Cluster: which node owns a key's slot, kept up to date by what the nodes say."""
+"""Redis Cluster: the map from slots to nodes, which is updated from redirections and errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CLUSTER_SLOTS: Final = ("CLUSTER", "SLOTS")
 
 
 class Cluster:
-    """The topology of a Cluster: one shared link per primary."""
+    """The topology of a Cluster: one shared link for each primary."""
 
     def __init__(self, url: RedisURL, *, timeout: float) -> None:
         self._seeds = url.addresses
@@ -91,7 +91,7 @@ class Cluster:
     def _refreshed(self, refreshing: asyncio.Task[None]) -> None:
         self._refreshing = None
         if not refreshing.cancelled():
-            # Retrieved here, for when nobody waits; the next command that needs the map asks again.
+            # Retrieved here in case no caller waits. The next command that needs the map starts another refresh.
             refreshing.exception()
 
     async def _refresh(self) -> None:
@@ -109,7 +109,7 @@ class Cluster:
         raise failure
 
     def _candidates(self) -> list[Address]:
-        """Nodes that are known to answer first: a dead one costs time."""
+        """Return the nodes to ask, connected ones first: asking a dead one takes time."""
         known = sorted(self._nodes, key=lambda address: self._nodes[address].ready is None)
         return list(dict.fromkeys((*known, *self._seeds)))
 
@@ -125,7 +125,7 @@ def _parse_slots(reply: Any, asked: Address) -> list[Address | None]:
     owners: list[Address | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
     try:
         for first, last, (host, port, *_), *_ in reply:
-            # A node that does not know its own name leaves it out.
+            # A node that does not know its own host name omits it.
             owner = Address(host.decode() if host and host != b"?" else asked.host, port)
             owners[first : last + 1] = [owner] * (last + 1 - first)
     except (TypeError, ValueError, AttributeError) as error:

@@ -1,8 +1,8 @@
-"""Connections of redis-py: it connects, does TLS, logs in with HELLO and AUTH, and parses replies.
+"""Connections of redis-py, which connects, does TLS, logs in with HELLO and AUTH, and parses replies.
 
-Commands are written to the socket directly, by ``Link``: redis-py's own way to send one waits for the socket, and takes
-five times as long. What redis-py keeps private is used in this module only; ``tests/redis_client/test_connection.py``
-holds what we rely on.
+``Link`` writes commands to the socket directly: redis-py's own method waits for the socket and takes five times as
+long. Only this module uses private attributes of redis-py; ``tests/redis_client/test_connection.py`` checks that they
+still exist.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from app.redis_client.url import Address, Login
 
 __all__ = ["abort", "connect", "is_closing", "read_replies", "write"]
 
-# Nothing but HELLO and SELECT is sent to the server, which documents a user without any other command; nothing is
-# repeated and nothing times out but by our own deadlines.
+# Only HELLO and SELECT are sent: the documented user may not run other connection commands. Nothing is retried, and
+# only our own deadlines apply.
 _OPTIONS: Final[dict[str, Any]] = {
     "protocol": 3,
     "driver_info": None,
@@ -30,7 +30,7 @@ _OPTIONS: Final[dict[str, Any]] = {
     "retry": None,
     "socket_timeout": None,
     "socket_connect_timeout": None,
-    # Large replies come in pieces of this many bytes.
+    # Large replies are read in pieces of this size.
     "socket_read_size": 262_144,
 }
 
@@ -51,12 +51,12 @@ async def connect(address: Address, login: Login) -> AbstractConnection:
 
 
 def write(connection: AbstractConnection, data: bytes) -> None:
-    """Hand data to the socket, which buffers what it cannot take at once."""
+    """Write data to the socket, which buffers what it cannot send at once."""
     connection._writer.write(data)  # type: ignore[union-attr]
 
 
 def is_closing(connection: AbstractConnection) -> bool:
-    """Whether the socket takes no more data, or the server has closed its side."""
+    """Return whether the socket is closing, or the server has closed its side."""
     writer, reader = connection._writer, connection._reader
     return writer is None or writer.is_closing() or reader is None or reader.at_eof()
 
@@ -64,17 +64,17 @@ def is_closing(connection: AbstractConnection) -> bool:
 async def read_replies(connection: AbstractConnection) -> list[Any]:
     """Wait for a reply or push; return it and those that have arrived with it.
 
-    An error that the server answers with is a ``StoreError``. Raises ``StoreUnavailable`` when the connection is lost
-    or what comes is no reply of a Redis.
+    An error that the server returned is a ``StoreError`` in the list. Raises ``StoreUnavailable`` if the connection is
+    lost or the data is not a reply of Redis.
     """
     replies = [await _read_reply(connection)]
-    # What redis-py's own way costs for each is as much as all else that a reply costs.
+    # redis-py's own method costs as much for each reply as everything else that is done with it.
     reader = connection._parser._reader  # type: ignore[attr-defined]
     while reader.has_data():
         try:
             reply = reader.gets(False)
         except (RedisError, ValueError, MemoryError):
-            # The reader repeats it, and then it is raised behind the replies before.
+            # The reader keeps the error, which is raised after the replies before it were handled.
             break
         if reply is NOT_ENOUGH_DATA:
             break
@@ -96,7 +96,7 @@ async def _read_reply(connection: AbstractConnection) -> Any:
 
 
 def abort(connection: AbstractConnection) -> None:
-    """Close the socket at once; what it has not sent yet is dropped."""
+    """Close the socket at once; unsent data is dropped."""
     if connection._writer is not None:
         connection._writer.transport.abort()
     connection._close()  # type: ignore[no-untyped-call]
@@ -114,12 +114,12 @@ def _connection_to(address: Address, login: Login) -> AbstractConnection:
 
 
 async def _return_push(push: list[Any]) -> list[Any]:
-    # In place of redis-py's, which formats each message for its debug log, and takes some pushes for itself.
+    # Replaces redis-py's handler, which formats each message for its debug log and handles some pushes itself.
     return push
 
 
 def _outage(error: Exception, address: Address) -> StoreUnavailable:
-    # Over a unix socket redis-py logs in while it connects, and wraps what goes wrong then.
+    # For a unix socket redis-py logs in while it connects, and wraps the errors.
     cause = error.__cause__ if isinstance(error.__cause__, RedisError) else error
     if is_reply(cause):
         return _refusal(error_of_reply(cause), address)
@@ -136,7 +136,7 @@ def _outage(error: Exception, address: Address) -> StoreUnavailable:
 def _refusal(failure: StoreError, address: Address) -> StoreUnavailable:
     if isinstance(failure, StoreUnavailable):
         return StoreUnavailable(failure.reason, f"{address}: {failure}", sent=False)
-    # Not the text: some servers repeat the arguments of a command they do not know, the password among them.
+    # Without the text of the error: some servers repeat the arguments of an unknown command, the password included.
     code = failure.code if isinstance(failure, CommandFailed) else "no code"
     hint = "is it Redis 7.0 or later, and is the login right?"
     return StoreUnavailable("denied", f"{address}: login refused ({code}); {hint}", sent=False)

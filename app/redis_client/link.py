@@ -1,7 +1,7 @@
-"""One socket to one Redis: commands go out in order, replies come back in order.
+"""A connection to one server: commands are sent in order and replies arrive in the same order.
 
-Any number of commands share a link. Those of one turn of the event loop leave in one write, several times cheaper than
-one pooled connection per command, and a caller that gives up disturbs neither the others nor the order of the replies.
+Any number of callers share a link. Commands of one turn of the event loop are sent in one write, which costs a fraction
+of a pooled connection for each command. A caller that gives up affects neither other callers nor the order of replies.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ __all__ = ["Argument", "Link", "Pushed", "open_link", "pack"]
 Argument = str | bytes | int | float
 Pushed = Callable[[list[Any]], None]
 
-# The stub of hiredis declares a tuple of one.
+# The type stub of hiredis declares a tuple of one element.
 pack = cast("Callable[[tuple[Argument, ...]], bytes]", hiredis.pack_command)
 
 
-# Between two looks at the deadlines of all calls: many callers give up at nearly the same time.
+# The minimum interval between two checks of deadlines: many callers give up at nearly the same time.
 _MIN_TIMER_SECONDS: Final = 0.005
-# By how much a timer is late only where the process stood still.
+# A timer that is later than this means that the process was suspended.
 _MAX_DELAY_SECONDS: Final = 0.05
 
 
 class _Call(NamedTuple):
     reply: asyncio.Future[Any]
-    # Loop times: when the caller gives up, and when a missing reply speaks against the link.
+    # Loop times: when the caller gives up, and when a missing reply closes the link.
     deadline: float
     overdue: float
-    # Pub/sub commands are answered by a push that begins with these two, all others by a plain reply.
+    # The reply to a pub/sub command is a push that begins with these two; to any other command it is a plain reply.
     push: tuple[bytes, bytes] | None
 
 
 class Link:
-    """A connection and the queue of its commands; ``open_link`` makes one.
+    """A connection and the queue of its commands; ``open_link`` creates one.
 
-    ``on_push`` gets what the server sends unasked; ``on_lost`` is called once, as soon as the link takes no more
-    commands. When a reply is overdue the link is given up: half-open connections and stalled servers look just like
-    that. A caller may give up sooner. The link then lingers for ``linger`` seconds, so that commands sent later keep
-    the chance of being answered in time.
+    ``on_push`` receives pushes. ``on_lost`` is called once, as soon as the link accepts no more commands. If a reply is
+    overdue the link accepts no more commands, because the connection is probably half-open or the server stalled. It
+    then stays open for ``linger`` seconds, so that later commands can still be answered in time. A caller may give up
+    earlier.
     """
 
     def __init__(self, connection: AbstractConnection, *, linger: float, on_push: Pushed | None = None) -> None:
@@ -63,17 +63,17 @@ class Link:
         self._loop = asyncio.get_running_loop()
         self._unsent: list[tuple[bytes, _Call]] = []
         self._pending: deque[_Call] = deque()
-        # One for all calls: a timer for each would be a fifth of what a command costs.
+        # One timer for all calls: one for each would take a fifth of the time of a command.
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
         self._postponed = False
-        # In a context of its own: the link outlives the request that happens to need it first.
+        # In a new context: the link outlives the request that happens to open it.
         self._reading = self._loop.create_task(self._read(), context=contextvars.Context())
 
     def send(
         self, packed: bytes, deadline: float, overdue: float = 0, *, push: tuple[bytes, bytes] | None = None
     ) -> asyncio.Future[Any]:
-        """Queue a packed command; the future ends with its reply or a StoreError by the loop time ``deadline``.
+        """Queue a packed command; the future has its reply or a StoreError by the loop time ``deadline``.
 
         The reply is overdue at the loop time ``overdue``, but not before the deadline.
         """
@@ -89,13 +89,13 @@ class Link:
         return reply
 
     def retire(self) -> None:
-        """Take no more commands, and close after the time to linger."""
+        """Accept no more commands, and close after the linger time."""
         if self.usable:
             self._stop()
             self._loop.call_later(self._linger, self.abort)
 
     def abort(self, reason: str = "lost", detail: str = "the connection broke") -> None:
-        """Close at once; what was sent and not answered ends as lost."""
+        """Close at once; commands without a reply fail with ``reason``."""
         if self.closed:
             return
         self.closed = True
@@ -120,10 +120,10 @@ class Link:
 
     def _flush(self) -> None:
         if is_closing(self._connection):
-            # Replies that came before the end are still read.
+            # Replies that arrived before are still read.
             self._stop()
             return
-        # A caller that gave up in the meantime gets the certainty that nothing was sent.
+        # Callers that gave up before the write were told that nothing was sent.
         ready = [(packed, call) for packed, call in self._unsent if not call.reply.done()]
         self._unsent.clear()
         if ready:
@@ -137,13 +137,13 @@ class Link:
                 self._on_push(reply)
             return
         if not self._pending:
-            # A server that has no room for another client says so unasked.
+            # A server without room for another client sends that error unasked.
             if isinstance(reply, StoreUnavailable):
                 self.abort(reply.reason, reply.detail)
             else:
                 self.abort("protocol", "a reply that nobody asked for")
             return
-        # The reply to a pub/sub command that fails is plain, too.
+        # An error reply to a pub/sub command is plain, too.
         self._end(self._pending.popleft(), reply)
 
     @staticmethod
@@ -162,15 +162,15 @@ class Link:
         self._timer_at = at
 
     def _expire(self) -> None:
-        """End the calls whose deadline has come, and give the link up when a reply is overdue."""
+        """Fail the calls whose deadline has passed, and retire the link if a reply is overdue."""
         now = self._loop.time()
         if not self._postponed and now - self._timer_at > _MAX_DELAY_SECONDS:
-            # The process stood still. Timers run before what arrived in the meantime is read, so that goes first.
+            # The process was suspended. Timers run before received data is read, so read that first.
             self._postponed = True
             self._set_timer(now + _MIN_TIMER_SECONDS)
             return
         self._postponed = False
-        # A loop may round the times of its timers.
+        # An event loop may round the times of timers.
         now = max(now, self._timer_at)
         for _, call in self._unsent:
             if call.deadline <= now:

@@ -1,4 +1,4 @@
-"""Calls to Redis, timed and counted."""
+"""Counts and times the calls to Redis."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["CommandMetrics"]
 
 
 class CommandMetrics:
-    """Observes a ``RedisClient``. A call is named by its script or command, and a batch ``pipeline``."""
+    """An observer of ``RedisClient``. The label is the name of the script or command, or ``pipeline``."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._seconds = cache(metrics.redis_seconds.labels)
@@ -33,6 +33,6 @@ class CommandMetrics:
 
     def _count(self, name: str, error: BaseException) -> None:
         if isinstance(error, StoreError):
-            # What a script or a command fails with may be any word.
+            # The code of a failed command or script may be any word.
             reason = error.reason if isinstance(error, StoreUnavailable) else "failed"
             self._errors.labels(name, reason).inc()

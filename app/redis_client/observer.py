@@ -1,4 +1,4 @@
-"""What may watch the calls of a ``RedisClient``: metrics, traces."""
+"""The interface for metrics and traces of a ``RedisClient``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 __all__ = ["Ended", "Observer", "Operation"]
 
-# Called with the errors of an operation that is over: none, the one that it raised, or those of a batch.
+# Called at the end of an operation with its errors: none, the one that it raised, or those of a batch.
 Ended = Callable[[Sequence[BaseException]], None]
 
 
@@ -20,7 +20,7 @@ class Operation(NamedTuple):
 
 
 class Observer(Protocol):
-    """Sees each call from its start to its end; neither may block or raise."""
+    """Is notified of the start and end of each call. The methods must not block or raise."""
 
     def started(self, operation: Operation) -> Ended:
-        """Return what is to be called when the operation is over, in the same task."""
+        """Return a function to call, in the same task, when the operation has ended."""

@@ -1,7 +1,7 @@
-"""Subscriptions to sharded pub/sub channels that survive whatever happens to the server.
+"""Subscriptions to sharded pub/sub channels, which are restored after failures.
 
-A message is only a hint: what is published while a subscription is down is gone. So every subscription that was lost
-and is confirmed again is reported as a gap, for its users to read the truth anew.
+Messages published while a subscription is down are lost. Each subscription that was lost and is confirmed again is
+therefore reported as a gap, so that its users read the state again.
 """
 
 from __future__ import annotations
@@ -35,13 +35,14 @@ _PING: Final = pack(("PING",))
 
 
 class Channels:
-    """The channels this process listens to, each on the server in charge of it, over one link per server.
+    """The subscribed channels of this process, with one link to each server that serves some of them.
 
-    ``on_message(channel, payload)`` gets each message. ``on_gap(channels)`` names channels that may have missed
-    messages, once they are confirmed again. Both are called from the event loop and must not block; what they raise is
-    logged. ``on_link(event)`` is called when a link was opened, could not be opened or was lost, and must not raise.
+    ``on_message(channel, payload)`` is called with each message. ``on_gap(channels)`` is called with channels that may
+    have missed messages, once they are confirmed again. Both are called from the event loop and must not block; their
+    exceptions are logged. ``on_link(event)`` is called when a link was opened, could not be opened or was lost, and
+    must not raise.
 
-    A server that leaves a PING unanswered for two periods of ``heartbeat`` seconds is given up.
+    A link is closed if the server leaves a PING unanswered for two periods of ``heartbeat`` seconds.
     """
 
     def __init__(
@@ -60,45 +61,45 @@ class Channels:
         self._on_link = on_link
         self._wanted: dict[str, _Subscription] = {}
         self._servers: dict[Address, _ServerSubscriptions] = {}
-        # Subscriptions that wait for a server, and whether what is known of their servers is out of date.
+        # Subscriptions without a server, and whether the map from channels to servers has to be read again.
         self._unassigned: set[_Subscription] = set()
         self._outdated = False
         self._wake = asyncio.Event()
-        # By the server that could not be reached; None: which server is in charge is not known.
+        # By the server that could not be reached; None while it is unknown which server is in charge.
         self._backoffs = defaultdict[Address | None, Backoff](partial(Backoff, _MIN_PAUSE_SECONDS, _MAX_PAUSE_SECONDS))
         self._restored: set[str] = set()
         self._background = Background("pub/sub", _logger)
 
     @property
     def healthy(self) -> bool:
-        """Whether no subscription is lost at the moment."""
+        """Whether no subscription is lost."""
         return not any(subscription.lost for subscription in self._wanted.values())
 
     @property
     def links(self) -> int:
-        """How many links are open."""
+        """The number of open links."""
         return sum(server.open for server in self._servers.values())
 
     def count(self, state: State) -> int:
-        """How many channels are in a state."""
+        """Return the number of channels in a state."""
         return sum(subscription.state == state for subscription in self._wanted.values())
 
     async def start(self) -> None:
-        """Begin to serve subscriptions; a server that is unavailable is waited for."""
+        """Begin to serve subscriptions; unavailable servers are retried."""
         self._background.start(self._assign_servers())
 
     async def close(self) -> None:
-        """End all subscriptions and links; callers still waiting get StoreUnavailable."""
+        """End all subscriptions and links; waiting callers get StoreUnavailable."""
         await self._background.close()
         for subscription in self._wanted.values():
             subscription.refuse(StoreUnavailable("closed", sent=False))
         self._wanted.clear()
 
     async def subscribe(self, channel: str, timeout: float = 1.5) -> None:
-        """Return when the server has confirmed the subscription; callers at the same time share it.
+        """Return when the server has confirmed the subscription; concurrent callers share it.
 
-        Raises StoreUnavailable after ``timeout`` seconds, or at once a StoreError when the server refuses. Subscribing
-        to what is subscribed already is harmless; one ``unsubscribe`` undoes them all.
+        Raises StoreUnavailable after ``timeout`` seconds, or a StoreError at once if the server refuses. Subscribing
+        again has no effect; one ``unsubscribe`` ends the subscription.
         """
         subscription = self._wanted.get(channel)
         if subscription is None:
@@ -117,9 +118,9 @@ class Channels:
                 self._drop(subscription)
 
     async def unsubscribe(self, channel: str) -> None:
-        """Take no more messages of a channel from now on, and tell the server if it can be reached.
+        """Stop delivering messages of a channel, and tell the server if it can be reached.
 
-        Nothing happens while a ``subscribe`` of the same channel is under way: somebody wants it.
+        This has no effect while a ``subscribe`` of the same channel is waiting.
         """
         subscription = self._wanted.get(channel)
         if subscription is not None and not subscription.waiting:
@@ -189,14 +190,14 @@ class Channels:
 
 
 class _Subscription:
-    """What is known of one channel: wanted only, ``confirmed``, or ``lost``, that is confirmed once and not now."""
+    """One channel: ``pending``, ``confirmed``, or ``lost``, which means that it was confirmed before."""
 
     def __init__(self, channel: str) -> None:
         self.channel = channel
         self.name = channel.encode()
         self.server: _ServerSubscriptions | None = None
         self.lost = False
-        # How many callers wait for the outcome.
+        # The number of callers that wait for the outcome.
         self.waiting = 0
         self.outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -222,12 +223,12 @@ class _Subscription:
         if not self.outcome.done():
             refused, self.outcome = self.outcome, asyncio.get_running_loop().create_future()
             refused.set_exception(error)
-            # Retrieved, for when nobody waits.
+            # Retrieved in case no caller waits.
             refused.exception()
 
 
 class _ServerSubscriptions:
-    """One link to one server, from the first attempt to connect to its loss, and the subscriptions it carries."""
+    """The subscriptions at one server and their link, from the first attempt to connect until its loss."""
 
     def __init__(self, channels: Channels, node: Address) -> None:
         self._channels = channels
@@ -249,7 +250,7 @@ class _ServerSubscriptions:
             self._channels._on_link("lost")
             _logger.warning("pub/sub connection lost", extra={"channels": len(self._subscriptions)})
         except StoreUnavailable:
-            # The link for commands logs that the server is unavailable.
+            # The link for commands already logs that the server is unavailable.
             self._channels._on_link("failed")
         finally:
             if self._link is not None:
@@ -257,7 +258,7 @@ class _ServerSubscriptions:
                 self._link = None
         for subscription in self._subscriptions.values():
             subscription.lose()
-        # What is wanted in the meantime waits here, too.
+        # Channels subscribed during the pause wait here, too.
         await asyncio.sleep(self._channels._backoffs[self._node].next())
         del self._channels._servers[self._node]
         self._channels._reassign(self._subscriptions.values(), outdated=True)
@@ -292,7 +293,7 @@ class _ServerSubscriptions:
         answer.add_done_callback(partial(self._answered, link, subscription))
 
     def _send(self, link: Link, command: bytes, name: bytes) -> asyncio.Future[Any]:
-        # A late answer means no more than a late PONG, so it may take as long.
+        # A subscription may take as long as a PONG.
         deadline = asyncio.get_running_loop().time() + 2 * self._channels._heartbeat
         return link.send(pack((command, name)), deadline, push=(command.lower(), name))
 

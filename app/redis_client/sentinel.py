@@ -1,4 +1,4 @@
-"""Redis Sentinel: commands go to the server that the sentinels name as the primary."""
+"""Redis Sentinel: commands go to the primary that the sentinels report."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["Sentinel"]
 
 _logger = logging.getLogger(__name__)
 
-# Sentinels leave a primary that was replaced on purpose, or only cut off, in its role for ten seconds and more; what is
-# written to it meanwhile is lost.
+# A primary that was replaced on purpose, or was only cut off, keeps its role for ten seconds or more. Data written to
+# it meanwhile is lost.
 _WATCH_PERIOD_SECONDS: Final = 1.0
 
 
 class Sentinel(Single):
-    """The topology of a Sentinel service: each link is to the primary that the sentinels name at that time."""
+    """The topology of a Sentinel service: links go to the primary that the sentinels report."""
 
     def __init__(self, url: RedisURL, *, timeout: float) -> None:
         super().__init__(url, timeout=timeout)
@@ -79,7 +79,7 @@ class Sentinel(Single):
             try:
                 self._follow(await self._ask_sentinels())
             except StoreUnavailable:
-                # No sentinel answers: what works goes on.
+                # No sentinel answers: keep using the links that work.
                 continue
 
     async def _ask_sentinels(self) -> Address:
@@ -89,7 +89,7 @@ class Sentinel(Single):
                 return await self._ask(sentinel)
             except StoreUnavailable as error:
                 failure = error
-                # The next search begins with one that answered.
+                # Ask it last next time.
                 self._sentinels.remove(sentinel)
                 self._sentinels.append(sentinel)
         raise failure

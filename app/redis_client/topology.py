@@ -1,4 +1,4 @@
-"""Which server takes a command. Here: the only one there is; see also ``sentinel`` and ``cluster``."""
+"""Chooses the server for a command. This module has the topology of a single server."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ __all__ = ["SHARE_OF_TIMEOUT", "Node", "Single", "Topology", "ask", "end"]
 
 _logger = logging.getLogger(__name__)
 
-# A silent sentinel or cluster node must leave time to ask the next one.
+# The part of the time-out that one sentinel or node gets, so that there is time to ask others.
 SHARE_OF_TIMEOUT: Final = 3
 
 
 class Topology(Protocol):
-    """The way from a key, or a channel, to a link to the server in charge."""
+    """Finds the link to the server that is responsible for a key or a channel."""
 
     def ready(self, key: bytes) -> Link | None:
-        """The open link for a key, if there is one."""
+        """Return the open link for a key, or None."""
 
     async def link(self, key: bytes, redirect: Redirected | None = None) -> Link:
-        """The link for a key, opened if need be; raises StoreUnavailable, never with ``sent``."""
+        """Return the link for a key, opening it if needed; raises StoreUnavailable, never with ``sent``."""
 
     def on_error(self, error: StoreUnavailable) -> None:
-        """Learn from a command that failed."""
+        """Update the topology after a failed command."""
 
     async def node_for(self, channel: bytes, *, fresh: bool) -> Address:
-        """The server of a sharded channel, for ``dial``. ``fresh``: do not trust what is known."""
+        """Return the server of a sharded channel. ``fresh``: do not use cached information."""
 
     async def dial(self, node: Address, on_push: Pushed) -> Link:
-        """A link of the caller's own; raises StoreUnavailable."""
+        """Open a new link, which the caller closes; raises StoreUnavailable."""
 
     async def close(self) -> None:
-        """Close all links but those dialled."""
+        """Close all links except those opened by ``dial``."""
 
 
 class Node:
-    """The shared link to one server, opened when first needed and again after a loss, one attempt at a time."""
+    """The shared link to one server. It is opened when first needed and again after a loss, one attempt at a time."""
 
     def __init__(self, name: str, dial: Callable[[], Awaitable[Link]]) -> None:
         self._name = name
@@ -58,14 +58,14 @@ class Node:
 
     @property
     def closed(self) -> bool:
-        """Whether no link is left, not even one that only lingers."""
+        """Whether all links are closed, lingering ones included."""
         return all(link.closed for link in self._links)
 
     async def link(self) -> Link:
         if self.ready is not None:
             return self.ready
         if self._dialling is None:
-            # In a context of its own: the link outlives the request that happens to need it first.
+            # In a new context: the link outlives the request that happens to open it.
             self._dialling = asyncio.get_running_loop().create_task(self._open(), context=contextvars.Context())
             self._dialling.add_done_callback(self._opened)
         dialling = self._dialling
@@ -74,7 +74,7 @@ class Node:
             raise StoreUnavailable("closed", sent=False)
         error = dialling.exception()
         if isinstance(error, StoreUnavailable):
-            # One for each who waits: an exception collects the traceback of everybody who raises it.
+            # A new exception for each waiting caller: an exception collects the traceback of everyone who raises it.
             raise StoreUnavailable(error.reason, error.detail, sent=False)
         return dialling.result()
 
@@ -87,7 +87,7 @@ class Node:
         for link in self._links:
             link.on_lost = None
             link.abort()
-        # What waits for their replies is told in the next turn.
+        # Pending calls fail in the next turn of the event loop.
         await asyncio.sleep(0)
 
     async def _open(self) -> Link:
@@ -117,7 +117,7 @@ class Node:
 
 
 class Single:
-    """One server at a fixed address for everything."""
+    """A topology of one server at a fixed address."""
 
     def __init__(self, url: RedisURL, *, timeout: float) -> None:
         self._url = url
@@ -131,7 +131,7 @@ class Single:
         return await self._node.link()
 
     def on_error(self, error: StoreUnavailable) -> None:
-        # After a failover the old primary is a replica, and a name may lead to another server now.
+        # After a failover the old primary is a replica, and the host name may lead to another server.
         if error.reason in ("readonly", "masterdown"):
             self._node.retire()
 
@@ -158,7 +158,7 @@ class Single:
 
 
 async def ask(address: Address, login: Login, command: tuple[str, ...], *, timeout: float) -> Any:
-    """Put one question to a server over a link of its own; raises StoreUnavailable, never with ``sent``."""
+    """Run one command over a temporary link; raises StoreUnavailable, never with ``sent``."""
     link = await open_link(address, login, timeout=timeout)
     try:
         return await link.send(pack(command), asyncio.get_running_loop().time() + timeout)
@@ -169,7 +169,7 @@ async def ask(address: Address, login: Login, command: tuple[str, ...], *, timeo
 
 
 async def end(task: asyncio.Task[Any] | None) -> None:
-    """Cancel a task, if there is one, and wait until it is over."""
+    """Cancel a task, if there is one, and wait until it has ended."""
     if task is not None:
         task.cancel()
         await asyncio.wait((task,))

@@ -1,4 +1,4 @@
-"""A span for each call to Redis that belongs to a traced request or event; see docs/tracing.md."""
+"""Spans for calls to Redis within a traced request or event; see docs/tracing.md."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["CommandSpans"]
 
 
 class CommandSpans:
-    """Observes a ``RedisClient``. Nothing of keys and arguments is in a span: they hold codes."""
+    """An observer of ``RedisClient``. Spans contain no keys or arguments, which include session codes."""
 
     def __init__(self, tracing: Tracing) -> None:
         self._tracing = tracing

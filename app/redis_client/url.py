@@ -1,4 +1,4 @@
-"""The one setting that says where Redis is and how to log in."""
+"""Parses the Redis URL."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Address(NamedTuple):
 
 @dataclass(frozen=True)
 class Login:
-    """What a server wants to see before it takes commands."""
+    """Credentials, database and TLS settings of a connection."""
 
     username: str | None = None
     password: str | None = field(default=None, repr=False)
@@ -47,7 +47,7 @@ class Login:
 
 @dataclass(frozen=True)
 class RedisURL:
-    """A parsed Redis URL; ``login`` is for the data, ``sentinel_login`` for the sentinels that watch ``service``."""
+    """A parsed Redis URL. ``sentinel_login`` is the login for the sentinels that watch ``service``."""
 
     kind: Kind
     addresses: tuple[Address, ...]

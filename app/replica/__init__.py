@@ -1,1 +1,1 @@
-"""One replica: its parts put together, its ports, its drain, the life of the process."""
+"""One replica: assembly of its parts, its ports, its drain and the life of its process."""

@@ -1,4 +1,4 @@
-"""Python's collector of reference cycles, set for a process that serves."""
+"""Settings of Python's garbage collector for a serving process."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Final
 
 __all__ = ["tune_collector"]
 
-# Container objects that are made and not freed until the youngest are looked at, and how many such looks make one at
-# the next generation. Python's own 700, 10, 10 have a few updates of a large session look at everything that lives;
-# with 20,000 a look at the youngest takes 12 ms, in which nobody is answered. A connection leaves about 140 objects in
-# cycles, some 25 KB, so 4,200 that have gone are what waits at the most, or a quarter of what lives. Where a version of
-# Python looks at the old ones in steps it takes the second number for their size and ignores the third.
+# Allocations between two collections of the youngest generation, and how many of those trigger one of the next
+# generation. With Python's default (700, 10, 10) a few updates of a large session trigger full collections. With 20,000
+# a collection of the youngest takes 12 ms, during which nothing is served. A closed connection leaves about 140 objects
+# (25 KB) in cycles, so at most 4,200 closed connections, or a quarter of the live objects, wait to be freed. Python
+# versions with an incremental collector use the second number for the old generation and ignore the third.
 _THRESHOLDS: Final = (5_000, 10, 10)
 
 
 def tune_collector() -> None:
-    """Leave what exists now alone for ever, and look for cycles seldom; call it once everything is set up."""
+    """Exempt all current objects from garbage collection and run it less often; call it after start-up."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_THRESHOLDS)

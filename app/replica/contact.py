@@ -1,4 +1,4 @@
-"""Whether Redis answers, and what only Redis knows."""
+"""Polls Redis: whether it answers, and data that only Redis has."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ _INTERVAL_SECONDS: Final = 0.5
 
 
 class Contact:
-    """Keeps asking Redis; ``health`` and the metrics have the last answer."""
+    """Polls Redis and stores the result in ``health`` and the metrics."""
 
     def __init__(self, redis: RedisPart, health: Health, metrics: Metrics) -> None:
         self._redis = redis
         self._health = health
         self._metrics = metrics
-        self._made = asyncio.Event()
+        self._answered = asyncio.Event()
 
     async def wait(self, timeout: float | None = None) -> None:
         """Wait until Redis has answered once, at most ``timeout`` seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout):
-                await self._made.wait()
+                await self._answered.wait()
 
     async def keep(self) -> None:
-        """Ask forever, and learn what only Redis knows as soon as it answers."""
+        """Poll forever; read the deployment's secret and the number of sessions as soon as Redis answers."""
         while True:
             try:
                 await self._redis.client.ping()
@@ -41,7 +41,7 @@ class Contact:
                 await self._redis.sessions.forget_expired()
                 self._metrics.live_sessions.set(await self._redis.sessions.count())
                 self._health.contacted = self._health.redis_up = True
-                self._made.set()
+                self._answered.set()
             except (StoreError, SessionError):
                 self._health.redis_up = False
             self._metrics.redis_up.set(self._health.redis_up)

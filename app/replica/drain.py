@@ -17,9 +17,10 @@ from app.socketio_server import Connection, SocketServer
 __all__ = ["Drain", "drain", "with_drain_headers"]
 
 _CLIENTS_PER_SECOND: Final = 50
-# Clients need the rest to come back elsewhere, where they may have to try more than once.
+# The part of the window for closing. Clients need the rest to reconnect, perhaps with several attempts.
 _SHARE: Final = 0.5
-# Seconds that a connection has for what is under way on it, at the most a part of the window, and between two looks.
+# The time for pending events of a connection: seconds at most, and the part of the window at most; and the interval of
+# checks.
 _MAX_TIMEOUT_SECONDS: Final = 5.0
 _TIMEOUT_SHARE: Final = 0.25
 _POLL_SECONDS: Final = 0.02
@@ -30,7 +31,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Drain:
-    """The drain of one replica, begun once: by an operator, or when it stops."""
+    """The drain of a replica. It starts at most once, by an operator's request or when the replica stops."""
 
     def __init__(
         self,
@@ -56,18 +57,18 @@ class Drain:
         metrics.drain_clients.set_function(lambda: server.open_count if health.draining else 0)
 
     def begin(self) -> int:
-        """Close the clients' connections over time and accept no others; return how many clients there are."""
+        """Start to close the clients' connections and refuse new ones; return the number of clients."""
         self._begun()
         return self._server.open_count
 
     async def finish(self) -> None:
-        """Drain, and return when that is done or ``stop_now`` was called."""
+        """Drain; return when that is done or ``stop_now`` was called."""
         draining, cut_short = self._begun(), self._background.start(self._cut_short.wait())
         await asyncio.wait({draining, cut_short}, return_when=asyncio.FIRST_COMPLETED)
         await self._background.close()
 
     def stop_now(self) -> None:
-        """End the drain that is under way, or is to come, at once."""
+        """End the drain at once, also one that has not started yet."""
         self._cut_short.set()
 
     def _begun(self) -> asyncio.Task[None]:
@@ -86,14 +87,14 @@ class Drain:
 
 
 async def drain(server: SocketServer, forwarder: Forwarder, window: float, *, affinity_cookie: str | None) -> None:
-    """Refuse new connections and end the others one by one, in the first half of ``window`` seconds at the most.
+    """Refuse new connections and close the others one by one, within half of ``window`` seconds.
 
-    Clients come back at once, to another replica; spread out they do not all come in the same instant. A connection
-    ends when its events have been handled and acknowledged, for which it has a few seconds; then it is the turn of the
-    requests that are being passed on to other replicas.
+    Clients reconnect to other replicas at once, so closing is spread over time. A connection is closed after its
+    pending events were handled and acknowledged, or after a few seconds. Forwarded requests are aborted after the
+    connections.
 
-    ``affinity_cookie``: the cookie by which a load balancer would send a client back to this replica; it is taken from
-    those that are refused.
+    ``affinity_cookie``: the cookie by which a load balancer sends a client to this replica. Refused clients get it
+    cleared.
     """
     server.stop_accepting(503, [(b"retry-after", b"1"), *_drain_headers(affinity_cookie)])
     connections, requests = server.connections(), forwarder.drain()
@@ -109,7 +110,7 @@ async def drain(server: SocketServer, forwarder: Forwarder, window: float, *, af
 
 
 def with_drain_headers(send: Any, affinity_cookie: str | None) -> Any:
-    """An ASGI ``send`` by whose answers clients do not come back to this replica."""
+    """Wrap an ASGI ``send``: add headers that keep clients from returning to this replica."""
     headers = _drain_headers(affinity_cookie)
 
     async def sending(message: Any) -> None:

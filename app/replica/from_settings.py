@@ -1,4 +1,4 @@
-"""What follows from the settings alone: limits, rules and the options of the Socket.IO server."""
+"""Values derived from the settings: limits, rules and the options of the Socket.IO server."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def socket_server(
 
 
 def forwarding_limits(settings: Settings, addresses: ClientAddresses) -> ConnectionLimits:
-    """What may be under way to other replicas: a poll and a POST, or a WebSocket, for each connection there may be."""
+    """Return the limits of forwarded requests: a poll and a POST, or a WebSocket, for each connection."""
     return ConnectionLimits(
         max_connections=2 * settings.max_connections,
         max_connections_per_address=2 * settings.max_connections_per_address,
@@ -64,7 +64,7 @@ def forwarding_limits(settings: Settings, addresses: ClientAddresses) -> Connect
 def port_limits(
     settings: Settings, websocket_path: str, exempt: Callable[[str], bool], served_when_full: Collection[str] = ()
 ) -> PortLimits:
-    """The limits of one port; a quarter of the process's file descriptors is left for everything else."""
+    """Return the limits of one port. A quarter of the process's file descriptors stays free for other uses."""
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = settings.max_tcp_connections
     return PortLimits(
@@ -79,7 +79,7 @@ def port_limits(
 
 
 def shown_limits(settings: Settings) -> dict[str, int]:
-    """The limits that operators are shown, in the terms of the settings."""
+    """Return the limits shown by the operators' API, named after the settings."""
     return {
         "capacity": settings.capacity,
         "maxCapacity": settings.max_capacity,

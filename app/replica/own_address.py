@@ -10,16 +10,16 @@ from typing import Final
 __all__ = ["own_address"]
 
 _EVERY_INTERFACE: Final = ("0.0.0.0", "::")  # noqa: S104 - to compare with
-# Reserved for documentation (RFC 5737, RFC 3849): nobody is there, and no packet is sent.
+# Addresses reserved for documentation (RFC 5737, RFC 3849). No packet is sent to them.
 _ELSEWHERE: Final = (("192.0.2.1", 9), ("2001:db8::1", 9))
 _LOOPBACK: Final = "127.0.0.1"
 
 
 async def own_address(given: str | None, bound: str, port: int, towards: Iterable[tuple[str, int]]) -> str:
-    """``host:port`` of a port of ours, for others.
+    """Return ``host:port`` of a port of this replica, for other replicas.
 
-    ``given``: what the deployment says, ``host`` or ``host:port``; otherwise the address that the port is bound to;
-    where that is every interface, the one from which ``towards``, hosts that all replicas use, are reached.
+    ``given``: the configured address, ``host`` or ``host:port``. Otherwise the address to which the port is bound is
+    used. If that is every interface, it is the interface used to reach ``towards``, hosts that all replicas use.
     """
     if given is not None:
         return given if _has_port(given) else f"{_bracketed(given)}:{port}"

@@ -1,4 +1,4 @@
-"""The life of the process: serves until it is told to stop, then drains."""
+"""The life of the process: serve until a signal, then drain."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _logger = logging.getLogger(__name__)
 
 
 async def serve(settings: Settings, welcome: Callable[[str, str], None] | None = None) -> int:
-    """Serves until SIGTERM or SIGINT, then sends the clients away, at once after another; returns the exit code.
+    """Serve until SIGTERM or SIGINT, then drain; a second signal ends the drain. Return the exit code.
 
-    ``welcome`` gets the address and the code of a session made for whoever tries the service out.
+    ``welcome`` is called with the address and the code of a sample session.
     """
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,4 +1,4 @@
-"""One replica: its parts, started in order and closed in reverse."""
+"""One replica: its parts are started in order and closed in reverse order."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _logger = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def run_replica(settings: Settings) -> AsyncIterator[Replica]:
-    """A replica that serves while in the context, on an embedded Valkey where no Redis is set; drained at the end."""
+    """Run a replica during the block, with an embedded Valkey if no Redis is set; drain it at the end."""
     async with AsyncExitStack() as stack:
         if settings.redis_url is None:
             redis_url = (await stack.enter_async_context(EmbeddedServer())).url
@@ -54,7 +54,7 @@ async def run_replica(settings: Settings) -> AsyncIterator[Replica]:
 
 
 class Replica:
-    """One replica with its two ports; ``start`` sets it going."""
+    """A replica with its two ports."""
 
     def __init__(self, settings: Settings, redis_url: str) -> None:
         self.id = secrets.token_hex(6)
@@ -62,7 +62,7 @@ class Replica:
         self.health = health = Health()
         self._settings = settings
         self._redis_url = redis_url
-        # Without this work a replica is of no use.
+        # A replica is useless without these tasks, so their failures are critical.
         self._background = Background("replica", _logger, level=logging.CRITICAL)
         self._tracing = tracing = Tracing(self.id) if traces_wanted() else None
         addresses = ClientAddresses(settings.trusted_proxies, settings.unlimited_addresses)
@@ -85,7 +85,7 @@ class Replica:
         self._watch_gauges()
 
     async def start(self, stack: AsyncExitStack) -> None:
-        """Starts everything; ``stack`` closes it again, clients first, Redis and traces last."""
+        """Start everything; ``stack`` closes it again, clients first, Redis and traces last."""
         redis, sockets = self.redis, self.sockets
         if self._tracing is not None:
             stack.push_async_callback(self._tracing.close)
@@ -109,7 +109,7 @@ class Replica:
         ):
             self._background.start(work)
         await sockets.server.start()
-        # Nobody is to be refused only because the replica has just started.
+        # Wait for Redis, so that no client is refused only because the replica has just started.
         await self._contact.wait(self._settings.redis_timeout)
         await self.public.start()
         stack.push_async_callback(self.public.stop)
@@ -118,20 +118,20 @@ class Replica:
         stack.push_async_callback(self._drain.finish)
 
     def stop_now(self) -> None:
-        """Ends the drain that is under way, or is to come, at once."""
+        """End the drain at once, also one that has not started yet."""
         self._drain.stop_now()
         self.public.force_exit = True
 
     async def first_session(self) -> str:
-        """The code of a new session, made as soon as Redis answers."""
+        """Create a sample session as soon as Redis answers; return its code."""
         await self._contact.wait()
-        # Whoever tries the service out may take the time: asked for, the lifetime holds from the start.
+        # With an explicit lifetime the session does not expire early while nobody has joined.
         asked = CreateSession(ttl_seconds=self._settings.lifetime)
         created = await self.sessions.service.create(asked, Client("", unlimited=True))
         return created.session.code
 
     def _watch_gauges(self) -> None:
-        """Has what is known anyway looked up when it is asked for."""
+        """Register functions for gauges whose values are known at any time."""
         metrics, server, rooms = self.metrics, self.sockets.server, self.sockets.rooms
         metrics.sessions.set_function(lambda: rooms.session_count)
         metrics.members.set_function(lambda: len(rooms.members))

@@ -1,1 +1,1 @@
-"""The domain: sessions, participants, movies, ratings, and one method a use case. No I/O."""
+"""The domain: sessions, participants, movies and ratings, with one method for each use case. No I/O."""

@@ -1,4 +1,4 @@
-"""What operators do, one method each: they may look at every session, end it and remove people, and lift limits."""
+"""The operators' use cases: list and inspect sessions, end them, remove participants, reset rate limits."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Used(TypedDict):
 
 
 class Administration:
-    """Every method raises ``SessionError`` for what cannot be done. Nothing here counts on anybody's budget."""
+    """The operators' use cases. The methods raise ``SessionError``. They count against no rate limit."""
 
     def __init__(
         self, store: SessionStore, listing: SessionListing, budgets: Budgets, codes: CodeSpace, rules: Rules
@@ -53,9 +53,10 @@ class Administration:
         self._rules = rules
 
     async def sessions(self, cursor: str | None, limit: int) -> SessionPage:
-        """A page of the live sessions, those that expire first in front.
+        """Return a page of the live sessions, soonest to expire first.
 
-        A session that lives all the while is on one of the pages; it may come again, if it was prolonged meanwhile.
+        A session that lives throughout is on at least one page. It may be on two if its lifetime was extended
+        meanwhile.
         """
         listed = await self._listing.page(_place(cursor), limit)
         behind = listed.behind
@@ -69,18 +70,18 @@ class Administration:
         return session
 
     async def end(self, text: str) -> Done:
-        """Ends a session; everybody in it is told."""
+        """End a session and notify its members."""
         code, operator = await self._operator(text, Action.END_SESSION)
         return _changed(Action.END_SESSION, await self._store.end_session(code, operator))
 
     async def kick(self, text: str, participant: str, *, ban: bool) -> Done:
-        """Removes somebody from a session, also its host, whose token is void then."""
+        """Remove a participant. The host can be removed as well, which voids the host token."""
         reason: Removal = "banned" if ban else "kicked"
         code, operator = await self._operator(text, Action.KICK)
         return _changed(Action.KICK, await self._store.remove_participant(code, operator, participant, reason))
 
     async def usage(self) -> dict[str, Used]:
-        """How much of the limits that all replicas share is used."""
+        """Return how much of the deployment's limits is in use."""
         rules = self._rules
         return {
             "sessions": {"used": await self._store.count(), "limit": rules.max_sessions},
@@ -88,7 +89,7 @@ class Administration:
         }
 
     async def forgive(self, address: str) -> None:
-        """Gives an address its budgets of this minute back."""
+        """Reset the rate limits of an address."""
         await self._budgets.forgive(address)
         _logger.info("an operator has lifted the limits of an address")
 

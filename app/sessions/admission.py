@@ -1,4 +1,4 @@
-"""How often a client may fail to find a session, and create one."""
+"""Rate limits for failed look-ups and for the creation of sessions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MINUTE: Final = 60.0
 
 @dataclass(slots=True)
 class SocketMisses:
-    """Failed look-ups of one socket within a minute that begins with the first."""
+    """The failed look-ups of one socket within a minute, which begins with the first of them."""
 
     count: int = 0
     ends: float = 0
@@ -36,7 +36,7 @@ class SocketMisses:
 
 @dataclass(slots=True)
 class Client:
-    """Who asks, for the budgets. A socket keeps its own count of failed look-ups, too."""
+    """The client of a request, for rate limits. A socket also has a count of its own failed look-ups."""
 
     address: str
     unlimited: bool = False
@@ -44,7 +44,7 @@ class Client:
 
 
 class Admission:
-    """Counts and refuses; every method raises ``too-many-requests`` for a client that has spent its budget."""
+    """Enforces the rate limits: the methods raise ``too-many-requests`` for a client that exceeds them."""
 
     def __init__(self, budgets: Budgets, rules: Rules, clock: Callable[[], float] = time.monotonic) -> None:
         self._budgets = budgets
@@ -54,7 +54,10 @@ class Admission:
 
     @asynccontextmanager
     async def look_up(self, client: Client, code: str) -> AsyncIterator[LookUp]:
-        """Lets a client look a session up; an error that says that there is none makes it a failed look-up."""
+        """Allow a look-up of a code in the block.
+
+        An error in ``MISSES`` that leaves the block makes it a failed look-up.
+        """
         if client.unlimited:
             yield LookUp(None)
             return
@@ -70,7 +73,7 @@ class Admission:
             raise
 
     async def note(self, error: SessionError, client: Client, code: str) -> None:
-        """Counts a failed look-up that shows only afterwards, if ``error`` is one: before it is shown."""
+        """Count ``error`` as a failed look-up, if it is one. Used for failures found after the look-up."""
         if error.code not in MISSES:
             return
         async with self.look_up(client, code) as look_up:
@@ -78,7 +81,7 @@ class Admission:
             raise error
 
     async def creation(self, client: Client) -> None:
-        """Counts a session that is about to be created."""
+        """Count a session that is about to be created."""
         if client.unlimited:
             return
         used = await self._budgets.add_create(client.address)

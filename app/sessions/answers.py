@@ -1,4 +1,4 @@
-"""What clients get: the shapes that the code returns, and that the documents are made from."""
+"""The types of responses, acknowledgements and server events. The documents are generated from them."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ Ack = Done | MoviesAdded | HostTokenRotated | Joined | Refused
 
 
 def result_of(ack: Ack) -> str:
-    """``ok``, or the code that it was refused with."""
+    """Return ``ok``, or the code of the error."""
     return "ok" if ack["ok"] else ack["code"]
 
 
@@ -187,7 +187,7 @@ class ErrorBody(TypedDict):
 
 
 def error_body(error: SessionError) -> ErrorBody:
-    """The body of a response, and the payload of the event ``error``."""
+    """Return the body of an error response, which is also the payload of the event ``error``."""
     return {"message": error.message, "code": error.code}
 
 

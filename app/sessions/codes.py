@@ -1,4 +1,4 @@
-"""Session codes: what people type to join."""
+"""Session codes, which people type to join."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _BATCHES: Final = (1, 64, 1024)
 
 
 class CodeSpace:
-    """All codes of a ``length`` over an ``alphabet`` of distinct characters."""
+    """All codes of ``length`` characters of ``alphabet``."""
 
     def __init__(self, alphabet: str, length: int) -> None:
         self._alphabet = alphabet
@@ -22,19 +22,19 @@ class CodeSpace:
         self.size = len(alphabet) ** length
 
     def parse(self, text: str) -> str | None:
-        """The code that a person meant by ``text``: trimmed, case folded; None when no code can look like it."""
+        """Return the code that a person meant by ``text``: trimmed, in the right case; None if it cannot be a code."""
         typed = text.strip()
         if len(typed) != self._length or not self._folded.keys() >= set(typed):
             return None
         return "".join(self._folded[character] for character in typed)
 
     def candidates(self, seed: str) -> Iterator[list[str]]:
-        """Batches of codes to try for a new session, without repeats within a batch.
+        """Yield batches of codes to try for a new session, without repeats within a batch.
 
         The same ``seed`` gives the same codes; they can be guessed no better than the seed.
 
-        Three batches are enough for a space with up to 99 % of its codes taken: one code, then 64, then 1,024
-        (the whole space where it is smaller).
+        Three batches suffice for a space of which up to 99 % is taken: one code, then 64, then 1,024 (or all codes of a
+        smaller space).
         """
         shuffled = random.Random(seed)  # noqa: S311 - no better to guess than the seed
         for size in _BATCHES:

@@ -1,4 +1,4 @@
-"""Making sessions."""
+"""Creates sessions."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from app.sessions.tokens import TokenSigner
 
 __all__ = ["Created", "SessionCreation"]
 
-# Movies that the live sessions of an address were given when they were made.
+# The movies given at creation to the live sessions of one address.
 _MAX_MOVIES_BYTES: Final = 4 * 2**20
-# Seconds after which it may be worth to try again.
+# The value of ``Retry-After``.
 _RETRY_AFTER_SECONDS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """A session that was made, and the token of its host."""
+    """A new session and its host token."""
 
     session: Session
     host_token: str
 
 
 class SessionCreation:
-    """Makes sessions under codes that are free."""
+    """Creates sessions under free codes."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class SessionCreation:
         self._making: set[asyncio.Task[Created]] = set()
 
     async def create(self, payload: CreateSession, client: Client, key: str | None = None) -> Created:
-        """Makes a session under a free code; with an idempotency key the same one again."""
+        """Create a session; with an idempotency key return the same session again."""
         rules = self._rules
         unjoined = rules.lifetime_unjoined(payload.ttl_seconds)
         session = NewSession(
@@ -80,7 +80,7 @@ class SessionCreation:
     async def _create_once(
         self, payload: CreateSession, seed: str, session: NewSession, client: Client, key: str
     ) -> Created:
-        """All repeats of a creation follow the plan that the first of them has claimed, so any of them completes it."""
+        """Create a session by the plan stored for the key, so that any repeat can complete it."""
         wanted = hashlib.sha256(payload.model_dump_json(exclude_none=True).encode()).hexdigest()[:32]
         digest = hashlib.sha256(f"{client.address} {key}".encode()).hexdigest()[:32]
         plan: dict[str, str] = {"instance": seed, "epoch": session.epoch, "wanted": wanted}
@@ -95,7 +95,7 @@ class SessionCreation:
         return created
 
     async def _make(self, seed: str, session: NewSession, client: Client) -> Created:
-        """Once it is begun it goes on without the client: one who goes away takes the place all the same."""
+        """Create the session, also if the client disconnects meanwhile: its place stays taken in any case."""
         size = sum(len(movie.details.encode()) for movie in session.movies)
         await self._claim_room(client, seed, size)
         making = asyncio.get_running_loop().create_task(self._make_counted(seed, size, session, client))
@@ -106,7 +106,7 @@ class SessionCreation:
     def _made(self, making: asyncio.Task[Created]) -> None:
         self._making.discard(making)
         if not making.cancelled():
-            # Nobody may be there any more to hear of it.
+            # The client may have disconnected, and then no caller waits for the error.
             making.exception()
 
     async def _make_counted(self, seed: str, size: int, session: NewSession, client: Client) -> Created:
@@ -123,14 +123,14 @@ class SessionCreation:
         try:
             session = await self._store.read(code)
         except SessionError as error:
-            # It has been made; nobody is told that nothing was done.
+            # The session exists, so the error must not say that nothing was done.
             raise SessionError("outcome-unknown") from error
         if session is None or session.instance != instance:
             raise SessionError("session-not-found")
         return Created(session, self._signer.host(instance, 1))
 
     async def _claim_room(self, client: Client, seed: str, size: int) -> None:
-        """Refuses a session for which there is no room, in the whole deployment or for the client's address."""
+        """Refuse a session if the deployment or the client's address has no room for it."""
         if client.unlimited:
             return
         rules = self._rules

@@ -1,10 +1,10 @@
-"""The errors that clients see: one tree for both transports.
+"""The errors that clients receive, the same for HTTP and Socket.IO.
 
-Every error has a stable machine ``code``, an HTTP status, a message for people and says whether a repeat may help::
+Every error has a stable ``code``, an HTTP status, a message and says whether the request may be retried::
 
     SessionError(code, message=None, retry_after=None)
 
-``CATALOGUE`` is the whole list; the API documents show it.
+``CATALOGUE`` lists all errors; the documents of the API are generated from it.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ CATALOGUE: Final[dict[str, ErrorKind]] = {
 
 
 class SessionError(Exception):
-    """A request that cannot be fulfilled, in terms of the catalogue.
+    """A request that is refused, with a code of the catalogue.
 
-    ``message`` replaces the catalogue's text where more can be said; ``retry_after`` is in seconds.
+    ``message`` replaces the catalogue's text by a more specific one; ``retry_after`` is in seconds.
     """
 
     def __init__(self, code: str, message: str | None = None, *, retry_after: float | None = None) -> None:

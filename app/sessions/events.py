@@ -1,4 +1,4 @@
-"""The events that the server sends, as the documents show them; ``operations`` has those of clients."""
+"""The events that the server sends, for the documents. ``operations`` has the events of clients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["SERVER_EVENTS", "ServerEvent"]
 
 @dataclass(frozen=True, slots=True)
 class ServerEvent:
-    """``arguments``: their types by name; ``to``: who gets it."""
+    """An event. ``arguments``: their types by name. ``to``: the recipients."""
 
     arguments: dict[str, Any]
     to: str

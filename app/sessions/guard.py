@@ -1,4 +1,4 @@
-"""Keys that whoever wants something must show."""
+"""Keys that protect operations: the create key and the operators' token."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _WRONG_KEYS: Final = 10
 
 
 class KeyGuard:
-    """One key, at which an address may guess ten times a minute; the right one always passes."""
+    """A key. An address may try ten wrong ones a minute; the right key always passes."""
 
     def __init__(self, key: str, budgets: Budgets) -> None:
         self._key = key.encode()
         self._budgets = budgets
 
     async def check(self, shown: str | None, client: Client) -> None:
-        """Raises ``unauthorized`` for a wrong key or none, ``too-many-requests`` for one wrong key too many."""
+        """Raise ``unauthorized`` for a wrong or missing key, ``too-many-requests`` after too many wrong ones."""
         given = (shown or "").encode()
         if hmac.compare_digest(given, self._key):
             return

@@ -1,8 +1,9 @@
-"""Look-ups of session codes within the budgets of addresses, over all replicas.
+"""Limits failed look-ups of session codes for each address, across all replicas.
 
-A look-up is counted when it is sent to Redis, not when its outcome is known, and what it found is shown only once it is
-counted. A hit gives the count back, a miss keeps it, so no burst finds more than the budget. Look-ups beyond what is
-left wait for those under way, and are refused when misses alone have spent the budget.
+A look-up is counted before its outcome is known, at the same time as the session is read, and its result is used only
+once it has been counted. A hit returns its count to the budget, a miss keeps it, so concurrent look-ups cannot exceed
+the budget. Look-ups beyond the budget wait for others to return theirs. They are refused once misses alone have used up
+the budget.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from app.sessions.rules import Rules
 
 __all__ = ["MISSES", "LookUp", "LookUps"]
 
-# Errors that tell a client something about codes and tokens.
+# Errors that reveal something about codes and tokens.
 MISSES: Final = frozenset({"session-not-found", "unauthorized"})
 
-# Once the whole deployment's budget is spent, an address has this part of its own.
+# Once the budget of the deployment is used up, each address has this fraction of its own.
 _SHRUNK: Final = 10
-# Seconds that a look-up waits for others, and between two looks at whether another replica has given something back.
+# The time that a look-up waits for others, and the interval of checks whether another replica has returned some.
 _TIMEOUT_SECONDS: Final = 1.5
 _POLL_SECONDS: Final = 0.05
 _REMEMBERED: Final = 10_000
@@ -47,9 +48,9 @@ class _Refusal:
 
 @dataclass(eq=False, slots=True)
 class _Unit:
-    """A part of the budget. It covers all look-ups of one code at one time, with any number of hits and one miss.
+    """One counted look-up. Concurrent look-ups of one code share it: any number of hits, at most one miss.
 
-    ``verdict``: None once it is counted; ``apart``: nothing is looked up before that.
+    ``verdict``: None once it is counted. ``apart``: nothing is read before that.
     """
 
     id: str
@@ -78,9 +79,9 @@ class _Unit:
 
 @dataclass(eq=False, slots=True)
 class _Line:
-    """The look-ups of one address under way at this replica.
+    """The look-ups of one address that are in progress at this replica.
 
-    They are units by code, those about to be counted, and those that wait until something is given back.
+    ``units``: by code. ``fresh``: those about to be counted. ``waiting``: those that wait for others to be returned.
     """
 
     address: str
@@ -93,18 +94,18 @@ class _Line:
 
 
 class LookUp:
-    """One look-up; ``unit`` is None for whoever has no budget."""
+    """One look-up. ``unit`` is None for clients without a rate limit."""
 
     def __init__(self, unit: _Unit | None) -> None:
         self._unit = unit
 
     async def counted(self) -> None:
-        """Returns once it is counted; nothing is looked up."""
+        """Return once the look-up is counted."""
         if self._unit is not None:
             await self._unit.until_counted()
 
     async def answer(self, look: Callable[[], Awaitable[T]]) -> T:
-        """What ``look`` finds, once it is counted; both are under way at the same time."""
+        """Return the result of ``look`` once the look-up is counted; both run at the same time."""
         if self._unit is None:
             return await look()
         if self._unit.apart:
@@ -115,13 +116,13 @@ class LookUp:
 
 
 class LookUps:
-    """Counts look-ups; raises ``too-many-requests`` for an address that has spent its budget."""
+    """Counts look-ups; raises ``too-many-requests`` for an address that has used up its budget."""
 
     def __init__(self, budgets: Budgets, rules: Rules) -> None:
         self._budgets = budgets
         self._rules = rules
         self._lines: dict[str, _Line] = {}
-        # Addresses that were refused lately: what they look up is not worth a command before it is counted.
+        # Addresses that were refused recently: their look-ups are counted before anything is read.
         self._refused: OrderedDict[str, float] = OrderedDict()
         self._replica = secrets.token_hex(4)
         self._numbers = itertools.count(1)
@@ -129,7 +130,7 @@ class LookUps:
 
     @asynccontextmanager
     async def counted(self, address: str, code: str) -> AsyncIterator[LookUp]:
-        """A look-up of a code; leaving by one of ``MISSES`` makes it a miss."""
+        """Count a look-up of a code during the block. An error in ``MISSES`` that leaves the block makes it a miss."""
         line = self._lines.setdefault(address, _Line(address))
         line.users += 1
         unit = self._share(line, code)
@@ -166,7 +167,7 @@ class LookUps:
 
     async def _miss(self, line: _Line, unit: _Unit) -> None:
         if unit.missed:
-            # Others have told it by this one already.
+            # The unit already has the miss of a concurrent look-up.
             unit = self._take(line, unit.code)
             try:
                 await unit.until_counted()
@@ -191,7 +192,7 @@ class LookUps:
             del line.units[unit.code]
 
     async def _count_fresh(self, line: _Line) -> None:
-        """Counts all that were begun in one turn of the event loop by one command."""
+        """Count the look-ups that were started in one turn of the event loop, with one command."""
         fresh, line.fresh = line.fresh, []
         rest = await self._count(line, fresh)
         line.waiting.extend(rest)
@@ -212,7 +213,7 @@ class LookUps:
             line.waiting = await self._count(line, waiting) + line.waiting
 
     async def _count(self, line: _Line, units: list[_Unit]) -> list[_Unit]:
-        """Decides on units as far as that can be done; those that have to wait."""
+        """Decide on units as far as possible; return those that have to wait."""
         if not units:
             return []
         try:
@@ -258,7 +259,7 @@ class LookUps:
         self._background.start(self._settle(line, [unit.id for unit in units]))
 
     async def _settle(self, line: _Line, ids: list[str]) -> None:
-        # What is not given back is given back by its lapse.
+        # A count that cannot be returned expires with the window.
         with suppress(SessionError):
             await self._budgets.settle(line.address, ids)
         line.freed.set()

@@ -1,4 +1,4 @@
-"""A session as it stands at one version, and how clients see it."""
+"""A session at one version, and its form for clients."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ __all__ = ["Head", "Member", "MovieEntry", "Session", "Snapshot", "timestamp"]
 
 
 class Head(NamedTuple):
-    """Where a session stands: ``version`` grows by one per commit; a new ``epoch`` says that commits were lost."""
+    """The position of a session: ``version`` grows by one with each change.
+
+    A new ``epoch`` means that changes were lost.
+    """
 
     epoch: str
     version: int
@@ -26,7 +29,7 @@ class Head(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Head:
-        """The head that ``<epoch>-<version>`` names; raises ``ValueError`` for anything else."""
+        """Parse ``<epoch>-<version>``; raises ``ValueError`` for anything else."""
         epoch, separator, version = text.rpartition("-")
         if not separator or not (version.isascii() and version.isdigit()):
             raise ValueError("not an offset")
@@ -35,7 +38,7 @@ class Head(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A participant. ``order`` is unique in the session and never given twice, so it also names the stay."""
+    """A participant. ``order`` is never reused in a session, so it also identifies the participant's stay."""
 
     id: str
     order: int
@@ -43,12 +46,12 @@ class Member:
     name: str
     connected: bool
     owner: str | None = None
-    """The only connection that may act for the participant, where a newer connection replaces an older one."""
+    """The connection that may act for the participant, if a new connection replaces an older one."""
 
 
 @dataclass(frozen=True, slots=True)
 class MovieEntry:
-    """A movie on the list. ``details`` is what its adder said of it, ready to be shown."""
+    """A movie on the list. ``details`` is the description given by the participant who added it."""
 
     id: str
     order: int
@@ -60,7 +63,7 @@ class MovieEntry:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One version of a session as its readers get it: ``data`` is its ``sessionData`` as JSON."""
+    """One version of a session for readers; ``data`` is its ``sessionData`` as JSON."""
 
     instance: str
     head: Head
@@ -68,13 +71,13 @@ class Snapshot:
     data: bytes
 
     def expiring(self, at: int) -> Snapshot:
-        """The same version, whose time of expiry (Unix milliseconds) has moved."""
+        """Return the same version with another time of expiry (Unix milliseconds)."""
         return replace(self, meta={**self.meta, "expiresAt": timestamp(at)})
 
 
 @dataclass(frozen=True)
 class Session:
-    """One version of a session, read from the store in one step. Times are Unix milliseconds by the store's clock."""
+    """One version of a session, read in one step. Times are Unix milliseconds of the store's clock."""
 
     code: str
     instance: str
@@ -82,7 +85,7 @@ class Session:
     created_at: int
     expires_at: int
     deadline: int
-    """When the session ends at the latest, whatever extends it."""
+    """The latest end of the session. Extensions do not go beyond it."""
     title: str | None
     locked: bool
     capacity: int
@@ -90,7 +93,7 @@ class Session:
     members: dict[str, Member]
     movies: dict[str, MovieEntry]
     removed: dict[str, str]
-    """Why participants that are gone were told to go: ``kicked`` or ``banned``."""
+    """Participants that were removed, with the reason: ``kicked`` or ``banned``."""
 
     @cached_property
     def data(self) -> SessionData:
@@ -143,6 +146,6 @@ class Session:
 
 
 def timestamp(milliseconds: int) -> str:
-    """ISO 8601 in UTC with exactly three fraction digits and ``Z``, as JavaScript's ``toISOString`` writes it."""
+    """Format a time as JavaScript's ``toISOString`` does: ISO 8601 in UTC with three decimals and ``Z``."""
     seconds, rest = divmod(milliseconds, 1000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"

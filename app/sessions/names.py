@@ -1,4 +1,4 @@
-"""Names that people give themselves, and other short texts that others will see."""
+"""Validation of names and other short texts that other participants see."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ __all__ = ["MAX_NAME", "clean_text"]
 
 MAX_NAME: Final = 40
 
-# Unicode's bidirectional embeddings, overrides and isolates (UAX #9): they can reorder what stands around a name.
+# Unicode's bidirectional embeddings, overrides and isolates (UAX #9): they can reorder the text around a name.
 _BIDI_CONTROLS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _REFUSED_CATEGORIES: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _INVISIBLE_CATEGORIES: Final = frozenset({"Cf", "Zs", "Mn", "Me"})
-# No character of NFC stands for more than so many.
+# The number of code points that NFC may combine into one.
 _MAX_COMPOSED: Final = 4
-# UAX #15, stream-safe text format: no language needs more in a row, and sorting them takes the square of their number.
+# UAX #15, stream-safe text format. No language needs longer runs, and normalizing them takes quadratic time.
 _MAX_MARKS: Final = 30
 
 
 def clean_text(text: str, longest: int) -> str:
-    """``text`` in NFC and trimmed, at most ``longest`` code points; "" for nothing but white space.
+    """Return ``text`` in NFC and trimmed, at most ``longest`` code points; "" if it is only white space.
 
-    Raises ``ValueError`` for what must not be shown to others: control characters, line separators, lone surrogates,
-    bidirectional overrides, long runs of combining marks, and texts in which nothing is visible. Such texts are
-    refused, never repaired.
+    Raises ``ValueError`` for text that must not be displayed: control characters, line separators, lone surrogates,
+    bidirectional overrides, long runs of combining marks, and text without visible characters. Such text is refused,
+    never repaired.
     """
     if len(text) > _MAX_COMPOSED * longest:
         raise ValueError(f"must be at most {longest} characters")
-    # Most texts are printable, which is quick to tell and rules out all that is refused.
+    # Most texts are printable, which is quick to check and excludes everything that is refused.
     if not text.isprintable() and any(_is_control(character) for character in text):
         raise ValueError("must not contain control characters")
     if not text.isascii() and _has_long_run_of_marks(text):

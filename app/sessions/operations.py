@@ -1,6 +1,6 @@
-"""The operations: everything that clients can ask for, each described in one row.
+"""The operations: everything that clients can ask for, one row each.
 
-Both transports work by these rows, and the documents and the types are made from them.
+The socket handlers, the HTTP routes, the documents and the types are derived from these rows.
 """
 
 from __future__ import annotations
@@ -63,11 +63,11 @@ UseCase = Callable[[SessionService, Access, P], Awaitable[Done]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How HTTP asks for an operation; the defaults are those of a change.
+    """The HTTP route of an operation; the defaults are those of a change.
 
-    ``path``: ``/api/session/{sessionID}/…``; its other parameters are fields of the payload, and so are those of the
-    ``query``. ``errors``: codes of the catalogue. ``headers``: parameters of the OpenAPI document that are headers of
-    the request. ``status``: of the answer. ``summary``: None where it is that of the operation.
+    ``path``: ``/api/session/{sessionID}/…``; further parameters are fields of the payload. ``query``: fields of the
+    payload in the query. ``errors``: codes of the catalogue. ``headers``: request headers for the OpenAPI document.
+    ``status``: of a successful response. ``summary``: None to use that of the operation.
     """
 
     method: str
@@ -81,22 +81,22 @@ class Route:
 
     @property
     def subject(self) -> str:
-        """What it is about, for ordering: the session, its movies, its participants; empty without a session."""
+        """The part of the path after the session, by which routes are ordered; empty without one."""
         return self.path.partition("{")[2]
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """Those of the path, by their names on the wire."""
+        """The parameters of the path, by their names on the wire."""
         return tuple(re.findall(r"{(\w+)}", self.path))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """Something that clients ask for, by an event, by a route, or by either.
+    """An operation of clients: by an event, by a route, or by either.
 
-    ``action``: what the permission is looked up by, None for what is not done in a session. ``payload``: the model of
-    the event's argument or of the request's body, None without one. ``answer``: type of the acknowledgement or of the
-    body of the response, if it succeeds.
+    ``action``: for the permission; None if the operation is not performed in a session. ``payload``: the model of the
+    event's argument or of the request's body, or None. ``answer``: the type of a successful acknowledgement or response
+    body.
     """
 
     action: Action | None
@@ -109,9 +109,9 @@ class Operation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change(Operation, Generic[P]):
-    """A change of a session by someone in it, or by the holder of a token for it.
+    """A change of a session by a member, or by the holder of a token for the session.
 
-    ``use_case``: what both transports call, None for what a transport does with its connection.
+    ``use_case``: the method that both transports call, None if the transport implements the operation.
     """
 
     action: Action
@@ -288,7 +288,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
 )
 
 EVENTS: Final[dict[str, Operation]] = {row.event: row for row in OPERATIONS if row.event is not None}
-"""What clients ask for over Socket.IO."""
+"""The operations over Socket.IO."""
 
 
 ROUTES: Final[dict[Route, Operation]] = {
@@ -296,4 +296,4 @@ ROUTES: Final[dict[Route, Operation]] = {
     for row in sorted(OPERATIONS, key=lambda row: row.route.subject if row.route is not None else "")
     if row.route is not None
 }
-"""What clients ask for over HTTP, what is asked of one path together."""
+"""The operations over HTTP, with those of one path next to each other."""

@@ -1,4 +1,4 @@
-"""What clients send: the models that both transports validate with and that the documents are made from."""
+"""The models of client requests. Both transports validate with them, and the documents are generated from them."""
 
 from __future__ import annotations
 
@@ -46,19 +46,19 @@ __all__ = [
 MAX_ID: Final = 64
 MIN_CREATION_KEY: Final = 16
 
-# What the documents say of texts; a pattern cannot say all that `clean_text` refuses.
+# The pattern of texts in the documents. It cannot express everything that `clean_text` refuses.
 _REFUSED: Final = r"\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069"
 _PRINTABLE: Final = f"^[^{_REFUSED}]*$"
 _VISIBLE: Final = rf"^[^{_REFUSED}]*[^\s{_REFUSED}][^{_REFUSED}]*$"
 _ID: Final = rf"^(?!\.{{1,2}}$)[^|/\s{_REFUSED}]([^|/{_REFUSED}]*[^|/\s{_REFUSED}])?$"
 
-# A host, and nothing that could end the attribute or the style that a page puts the URL into.
+# A URL with a host, without characters that could end the HTML attribute or style in which a page puts it.
 _HTTPS: Final = re.compile(r"https://[^\s/?#\x22'<>\\`\x00-\x20]+([/?#][^\s\x22'<>\\`\x00-\x20]*)?")
 
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """A text for others to read, as ``clean_text`` has it."""
+    """A text for other participants, validated by ``clean_text``."""
 
     longest: int
     shortest: int = 0
@@ -79,7 +79,7 @@ class _Text:
 
 
 def _id(text: str) -> str:
-    """Ids stand in paths of URLs and between the parts of an entry in the store."""
+    """Validate an id. Ids are used in paths of URLs and as parts of entries in the store."""
     if text != clean_text(text, MAX_ID) or "|" in text or "/" in text or text in (".", ".."):
         raise ValueError("must be trimmed and without '|' and '/'")
     return text
@@ -100,7 +100,7 @@ Key = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+
 
 
 class Payload(BaseModel):
-    """Base of all: camelCase on the wire, no coercion between types, unknown fields ignored."""
+    """Base class of all payloads: camelCase on the wire, no type coercion, unknown fields are ignored."""
 
     model_config = ConfigDict(
         strict=True,
@@ -235,7 +235,7 @@ P = TypeVar("P", bound=Payload)
 
 
 def parse(model: type[P], data: Any) -> P:
-    """``data`` as the ``model``; raises ``invalid-payload`` that names the first wrong field, never its value."""
+    """Validate ``data``; raises ``invalid-payload``, which names the first wrong field but not its value."""
     try:
         return model.model_validate(data)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""What can be done in a session, and who may do it: the table that the store enforces and the documents show."""
+"""The permission matrix, which the store enforces and the documents show."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Grant = Literal["any", "own", "none"]
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """``any``: on everything in the session; ``own``: on what is theirs; ``none``: not at all.
+    """``any``: on everything in the session. ``own``: on one's own data. ``none``: not at all.
 
-    A stranger is somebody without a token for the session who is not in it, but knows its code; an operator shows the
-    deployment's token on the internal port.
+    A stranger knows the session's code but has no token for it and is not in it. An operator uses the operators' token
+    on the internal port.
     """
 
     host: Grant
@@ -26,7 +26,7 @@ class Permission:
 
 
 class Action(StrEnum):
-    """Everything that can be done in a session, each with its permission."""
+    """Everything that can be done in a session, with its permission."""
 
     permission: Permission
 

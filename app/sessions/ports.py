@@ -1,4 +1,4 @@
-"""What the service needs of the outside: the truth about sessions, and the budgets of addresses."""
+"""The interfaces that the service needs: the store of sessions, and the counters of addresses."""
 
 from __future__ import annotations
 
@@ -26,106 +26,106 @@ __all__ = ["Budgets", "Creators", "ListedSessions", "Place", "Reserved", "Sessio
 class SessionStore(Protocol):
     """Sessions in Redis.
 
-    All methods raise ``SessionError``: ``unavailable`` when nothing was changed for certain, ``outcome-unknown`` when
-    it is not known whether it was, and what the scripts refuse.
+    The methods raise ``SessionError``: ``unavailable`` if nothing was changed, ``outcome-unknown`` if it is unknown
+    whether something was changed, and the errors of the scripts.
     """
 
     async def read(self, code: str) -> Session | None:
-        """The newest version, None when there is no such session."""
+        """Return the newest version, None if there is no such session."""
 
     async def snapshot(self, code: str) -> Snapshot | None:
-        """The newest version for reading, None when there is no such session.
+        """Return the newest version for reading, None if there is no such session.
 
-        This is less work than ``read``, if that was done lately and nothing has changed since.
+        This is cheaper than ``read`` if the session was read recently and has not changed since.
         """
 
     async def head(self, code: str) -> Head | None:
-        """Where a session stands, None when there is none: less than to read it."""
+        """Return the head of a session, None if there is none. This is cheaper than reading it."""
 
     async def instance(self, code: str) -> str | None:
-        """The instance of the session under a code, None when there is none: less than to read it."""
+        """Return the instance of the session under a code, None if there is none."""
 
     async def create(self, instances: Mapping[str, str], session: NewSession) -> str | None:
-        """Makes a session under the first code that is free; the code, or None when all are taken.
+        """Create a session under the first free code; return the code, or None if all are taken.
 
-        ``instances``: what the session's instance is under each code. Where the session of that instance exists under
-        one of them, that is the one.
+        ``instances``: the session's instance for each code. If a session with that instance exists already, its code is
+        returned.
         """
 
     async def attach(self, code: str, attachment: Attachment) -> Attached:
-        """Attaches a connection to a participant, who joins, comes back or is in the session already."""
+        """Attach a connection to a participant: a new one, one that returns, or one that is present."""
 
     async def detach(self, code: str, connections: Mapping[str, str | None], *, grace: int) -> int:
-        """Takes connections away, each with its recovery id if that is void from now on; ``grace`` in milliseconds.
+        """Detach connections, each with its recovery id if that becomes void; ``grace`` is in milliseconds.
 
-        Returns when to look for participants to remove, in Unix milliseconds, 0 where nobody is left without one.
+        Return when to look for participants to remove, in Unix milliseconds, 0 if all have other connections.
         """
 
     async def authorize(self, code: str, author: Author) -> None:
-        """Does nothing for those who may do what ``author`` says."""
+        """Do nothing if ``author`` has the permission; raise ``forbidden`` and the like if not."""
 
     async def leave(self, code: str, author: Author, *, connection: str, recovery: str) -> int:
-        """Removes the participant of a connection, unless it has another one.
+        """Remove the participant of a connection, unless it has another connection.
 
-        This and the next ones return the session's version with the change.
+        This and the following methods return the session's version after the change.
         """
 
     async def remove_participant(self, code: str, author: Author, participant: str, reason: Removal) -> int:
-        """Removes a participant with all its connections."""
+        """Remove a participant with all its connections."""
 
     async def add_movies(
         self, code: str, author: Author, movies: Sequence[NewMovie], *, max_movies: int, max_bytes: int
     ) -> MoviesStored:
-        """Adds movies, all or none; those that are on the list already stay as they are."""
+        """Add movies, all or none; movies that are on the list already stay unchanged."""
 
     async def remove_movie(self, code: str, author: Author, movie: str) -> int:
-        """Removes a movie with its ratings."""
+        """Remove a movie with its ratings."""
 
     async def vote(self, code: str, author: Author, movie: str, rating: int, *, max_movies: int) -> int:
-        """Rates a movie, changes the rating, or withdraws it (rating 0)."""
+        """Rate a movie, change the rating, or withdraw it (rating 0)."""
 
     async def rename_participant(self, code: str, author: Author, participant: str | None, name: str) -> int:
-        """Gives the author another name, who has to be that participant if it is given."""
+        """Rename the author. ``participant``, if given, has to be the author's id."""
 
     async def update_session(self, code: str, author: Author, settings: SessionSettings) -> int:
-        """Changes what the host may change."""
+        """Change the settings of a session."""
 
     async def transfer_host(self, code: str, author: Author, participant: str) -> int:
-        """Makes another participant the host."""
+        """Make another participant the host."""
 
     async def rotate_host_token(self, code: str, author: Author) -> HostTokenGeneration:
-        """Makes a new host token valid instead of the current one."""
+        """Replace the host token by a new one."""
 
     async def end_session(self, code: str, author: Author) -> int:
-        """Ends the session."""
+        """End the session."""
 
     async def count(self) -> int:
-        """How many sessions are live."""
+        """Return the number of live sessions."""
 
     async def claim_creation(self, digest: str, plan: str) -> str:
-        """The plan that was the first to be claimed for an idempotency key of ``create``: ours or an earlier one."""
+        """Store a plan for an idempotency key of ``create``, unless there is one; return the stored plan."""
 
     async def remember_creation(self, digest: str, plan: str) -> None:
-        """Replaces the plan that was claimed."""
+        """Replace the stored plan."""
 
 
 class Creators(Protocol):
-    """The live sessions of those who create them, by client address.
+    """The live sessions created by each client address.
 
-    ``address`` is never stored in clear; ``seed`` is what a session's instance begins with, ``size`` the bytes of the
-    movies that it was given.
+    Addresses are stored as hashes. ``seed``: the beginning of a session's instance. ``size``: the bytes of the movies
+    given at creation.
     """
 
     async def claim(self, address: str, seed: str, size: int, *, most: int, most_bytes: int) -> bool:
-        """Takes a place for a session that is about to be made, once for each seed; false where there is none."""
+        """Take a place for a session that is about to be created, once per seed; False if none is left."""
 
     async def made(self, address: str, seed: str, size: int, code: str) -> None:
-        """The session was made, so its place is taken as long as it lives."""
+        """Note that the session was created: its place is taken as long as the session lives."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a session is in the list: its time of expiry in Unix milliseconds, as the list knows it, and its code."""
+    """The position of a session in the list: its time of expiry there, in Unix milliseconds, and its code."""
 
     expiry: int
     code: str
@@ -133,22 +133,22 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class ListedSessions:
-    """A part of the list, and the place to go on behind, None at the end."""
+    """A page of the list, and the place after which the next page begins, None at the end."""
 
     sessions: list[SessionSummary]
     behind: Place | None
 
 
 class SessionListing(Protocol):
-    """The live sessions in the order in which they expire."""
+    """The live sessions in the order of their expiry."""
 
     async def page(self, behind: Place | None, limit: int) -> ListedSessions:
-        """At most ``limit`` sessions behind a place, or the first ones."""
+        """Return at most ``limit`` sessions after a place, or the first ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """How often an address did something within a minute, and what is left of the minute."""
+    """How often an address did something in the current minute, and the seconds left of it."""
 
     times: int
     seconds_left: float
@@ -156,10 +156,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
-    """How many look-ups of an address are counted now.
+    """The number of look-ups of an address that were counted.
 
-    ``misses`` and ``under_way`` are what was counted before, of the address and of everybody; ``seconds_left`` of the
-    minute of its misses.
+    ``misses`` and ``under_way`` are the counts before, of the address and of the deployment. ``seconds_left``: of the
+    minute of the address's misses.
     """
 
     counted: int
@@ -171,22 +171,22 @@ class Reserved:
 
 
 class Budgets(Protocol):
-    """Counters by client address that all replicas share. ``address`` is never stored in clear."""
+    """Counters by client address, shared by all replicas. Addresses are stored as hashes."""
 
     async def reserve(self, address: str, look_ups: Sequence[str], most: int) -> Reserved:
-        """Counts look-ups that are about to be made, by ids of their own: the first that fit into ``most``."""
+        """Count look-ups that are about to be made, given by unique ids: as many as fit into ``most``."""
 
     async def settle(self, address: str, look_ups: Sequence[str], *, missed: bool = False) -> None:
-        """Gives look-ups back, also such that were not counted; a miss is counted in their stead."""
+        """Return look-ups, counted or not, to the budget; with ``missed`` count a miss instead."""
 
     async def add_create(self, address: str) -> Usage:
-        """Counts a session created."""
+        """Count a created session."""
 
     async def add_wrong_key(self, address: str) -> Usage:
-        """Counts a wrong key of operators, or of those who create sessions."""
+        """Count a wrong create key or operators' token."""
 
     async def total_misses(self) -> int:
-        """Failed look-ups of everybody so far."""
+        """Return the number of failed look-ups of all addresses."""
 
     async def forgive(self, address: str) -> None:
-        """Forgets what was counted for an address."""
+        """Reset the counters of an address."""

@@ -1,7 +1,7 @@
-"""How ratings become a score, a compatibility and a rank.
+"""Computes score, compatibility and rank from ratings.
 
-A rating is 1 to 5; 1 is a veto, 2 to 5 are worth 25 to 100 points. All arithmetic is on integers, so that halves round
-up exactly and every replica computes the same ranking.
+A rating is 1 to 5: 1 is a veto, 2 to 5 are worth 25 to 100 points. All arithmetic uses integers, so that halves round
+up exactly and all replicas compute the same ranking.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ RATINGS: Final = range(1, 6)
 
 
 class Ranked(Protocol):
-    """What the rank of a movie depends on."""
+    """The properties that determine the rank of a movie."""
 
     @property
     def compatibility(self) -> int: ...
@@ -30,7 +30,7 @@ class Ranked(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The sum of one movie's ratings: ``count`` that are no veto, worth ``points`` together, and ``vetoes``."""
+    """The ratings of one movie: ``count`` ratings that are no veto, worth ``points`` together, and ``vetoes``."""
 
     count: int = 0
     vetoes: int = 0
@@ -38,17 +38,17 @@ class Tally:
 
     @property
     def score(self) -> float:
-        """Mean points of the ratings that are no veto, to two decimals; 0 without any."""
+        """The mean points of the ratings that are no veto, with two decimals; 0 without any."""
         if not self.count:
             return 0
         return (200 * self.points + self.count) // (2 * self.count) / 100
 
     @property
     def compatibility(self) -> int:
-        """``mean * (count / (count + vetoes)) ** 3.5``, rounded half up; 0 without a rating that is no veto.
+        """``mean * (count / (count + vetoes)) ** 3.5``, rounded half up; 0 if all ratings are vetoes.
 
-        The square of the value is ``points² · count⁵ / (count + vetoes)⁷``, so the root of its fourfold, cut to an
-        integer, tells the half steps below the value without a floating point in it.
+        The square of the value is ``points² · count⁵ / (count + vetoes)⁷``. The integer part of the square root of four
+        times that counts half steps, so no floating point is needed.
         """
         if not self.count:
             return 0
@@ -57,14 +57,14 @@ class Tally:
 
 
 def points(rating: int) -> int:
-    """Points of one rating; a veto has none."""
+    """Return the points of a rating; a veto has none."""
     return (rating - 1) * 25
 
 
 def ranking(tallies: Iterable[tuple[str, Ranked]]) -> dict[str, int]:
-    """Rank (from 1) of each movie, given in the order in which they were added.
+    """Return the rank (from 1) of each movie. The movies are given in the order in which they were added.
 
-    A total order: compatibility descending, then fewer vetoes, more ratings, earlier added, id.
+    The order is total: by compatibility (descending), fewer vetoes, more ratings, earlier addition, id.
     """
     ordered = sorted(
         (-tally.compatibility, tally.vetoes, -tally.count, position, movie_id)

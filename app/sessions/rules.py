@@ -1,4 +1,4 @@
-"""What this deployment lets sessions be."""
+"""The limits of a deployment."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["Rules", "milliseconds"]
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The limits of this deployment, in the terms of the settings of the same names; times in seconds.
+    """The limits of the deployment, named after the settings. Times are in seconds.
 
-    The methods raise ``SessionError`` for what a session may not have.
+    The methods raise ``SessionError`` for values that are not allowed.
     """
 
     lifetime: float
@@ -44,7 +44,7 @@ class Rules:
         return seconds
 
     def lifetime_unjoined(self, asked_for: float | None) -> float | None:
-        """How long a session lives until somebody joins, where that is shorter than it lives afterwards."""
+        """Return the lifetime until the first join, None if it is not shorter than the normal lifetime."""
         shorter = 0 < self.unjoined_lifetime < self.lifetime
         return self.unjoined_lifetime if shorter and asked_for is None else None
 
@@ -54,7 +54,7 @@ class Rules:
         return capacity
 
     def allowed_movies(self, movies: list[MovieDetails]) -> list[NewMovie]:
-        """The movies as the store takes them, each id once."""
+        """Return the movies for the store, each id once."""
         unique: dict[str, MovieDetails] = {}
         for movie in movies:
             unique.setdefault(movie.id, movie)
@@ -67,5 +67,5 @@ class Rules:
 
 
 def milliseconds(seconds: float) -> int:
-    """A duration as the store takes it."""
+    """Convert a duration for the store."""
     return max(1, round(seconds * 1000))

@@ -1,4 +1,4 @@
-"""The use cases: one method each, for both transports."""
+"""The use cases, one method each, for both transports."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ _ID_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A genuine credential, to be used on the session under a code.
+    """A valid credential for the session under a code.
 
-    ``client``: whose failed look-up it is when the session is not there or not the credential's; None for the
-    credential of somebody who is in the session.
+    ``client``: charged with a failed look-up if the session does not exist or the credential belongs to another one.
+    None for a member, who knows the code.
     """
 
     code: str
@@ -55,7 +55,7 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """A participant that a connection was attached to, and what it may do from now on."""
+    """A participant to whom a connection was attached, and the connection's access from now on."""
 
     access: Access
     token: str
@@ -63,7 +63,7 @@ class Joined:
 
 
 class SessionService:
-    """Sessions, as people use them. Every method raises ``SessionError`` for what cannot be done."""
+    """The use cases of participants. The methods raise ``SessionError``."""
 
     def __init__(
         self,
@@ -87,17 +87,17 @@ class SessionService:
         self._creation = SessionCreation(store, creators, codes, signer, rules, new_id=new_id)
 
     async def create(self, payload: CreateSession, client: Client, key: str | None = None) -> Created:
-        """Makes a session under a free code; with an idempotency key the same one again."""
+        """Create a session under a free code; with an idempotency key return the same session again."""
         return await self._creation.create(payload, client, key)
 
     async def look_up(self, text: str, client: Client, token: str | None = None) -> Snapshot:
-        """The session that a person means by ``text``; a failed look-up is counted against the client's budget."""
+        """Return the session that ``text`` names. A failed look-up counts against the client's rate limit."""
         return await self._find(text, client, token, self._store.snapshot)
 
     async def look_up_changed(
         self, text: str, client: Client, token: str | None, seen: Callable[[Head], bool]
     ) -> Snapshot | Head:
-        """The session, or only where it stands if whoever asks has ``seen`` it there, which costs next to nothing."""
+        """Return the session, or only its head if the caller has ``seen`` that version, which is cheap."""
 
         async def read(code: str) -> Snapshot | Head | None:
             head = await self._store.head(code)
@@ -114,7 +114,7 @@ class SessionService:
             found = await read(code)
             if found is not None and await self._instance_of(found, code) == credential.instance:
                 return found
-            # The token is that of an earlier session under this code, with which nothing is to be found out.
+            # The token belongs to an earlier session under this code, so this is counted as a look-up.
         async with self._admission.look_up(client, code) as look_up:
             found = await look_up.answer(lambda: read(code))
             if found is None:
@@ -125,7 +125,7 @@ class SessionService:
         return found.instance if isinstance(found, Snapshot) else await self._store.instance(code)
 
     async def access(self, text: str, token: str | None, client: Client) -> Access:
-        """What a token allows in the session that ``text`` means."""
+        """Return the access that a token gives to the session that ``text`` names."""
         code = await self.admit(text, client, token)
         credential = self._verified(token)
         if credential is None:
@@ -133,10 +133,10 @@ class SessionService:
         return Access(code, credential, client)
 
     async def admit(self, text: str, client: Client, token: str | None = None, *, present_in: str | None = None) -> str:
-        """The code that ``text`` means, of a session that is there and to which the token belongs, if one is shown.
+        """Return the code that ``text`` names, of an existing session; a token has to belong to that session.
 
-        A look-up that fails, also by the token, is counted against the client's budget. Who shows a good token, or is
-        ``present_in`` that session, needs none: the next step tells whether the session is there.
+        A failed look-up, also by a wrong token, counts against the client's rate limit. With a valid token, or when the
+        client is ``present_in`` the session, no look-up is made: the next step fails if the session does not exist.
         """
         code = self._code(text)
         credential = self._verified(token)
@@ -152,10 +152,10 @@ class SessionService:
 
     @asynccontextmanager
     async def checked(self, access: Access, action: Action) -> AsyncIterator[None]:
-        """For reading a request and for doing what it asks.
+        """Run the block, which parses and executes a request; check the permission only if the request is invalid.
 
-        A request that is wrong gets no more than a refusal from those who may not make it at all. One that is right
-        costs nothing: the step that does it checks who asks.
+        A caller without permission gets that error rather than the details of an invalid request. A valid request costs
+        nothing: the atomic step checks the permission.
         """
         try:
             yield
@@ -165,7 +165,7 @@ class SessionService:
             raise
 
     async def allow_creation(self, client: Client) -> None:
-        """Counts a session that is about to be created on the client's budget."""
+        """Count a session that is about to be created against the client's rate limit."""
         await self._admission.creation(client)
 
     async def join(
@@ -178,10 +178,10 @@ class SessionService:
         recovery: str,
         known_as: Credential | None = None,
     ) -> Joined:
-        """Attaches a connection to a participant of the session: a new one, or the one of the token.
+        """Attach a connection to a participant of the session: a new one, or the one of the token.
 
-        ``known_as``: who the connection already is in this session. ``recovery``: the id by which the connection can
-        be continued by a later one. A code or token that is not good counts as a failed look-up.
+        ``known_as``: the connection's current participant in this session. ``recovery``: the id with which a later
+        connection can continue this one. An invalid code or token counts as a failed look-up.
         """
         credential = known_as
         try:
@@ -205,10 +205,10 @@ class SessionService:
         recovering: bool = False,
         continued: ContinuedMembership | None = None,
     ) -> Joined:
-        """As ``join``, for a code and a credential that are known to be good.
+        """Attach a connection like ``join``, for a code and a credential that are known to be valid.
 
-        ``recovering``: raises ``not-joined`` when the recovery id is void. ``continued``: raises ``not-joined`` when
-        that membership has ended by leaving or being told to go; a lock does not keep it out.
+        ``recovering``: raise ``not-joined`` if the recovery id is void. ``continued``: raise ``not-joined`` if that
+        membership has ended by leaving or removal; it continues in a locked session as well.
         """
         attached = await self._store.attach(
             code,
@@ -229,23 +229,22 @@ class SessionService:
         return Joined(Access(code, credential), token, attached)
 
     async def detach(self, code: str, connections: Mapping[str, str | None]) -> int:
-        """Connections are gone; their participants may come back within the grace time.
+        """Detach lost connections; their participants may return within the grace time.
 
-        Each is named with its recovery id, if that continues nobody any more.
-
-        Returns when that is over, in Unix milliseconds by the store's clock, 0 when nobody is away by it.
+        Each connection is given with its recovery id, if that becomes void. Return when the grace time ends, in Unix
+        milliseconds of the store's clock, 0 if all participants have other connections.
         """
         return await self._store.detach(code, connections, grace=milliseconds(self._rules.grace))
 
     async def leave(self, access: Access, connection: str, recovery: str, mid: str | None = None) -> Done:
-        """The participant of a connection leaves, unless it is there by another connection, too."""
+        """Remove the participant of a connection, unless it has another connection."""
         person = Person(access.credential, Action.LEAVE, mid)
         return await self._done(
             access, self._store.leave(access.code, person, connection=connection, recovery=recovery)
         )
 
     async def add_movies(self, access: Access, payload: AddMovies) -> MoviesAdded:
-        """Adds movies, all or none. The ack says which were ``added`` and which were ``present`` already."""
+        """Add movies, all or none. The ack tells which were ``added`` and which were ``present`` already."""
         rules = self._rules
         person = Person(access.credential, Action.ADD_MOVIES, payload.mid)
         movies = rules.allowed_movies(payload.movies)
@@ -266,7 +265,7 @@ class SessionService:
     async def rename_participant(self, access: Access, payload: RenameParticipant) -> Done:
         person = Person(access.credential, Action.RENAME_PARTICIPANT, payload.mid)
         oneself = access.credential.subject if access.credential.kind == "participant" else None
-        # With and without the id it is the same change, so that a repeat may come by the other transport.
+        # With and without the id it is the same change, so that it can be repeated over the other transport.
         target = payload.participant_id or oneself
         return await self._done(access, self._store.rename_participant(access.code, person, target, payload.name))
 
@@ -289,7 +288,7 @@ class SessionService:
         )
 
     async def remove_self(self, access: Access, participant: str, mid: str | None = None) -> Done:
-        """A participant leaves with all its connections."""
+        """Remove a participant with all its connections, at its own request."""
         person = Person(access.credential, Action.LEAVE, mid)
         return await self._done(access, self._store.remove_participant(access.code, person, participant, "left"))
 
@@ -298,7 +297,7 @@ class SessionService:
         return await self._done(access, self._store.transfer_host(access.code, person, payload.participant_id))
 
     async def rotate_host_token(self, access: Access, payload: NoArguments) -> HostTokenRotated:
-        """A new host token for the one who holds it. Nothing is stored: a repeat makes the same token again."""
+        """Make a new host token for its holder. Nothing is stored: a repeat computes the same token."""
         person = Person(access.credential, Action.ROTATE_HOST_TOKEN, payload.mid)
         rotated = await self._step(access, self._store.rotate_host_token(access.code, person))
         host_token = self._signer.host(access.credential.instance, rotated.generation)
@@ -319,7 +318,7 @@ class SessionService:
         try:
             await self._step(access, self._store.authorize(access.code, person))
         except SessionError as error:
-            # Where a session stands is looked at after what is asked for.
+            # A caller who is not in the session gets the error of the request.
             if error.code != "not-joined":
                 raise
 
@@ -327,7 +326,7 @@ class SessionService:
         return {"ok": True, "version": await self._step(access, step)}
 
     async def _step(self, access: Access, step: Awaitable[Replied]) -> Replied:
-        """What a step replies. A session that is not there, or not that of the token, counts as a failed look-up."""
+        """Return the result of a step. A missing session or foreign token counts as a failed look-up."""
         try:
             return await step
         except SessionError as error:
@@ -345,11 +344,11 @@ class SessionService:
         return self._signer.verify(token) if token else None
 
     def _is_known(self, credential: Credential | None, code: str) -> bool:
-        """Whether a token shows that its holder knows the code already, so that nothing is to be found out with it."""
+        """Return whether the token's holder knows the code already, so that a look-up reveals nothing."""
         return credential is not None and self._signer.carries(credential, code)
 
 
 def random_id() -> str:
-    """An id with 75 random bits, of digits and small letters, as tokens and keys expect."""
+    """Return an id of 75 random bits in digits and lower-case letters, as used in tokens and keys."""
     bits = secrets.randbits(75)
     return "".join([_ID_ALPHABET[bits >> shift & 31] for shift in range(0, 75, 5)])

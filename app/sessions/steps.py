@@ -1,4 +1,4 @@
-"""What the atomic steps of a session take, and what they reply. Times are Unix milliseconds by the store's clock."""
+"""Arguments and results of the atomic steps of a session. Times are Unix milliseconds of the store's clock."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Removal = Literal["kicked", "banned", "left"]
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A person who asks for a change. With a ``key``, repeats of the change are applied once."""
+    """A participant or token holder who makes a change. With a ``key``, a repeated change is applied once."""
 
     credential: Credential
     action: Action
@@ -40,7 +40,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """An operator who asks for a change of the session with this ``instance``."""
+    """An operator who makes a change in the session with this ``instance``."""
 
     instance: str
     action: Action
@@ -59,10 +59,10 @@ class NewMovie:
 
 @dataclass(frozen=True, slots=True)
 class NewSession:
-    """A session to create; durations are milliseconds.
+    """A session to create. Durations are milliseconds.
 
-    ``unjoined``: the shorter lifetime until somebody has joined, if there is one; ``quarantine``: how long the code is
-    not reused; ``departed_ratings``: ``keep`` or ``drop`` those of participants who leave.
+    ``unjoined``: the shorter lifetime until the first join, if any. ``quarantine``: how long the code is not reused
+    after the end. ``departed_ratings``: ``keep`` or ``drop`` the ratings of participants who leave.
     """
 
     epoch: str
@@ -78,10 +78,10 @@ class NewSession:
 
 @dataclass(frozen=True, slots=True)
 class ContinuedMembership:
-    """A membership that is continued.
+    """A membership to continue.
 
-    ``id`` is the order of joining, which is unique in the session. ``epoch``, in which its connection was attached, and
-    ``name`` of the participant are given where they are known.
+    ``id``: the order of joining, unique in the session. ``epoch``, in which the connection was attached, and the
+    participant's ``name`` are given if known.
     """
 
     id: int
@@ -91,11 +91,11 @@ class ContinuedMembership:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A connection to attach to a participant: a new one, or that of the credential.
+    """A connection to attach, to a new participant or to that of the credential.
 
-    ``newcomer``: the id of a new participant; ``recovery``: the id by which the connection can be continued, which has
-    to be valid where ``recovering``; ``second_connection``: the policy for a participant who is connected already;
-    ``lease_renewed_at``: when the replica's lease was renewed last.
+    ``newcomer``: the id of a new participant. ``recovery``: the id with which the connection can be continued; with
+    ``recovering`` it has to be valid. ``second_connection``: the policy for a participant who is connected already.
+    ``lease_renewed_at``: the last renewal of the replica's lease.
     """
 
     connection: str
@@ -111,9 +111,9 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """The participant that a connection was attached to.
+    """A participant to whom a connection was attached.
 
-    ``free_at``: when the session's code is free again; ``votes``: the participant's own ratings by movie.
+    ``free_at``: when the session's code becomes free. ``votes``: the participant's ratings by movie.
     """
 
     head: Head
@@ -127,7 +127,7 @@ class Attached:
 
 @dataclass(frozen=True, slots=True)
 class MoviesStored:
-    """The version with the movies; ids of those ``added`` and of those that were ``present`` already."""
+    """The version with the movies, the ids ``added``, and the ids ``present`` already."""
 
     version: int
     added: list[str]
@@ -136,7 +136,7 @@ class MoviesStored:
 
 @dataclass(frozen=True, slots=True)
 class HostTokenGeneration:
-    """The version, and the generation of the host token that is valid from now on."""
+    """The version, and the generation of the new host token."""
 
     version: int
     generation: int
@@ -144,7 +144,7 @@ class HostTokenGeneration:
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
-    """What the host changes: None leaves it as it is, an empty ``title`` removes it; ``lifetime`` in milliseconds."""
+    """The host's changes: None keeps a value, an empty ``title`` removes it; ``lifetime`` is in milliseconds."""
 
     title: str | None = None
     capacity: int | None = None
@@ -154,7 +154,7 @@ class SessionSettings:
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """How many participants were removed, and when to look again (0: nobody is disconnected)."""
+    """The number of removed participants, and when to look again (0: nobody is disconnected)."""
 
     removed: int
     next_due: int

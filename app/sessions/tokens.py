@@ -1,12 +1,12 @@
-"""Tokens: opaque proofs of who somebody is in one session.
+"""Tokens, which prove a participant's or host's identity in one session.
 
-A token is ``<kind>.<instance>.<subject>.<mac>``: the session's instance (unique over all sessions, unlike a code) and
-the participant's id or the generation of the host's token, under an HMAC-SHA256 with the deployment's secret. Nothing
-is stored: a token is recomputed whenever it has to be given out again.
+A token is ``<kind>.<instance>.<subject>.<mac>``: the session's instance (unlike the code, unique forever) and the
+participant's id or the generation of the host token, with an HMAC-SHA256 under the deployment's secret. Tokens are not
+stored: they are computed again when they are needed.
 
-An instance ends in a mark of the code that its session has, so every token carries the code under its MAC: whoever
-shows one is known to have been in the session of that code, without a look-up. Tokens keep their form, so earlier
-versions take them; the instances that those have made have no mark.
+An instance ends with a hash of the session's code. A token therefore proves, without a look-up, that its holder knew
+that code. The form of tokens is unchanged, so earlier versions accept them. Instances created by earlier versions lack
+the hash.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ Kind = Literal["host", "participant"]
 _KINDS: Final[dict[str, Kind]] = {"h": "host", "p": "participant"}
 _TOKEN: Final = re.compile(r"([hp])\.([a-z0-9]{1,32})\.([a-z0-9]{1,32})\.([A-Za-z0-9_-]{22})")
 
-# Characters of five bits.
+# The length of the hash of a code, in characters of five bits.
 _MARK: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What a genuine token says. ``subject``: the participant's id, or the generation of the host's token."""
+    """The content of a valid token. ``subject``: the participant's id, or the generation of the host token."""
 
     kind: Kind
     instance: str
@@ -39,18 +39,18 @@ class Credential:
 
 
 class TokenSigner:
-    """Makes and checks tokens under a secret, which may not be known from the start; ``former`` ones are still good."""
+    """Signs and verifies tokens. The secret may become known later; tokens of ``former`` secrets are valid, too."""
 
     def __init__(self, secret: Callable[[], bytes], former: Callable[[], Sequence[bytes]] = tuple) -> None:
         self._secret = secret
         self._former = former
 
     def instance(self, seed: str, code: str) -> str:
-        """The instance of the session that is made under a code; ``seed`` makes it unique."""
+        """Return the instance of a new session under a code; ``seed`` makes it unique."""
         return seed + _mark(self._secret(), seed, code)
 
     def carries(self, credential: Credential, code: str) -> bool:
-        """Whether a genuine token was made for the session of a code, or for an earlier one under that code."""
+        """Return whether a token was made for a session with this code, the current or an earlier one."""
         seed, mark = credential.instance[:-_MARK], credential.instance[-_MARK:]
         return any(hmac.compare_digest(mark, _mark(secret, seed, code)) for secret in self._known())
 
@@ -61,7 +61,7 @@ class TokenSigner:
         return self._token("p", instance, participant_id)
 
     def verify(self, token: str) -> Credential | None:
-        """The credential, or None when the token was made under no secret of this deployment."""
+        """Return the credential, None if no secret of the deployment signed the token."""
         match = _TOKEN.fullmatch(token)
         if match is None:
             return None

@@ -1,7 +1,8 @@
 """A strict Socket.IO server for any application's handlers.
 
-It is python-socketio's ``AsyncServer`` with another engine below: the official protocol to the letter, hostile packets
-end the connection, one client's events are handled one after another, and a message to many is encoded once.
+It is python-socketio's ``AsyncServer`` with another engine, which follows the official protocol strictly: invalid
+packets end the connection, the events of a client are handled one after another, and a message to many clients is
+encoded once.
 
     server = SocketServer(Options(max_payload=16_384), origins=Origins(AllowedOrigins(["https://example.org"])))
 
@@ -20,13 +21,13 @@ end the connection, one client's events are handled one after another, and a mes
     await server.start()                        # server.asgi is the application for server.path
     await server.close()
 
-Connection state recovery: socket.io-client 4.6 and later sends ``pid`` and ``offset`` inside ``auth`` once a CONNECT
-answer held a ``pid``; it sets ``recovered`` if it gets the same ``pid`` again, and takes the last argument of an event
-for its offset where that is a string. What a connect handler sends reaches the client behind the CONNECT answer.
+Connection state recovery: after a CONNECT answer with a ``pid``, socket.io-client 4.6 and later sends ``pid`` and
+``offset`` in ``auth`` when it reconnects. It sets ``recovered`` if it gets the same ``pid`` again. The offset is the
+last argument of the last event, if that is a string. Messages sent by a connect handler follow the CONNECT answer.
 
-Every event that asks for an acknowledgement gets exactly one: what the handler returned; ``[]`` where there is no
-handler for it; what ``on_handler_error`` returned where the handler raised, or ``WrongArguments`` where the client sent
-more or fewer arguments than it takes. ``current_event`` tells a handler whether one was asked for.
+An event that asks for an acknowledgement gets exactly one. It has the result of the handler, or ``[]`` if there is no
+handler. If the handler raised, or the client sent too many or too few arguments (``WrongArguments``), it has the result
+of ``on_handler_error``. ``current_event`` tells a handler whether an acknowledgement was asked for.
 """
 
 from app.socketio_server.admission import ConnectionLimits, Origins, peer_address

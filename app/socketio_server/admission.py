@@ -1,4 +1,4 @@
-"""Who may open a connection: origins, caps and drain."""
+"""Decides who may open a connection: allowed origins, limits and drain."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
 
 class Origins:
-    """Decides which ``Origin`` headers pass, and which CORS headers go out.
+    """Checks ``Origin`` headers and returns the CORS headers of responses.
 
-    The same origin always does: the host of the origin is that of the ``Host`` header. The scheme is not compared, for
-    behind an ingress that ends TLS it differs, and ``X-Forwarded-Host`` is never read, for anybody can send it.
-    ``allowed`` are origins that pass besides. A request without an origin does not come from a page and passes.
+    The same origin is always allowed: its host equals the ``Host`` header. The scheme is not compared, because it
+    differs behind an ingress that ends TLS. ``X-Forwarded-Host`` is ignored, because any client can send it.
+    ``allowed`` are further origins. A request without an origin does not come from a web page and is allowed.
 
-    CORS headers are for others than the same origin, which needs none.
+    Responses to the same origin need no CORS headers and get none.
     """
 
     def __init__(self, allowed: AllowedOrigins | None = None) -> None:
@@ -50,10 +50,10 @@ class Origins:
 
 
 class ConnectionLimits:
-    """Counts open connections and refuses new ones over a cap or in a drain; None switches a cap off.
+    """Counts open connections and refuses new ones over a limit or during a drain; None disables a limit.
 
-    ``unlimited``: whether an address is exempt from the caps; ``counted_as``: what it is counted as, the same for those
-    of one subscriber.
+    ``unlimited``: returns whether an address is exempt. ``counted_as``: returns the key under which an address is
+    counted, the same for all addresses of a subscriber.
     """
 
     def __init__(
@@ -73,11 +73,11 @@ class ConnectionLimits:
         self.open = 0
 
     def stop(self, status: int, headers: Headers) -> None:
-        """Refuse all from now on."""
+        """Refuse all new connections from now on."""
         self._stopped = partial(Refusal, "draining", 3, "Try another replica", status=status, headers=headers)
 
     def enter(self, address: str) -> None:
-        """Count a new session; raise ``Refusal`` (503 or 429) where it is one too many."""
+        """Count a new session; raise ``Refusal`` (503 or 429) over a limit."""
         if self._stopped is not None:
             raise self._stopped()
         key = self._counted_as(address)
@@ -90,7 +90,7 @@ class ConnectionLimits:
         self._addresses[key] += 1
 
     def leave(self, address: str) -> None:
-        """Forget a session."""
+        """Uncount a session."""
         self.open -= 1
         key = self._counted_as(address)
         self._addresses[key] -= 1
@@ -99,7 +99,7 @@ class ConnectionLimits:
 
 
 def header(scope: Scope, name: bytes) -> str | None:
-    """Return a request header, its repetitions joined by commas, or None."""
+    """Return a request header, with repeated ones joined by commas, or None."""
     values: list[bytes] = [value for key, value in scope["headers"] if key == name]
     return b",".join(values).decode("latin-1") if values else None
 

@@ -1,4 +1,4 @@
-"""What a handler may learn about the event it handles, and how it is called."""
+"""The current event, and the arguments of its handler."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Event", "WrongArguments", "as_arguments", "current_event", "position
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """The event that is being handled in the current context."""
+    """The event that is handled in the current context."""
 
     name: str
     sid: str
@@ -41,7 +41,7 @@ def positional_limits(handler: Callable[..., Any]) -> tuple[int, float]:
 
 
 def as_arguments(result: Any) -> list[Any]:
-    """Return what a handler returned as the arguments of the acknowledgement: a tuple is several, None is none."""
+    """Convert a handler's result to the arguments of the acknowledgement: a tuple is several, None is none."""
     if result is None:
         return []
     return list(result) if isinstance(result, tuple) else [result]

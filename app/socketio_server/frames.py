@@ -1,4 +1,4 @@
-"""Engine.IO packets in every shape a transport wants them."""
+"""Engine.IO packets in the formats of both transports."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ __all__ = [
     "websocket_frame",
 ]
 
-# https://github.com/socketio/engine.io-protocol, revision 4: the packets of a payload are parted by this character.
+# https://github.com/socketio/engine.io-protocol, revision 4: the separator of packets in a payload.
 SEPARATOR: Final = "\x1e"
 
 _SEPARATOR: Final = SEPARATOR.encode()
 
-# Python's own for a message in a queue: three objects and its place.
+# Python's overhead of a queued message: three objects and its place in the queue.
 _OVERHEAD: Final = 400
 
 # The first byte of a frame that is a whole text, and the opcodes.
@@ -37,9 +37,9 @@ _BINARY: Final = 2
 
 
 class ProtocolError(Exception):
-    """The peer broke the protocol; its connection is closed.
+    """The peer violated the protocol; its connection is closed.
 
-    ``reason`` is a stable word for logs and counters, it never holds what the peer sent.
+    ``reason`` is a word from a fixed set, for logs and metrics. It never contains data of the peer.
     """
 
     def __init__(self, reason: str) -> None:
@@ -50,9 +50,9 @@ class ProtocolError(Exception):
 class Encoded:
     """One message, encoded once, to be sent to any number of sockets over either transport.
 
-    It is made of Engine.IO packets in order: text with its type digit, or the bytes of a binary message. Of them only
-    the finished, unmasked WebSocket frames (RFC 6455, section 5.2) are kept, in ``websocket``; other shapes are made
-    when they are asked for. ``size`` is what it holds in memory while it waits in a queue, alone.
+    It consists of Engine.IO packets in order: text with its type digit, or the bytes of a binary message. Only their
+    complete, unmasked WebSocket frames (RFC 6455, section 5.2) are kept, in ``websocket``; other formats are made on
+    request. ``size`` is the memory that it takes while it is queued.
     """
 
     __slots__ = ("websocket",)
@@ -66,7 +66,7 @@ class Encoded:
 
     @property
     def polling(self) -> bytes:
-        """The packets as they stand in a long-polling payload."""
+        """The packets in the format of a long-polling payload."""
         return _SEPARATOR.join(part if is_text else b"b" + base64.b64encode(part) for is_text, part in self._parts())
 
     @property
@@ -101,7 +101,10 @@ def payload(messages: Iterable[Encoded]) -> bytes:
 
 
 def packets(payload: str) -> Iterator[str]:
-    """The packets of a long-polling payload, one at a time: tiny ones in a list would take twenty times its memory."""
+    """Yield the packets of a long-polling payload one at a time.
+
+    A list of many tiny packets would take twenty times their memory.
+    """
     start = 0
     while (end := payload.find(SEPARATOR, start)) >= 0:
         yield payload[start:end]
@@ -115,7 +118,7 @@ def text_size(text: str) -> int:
 
 
 def parsed_size(text: str) -> int:
-    """Return a bound on what a JSON text holds in memory once it is parsed, the text itself counted, too.
+    """Return a bound on the memory of a JSON text and its parsed value.
 
     Nested and empty values take twenty times as much as their text.
     """

@@ -1,4 +1,4 @@
-"""What an application decides about the requests of clients."""
+"""Hooks by which an application controls the handling of requests."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def _nothing(_scope: Scope) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class RequestHooks:
-    """Functions of the ASGI scope of a request, and what they decide.
+    """Functions that are called with the ASGI scope of a request.
 
-    address: the client's address
-    remember: what is kept of the request that opens a session, and nothing else of it: a client may send a great many
-        headers
-    new_id: makes Engine.IO session ids; they must not be guessable
-    foreign_session: is asked about a request or an upgrade whose session is unknown here, before anything of it is
-        read; returns whether it has answered
+    address: returns the client's address
+    remember: returns the data to keep of the request that opens a session; nothing else is kept, since a client may
+        send a great many headers
+    new_id: returns a new Engine.IO session id, which must not be guessable
+    foreign_session: is called for a request or upgrade with an unknown session id, before its body is read; returns
+        whether it has sent a response
     """
 
     address: Callable[[Scope], str] = peer_address

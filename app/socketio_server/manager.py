@@ -1,4 +1,4 @@
-"""Who is in which room, on this replica."""
+"""The rooms of this replica and the clients in them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _EVERYBODY: Final = None
 
 
 class RoomManager(SocketIOManager):
-    """A client manager of python-socketio's kind whose work depends on what is concerned only.
+    """A client manager for python-socketio whose costs do not grow with unrelated clients and rooms.
 
-    The stock manager walks every room of the namespace when one client leaves, and makes one task for each recipient of
-    an emit. Here each client knows its rooms, and a message is encoded once and written to each recipient in place.
-    Every client is in a room named like its sid; the room None holds all clients of a namespace.
+    The stock manager visits every room of the namespace when one client leaves, and creates one task for each recipient
+    of an emit. This one keeps the rooms of each client, encodes a message once and writes it to each recipient
+    directly. Every client is in a room named like its sid; the room None has all clients of a namespace.
     """
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class RoomManager(SocketIOManager):
             self.server.deliver([sid], self._event(namespace, [event, *arguments], ack))
 
     def get_participants(self, namespace: str, room: Any) -> Iterator[tuple[str, str]]:
-        """Return pairs of sid and Engine.IO sid, none twice, as they are now."""
+        """Return pairs of sid and Engine.IO sid, without duplicates, as a copy."""
         rooms = self.rooms.get(namespace, {})
         names = room if isinstance(room, list | tuple | set | frozenset) else [room]
         members: dict[str, str] = {}
@@ -68,7 +68,7 @@ class RoomManager(SocketIOManager):
         return iter(members.items())
 
     def members(self, room: Any, namespace: str = "/") -> Iterable[str]:
-        """Return the sids in a room; do not enter or leave it while iterating."""
+        """Return the sids in a room. The room must not change during an iteration."""
         return self.rooms.get(namespace, {}).get(room, {}).keys()
 
     def get_rooms(self, sid: str, namespace: str) -> list[Any]:
@@ -103,7 +103,7 @@ class RoomManager(SocketIOManager):
         self._leaving.discard(sid)
 
     async def trigger_callback(self, sid: str, id: int, data: list[Any]) -> None:  # noqa: A002
-        """Call the callback of an emit with the client's answer; an answer without a callback is ignored."""
+        """Call the callback of an emit with the client's answer; ignore answers without a callback."""
         callback = self._callbacks.get(sid, {}).pop(id, None)
         if callback is None:
             return
@@ -115,7 +115,7 @@ class RoomManager(SocketIOManager):
         return room in self._rooms_of.get(namespace, {})
 
     def basic_enter_room(self, sid: str, namespace: str, room: Any, eio_sid: str | None = None) -> None:
-        """Raises ValueError if the client is not connected, or the room is another client's own."""
+        """Enter a room; raises ValueError if the client is not connected or the room is another client's own."""
         eio_sid = eio_sid or self.eio_sid_from_sid(sid, namespace)
         if eio_sid is None:
             raise ValueError("sid is not connected to requested namespace")

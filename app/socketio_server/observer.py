@@ -1,4 +1,4 @@
-"""The events that an application may count."""
+"""The interface for metrics of the server."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ __all__ = ["Observer"]
 
 
 class Observer:
-    """Receives countable events of the server; every method does nothing until overridden.
+    """Is notified of events of the server; every method does nothing until overridden.
 
     The methods are called on the event loop and must neither block nor raise. ``transport`` is ``polling`` or
-    ``websocket``; ``reason`` is from a small fixed set of words and safe as a metric label.
+    ``websocket``. ``reason`` is a word from a small fixed set, usable as a metric label.
     """
 
     def opened(self, transport: str) -> None:

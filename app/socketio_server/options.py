@@ -1,4 +1,4 @@
-"""What a server's sessions have in common."""
+"""Options of a server."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ __all__ = ["Options"]
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What every connection of a server has in common. Times in seconds, sizes in bytes; None switches a limit off.
+    """Options of all connections. Times are in seconds, sizes in bytes; None disables a limit.
 
-    connect_timeout: a connection that is in no namespace for so long is closed
-    max_payload: largest message, and largest polling payload, taken from a client
-    write_timeout: how long one write to a peer that does not read may take
-    max_backlog: how much memory may be held by what waits for a socket before it is closed; a message that waits for
-        many is counted for each of them, for each may be the last to hold it
-    max_queued: how many received messages may wait for their turn before reading stops
-    events_per_second, burst: over this rate a client is read more slowly; nothing is dropped
+    connect_timeout: a connection that joins no namespace within this time is closed
+    max_payload: the largest message, and the largest polling payload, accepted from a client
+    write_timeout: the time for one write to a peer that does not read
+    max_backlog: the memory of messages queued for a socket, above which it is closed. A message that is queued for
+        many sockets counts for each of them, since each may be the last to hold it
+    max_queued: the number of received messages that may wait to be handled before reading pauses
+    events_per_second, burst: above this rate a client is read more slowly; nothing is dropped
     binary: whether clients may send attachments
     """
 

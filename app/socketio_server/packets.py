@@ -1,7 +1,7 @@
-"""Socket.IO packets, read strictly: what the protocol does not allow raises ``ProtocolError``.
+"""Parses and encodes Socket.IO packets; input that the protocol does not allow raises ``ProtocolError``.
 
-https://github.com/socketio/socket.io-protocol, revision 5. Beyond the protocol's text: JSON is RFC 8259 (no NaN, no
-lone surrogates, at most 1,024 levels), event names are strings and none that clients may not send, at most ten
+https://github.com/socketio/socket.io-protocol, revision 5. Stricter than the specification: JSON is RFC 8259 (no NaN,
+no lone surrogates, at most 1,024 levels), event names are strings and not reserved, and a packet has at most ten
 attachments.
 """
 
@@ -19,21 +19,21 @@ __all__ = ["MAX_ATTACHMENTS", "RESERVED_EVENTS", "BinaryPacket", "Json", "Packet
 
 CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = range(7)
 
-# What socket.io-parser refuses from a peer. "connect" and "disconnect" would reach the application's own handlers.
+# The event names that socket.io-parser refuses. "connect" and "disconnect" would call the application's own handlers.
 RESERVED_EVENTS: Final = frozenset(
     {"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
 )
 
-# As socket.io-parser 4.2.6 does; python-socketio has no limit on what it holds for one packet.
+# The limit of socket.io-parser 4.2.6. python-socketio has none.
 MAX_ATTACHMENTS: Final = 10
 
-# An acknowledgement id that JavaScript can hold exactly has at most 16 digits.
+# At most 16 digits: larger acknowledgement ids are not exact in JavaScript.
 _HEAD: Final = re.compile(r"([0-6])(?:([0-9]{1,2})-)?(?:(/[^,]*)(?:,|\Z))?([0-9]{1,16})?(?![0-9])")
 _BINARY_TYPES: Final = (BINARY_EVENT, BINARY_ACK)
 
 
 class Json:
-    """What ``encode`` of python-socketio's packet wants of its ``json`` module, by orjson."""
+    """The interface of python-socketio's ``json`` module for encoding, implemented with orjson."""
 
     @staticmethod
     def dumps(value: Any, **_options: Any) -> str:
@@ -48,7 +48,7 @@ class Packet(SocketIOPacket):
     binary_allowed = False
 
     def decode(self, encoded_packet: str | bytes) -> int:
-        """Read a packet; return how many attachments must follow.
+        """Parse a packet; return how many attachments must follow.
 
         Raises ``ProtocolError``.
         """
@@ -66,7 +66,10 @@ class Packet(SocketIOPacket):
         return self._count(attachments)
 
     def encoded(self) -> Encoded:
-        """Return the packet as Engine.IO messages, its attachments behind it. Raises TypeError for what is not JSON."""
+        """Return the packet as Engine.IO messages, followed by its attachments.
+
+        Raises TypeError for data that is not JSON.
+        """
         encoded = self.encode()
         text, *attachments = encoded if isinstance(encoded, list) else [encoded]
         return Encoded("4" + text, *map(bytes, attachments))
@@ -79,7 +82,7 @@ class Packet(SocketIOPacket):
         except ValueError:
             raise ProtocolError("invalid json") from None
         if value is None:
-            # An absent payload and `null` must not look the same to the checks below.
+            # The checks below must distinguish an absent payload from `null`.
             raise ProtocolError("invalid payload")
         return value
 
@@ -129,7 +132,7 @@ class BinaryPacket(Packet):
         return True
 
     def complete(self) -> None:
-        """Put the attachments where their placeholders stand."""
+        """Replace the placeholders by the attachments."""
         try:
             self.data = _restore(self.data, self.attachments)
         except RecursionError:
@@ -137,7 +140,7 @@ class BinaryPacket(Packet):
 
 
 def decode(packet_class: type[Packet], data: str | bytes) -> Packet:
-    """Read a packet; a packet that awaits attachments has an ``attachment_count``. Raises ``ProtocolError``."""
+    """Parse a packet; ``attachment_count`` is not 0 if attachments must follow. Raises ``ProtocolError``."""
     if not data:
         raise ProtocolError("invalid packet")
     return packet_class(encoded_packet=data)

@@ -13,7 +13,7 @@ __all__ = ["PollingTransport"]
 
 
 class PollingTransport:
-    """The poll that waits for something to send, and the POST that is being read, if there is one."""
+    """The waiting poll of a connection and the POST that is being read, if there are any."""
 
     __slots__ = ("_poll", "_reader")
 
@@ -47,7 +47,7 @@ class PollingTransport:
             self._reader.cancel()
 
     async def wait(self, receive: Receive) -> bool:
-        """Wait for ``wake``; return False when the client gave the poll up."""
+        """Wait for ``wake``; return False if the client disconnected from the poll."""
         loop = asyncio.get_running_loop()
         self._poll = loop.create_future()
         watcher = loop.create_task(_disconnected(receive))
@@ -61,12 +61,12 @@ class PollingTransport:
         return not gone
 
     def wake(self, _task: Any = None) -> None:
-        """End the poll that waits, if there is one."""
+        """End the waiting poll, if there is one."""
         if self._poll is not None and not self._poll.done():
             self._poll.set_result(None)
 
 
 async def _disconnected(receive: Receive) -> None:
-    """Wait until the HTTP client is gone; whatever else it sends is of no interest."""
+    """Wait until the HTTP client has disconnected; ignore other data."""
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -1,8 +1,8 @@
-"""The receiving half of the Socket.IO server: from packets to handlers and back to acknowledgements.
+"""The receiving half of the Socket.IO server: from packets to handlers, and back to acknowledgements.
 
-An event's way: ``Connection.received`` (a WebSocket) or ``EngineServer._take_payload`` (a POST),
-``Connection.receive``, ``decode`` here, the connection's ``Inbox``, ``EngineServer.handle`` once the events before it
-are done, ``handle_packet`` here, the application's handler, its acknowledgement.
+The path of an event: ``Connection.received`` (WebSocket) or ``EngineServer._take_payload`` (POST),
+``Connection.receive``, ``decode`` in this module, the connection's ``Inbox``, ``EngineServer.handle`` after the events
+before it, ``handle_packet`` in this module, the application's handler, the acknowledgement.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CONNECT_TIMEOUT: Final = "connect timeout"
 
 
 class ReceivingServer(SocketIOServer):
-    """Calls the application's handlers, each client's strictly one after another."""
+    """Calls the application's handlers, for each client one after another."""
 
     observer: Observer
     _log: logging.Logger
@@ -43,14 +43,14 @@ class ReceivingServer(SocketIOServer):
     _background: Background
 
     def transport_opened(self, session: Connection) -> None:
-        """Give the client its time to connect."""
+        """Note that the client must connect to a namespace in time."""
         session.state = Sockets()
         self._unconnected.add(session)
 
     def decode(self, session: Connection, data: str | bytes) -> Any:
-        """Read a packet as soon as it has arrived, so that what is wrong ends the connection at once.
+        """Parse a packet as soon as it arrives, so that an invalid one closes the connection at once.
 
-        Acknowledgements are not queued: the handler that is running may wait for one.
+        Acknowledgements are not queued: the running handler may wait for one.
         """
         sockets: Sockets = session.state
         packet = sockets.partial
@@ -75,7 +75,7 @@ class ReceivingServer(SocketIOServer):
         return None
 
     async def handle_packet(self, session: Connection, item: Any) -> None:
-        """Handle what was queued for a client. Raises ``ProtocolError``."""
+        """Handle a queued packet. Raises ``ProtocolError``."""
         if isinstance(item, Leave):
             await self._leave(item.socket, self.reason.SERVER_DISCONNECT)
             return
@@ -85,7 +85,7 @@ class ReceivingServer(SocketIOServer):
             return
         socket = sockets.by_namespace.get(item.namespace)
         if socket is None:
-            # What the client sent before it learnt that it is no longer connected is no offence.
+            # Packets that the client sent before it knew of its disconnection are ignored.
             if item.namespace not in sockets.left:
                 raise ProtocolError("not connected")
         elif item.packet_type == packets.DISCONNECT:
@@ -100,7 +100,7 @@ class ReceivingServer(SocketIOServer):
             await self._leave(socket, reason)
 
     def environ_of(self, session: Connection) -> dict[str, Any]:
-        """Return what connect handlers get: the client's address, and what is remembered of its request."""
+        """Return the environment for connect handlers: the client's address and the remembered data."""
         return {"REMOTE_ADDR": session.address, **session.remembered}
 
     def connect_timed_out(self, session: Connection, _due: float) -> None:
@@ -127,7 +127,7 @@ class ReceivingServer(SocketIOServer):
             socket.release()
 
     async def _admit(self, socket: Socket, auth: Any) -> tuple[bool, Encoded]:
-        """Ask the connect handler; return whether the client is let in, and the answer. Who is not is forgotten."""
+        """Call the connect handler; return whether it accepted, and its answer. Refused sockets are removed."""
         refusal: Any = {"message": "Connection refused"}
         try:
             arguments = (socket.sid, self.environ_of(socket.connection), auth)
@@ -145,7 +145,7 @@ class ReceivingServer(SocketIOServer):
             return True, self._packet(packets.CONNECT, socket.namespace, answer)
         except TypeError as error:
             await self._handler_failed(socket.sid, "connect", error)
-            # The handler has taken the client in, so it hears that the client is gone.
+            # The connect handler accepted the client, so the disconnect handler is called.
             await self._leave(socket, self.reason.SERVER_DISCONNECT)
             return False, self._packet(packets.CONNECT_ERROR, socket.namespace, refusal)
 
@@ -163,7 +163,7 @@ class ReceivingServer(SocketIOServer):
                 self._acknowledge(socket, packet, None)
 
     async def _handler_failed(self, sid: str, event: str, error: Exception) -> Any:
-        """Tell the application; return what it answers the event with."""
+        """Notify the application; return the acknowledgement of the event."""
         try:
             answer = self._on_handler_error(sid, event, error)
             return await answer if inspect.isawaitable(answer) else answer
@@ -178,13 +178,13 @@ class ReceivingServer(SocketIOServer):
         socket.connection.send(answer)
 
     async def _call(self, socket: Socket, event: str, arguments: tuple[Any, ...], *, ack_requested: bool) -> Any:
-        """Call the handler of an event, if there is one. Raises ``WrongArguments`` and what the handler raises."""
+        """Call the handler of an event, if any. Raises ``WrongArguments`` and the handler's exceptions."""
         handler, arguments = self.find_handler(event, socket.namespace, arguments)
         if handler is None:
             return None
         least, most = self._limits_of(handler)
         if event in self.reserved_events and len(arguments) > most:
-            # Handlers in python-socketio's older style leave out the last argument.
+            # Handlers in python-socketio's older style omit the last argument.
             arguments = arguments[: int(most)]
         if not least <= len(arguments) <= most:
             raise WrongArguments(event)
@@ -201,7 +201,7 @@ class ReceivingServer(SocketIOServer):
         return self._limits[handler]
 
     async def _leave(self, socket: Socket, reason: str) -> None:
-        """Take a socket out of its namespace, its disconnect handler first."""
+        """Remove a socket from its namespace after calling its disconnect handler."""
         if self._sockets.get(socket.sid) is not socket:
             return
         sockets: Sockets = socket.connection.state

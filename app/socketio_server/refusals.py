@@ -23,8 +23,8 @@ Headers = Sequence[tuple[bytes, bytes]]
 class Refusal(Exception):
     """A request that is answered with an error.
 
-    ``code`` and ``message`` are those of the reference implementation's error bodies (engine.io, ``Server.errors``),
-    ``reason`` is the word for counters.
+    ``code`` and ``message`` are those of the reference implementation (engine.io, ``Server.errors``). ``reason`` is a
+    word for metrics.
     """
 
     def __init__(self, reason: str, code: int, message: str, *, status: int = 400, headers: Headers = ()) -> None:
@@ -61,7 +61,7 @@ def too_many(reason: str, status: int) -> Refusal:
 
 
 def unavailable(reason: str) -> Refusal:
-    """Not the client's fault, and soon over."""
+    """Return a refusal for a temporary problem of the server."""
     return Refusal(reason, 3, "Service unavailable", status=503, headers=[(b"retry-after", b"1")])
 
 

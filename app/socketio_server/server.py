@@ -1,4 +1,4 @@
-"""The Socket.IO server: python-socketio's, on a strict Engine.IO server of our own.
+"""The Socket.IO server: python-socketio's server on our Engine.IO server.
 
 https://github.com/socketio/socket.io-protocol, revision 5.
 """
@@ -39,11 +39,11 @@ SERVICE_RESTART: Final = 1012
 
 
 class SocketServer(ReceivingServer):
-    """A Socket.IO server; see the package's docstring for its use.
+    """A Socket.IO server; see the package's docstring for an example.
 
-    path: where the ASGI application answers
-    namespaces: those that clients may connect to, besides those with handlers
-    on_handler_error: gets the sid, the event and what its handler raised; returns what the event is acknowledged with
+    path: the path of the ASGI application
+    namespaces: namespaces that clients may connect to, in addition to those with handlers
+    on_handler_error: is called with the sid, the event and the exception of its handler; returns the acknowledgement
     """
 
     def __init__(
@@ -83,11 +83,11 @@ class SocketServer(ReceivingServer):
             client_manager=client_manager or RoomManager(),
             serializer=BinaryPacket if options.binary else Packet,
             namespaces=list(namespaces),
-            # A logger object keeps the library from adding a handler of its own.
+            # With a logger object the library adds no handler.
             logger=logging.getLogger("socketio.server"),
         )
-        # From a frame to a handler: the engine calls `decode` when a message arrives and `handle_packet` in its turn.
-        # The library has registered handlers of its own.
+        # The engine calls `decode` when a message arrives, and `handle_packet` when it is its turn. These replace
+        # handlers that the library has registered.
         self._engine.on("connect", self.transport_opened)
         self._engine.on("message", self.handle_packet)
         self._engine.on("disconnect", self.transport_closed)
@@ -98,7 +98,7 @@ class SocketServer(ReceivingServer):
     # Life
 
     async def start(self) -> None:
-        """Start the client manager, in a context of its own rather than in the first client's."""
+        """Start the client manager, in a new context rather than in that of the first client."""
         self.manager_initialized = True
         contextvars.Context().run(self.manager.initialize)
 
@@ -118,7 +118,7 @@ class SocketServer(ReceivingServer):
             worker.cancel()
 
     def stop_accepting(self, status: int = 503, headers: Headers = ()) -> None:
-        """Answer new handshakes with ``status`` and ``headers``; existing sessions go on, upgrades included."""
+        """Refuse new handshakes with ``status`` and ``headers``; existing sessions continue, upgrades included."""
         self._connections.stop(status, headers)
 
     @property
@@ -127,11 +127,11 @@ class SocketServer(ReceivingServer):
         return self._connections.open
 
     def connections(self) -> list[Connection]:
-        """Return the open connections, those that are in no namespace yet included."""
+        """Return the open connections, including those in no namespace."""
         return list(self._engine.sockets.values())
 
     def close_socket(self, sid: str, code: int = SERVICE_RESTART) -> None:
-        """Close the transport of a socket; stock clients connect again at once, unlike after ``disconnect``."""
+        """Close a socket's transport. Stock clients reconnect at once, unlike after ``disconnect``."""
         socket = self._sockets.get(sid)
         if socket is not None:
             socket.connection.close(endings.SERVER_DISCONNECT, code=code)
@@ -144,7 +144,7 @@ class SocketServer(ReceivingServer):
         return self._engine.take_over(scope) if scope["path"].rstrip("/") == self.path.rstrip("/") else None
 
     async def asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI application: serves ``path``, knows nothing else."""
+        """The ASGI application, which serves only ``path``."""
         if scope["type"] in ("http", "websocket") and scope["path"].rstrip("/") == self.path.rstrip("/"):
             await self._engine.handle_request(scope, receive, send)
         elif scope["type"] == "http":
@@ -157,14 +157,14 @@ class SocketServer(ReceivingServer):
     # Sending
 
     def encode(self, event: str, *args: Any, namespace: str = "/") -> Encoded:
-        """Encode an event once, for any number of ``deliver`` calls. Raises TypeError for what is not JSON."""
+        """Encode an event once for any number of ``deliver`` calls. Raises TypeError for data that is not JSON."""
         return self._packet(packets.EVENT, namespace, [event, *args])
 
     def deliver(self, sids: Iterable[str], message: Encoded, *, latest: Hashable | None = None) -> None:
         """Send an encoded event to sockets of this server, without waiting.
 
-        A socket that can take it gets it now. For others it is queued; of queued messages with the same ``latest`` key
-        only the newest is kept. Unknown sids are ignored.
+        It is written at once to sockets that accept it and queued for others. Of queued messages with the same
+        ``latest`` key only the newest is kept. Unknown sids are ignored.
         """
         sockets = self._sockets
         for sid in sids:
@@ -173,9 +173,9 @@ class SocketServer(ReceivingServer):
                 socket.send(message, latest)
 
     async def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> None:
-        """Disconnect a client; stock clients do not come back by themselves.
+        """Disconnect a client; stock clients do not reconnect by themselves.
 
-        Its disconnect handler runs behind the events received before, so perhaps after this call has returned.
+        Its disconnect handler runs after the events received before, so perhaps after this call has returned.
         """
         namespace = namespace or "/"
         known = (
@@ -190,7 +190,7 @@ class SocketServer(ReceivingServer):
         socket.send(self._packet(packets.DISCONNECT, namespace))
         socket.connection.enqueue(Leave(socket))
 
-    # What belongs to a socket
+    # Data of a socket
 
     def new_sid(self) -> str:
         """Return an id for a new socket. It is public, unlike the Engine.IO session's."""
@@ -202,7 +202,7 @@ class SocketServer(ReceivingServer):
         return session
 
     async def save_session(self, sid: str, session: dict[Any, Any], namespace: str | None = None) -> None:
-        """Replace that dict."""
+        """Replace the dict of a socket."""
         self._sockets[sid].connection.session[namespace or "/"] = session
 
     def _log_handler_error(self, sid: str, event: str, error: Exception) -> None:

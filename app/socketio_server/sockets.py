@@ -1,4 +1,4 @@
-"""What the Socket.IO layer keeps for a client."""
+"""The state of a client in the Socket.IO layer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Leave", "Socket", "Sockets"]
 
 
 class Socket:
-    """A client in one namespace. What is sent to it before its CONNECT is answered is held back in ``held``."""
+    """A client in one namespace. Messages sent to it before its CONNECT is answered are kept in ``held``."""
 
     __slots__ = ("connection", "held", "namespace", "sid")
 
@@ -33,16 +33,16 @@ class Socket:
                 self.connection.close(TRANSPORT_ERROR, code=TRY_AGAIN, drop=True)
 
     def release(self) -> None:
-        """Send what was held back."""
+        """Send the held messages."""
         held, self.held = self.held, None
         for message in held.take() if held is not None else ():
             self.connection.send(message)
 
 
 class Sockets:
-    """All of one connection's sockets by namespace.
+    """The sockets of one connection, by namespace.
 
-    ``left`` names those it has been in, ``partial`` awaits attachments.
+    ``left``: namespaces that it was in. ``partial``: a packet that awaits attachments.
     """
 
     __slots__ = ("by_namespace", "left", "partial")
@@ -54,7 +54,7 @@ class Sockets:
 
 
 class Leave:
-    """Queued behind a client's events: the server has disconnected this socket."""
+    """A queued item: the server has disconnected this socket."""
 
     __slots__ = ("socket",)
 

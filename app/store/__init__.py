@@ -1,1 +1,1 @@
-"""What the service keeps in Redis: keys, Lua scripts, announcements."""
+"""The service's data in Redis: keys, Lua scripts and announcements."""

@@ -1,4 +1,4 @@
-"""Changes of sessions, as the replicas announce them to each other: one sharded channel a session."""
+"""Announcements of changes between replicas, over one sharded pub/sub channel for each session."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ _logger = logging.getLogger(__name__)
 
 
 class Announcement(NamedTuple):
-    """Somebody has brought a session to ``head``, or ended it (None).
+    """A session has changed and is now at ``head``, or has ended (None).
 
-    ``trace``: the W3C ``traceparent`` of whoever did, or ""; ``committed``: when, Unix milliseconds by Redis's clock.
+    ``trace``: the W3C ``traceparent`` of the change, or "". ``committed``: its time, Unix milliseconds of Redis's
+    clock.
     """
 
     head: Head | None
@@ -31,22 +32,22 @@ class Announcement(NamedTuple):
 
 
 class Listener(Protocol):
-    """What gets the announcements."""
+    """The receiver of announcements."""
 
     def announced(self, code: str, announcement: Announcement) -> None:
-        """A session has changed."""
+        """Handle a change of a session."""
 
     def missed(self, codes: Iterable[str] | None) -> None:
-        """Announcements of these sessions, or of any (None), may have been missed, or were not understood.
+        """Handle that announcements of these sessions, or of any (None), may have been missed.
 
-        Another version of this service may have sent them.
+        An announcement that cannot be parsed counts as missed: another version of the service may have sent it.
         """
 
 
 class Announcements:
-    """Subscribes to changes of sessions by their codes.
+    """Subscriptions to the changes of sessions, by code.
 
-    ``listen`` names who gets them, before the first subscription. An announcement is a hint: Redis holds the state.
+    ``listen`` sets the receiver, before the first subscription. Announcements may be lost: Redis holds the state.
     """
 
     def __init__(self, client: RedisClient, keys: Keys, *, timeout: float, metrics: Metrics) -> None:
@@ -69,7 +70,7 @@ class Announcements:
 
     @property
     def healthy(self) -> bool:
-        """Whether no subscription is lost at the moment."""
+        """Whether no subscription is lost."""
         return self._channels.healthy
 
     async def start(self) -> None:
@@ -79,7 +80,7 @@ class Announcements:
         await self._channels.close()
 
     async def subscribe(self, code: str) -> None:
-        """Returns once every change committed from now on will be heard of."""
+        """Return when every later change will be announced to this replica."""
         with client_errors(changing=False):
             await self._channels.subscribe(self._keys.channel(code), self._timeout)
 
@@ -89,7 +90,7 @@ class Announcements:
 
     def _heard(self, channel: str, message: bytes) -> None:
         try:
-            # Later versions may say more behind these.
+            # Later versions may append further fields.
             announced, trace, committed, *_ = message.decode().split(" ")
             head = None if announced == "ended" else Head.parse(announced)
             announcement = Announcement(head, trace, int(committed))

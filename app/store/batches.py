@@ -1,4 +1,4 @@
-"""Several commands at once, of which none may fail."""
+"""Batches of commands that all have to succeed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["run_batch"]
 
 
 async def run_batch(client: RedisClient, commands: Iterable[Sequence[str | int]]) -> list[Any]:
-    """Run commands at once, each for itself, and return their replies in order; raise the first error among them."""
+    """Run independent commands at once and return their replies in order; raise the first error."""
     replies = await client.batch(commands)
     for reply in replies:
         if isinstance(reply, StoreError):

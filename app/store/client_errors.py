@@ -1,4 +1,4 @@
-"""Errors of Redis as clients see them."""
+"""Converts errors of Redis to errors for clients."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _HASH_TAG: Final = re.compile(r"\{[^}]*\}")
 
 @contextmanager
 def client_errors(*, changing: bool) -> Iterator[None]:
-    """Turn failures of Redis into ``SessionError``: unavailable, refused, or an unexpected reply.
+    """Convert failures of Redis in the block to ``SessionError``.
 
-    ``changing``: a command that was sent may have been executed, so its outcome is unknown. A bug of ours passes: it is
-    no outage, and a repeat would not help.
+    ``changing``: if the command was sent, its outcome is unknown. Bugs are not converted: they are no outage, and a
+    retry would not help.
     """
     try:
         yield
@@ -38,5 +38,5 @@ def client_errors(*, changing: bool) -> Iterator[None]:
 
 
 def _private(error: StoreError) -> str:
-    """What went wrong, without data: some servers repeat the arguments of a command."""
+    """Return the error without data: some servers append the arguments of a command."""
     return _HASH_TAG.sub("{}", str(error).partition(", with args")[0])

@@ -1,7 +1,7 @@
-"""How many live sessions an address has made, and how many bytes of movies it gave them.
+"""Counts the live sessions created by each address, and the bytes of movies given to them.
 
-A place is taken before the session is made, so that a burst takes no more of them than there are. Sessions end and live
-on without telling: only when an address has no room left are its sessions looked at, which are few.
+A place is taken before the session is created, so concurrent requests cannot exceed the limit. A place is not released
+when its session ends. Only if an address has no place left, its sessions, which are few, are checked.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from app.store.scripts import LIST_SCRIPTS
 
 __all__ = ["RedisCreators"]
 
-# Longer than making a session may take.
+# Longer than creating a session takes.
 _MAKING_MILLISECONDS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """Whether there is a place; if not, the codes of the sessions that have one, by their seeds."""
+    """Whether a place was granted; if not, the codes of the sessions that hold places, by their seeds."""
 
     granted: bool
     holders: dict[str, str]
 
 
 class RedisCreators:
-    """See ``app.sessions.ports.Creators``. ``longest``: seconds that any session lives."""
+    """Implements ``app.sessions.ports.Creators``. ``longest``: the maximum lifetime of sessions in seconds."""
 
     def __init__(self, client: RedisClient, keys: Keys, secret: Callable[[], bytes], *, longest: float) -> None:
         self._client = client
@@ -56,7 +56,7 @@ class RedisCreators:
 
     async def made(self, address: str, seed: str, size: int, code: str) -> None:
         key = self._key(address)
-        # Its place is free again soon where this fails.
+        # If this fails, the claim expires soon and the place is free again.
         with suppress(SessionError), client_errors(changing=False):
             await self._client.batch(
                 [("HSET", key, seed, f"{size} {code} 0"), ("PEXPIRE", key, self._longest)],
@@ -70,7 +70,7 @@ class RedisCreators:
             return _Claim(bool(granted), dict(zip(texts[::2], texts[1::2], strict=True)))
 
     async def _gone(self, holders: dict[str, str]) -> list[str]:
-        """Which of the sessions, by their seeds, are over; the code may be another's by now."""
+        """Return the seeds of the sessions that have ended. Their codes may have been reused."""
         commands = [("HGET", self._keys.session(code), "instance") for code in holders.values()]
         instances = await run_batch(self._client, commands)
         return [

@@ -1,32 +1,32 @@
 """The names of all keys and channels in Redis.
 
-A session's keys share the hash tag ``{code}``, so they are in one slot of a cluster; its channel has the name of its
-first key. Everything begins with the deployment's prefix and a colon, ``js:`` by default, for access control lists and
-so that deployments can share a Redis. Scripts get every name from here.
+A session's keys share the hash tag ``{code}``, so they are in one slot of a cluster. Its channel is named like its
+first key. All names begin with the deployment's prefix and a colon, ``js:`` by default. Access control lists use the
+prefix, and deployments with different prefixes can share a Redis. Scripts receive all names as arguments.
 
 ====================== ======== =============================================================================
-``js:{C}``             hash     the session (``app/store/sessions.py``); lives as long as the session
-``js:{C}:votes``       hash     who rated what; as long
-``js:{C}:connections`` hash     whose connection is whose; as long
-``js:{C}:replies``     hash     replies to repeat, by idempotency key; as long
-``js:{C}:former``      zset     who has gone from it, in the order in which they are forgotten; as long
-``js:{C}:code``        string   keeps the code taken; as long, and while the code rests
-``js:{C}:absent``      zset     who has left ratings behind, the longest absent first; as long as the session
-``js:{C}:repliers``    zset     who has replies, by when the oldest has expired; as long as the session
-``js:recovery:P``      string   which participant the recovery id P continues; as long as the code is taken
-``js:created:H``       string   which session an idempotency key has created; ``lifetime``
-``js:sessions``        zset     code -> time of expiry of all live sessions, for counting and listing
-``js:due``             zset     code -> when to look for participants whose grace time is over
+``js:{C}``             hash     the session (``app/store/session_hash.py``); exists as long as the session
+``js:{C}:votes``       hash     ratings by participant; exists as long as the session
+``js:{C}:connections`` hash     participants by connection; exists as long as the session
+``js:{C}:replies``     hash     stored replies by idempotency key; exists as long as the session
+``js:{C}:former``      zset     departed participants, in the order in which they are forgotten
+``js:{C}:code``        string   reserves the code, for the session's life and the time after it
+``js:{C}:absent``      zset     departed participants with ratings, the longest absent first
+``js:{C}:repliers``    zset     callers with stored replies, by the expiry of the oldest reply
+``js:recovery:P``      string   the participant of recovery id P; exists as long as the code is reserved
+``js:created:H``       string   the session created with an idempotency key; exists for ``lifetime``
+``js:sessions``        zset     code -> time of expiry, for all live sessions
+``js:due``             zset     code -> time to check for participants whose grace time is over
 ``js:replicas``        zset     replica -> end of its lease
-``js:replica:R``       string   what the others need to know of replica R; as long as its lease
-``js:replica:R:codes`` set      sessions that have connections at replica R; until it is reaped
-``js:misses:A``        string   failed look-ups of one address (hashed) within a minute, ``all`` for all
-``js:looks:{M}``       zset     look-ups of one address under way -> when they are over; M: ``js:misses:A``, whose slot
-                                it shares
-``js:made:A``          hash     live sessions created by one address (hashed); ``max_lifetime`` after the last of them
-``js:creates:A``       string   sessions created by one address (hashed) within a minute
-``js:wrong-keys:A``    string   wrong keys and operators' tokens of one address (hashed) within a minute
-``js:secret``          string   signs tokens where the deployment sets no secret
+``js:replica:R``       string   details of replica R for the others; exists as long as its lease
+``js:replica:R:codes`` set      sessions with connections at replica R; until it is reaped
+``js:misses:A``        string   failed look-ups of an address (hashed) in a minute; of all: ``all``
+``js:looks:{M}``       zset     look-ups of an address in progress -> latest end; M is ``js:misses:A``, so that
+                                both keys are in one slot
+``js:made:A``          hash     sessions created by an address (hashed); expires ``max_lifetime`` after the last
+``js:creates:A``       string   sessions created by an address (hashed) in a minute
+``js:wrong-keys:A``    string   wrong keys and tokens of an address (hashed) in a minute
+``js:secret``          string   the secret that signs tokens, if none is configured
 ====================== ======== =============================================================================
 """
 
@@ -40,7 +40,7 @@ _PARTS: Final = ("", ":votes", ":connections", ":replies", ":code", ":absent", "
 
 
 class Keys:
-    """The names of one deployment's keys; ``prefix`` consists of small letters, digits and ``-``."""
+    """The names of a deployment's keys. ``prefix`` consists of lower-case letters, digits and ``-``."""
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
@@ -59,7 +59,7 @@ class Keys:
         return f"{self.session(code)}:code"
 
     def session_keys(self, code: str) -> list[str]:
-        """All keys of one session, in the order in which the scripts take them."""
+        """Return all keys of one session, in the order expected by the scripts."""
         first = self.session(code)
         return [first + part for part in _PARTS]
 
@@ -67,7 +67,7 @@ class Keys:
         return self.session(code)
 
     def code_of(self, channel: str) -> str:
-        """The session's code; the reverse of ``channel``."""
+        """Return the session's code for a channel."""
         return channel[len(self._prefix) + 2 : -1]
 
     def recovery(self, recovery_id: str) -> str:
@@ -80,7 +80,7 @@ class Keys:
         return f"{self._prefix}:misses:{address}"
 
     def look_ups(self, address: str) -> list[str]:
-        """The keys that count an address's look-ups, in one slot: those that failed, and those under way."""
+        """Return the keys, in one slot, that count an address's failed look-ups and those in progress."""
         misses = self.misses(address)
         return [misses, f"{self._prefix}:looks:{{{misses}}}"]
 

@@ -1,4 +1,4 @@
-"""Pages of the list of live sessions, by their time of expiry."""
+"""Pages of the list of live sessions, ordered by time of expiry."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _FIELDS: Final = ("title", "locked", "people", "films", "version", "created")
 
 
 class RedisListing:
-    """See ``app.sessions.ports.SessionListing``.
+    """Implements ``app.sessions.ports.SessionListing``.
 
-    A page is one look into ``js:sessions`` and two short commands for each session on it, however many there are.
+    A page takes one command for ``js:sessions`` and two for each session on the page, however many sessions exist.
     """
 
     def __init__(self, client: RedisClient, keys: Keys) -> None:

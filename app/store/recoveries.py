@@ -1,4 +1,4 @@
-"""Which participant a recovery id continues, whichever replica a client comes back to."""
+"""Maps recovery ids to participants, so that a client can reconnect to any replica."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _VOID: Final = b"void"
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """``membership_id``: the membership in which the id is good. ``code`` is empty once the id is void."""
+    """``membership_id``: the membership for which the id is valid. ``code`` is empty if the id is void."""
 
     code: str
     instance: str
@@ -28,9 +28,9 @@ class Recovery:
 
 
 class RedisRecoveries:
-    """A pointer from recovery ids to sessions; whether an id is void is known to the session alone.
+    """The map from recovery ids to sessions. Only the session itself knows whether an id is still valid.
 
-    ``quarantine``: seconds for which it is known that the client of a void id knows why it is.
+    ``quarantine``: seconds for which a void id is remembered, so that its client is not sent the reason again.
     """
 
     def __init__(self, client: RedisClient, keys: Keys, *, quarantine: float) -> None:
@@ -50,7 +50,7 @@ class RedisRecoveries:
                 return Recovery(code, instance, participant, int(membership_id))
 
     async def put(self, recovery_id: str, code: str, credential: Credential, membership_id: int, free_at: int) -> None:
-        """``free_at``: when the code of the session is free again, Unix milliseconds."""
+        """Store a recovery id. ``free_at``: when the session's code becomes free, Unix milliseconds."""
         entry = f"{code} {credential.instance} {credential.subject} {membership_id}"
         with client_errors(changing=True):
             commands: list[tuple[str | int, ...]] = [
@@ -59,10 +59,10 @@ class RedisRecoveries:
             ]
             _, is_known = await run_batch(self._client, commands)
             if not is_known:
-                # The participant has got newer ones, or is gone, in the meantime.
+                # Meanwhile the participant got newer ids or has gone.
                 await self._client.execute("UNLINK", self._keys.recovery(recovery_id))
 
     async def void(self, recovery_id: str) -> None:
-        """The id continues nobody any more, and its client knows why."""
+        """Void an id whose client was sent the reason."""
         with client_errors(changing=True):
             await self._client.execute("SET", self._keys.recovery(recovery_id), _VOID, "XX", "PX", self._quarantine)

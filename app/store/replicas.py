@@ -1,7 +1,7 @@
-"""What replicas tell each other through Redis: leases, which sessions are where, and what is due.
+"""Data that replicas share in Redis: leases, the sessions at each replica, and due sweeps.
 
-All times are Unix milliseconds by Redis's clock. Nothing is taken off a list before the work is done, and all of the
-work may be done twice, so a replica that dies halfway leaves it to the others.
+All times are Unix milliseconds of Redis's clock. Entries are removed after their work is done, and all work may be done
+twice, so other replicas can finish the work of a replica that dies.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _BATCH: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """``lapsed``: others may have reaped this replica; ``dead``: replicas whose lease has run out."""
+    """``lapsed``: other replicas may have reaped this one. ``dead``: replicas whose lease has expired."""
 
     lapsed: bool
     dead: list[str]
@@ -37,14 +37,14 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Sessions to sweep; ``claim`` goes back with what was found."""
+    """Sessions to sweep. ``claim`` is passed to ``settle``."""
 
     claim: int
     codes: list[str]
 
 
 class RedisReplicas:
-    """The part of Redis by which replicas know of each other. All methods raise ``SessionError``."""
+    """The replicas of the deployment. All methods raise ``SessionError``."""
 
     def __init__(self, client: RedisClient, keys: Keys, replica: str, *, lease: float) -> None:
         self._client = client
@@ -53,7 +53,7 @@ class RedisReplicas:
         self._lease = round(lease * 1000)
         self._clock_offset: float | None = None
         self._renewed_at: int | None = None
-        # The sessions that have connections here, and those of which Redis may think otherwise, until when.
+        # The sessions with connections here; and those for which Redis may have the wrong entry, until when.
         self._entered: set[str] = set()
         self._doubtful: dict[str, float] = {}
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -64,17 +64,17 @@ class RedisReplicas:
         self._settle = LIST_SCRIPTS.settle_due
 
     def now(self) -> int:
-        """Redis's clock, as of the last renewal."""
+        """Return the time of Redis's clock, as estimated at the last renewal."""
         if self._clock_offset is None:
             return round(time.time() * 1000)
         return round(time.monotonic() * 1000 + self._clock_offset)
 
     def renewed_at(self) -> int | None:
-        """When the lease was renewed last."""
+        """Return the time of the last renewal."""
         return self._renewed_at
 
     async def renew(self, details: Mapping[str, str]) -> Lease:
-        """Says that this replica lives on, and what the others need to know of it."""
+        """Renew this replica's lease and store its details for the others."""
         with client_errors(changing=True):
             reply = await self._client.run(self._renew, [self._keys.replicas], [self._replica, self._lease])
             with reading_reply():
@@ -88,13 +88,13 @@ class RedisReplicas:
             return lease
 
     async def deregister(self) -> None:
-        """Gives the lease up: what is left of this replica may be reaped at once."""
+        """Release the lease, so that this replica's remaining connections are reaped at once."""
         with client_errors(changing=True):
             await self._client.execute("ZADD", self._keys.replicas, 1, self._replica)
             await self._client.execute("UNLINK", self._keys.replica(self._replica))
 
     async def living(self) -> dict[str, dict[str, str]]:
-        """What each replica whose lease runs tells of itself."""
+        """Return the details of each replica whose lease is valid."""
         with client_errors(changing=False):
             replicas = await self._client.execute("ZRANGE", self._keys.replicas, 0, -1)
             with reading_reply():
@@ -104,14 +104,14 @@ class RedisReplicas:
                 return {name: orjson.loads(details) for name, details in zip(known, told, strict=True) if details}
 
     async def enter(self, code: str) -> None:
-        """Says, before it is so, that this replica has connections in a session."""
+        """Note that this replica is about to have connections in a session."""
         self._entered.add(code)
         async with self._turn(code):
             with client_errors(changing=True):
                 await self._client.execute("SADD", self._keys.replica_codes(self._replica), code)
 
     async def exit(self, code: str) -> None:
-        """Says that this replica has no connections left in a session."""
+        """Note that this replica has no connections left in a session."""
         self._entered.discard(code)
         async with self._turn(code):
             if code in self._entered:
@@ -120,16 +120,16 @@ class RedisReplicas:
                 with client_errors(changing=True):
                     await self._client.execute("SREM", self._keys.replica_codes(self._replica), code)
             except SessionError:
-                # It may still come to Redis, behind what says that there are connections again.
+                # The command may still arrive, after one that enters the session again.
                 self._doubtful[code] = time.monotonic() + 2 * self._lease / 1000
                 raise
 
     def _turn(self, code: str) -> asyncio.Lock:
-        """Entering a session and leaving it happen in the order in which they are asked for."""
+        """Return the lock that keeps ``enter`` and ``exit`` of a session in order."""
         return self._turns.setdefault(code, asyncio.Lock())
 
     async def _resolve_doubts(self) -> None:
-        """Says again what may have been overtaken, for as long as that can be."""
+        """Repeat the entries that a late command may have overwritten."""
         now = time.monotonic()
         doubtful = list(self._doubtful)
         self._doubtful = {code: until for code, until in self._doubtful.items() if until > now}
@@ -141,29 +141,29 @@ class RedisReplicas:
                 await self._client.execute("SREM", self._keys.replica_codes(self._replica), *gone)
 
     async def sessions_of(self, replica: str) -> list[str]:
-        """Some of the sessions that a dead replica has left connections in; empty when there are none."""
+        """Return some of the sessions in which a dead replica has connections; empty if there are none."""
         with client_errors(changing=False):
             codes = await self._client.execute("SRANDMEMBER", self._keys.replica_codes(replica), _BATCH)
             with reading_reply():
                 return [code.decode() for code in codes]
 
     async def mark_reaped(self, replica: str, codes: Sequence[str]) -> None:
-        """Takes sessions off a dead replica's list."""
+        """Remove sessions from a dead replica's list."""
         with client_errors(changing=True):
             await self._client.execute("SREM", self._keys.replica_codes(replica), *codes)
 
     async def forget(self, replica: str) -> None:
-        """Forgets a dead replica; one that lives after all notices at its next renewal."""
+        """Remove a dead replica. If it is alive after all, its next renewal reports ``lapsed``."""
         with client_errors(changing=True):
             await self._client.execute("ZREM", self._keys.replicas, replica)
 
     async def schedule(self, code: str, due: int) -> None:
-        """Has a session swept at ``due`` or earlier."""
+        """Schedule a sweep of a session at ``due`` or earlier."""
         with client_errors(changing=True):
             await self._client.run(self._schedule, [self._keys.due], [code, due])
 
     async def claim_due(self, seconds: float) -> Due:
-        """Sessions to sweep now, which nobody else is given for some ``seconds``."""
+        """Claim sessions that are due; other replicas do not get them for ``seconds``."""
         with client_errors(changing=True):
             reply = await self._client.run(self._claim, [self._keys.due], [_BATCH, round(seconds * 1000)])
             with reading_reply():
@@ -171,6 +171,6 @@ class RedisReplicas:
                 return Due(claim, [code.decode() for code in codes])
 
     async def settle(self, code: str, claim: int, next_due: int) -> None:
-        """Says that a claimed session was swept, and when to look again (0: when somebody schedules it)."""
+        """End a claim: the session was swept, and is due again at ``next_due`` (0: not scheduled)."""
         with client_errors(changing=True):
             await self._client.run(self._settle, [self._keys.due], [code, claim, next_due])

@@ -1,4 +1,4 @@
-"""What the scripts of sessions reply behind "ok", in the order of the scripts."""
+"""Parses the replies of the scripts of sessions, without the status, in the order of the scripts."""
 
 from __future__ import annotations
 
@@ -73,5 +73,5 @@ def head(reply: list[Any]) -> Head | None:
 
 
 def created(reply: list[Any]) -> bool:
-    """Whether the session was made under the code, which is 0 where that is taken."""
+    """Return whether the session was created: 0 if the code is taken."""
     return bool(reply[0])

@@ -1,4 +1,4 @@
-"""The deployment's secret, kept in Redis where no setting gives one."""
+"""The deployment's secret, which is stored in Redis if none is configured."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _logger = logging.getLogger(__name__)
 
 
 class DeploymentSecret:
-    """One secret for all replicas: the one given, or the one that Redis has, where the first replica put it.
+    """The secret that all replicas share: the configured one, or the one that the first replica stored in Redis.
 
-    A Redis that has lost it gets it back. Where another replica was faster with one of its own, all sign with that, and
-    those that knew an earlier one still take what was signed with it.
+    If Redis has lost the secret, a replica stores its own again. If another replica was faster with a new one, all
+    replicas sign with that one, and those that know the earlier one still accept its signatures.
     """
 
     def __init__(self, client: RedisClient, keys: Keys, given: bytes | None) -> None:
@@ -34,21 +34,21 @@ class DeploymentSecret:
         self._former: tuple[bytes, ...] = ()
 
     def __call__(self) -> bytes:
-        """The secret to sign with; raises ``unavailable`` before it is known."""
+        """Return the secret for signing; raises ``unavailable`` while it is unknown."""
         if self._secret is None:
             raise SessionError("unavailable")
         return self._secret
 
     def former(self) -> Sequence[bytes]:
-        """Secrets that this replica has signed with before, the newest first."""
+        """Return earlier secrets known to this replica, newest first."""
         return self._former
 
     async def keep(self) -> None:
-        """Learns the secret from Redis, or puts it there; raises ``SessionError`` while Redis is unavailable."""
+        """Read the secret from Redis, or store it there; raises ``SessionError`` while Redis is unavailable."""
         if self._is_given:
             return
         with client_errors(changing=True):
-            # A full Redis can still be read.
+            # Read first: that works also if Redis is full.
             found = await self._client.execute("GET", self._keys.secret)
             if found is None:
                 ours = self._secret or secrets.token_hex(32).encode()

@@ -1,18 +1,18 @@
 """The hash of a session in Redis.
 
-All numbers are decimal, all times Unix milliseconds by Redis's clock:
+All numbers are decimal. All times are Unix milliseconds of Redis's clock.
 
-- ``instance`` unique over all sessions; ``epoch``, ``version``: the head; ``created``, ``deadline``, ``lifetime``,
-  ``unjoined``: the shorter lifetime until somebody has joined, if there is one; ``rest`` of the code; ``listed``: the
-  time of expiry that ``js:sessions`` was told last
+- ``instance``: unique among all sessions; ``epoch``, ``version``: the head; ``created``, ``deadline``, ``lifetime``;
+  ``unjoined``: the shorter lifetime until the first join, if any; ``rest``: how long the code stays reserved after the
+  end; ``listed``: the time of expiry in ``js:sessions``
 - ``title``, ``capacity``, ``locked`` (0, 1), ``leavers`` (keep, drop)
-- ``host``: the participant; ``generation`` of the host token that is valid; ``tokenholder``: who has used it
-- ``order``, ``guests``, ``people``, ``films``, ``bytes``: counters; ``peak``: the most ``people`` there ever were
-- ``p:<participant>``: ``<order>|<joined>|<name>``; ``d:<participant>``: disconnected, removed at this time;
-  ``o:<participant>``: its only connection; ``k:<participant>``: why it was told to go, for all who are banned,
-  ``bans`` in number, and the newest ``told`` of the others; ``l:<participant>``: the name of one whose grace time is
-  over, as replicas of an earlier release remember it
-- ``lost``: ``<epoch> <order>`` of the newest epochs that have ended: whoever joined later in one of them is not known
+- ``host``: the host's id; ``generation``: of the valid host token; ``tokenholder``: the participant who has used it
+- ``order``, ``guests``, ``people``, ``films``, ``bytes``: counters; ``peak``: the maximum of ``people`` so far
+- ``p:<participant>``: ``<order>|<joined>|<name>``; ``d:<participant>``: it is disconnected and will be removed at this
+  time; ``o:<participant>``: its only connection; ``k:<participant>``: the reason why it was removed, for all banned
+  participants (``bans`` is their number) and the newest ``told`` of the others; ``l:<participant>``: the name of one
+  whose grace time is over, written by replicas of an earlier release
+- ``lost``: ``<epoch> <order>`` of the newest epochs that have ended: participants who joined later in one are unknown
 - ``m:<movie>``: ``<order>|<added>|<adder>|<details as JSON>``; ``t:<order>``: ``<count> <vetoes> <points>``
 """
 
@@ -29,7 +29,7 @@ __all__ = ["parse_session"]
 
 
 def parse_session(code: str, reply: Mapping[bytes, bytes], expires_at: int) -> Session:
-    """The session of a reply to HGETALL. Raises what the parts of a malformed one raise."""
+    """Parse a reply to HGETALL. A malformed one raises any of the errors of ``reading_reply``."""
     fields = {name.decode(): value.decode() for name, value in reply.items()}
     members, movies, removed = [], [], {}
     for name, value in fields.items():

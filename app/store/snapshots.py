@@ -1,4 +1,4 @@
-"""Large sessions that were read lately, so that who polls one does not have it read and encoded each time."""
+"""A cache of large sessions, so that a polled session is not read and encoded each time."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from app.sessions.model import Snapshot
 
 __all__ = ["Snapshots"]
 
-# Bytes of encoded sessions that a replica keeps.
+# The size of the cache.
 _MAX_BYTES: Final = 16 * 2**20
-# A smaller one is read from Redis as fast as it is asked whether it has changed.
+# Reading a smaller session takes no longer than asking whether it has changed.
 _MIN_BYTES: Final = 8 * 2**10
-# Seconds. Redis may lose a change and count another one under the same version; that is not seen for longer.
+# Redis may lose a change and give its version to another one. Such an outdated snapshot is served no longer than this.
 _MAX_AGE_SECONDS: Final = 10.0
 
 
@@ -24,7 +24,7 @@ class _Kept(NamedTuple):
 
 
 class Snapshots:
-    """The newest snapshots by session code; the one that was asked for the longest ago gives way."""
+    """The newest snapshots by session code; the least recently used one is evicted."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -32,7 +32,7 @@ class Snapshots:
         self._bytes = 0
 
     def get(self, code: str) -> Snapshot | None:
-        """The snapshot that is kept of a session, which may have changed since."""
+        """Return the cached snapshot of a session, which may have changed since."""
         kept = self._kept.get(code)
         if kept is None or kept.until < self._clock():
             return None
@@ -40,7 +40,7 @@ class Snapshots:
         return kept.snapshot
 
     def put(self, code: str, snapshot: Snapshot | None) -> None:
-        """Keep what was just read, None for a session that is not there."""
+        """Cache a session that was just read, None if it does not exist."""
         if former := self._kept.pop(code, None):
             self._bytes -= len(former.snapshot.data)
         if snapshot is None or len(snapshot.data) < _MIN_BYTES:

@@ -1,4 +1,4 @@
-"""How far this replica has seen sessions get: the way to notice that Redis has lost changes."""
+"""The newest versions seen by this replica, by which it detects that Redis has lost changes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from app.sessions.model import Head
 
 __all__ = ["Watermarks"]
 
-# No version is so high; small enough for the numbers of Lua.
+# Higher than any version, and exact as a number of Lua.
 _NEVER: Final = 2**53
 
 
 class Watermarks:
-    """The newest heads of the sessions that are watched. Within an epoch versions grow, and no epoch comes back."""
+    """The newest heads of the watched sessions. Versions grow within an epoch, and an epoch never returns."""
 
     def __init__(self) -> None:
         self._lowest: dict[str, dict[str, int]] = {}
@@ -26,7 +26,7 @@ class Watermarks:
         self._lowest.pop(code, None)
 
     def note(self, code: str, head: Head) -> None:
-        """The session has been seen at ``head``."""
+        """Note that the session was seen at ``head``."""
         lowest = self._lowest.get(code)
         if lowest is None:
             return
@@ -35,9 +35,9 @@ class Watermarks:
         lowest[head.epoch] = max(lowest.get(head.epoch, 0), head.version)
 
     def lowest(self, code: str) -> Mapping[str, int]:
-        """For each epoch that was seen, the lowest version at which the session can be, unless changes were lost."""
+        """Return, for each epoch seen, the lowest version that the session can have unless changes were lost."""
         return self._lowest.get(code, {})
 
     def is_below(self, code: str, head: Head) -> bool:
-        """Whether changes were lost since the session was seen."""
+        """Return whether changes were lost since the session was seen."""
         return head.version < self.lowest(code).get(head.epoch, 0)

@@ -1,7 +1,7 @@
-"""The Lua scripts, one file for each atomic step in Redis.
+"""The Lua scripts, one file for each atomic step.
 
-Those in the folder ``session`` are the steps of a session, behind the parts that they share, whose names begin with
-``_``; the others work on one list or counter.
+The folder ``session`` has the steps of a session. Shared code is in files whose names begin with ``_`` and is prepended
+to each of them. The other scripts work on one list or counter.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SHARED: Final = ("_prelude", "_replies", "_change")
 
 @dataclass(frozen=True, slots=True)
 class SessionScripts:
-    """The steps on the keys of one session, by the names of their files."""
+    """The steps on the keys of one session, named after their files."""
 
     add_movies: Script
     authorize: Script
@@ -44,7 +44,7 @@ class SessionScripts:
 
 @dataclass(frozen=True, slots=True)
 class ListScripts:
-    """The steps on one list or counter beside the sessions, by the names of their files."""
+    """The steps on a list or counter, named after their files."""
 
     claim_due: Script
     claim_session: Script
@@ -59,7 +59,7 @@ class ListScripts:
 
 
 def load_scripts(folder: Traversable) -> tuple[SessionScripts, ListScripts]:
-    """Read all scripts of a folder; raise RuntimeError where one is missing, or is used by nobody."""
+    """Load all scripts of a folder; raise RuntimeError if one is missing or unused."""
     steps = _texts(folder / "session", {*_names(SessionScripts), *_SHARED})
     shared = "".join(steps.pop(part) for part in _SHARED)
     others = _texts(folder, _names(ListScripts))
@@ -81,7 +81,7 @@ def _names(kind: type[SessionScripts | ListScripts]) -> set[str]:
 
 
 def _script(name: str, text: str) -> Script:
-    # Metrics and spans have it under this name.
+    # The name in metrics and spans.
     return Script(name.replace("_", "-"), text)
 
 
