@@ -1,7 +1,7 @@
 # Needs make and Python 3.11 or newer; everything else is installed into .venv and tests/js/node_modules.
 PYTHON ?= python3
 BIN := .venv/bin
-# What npm writes last.
+# The file that npm writes last.
 NODE := tests/js/node_modules/.package-lock.json
 
 .PHONY: help run test quick e2e slow serial cluster mutants lint lock version-set clean
@@ -9,33 +9,33 @@ NODE := tests/js/node_modules/.package-lock.json
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
 
-run: .venv/ready ## Run the service on http://localhost:8080, with a Valkey of its own
+run: .venv/ready ## Run the service on http://localhost:8080 with an embedded Valkey
 	@JOIN_SESSION_DEMO=$${JOIN_SESSION_DEMO-true} exec $(BIN)/join-session serve
 
-quick: .venv/ready ## In seconds: types, architecture, the domain, the steps in Redis, the contract of one route and one event
+quick: .venv/ready ## Check types and run the fast tests: architecture, domain, steps in Redis, one route, one event
 	@$(BIN)/dmypy run --timeout 3600 & types=$$!; \
 		$(BIN)/pytest --quiet $(QUICK) $(ARGS); tests=$$?; wait $$types && exit $$tests
 
 QUICK := tests/test_architecture.py tests/model tests/steps tests/contract -m "not slow" -k "not recording or joining or recovery"
 
-test: .venv/ready $(NODE) ## Run the tests; ARGS="-k name" goes to pytest
+test: .venv/ready $(NODE) ## Run the tests; ARGS goes to pytest, for example ARGS="-k name"
 	$(BIN)/pytest --numprocesses=4 $(SHARE_OUT) -m "not slow" $(ARGS)
 
-# Each process goes through a part of the tests in order, as they share servers, and takes over from others in the end.
+# Each process runs a part of the tests in order, because they share servers, and at the end takes over tests of others.
 SHARE_OUT := --dist=worksteal
 
-e2e: slow serial cluster ## Run the slow suites, then the drills on a cluster
+e2e: slow serial cluster ## Run all slow tests, then the drills on a cluster
 
-slow: .venv/ready $(NODE) ## Run the slow suites, but for those that want the machine for themselves
+slow: .venv/ready $(NODE) ## Run the slow tests, except those that need an idle machine
 	$(BIN)/pytest --numprocesses=2 $(SHARE_OUT) -m "slow and not serial and not cluster" $(ARGS)
 
-serial: .venv/ready $(NODE) ## Run the slow suites that want the machine for themselves
+serial: .venv/ready $(NODE) ## Run the slow tests that need an idle machine
 	$(BIN)/pytest -m "serial and not cluster" $(ARGS)
 
-cluster: .venv/ready ## With Docker and kind: run the drills on a cluster, which is made and deleted
+cluster: .venv/ready ## Run the drills on a temporary kind cluster; needs Docker and kind
 	@tests/e2e/run $(ARGS)
 
-mutants: .venv/ready ## Count the faults in Lua and the domain that no test finds; ARGS goes to tests.mutants
+mutants: .venv/ready ## Put faults into the code and list those that no test finds; takes hours; ARGS goes to tests.mutants
 	$(BIN)/python -m tests.mutants.run $(ARGS)
 
 lint: .venv/ready ## Check style and types
@@ -43,17 +43,17 @@ lint: .venv/ready ## Check style and types
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-lock: .venv/ready ## Write the lock files anew after a change of pyproject.toml; ARGS=--upgrade takes newer versions
+lock: .venv/ready ## Update the lock files after a change of pyproject.toml; ARGS=--upgrade for newer versions
 	$(BIN)/uv pip compile $(LOCK) $(ARGS) -o requirements.lock pyproject.toml
 	$(BIN)/uv pip compile $(LOCK) $(ARGS) -o requirements-dev.lock -c requirements.lock --all-extras pyproject.toml
 
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 
-version-set: .venv/ready ## Write VERSION= wherever the version stands
+version-set: .venv/ready ## Set the version in all files that contain it: VERSION=1.2.3
 	@.ci/version-set "$(VERSION)"
 	@$(BIN)/python -m tests.packaging.generate
 
-clean: ## Remove everything that was installed or built
+clean: ## Remove everything that make has installed or built
 	rm -rf .venv .cache tests/js/node_modules tests/js/build .dmypy.json .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(NODE): tests/js/package-lock.json | .venv/ready

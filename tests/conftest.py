@@ -1,4 +1,4 @@
-"""What holds for every test: a clean environment, and with CI=true no test may be skipped."""
+"""Rules for all tests: a clean environment, only documented responses, and with CI=true no skipped tests."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.harness.fixtures import redis_server, service
 __all__ = ["redis_server", "service"]
 
 
-# Seconds after which a test that has gone on in spite of its time-out is told again.
-_TOLD_AGAIN: Final = 10.0
+# Seconds after the time-out of a test until the signal is repeated.
+_REPEAT_SECONDS: Final = 10.0
 
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting of the shell that runs the tests reaches them."""
+    """Remove settings of the shell from the environment."""
     for name in os.environ:
         if name.upper().startswith((PREFIX, "OTEL_")) and not name.upper().startswith(f"{PREFIX}TEST_"):
             monkeypatch.delenv(name)
@@ -30,7 +30,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def documented() -> Iterator[None]:
-    """Nothing was answered to a client of the harness that the documents do not show."""
+    """Fail the test if a client of the harness received something that the documents do not describe."""
     yield
     found = violations.copy()
     violations.clear()
@@ -39,10 +39,13 @@ def documented() -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_timeout_set_timer(settings: Any) -> Generator[None, object, object]:
-    """The signal of pytest-timeout comes once: it ends the test, but not an event loop that then hangs as it closes."""
+    """Repeat the signal of pytest-timeout.
+
+    The first signal ends the test, but not an event loop that then hangs while it is closed.
+    """
     result = yield
     if settings.method == "signal":
-        signal.setitimer(signal.ITIMER_REAL, settings.timeout, _TOLD_AGAIN)
+        signal.setitimer(signal.ITIMER_REAL, settings.timeout, _REPEAT_SECONDS)
     return result
 
 

@@ -14,8 +14,8 @@ __all__ = ["add_document_commands"]
 def add_document_commands(commands: Any) -> None:
     for name, run, text in (
         ("openapi", openapi, "print the document of the HTTP API"),
-        ("asyncapi", asyncapi, "print the document of the Socket.IO side"),
-        ("types", types, "print the TypeScript types of both"),
+        ("asyncapi", asyncapi, "print the document of the Socket.IO API"),
+        ("types", types, "print TypeScript types for both APIs"),
     ):
         command = commands.add_parser(name, help=text, description=run.__doc__)
         command.set_defaults(command=run)

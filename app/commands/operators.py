@@ -31,7 +31,7 @@ class Refused(Exception):
 def add_operator_commands(commands: Any) -> None:
     asking = argparse.ArgumentParser(add_help=False)
     asking.add_argument("--url", type=http_url, help=f"the internal port (default: localhost, {PREFIX}INTERNAL_PORT)")
-    asking.add_argument("--json", action="store_true", help="print the service's answer as JSON")
+    asking.add_argument("--json", action="store_true", help="print the response as JSON")
 
     command = commands.add_parser("list", parents=[asking], help="list the live sessions", description=list_.__doc__)
     command.add_argument("--limit", type=int, default=50, help="sessions per page, up to 500 (default: 50)")
@@ -39,17 +39,17 @@ def add_operator_commands(commands: Any) -> None:
     command.set_defaults(command=_asking(list_))
 
     command = commands.add_parser("show", parents=[asking], help="show a session", description=show.__doc__)
-    command.add_argument("code", metavar="CODE")
+    command.add_argument("code", metavar="CODE", help="the session's code")
     command.set_defaults(command=_asking(show))
 
     command = commands.add_parser("end", parents=[asking], help="end a session", description=end.__doc__)
-    command.add_argument("code", metavar="CODE")
+    command.add_argument("code", metavar="CODE", help="the session's code")
     command.set_defaults(command=_asking(end))
 
     command = commands.add_parser("kick", parents=[asking], help="remove a participant", description=kick.__doc__)
-    command.add_argument("code", metavar="CODE")
+    command.add_argument("code", metavar="CODE", help="the session's code")
     command.add_argument("participant", metavar="PARTICIPANT", help="the participant's id, as `show` prints it")
-    command.add_argument("--ban", action="store_true", help="also keep the participant out")
+    command.add_argument("--ban", action="store_true", help="also void the token of the participant")
     command.set_defaults(command=_asking(kick))
 
     command = commands.add_parser(
@@ -127,7 +127,7 @@ def kick(api: OperatorApi, options: argparse.Namespace) -> None:
 
 
 def drain(api: OperatorApi, options: argparse.Namespace) -> None:
-    """Move the clients of a replica to the others. It accepts no new clients until it is restarted."""
+    """Move the clients of a replica to the others. The replica accepts no new clients until it is restarted."""
     answer = api.ask("POST", "/drain")
     clients = answer["clients"]
     while options.wait and clients:

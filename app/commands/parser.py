@@ -19,10 +19,9 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line; its options have the function to run as ``command``."""
     whole = argparse.ArgumentParser(
         prog="join-session",
-        description="People join a session with a code and rate movies together: HTTP API and Socket.IO, with state in "
-        "Redis.",
-        epilog=f"Settings are environment variables {PREFIX}*, or lines of a file .env; docs/configuration.md lists "
-        "them. Exit codes: 0 success, 1 failure, 2 usage or configuration error.",
+        description="People join a session with a code and rate movies together. HTTP API, Socket.IO, state in Redis.",
+        epilog=f"Settings are environment variables {PREFIX}* or lines of a file .env; see docs/configuration.md. "
+        "Exit codes: 0 success, 1 failure, 2 usage or configuration error.",
     )
     whole.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = whole.add_subparsers(title="commands", metavar="COMMAND", required=True)

@@ -26,7 +26,7 @@ _RANKS_SHOWN: Final = 3
 
 def add_people_commands(commands: Any) -> None:
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--url", metavar="URL", type=http_url, default=_URL, help=f"URL of the service ({_URL})")
+    common.add_argument("--url", metavar="URL", type=http_url, default=_URL, help=f"service URL (default: {_URL})")
     common.add_argument("--json", action="store_true", help="print JSON")
 
     command = commands.add_parser(
@@ -35,21 +35,21 @@ def add_people_commands(commands: Any) -> None:
     command.add_argument("--title", help="title of the session")
     command.add_argument("--capacity", metavar="N", type=int, help="maximum number of participants")
     command.add_argument("--ttl", metavar="S", type=float, help="seconds until the idle session expires")
-    command.add_argument("--movies", metavar="FILE", type=_movies, help="JSON: a list of movies, {id, title, ...} each")
+    command.add_argument("--movies", metavar="FILE", type=_movies, help="JSON file: a list of movies, {id, title, ...}")
     command.add_argument("--show-token", action="store_true", help="also print the host token")
     command.set_defaults(command=create)
 
     command = commands.add_parser(
         "join", parents=[common], help="check whether a session exists", description=join.__doc__
     )
-    command.add_argument("code", metavar="CODE")
+    command.add_argument("code", metavar="CODE", help="the session's code")
     command.set_defaults(command=join)
 
     command = commands.add_parser(
         "watch", parents=[common], help="print a session's events live", description=watch.__doc__
     )
-    command.add_argument("code", metavar="CODE")
-    command.add_argument("--name", help="your name (Guest N)")
+    command.add_argument("code", metavar="CODE", help="the session's code")
+    command.add_argument("--name", help="your name (default: Guest N)")
     command.set_defaults(command=watch)
 
 

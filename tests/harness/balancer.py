@@ -1,4 +1,4 @@
-"""A plain TCP load balancer: round robin by connection, without cookies, as a Kubernetes Service without affinity."""
+"""A TCP load balancer: round robin by connection, without cookies, like a Kubernetes Service without affinity."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Balancer", "balancer"]
 
 
 class Balancer:
-    """Hands each connection to the next of `ports`; those that refuse are passed over."""
+    """Forwards each connection to the next of `ports`; ports that refuse are skipped."""
 
     def __init__(self, ports: Sequence[int]) -> None:
         self.ports = ports
@@ -64,7 +64,7 @@ class Balancer:
 
 @asynccontextmanager
 async def balancer(ports: Sequence[int]) -> AsyncIterator[Balancer]:
-    """A balancer over loopback ports."""
+    """Run a balancer for loopback ports."""
     running = Balancer(ports)
     await running.start()
     try:
@@ -76,7 +76,7 @@ async def balancer(ports: Sequence[int]) -> AsyncIterator[Balancer]:
 async def _join(
     near: tuple[asyncio.StreamReader, asyncio.StreamWriter], far: tuple[asyncio.StreamReader, asyncio.StreamWriter]
 ) -> None:
-    """Passes bytes on both ways until both ends have said all; an end that vanishes takes the other with it."""
+    """Copy bytes both ways until both ends have closed; if one end is lost, abort the other."""
     try:
         async with asyncio.TaskGroup() as both:
             both.create_task(_copy(near[0], far[1]))

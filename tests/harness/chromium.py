@@ -38,7 +38,7 @@ _FLAGS: Final = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    # All tabs are in front.
+    # Treat all tabs as visible.
     "--disable-background-timer-throttling",
     "--disable-backgrounding-occluded-windows",
     "--disable-renderer-backgrounding",
@@ -51,7 +51,7 @@ _STOP_TIMEOUT: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """What a page is shown on; `phone` is one with touch, `calm` asks for reduced motion."""
+    """The screen of a page. `phone` has touch, `calm` prefers reduced motion."""
 
     width: int = 1280
     height: int = 900
@@ -62,11 +62,11 @@ class Screen:
 
 
 class PageError(Exception):
-    """What a script in a page threw, or a command that the browser refused."""
+    """An exception of a script in a page, or a command that the browser refused."""
 
 
 class Page:
-    """A tab. `console` and `errors` are what it said, `sent` and `received` its WebSockets' frames, all in order."""
+    """A tab. `console` and `errors` are its output, `sent` and `received` the frames of its WebSockets, in order."""
 
     def __init__(self, browser: Browser, session: str) -> None:
         self._browser = browser
@@ -80,14 +80,14 @@ class Page:
         self.received: list[str] = []
 
     async def evaluate(self, expression: str) -> Any:
-        """The value of an expression, awaited if it is a promise; raises PageError with what it throws."""
+        """Return the value of an expression, awaited if it is a promise; raises PageError if it throws."""
         answer = await self.command("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
         if thrown := answer.get("exceptionDetails"):
             raise PageError(_first_line(thrown))
         return answer["result"].get("value")
 
     async def said(self, first: str, timeout: float = 10.0) -> list[Any]:
-        """The arguments of the next line of the console that begins with `first`; raises TimeoutError."""
+        """Return the arguments of the next console line that begins with `first`; raises TimeoutError."""
         async with asyncio.timeout(timeout):
             while True:
                 for arguments in self.console[self._said :]:
@@ -97,19 +97,19 @@ class Page:
                 await self._more()
 
     async def until(self, condition: Callable[[], bool], timeout: float = 10.0) -> None:
-        """Waits until `condition` holds, looking whenever something happens in the page; raises TimeoutError."""
+        """Wait until `condition` holds, checking after each event of the page; raises TimeoutError."""
         async with asyncio.timeout(timeout):
             while not condition():
                 await self._more()
 
     async def go(self, url: str | None = None) -> None:
-        """To another address, or the same one anew; back when the page and its scripts have been loaded."""
+        """Load another address, or reload; return when the page and its scripts are loaded."""
         loaded = self._loaded
         await (self.command("Page.reload") if url is None else self.command("Page.navigate", url=url))
         await self.until(lambda: self._loaded > loaded, _LOAD_TIMEOUT)
 
     async def show_on(self, screen: Screen) -> None:
-        """As on another screen; several pages at once have the focus."""
+        """Emulate another screen. Several pages can have the focus at once."""
         await self.command("Emulation.setFocusEmulationEnabled", enabled=True)
         size = {"width": screen.width, "height": screen.height, "deviceScaleFactor": screen.scale}
         await self.command("Emulation.setDeviceMetricsOverride", **size, mobile=screen.phone)
@@ -121,11 +121,11 @@ class Page:
         await self.command("Emulation.setEmulatedMedia", features=features)
 
     async def command(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """A command of the protocol to this page."""
+        """Send a command of the protocol to this page."""
         return await self._browser.command(method, self._session, **parameters)
 
     def see(self, method: str, parameters: dict[str, Any]) -> None:
-        """Takes an event of the protocol."""
+        """Handle an event of the protocol."""
         if method == "Runtime.consoleAPICalled":
             self.console.append(parameters["args"])
             if parameters["type"] == "error":
@@ -151,7 +151,7 @@ class Page:
         await self._changed.wait()
 
     async def _value(self, argument: dict[str, Any]) -> Any:
-        """What a console line shows; objects come as references to what is in the page."""
+        """Return the value of an argument of a console line; objects arrive as references."""
         if "objectId" not in argument:
             return argument.get("value")
         itself = {"functionDeclaration": "function () { return this; }", "returnByValue": True}
@@ -170,18 +170,18 @@ class Browser:
         self._contexts: list[str] = []
 
     async def context(self) -> str:
-        """A profile of its own, as another person's browser has; for `open`."""
+        """Create a separate profile, like another person's browser, for `open`."""
         context: str = (await self.command("Target.createBrowserContext"))["browserContextId"]
         self._contexts.append(context)
         return context
 
     async def close_contexts(self) -> None:
-        """Ends all of them, with their pages."""
+        """Close all profiles with their pages."""
         while self._contexts:
             await self.command("Target.disposeBrowserContext", browserContextId=self._contexts.pop())
 
     async def open(self, url: str, *, context: str | None = None, screen: Screen | None = None) -> Page:
-        """A new tab, when its page and the page's scripts have been loaded."""
+        """Open a tab; return when the page and its scripts are loaded."""
         where = {} if context is None else {"browserContextId": context}
         target = (await self.command("Target.createTarget", url="about:blank", **where))["targetId"]
         session = (await self.command("Target.attachToTarget", targetId=target, flatten=True))["sessionId"]
@@ -194,7 +194,7 @@ class Browser:
         return page
 
     async def command(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:
-        """A command of the protocol; raises PageError when the browser refuses it."""
+        """Send a command of the protocol; raises PageError if the browser refuses it."""
         number = next(self._numbers)
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._answers[number] = answer
@@ -203,7 +203,7 @@ class Browser:
         return await answer
 
     async def read(self) -> None:
-        """Takes what the browser says until it ends; then whoever waits for an answer gets a PageError."""
+        """Handle the browser's messages until it ends; then raise PageError for pending commands."""
         with suppress(ConnectionClosed):
             async for line in self._connection:
                 self._take(json.loads(line))
@@ -222,7 +222,7 @@ class Browser:
 
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
-    """A browser with a fresh profile; ended with its pages, and its profile removed."""
+    """Run a browser with a fresh profile; close it and remove the profile at the end."""
     binary = program("chromium")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         process = await asyncio.create_subprocess_exec(
@@ -231,7 +231,7 @@ async def chromium() -> AsyncIterator[Browser]:
         try:
             address = await asyncio.wait_for(_address(process), _START_TIMEOUT)
             ended = asyncio.create_task(process.communicate())
-            # Through no proxy, and with states of any size.
+            # Without a proxy, and for messages of any size.
             async with connect(address, proxy=None, max_size=None) as connection:
                 browser = Browser(connection)
                 reader = asyncio.create_task(browser.read())
@@ -243,7 +243,7 @@ async def chromium() -> AsyncIterator[Browser]:
                     await reader
             await asyncio.wait_for(ended, _STOP_TIMEOUT)
         finally:
-            # The browser is many processes.
+            # The browser consists of many processes.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()

@@ -27,7 +27,8 @@ class ClusterNode(RedisServer):
                 "cluster-enabled": "yes",
                 "cluster-port": str(self.bus_port),
                 "cluster-node-timeout": "1000",
-                # A replica takes over however long it has been without its primary, and stays with its own.
+                # A replica may take over however long it was disconnected from its primary, and never moves to another
+                # one.
                 "cluster-replica-validity-factor": "0",
                 "cluster-allow-replica-migration": "no",
             }
@@ -50,7 +51,7 @@ class ClusterSet(ServerSet):
         return "redis+cluster://" + ",".join(f"{LOOPBACK}:{node.port}" for node in self.nodes)
 
     async def owner(self, key: str) -> ClusterNode:
-        """The node that serves the slot of a key, as the others see it."""
+        """Return the node that serves the slot of a key, according to the other nodes."""
         slot = key_slot(key.encode())
         for first, last, (_, port, *_), *_ in await self._ask_anyone("CLUSTER", "SLOTS"):
             if first <= slot <= last:

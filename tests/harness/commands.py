@@ -1,4 +1,4 @@
-"""The commands as people run them, while the test's own event loop goes on."""
+"""Runs the command line in processes, while the test's event loop continues."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Done:
 async def run(
     *arguments: str, timeout: float = _TIMEOUT_SECONDS, environment: Mapping[str, str] | None = None, **variables: str
 ) -> Done:
-    """Runs a command to its end; `environment` and `variables` are of its environment."""
+    """Run a command to its end; `environment` and `variables` are added to its environment."""
     async with started(*arguments, **{**(environment or {}), **variables}) as process, asyncio.timeout(timeout):
         out, err = await process.communicate()
         return Done(await process.wait(), out.decode(), err.decode())
@@ -41,7 +41,7 @@ async def run(
 
 @asynccontextmanager
 async def started(*arguments: str, **variables: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A command that runs; it is killed at the end if it still does."""
+    """Start a command; kill it at the end if it still runs."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

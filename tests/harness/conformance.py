@@ -1,6 +1,6 @@
-"""Whether all that the service says is as its documents say: the clients of the harness ask here for each answer.
+"""Validates what the clients of the harness receive against the OpenAPI and AsyncAPI documents.
 
-What is not is kept in `violations`, and fails the test that is running (see `tests/conftest.py`).
+Violations are collected in `violations` and fail the current test (see `tests/conftest.py`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ violations: Final[list[str]] = []
 
 
 def check_answer(response: httpx.Response) -> None:
-    """An answer of the session API: its status, its headers and its body, with nothing in it that is not documented."""
+    """Validate a response of the session API: status, headers and body, without undocumented fields."""
     path = response.request.url.raw_path.decode().partition("?")[0].rstrip("/")
     method = response.request.method
     if not path.startswith("/api/") or method in ("OPTIONS", "HEAD"):
@@ -56,7 +56,7 @@ def check_answer(response: httpx.Response) -> None:
 
 
 def check_event(name: str, args: list[Any]) -> None:
-    """An event from the server. A state that comes as its digest only has nothing to look at."""
+    """Validate an event from the server, unless only a digest of it was received."""
     if name == "session-update" and args and "hash" in args[0]:
         return
     if name not in asyncapi()["operations"]:
@@ -67,7 +67,7 @@ def check_event(name: str, args: list[Any]) -> None:
 
 
 def check_ack(event: str, ack: Any) -> None:
-    """The acknowledgement of an event; one that is not documented can only be refused."""
+    """Validate the acknowledgement of an event; an undocumented event must be refused."""
     note(ack)
     known = f"{event}-ack" in asyncapi()["components"]["messages"]
     if not known and ack.get("code") != "unknown-event":
@@ -82,7 +82,7 @@ def _check(validator: Validator, instance: Any, where: str) -> None:
 
 
 def _documented(path: str, method: str, status: int) -> Schema | None:
-    """The response that the document has for it; everywhere there may be another path or method than documented."""
+    """Return the documented response; undocumented paths and methods must get 404 or 405."""
     paths = openapi()["paths"]
     exact = path if path in paths else next((shown for shown in paths if _pattern(shown).fullmatch(path)), None)
     failure: Schema = {"$ref": f"#/components/schemas/{'JoinFailure' if path == JOIN_PATH else 'ErrorBody'}"}
@@ -120,7 +120,7 @@ def _of_message(name: str) -> Validator:
 
 
 def _closed(document: Mapping[str, Any]) -> Schema:
-    """The shapes, without room for more fields than they show."""
+    """Return the schemas of a document, with additional fields forbidden."""
     shapes = copy.deepcopy(document["components"]["schemas"])
     for shape in shapes.values():
         if "properties" in shape:

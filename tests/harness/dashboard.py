@@ -1,4 +1,4 @@
-"""The chart's dashboard, asked of a Prometheus as Grafana asks it."""
+"""Runs the queries of the chart's dashboard on a Prometheus, as Grafana does."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DASHBOARD: Final = Path(__file__).parents[2] / "charts" / "join-session" / "file
 
 
 def queries(window: str) -> list[tuple[str, str]]:
-    """Title of the panel and query, for all jobs and replicas; rates over `window`, as `30s`."""
+    """Yield the title and query of each panel, for all jobs and replicas, with rates over `window` (as `30s`)."""
     panels = json.loads(DASHBOARD.read_text())["panels"]
     fill = {"$__rate_interval": window, "$job": ".*", "$instance": ".*"}
     found = []
@@ -28,7 +28,7 @@ def queries(window: str) -> list[tuple[str, str]]:
 
 
 def panels_without_data(url: str, window: str) -> list[str]:
-    """The queries of panels that the Prometheus at `url` has nothing to answer to, or refuses, each with its title."""
+    """Return the queries that the Prometheus at `url` refuses or has no data for, with their titles."""
     with httpx.Client(base_url=url, trust_env=False, timeout=10) as client:
         missing = []
         for title, expression in queries(window):

@@ -1,4 +1,4 @@
-"""Fixtures for conftest.py to import: a fresh server for each test that asks for one."""
+"""Fixtures that conftest.py imports."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tests.harness.service import UNKNOWN, Replica, running_replicas
 from tests.harness.topologies import TOPOLOGIES, Topology
 
 SHARED: Final[dict[str, Any]] = {"grace": 1, "code_rest": 1, "min_lifetime": 0.01}
-"""The settings of replicas that many tests share."""
+"""The settings of replicas that tests share."""
 
 _TOPOLOGY: Final = "JOIN_SESSION_TEST_TOPOLOGY"
 
 
 @pytest.fixture
 async def redis_server() -> AsyncIterator[RedisServer]:
-    """A server on a loopback port that keeps its data over a restart."""
+    """A Redis server on a loopback port that keeps its data over a restart."""
     async with RedisServer(aof=True) as server:
         yield server
 
@@ -33,7 +33,7 @@ def service() -> Iterator[list[Replica]]:
 
     Two of them send traces, which are searched for private data at the end; the third one sends none.
     """
-    from tests.harness.otlp import receiver  # The protobuf messages take longer to import than a small test runs.
+    from tests.harness.otlp import receiver  # Imports protobuf, which takes longer than a small test.
 
     topology = _chosen()
     asyncio.run(topology.start())
@@ -51,7 +51,7 @@ def service() -> Iterator[list[Replica]]:
 
 @asynccontextmanager
 async def chosen_topology() -> AsyncIterator[Topology]:
-    """The way of running Redis that `JOIN_SESSION_TEST_TOPOLOGY` chooses, else a single server."""
+    """Run the topology named by `JOIN_SESSION_TEST_TOPOLOGY`, by default a single server."""
     async with _chosen() as topology:
         await topology.disturb(UNKNOWN)
         yield topology

@@ -1,4 +1,4 @@
-"""Two replicas, and clients that come to the one which does not have their connection."""
+"""Two replicas, and clients that send requests to the replica that does not own their connection."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ __all__ = ["ADDRESSES", "CONTINUE", "POLL", "Pair", "Request", "forwarded_for", 
 
 POLL: Final = "/socket.io/?EIO=4&transport=polling"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-# Clients in a network that is not free of caps.
+# Addresses of clients to which the limits apply.
 ADDRESSES: Final = (f"192.0.2.{number}" for number in itertools.count(1))
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Connections are at the `owner`; their clients come to the `other` one."""
+    """Connections belong to `owner`; their clients send requests to `other`."""
 
     owner: Here
     other: Here
 
     async def handshake(self, address: str | None = None) -> str:
-        """A new connection at the owner."""
+        """Open a connection at the owner; return its session id."""
         async with httpx.AsyncClient(trust_env=False) as client:
             opened = await client.get(self.owner.url + POLL, headers=forwarded_for(address))
         sid: str = json.loads(opened.text[1:])["sid"]
         return sid
 
     async def is_gone(self, sid: str) -> bool:
-        """Whether the owner knows of no such connection any more."""
+        """Return whether the owner does not know the connection any more."""
         async with httpx.AsyncClient(trust_env=False) as client:
             return (await client.post(f"{self.owner.url}{POLL}&sid={sid}", content="3")).status_code == 400
 
 
 @asynccontextmanager
 async def pair_of(redis_url: str, **settings: Any) -> AsyncIterator[Pair]:
-    """Two replicas whose heartbeats are fast."""
+    """Run two replicas with short heartbeats."""
     given = {"ping_interval": 1, "ping_timeout": 1, "trusted_proxies": "127.0.0.0/8", **settings}
     async with served_here(redis_url, 2, **given) as (owner, other):
         yield Pair(owner, other)
 
 
 class Request:
-    """A request whose body the client sends when it likes."""
+    """A request whose body is sent by the test, part by part."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -62,7 +62,7 @@ class Request:
         await self._writer.drain()
 
     async def head(self, within: float = 5) -> bytes:
-        """The next head of an answer."""
+        """Return the next status line and headers of the response."""
         async with asyncio.timeout(within):
             return await self._reader.readuntil(b"\r\n\r\n")
 
@@ -77,7 +77,7 @@ class Request:
 async def posting(
     replica: Here, sid: str, length: int, *, address: str | None = None, expect: bool = False
 ) -> AsyncIterator[Request]:
-    """The head of a POST for a connection; the body, of ``length`` bytes, is up to the test."""
+    """Send the headers of a POST to a connection. The test sends the body, of ``length`` bytes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", replica.port)
     fields = {"Host": "x", "Content-Length": str(length), **forwarded_for(address)}
     if expect:

@@ -1,4 +1,4 @@
-"""A real HAProxy that makes one origin of a page's files and the service."""
+"""A real HAProxy that serves a page's files and the service under one origin."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["one_origin"]
 _TYPES: Final = {".html": "text/html; charset=utf-8", ".js": "text/javascript"}
 _STOP_TIMEOUT: Final = 5.0
 
-# A file is answered out of one buffer.
+# The buffer must be large enough for a whole file.
 _CONFIGURATION: Final = """
 global
     tune.bufsize 262144
@@ -41,14 +41,14 @@ backend service
 
 @asynccontextmanager
 async def one_origin(files: Mapping[str, Path], ports: Sequence[int]) -> AsyncIterator[str]:
-    """The URL of an origin that has `files` by their paths, and the service below `/api/` and `/socket.io/`.
+    """Return the URL of an origin with `files` by path, and the service below `/api/` and `/socket.io/`.
 
-    Each request for the service goes to the next of its `ports`, also within one Socket.IO session.
+    Requests to the service go to its `ports` in turn, also within one Socket.IO session.
     """
     binary = program("haproxy")
     with tempfile.TemporaryDirectory() as directory:
         configuration = Path(directory) / "haproxy.cfg"
-        # Connections wait in the socket's queue until HAProxy takes them; should it end, they are refused.
+        # Connections wait in the socket's queue until HAProxy accepts them. If it ends, they are refused.
         with socket.create_server((LOOPBACK, 0)) as listener:
             url = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
             configuration.write_text(_configuration(listener.fileno(), files, ports))

@@ -1,4 +1,4 @@
-"""The service in the test's own process and event loop: quick to start, for settings that few tests need."""
+"""The service in the test's own process and event loop, which starts quickly."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Here", "served_here"]
 
 @dataclass(frozen=True)
 class Here:
-    """Where a replica listens, in the words of `tests.harness.service.Replica`."""
+    """The ports of a replica; the interface is that of `tests.harness.service.Replica`."""
 
     port: int
     internal_port: int
@@ -40,10 +40,9 @@ class Here:
 
 @asynccontextmanager
 async def served_here(redis_url: str, count: int = 1, **settings: Any) -> AsyncIterator[list[Here]]:
-    """Replicas that share a Redis; loopback is free of budgets and caps unless `unlimited_addresses` says otherwise.
+    """Run replicas that share a Redis. No limits apply to loopback unless `unlimited_addresses` is given.
 
-    Unless told otherwise they give out codes of ten letters. In the end their log and their metrics are searched for
-    what is private.
+    By default codes have ten letters. At the end the logs and metrics are searched for private data.
     """
     given = {
         "host": "127.0.0.1",
@@ -68,7 +67,7 @@ async def served_here(redis_url: str, count: int = 1, **settings: Any) -> AsyncI
 
 @contextmanager
 def _searched_log() -> Iterator[None]:
-    """Takes in what is logged at all levels, as the service would write it; in the end nothing private may be in it."""
+    """Collect the log lines of all levels; at the end search them for private data."""
     text = io.StringIO()
     handler = logging.StreamHandler(text)
     handler.setFormatter(JSONFormatter(tracebacks=True))

@@ -1,4 +1,4 @@
-"""The names of keys in Redis, of a service with the default prefix."""
+"""The names of keys in Redis, for a service with the default prefix."""
 
 from __future__ import annotations
 

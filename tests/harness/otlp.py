@@ -1,4 +1,4 @@
-"""A receiver of traces in the test's process: OTLP over HTTP, as a collector takes it."""
+"""A receiver of traces in the test's process: OTLP over HTTP, like a collector."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TIMEOUT: Final = 20.0
 
 @dataclass(frozen=True)
 class Span:
-    """A span as it came; ids are hexadecimal, `parent` and `links` are ids of spans, `replica` is its sender."""
+    """A received span. Ids are hexadecimal; `parent` and `links` are ids of spans; `replica` is the sender."""
 
     name: str
     kind: str
@@ -52,9 +52,9 @@ class Span:
 
 
 class Receiver:
-    """Keeps the spans it got, and all of it as it came (`raw`) and in readable form (`text`).
+    """Keeps the received spans, and all data as received (`raw`) and in readable form (`text`).
 
-    What comes to another path than that for traces is `refused`.
+    `refused` counts requests to other paths than that for traces.
     """
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class Receiver:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What makes a replica send its traces here, soon."""
+        """Variables with which a replica sends its traces here, with a short delay."""
         return {"OTEL_EXPORTER_OTLP_ENDPOINT": self.url, "OTEL_BSP_SCHEDULE_DELAY": "50"}
 
     @property
@@ -91,7 +91,7 @@ class Receiver:
         return [span for span in list(self.spans) if span.name == name]
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Returns once `condition` holds; raises AssertionError if that takes too long."""
+        """Return once `condition` holds; raises AssertionError if that takes too long."""
 
         def wait() -> bool:
             with self._changed:
@@ -100,7 +100,7 @@ class Receiver:
         assert await asyncio.to_thread(wait), sorted(span.name for span in self.spans)
 
     async def until_refused(self, count: int) -> None:
-        """Returns once so many requests were refused."""
+        """Return once so many requests were refused."""
         await self.until(lambda: self.refused >= count)
 
     def close(self) -> None:
@@ -150,7 +150,7 @@ class Receiver:
 
 @contextmanager
 def receiver() -> Iterator[Receiver]:
-    """A receiver that listens on a loopback port; while its `open` is cleared it takes requests and answers none."""
+    """Run a receiver on a loopback port. While its `open` is cleared it accepts requests without responding."""
     listening = Receiver()
     try:
         yield listening

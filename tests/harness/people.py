@@ -34,7 +34,7 @@ TRANSPORTS: Final[dict[str, dict[str, Any]]] = {
 
 @dataclass(frozen=True)
 class Made:
-    """A session, as `create` answered."""
+    """A session, as returned by `create`."""
 
     code: str
     host_token: str
@@ -47,7 +47,7 @@ class Made:
 
 
 class Api:
-    """The HTTP API of some replicas; each call goes to the one asked for."""
+    """The HTTP API of some replicas; each call names the replica."""
 
     def __init__(self, replicas: Sequence[Replica | Here]) -> None:
         self._clients = [
@@ -65,7 +65,7 @@ class Api:
         headers: Mapping[str, str] | None = None,
         **options: Any,
     ) -> httpx.Response:
-        """A request; `options` are httpx's."""
+        """Send a request; `options` are httpx's."""
         given = dict(headers or {})
         if token is not None:
             given["Authorization"] = f"Bearer {token}"
@@ -90,7 +90,7 @@ class Api:
     async def join(
         self, session_id: Any, *, replica: int = 0, headers: Mapping[str, str] | None = None
     ) -> httpx.Response:
-        """The answer of the join route, which changes nothing."""
+        """Call the join route, which changes nothing."""
         body = {"sessionID": session_id}
         return await self.call("POST", "/api/session/join", replica=replica, json=body, headers=headers)
 
@@ -100,7 +100,7 @@ class Api:
 
 
 class Person:
-    """A stock client that is in a session; `ack` is that of its `join-session`."""
+    """A stock client that has joined a session; `ack` is that of its `join-session`."""
 
     def __init__(self, client: Client, ack: dict[str, Any]) -> None:
         self.client = client
@@ -110,12 +110,12 @@ class Person:
         self.token: str = ack["token"]
 
     async def do(self, event: str, **payload: Any) -> dict[str, Any]:
-        """Emits an event with a payload, or without one; the ack."""
+        """Emit an event, with a payload if there are any fields; return the ack."""
         ack: dict[str, Any] = await self.client.emit(event, *([payload] if payload else []), ack=True)
         return ack
 
     async def at(self, version: int, timeout: float = 5) -> dict[str, Any]:
-        """`sessionData` of the first update at this version or a later one; waits for it."""
+        """Wait for the first update at this version or a later one; return its `sessionData`."""
 
         def new_enough(event: Event) -> bool:
             return event.name == "session-update" and event.args[1]["version"] >= version
@@ -124,13 +124,13 @@ class Person:
         return seen
 
     async def ended(self) -> dict[str, Any]:
-        """The payload of `session-ended`."""
+        """Return the payload of `session-ended`."""
         payload: dict[str, Any] = (await self.client.until(lambda event: event.name == "session-ended")).data
         return payload
 
 
 class People:
-    """Connects clients to some replicas; `close` sends all of them away."""
+    """Connects clients to some replicas; `close` disconnects all of them."""
 
     def __init__(self, node: NodeClients, replicas: Sequence[Replica | Here]) -> None:
         self._node = node
@@ -153,7 +153,7 @@ class People:
         transport: str = "websocket",
         **options: Any,
     ) -> Person:
-        """A new client that has joined; raises AssertionError when it is not let in."""
+        """Connect a client and join; raises AssertionError if the join is refused."""
         client = await self.connect(replica=replica, transport=transport, **options)
         given = {name: value for name, value in (("name", name), ("token", token)) if value is not None}
         ack = await client.emit("join-session", code, *([given] if given else []), ack=True)
@@ -166,14 +166,14 @@ class People:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def node() -> AsyncIterator[NodeClients]:
-    """One Node process for all clients."""
+    """A Node process for all clients."""
     async with node_clients() as started:
         yield started
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def api(service: list[Replica]) -> AsyncIterator[Api]:
-    """The HTTP API of the three replicas that all tests share."""
+    """The HTTP API of the three shared replicas."""
     opened = Api(service)
     yield opened
     await opened.close()
@@ -181,7 +181,7 @@ async def api(service: list[Replica]) -> AsyncIterator[Api]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def people(node: NodeClients, service: list[Replica]) -> AsyncIterator[People]:
-    """Clients of the three replicas that all tests share; gone at the end of the test."""
+    """Clients of the three shared replicas, disconnected at the end of the test."""
     gathered = People(node, service)
     yield gathered
     await gathered.close()
@@ -191,6 +191,6 @@ _numbers = itertools.count(1)
 
 
 def movie(movie_id: str | None = None, **details: Any) -> dict[str, Any]:
-    """A movie to add, with an id of its own unless one is given."""
+    """Return a movie to add, with a unique id unless one is given."""
     number = next(_numbers)
     return {"id": movie_id or f"m{number}", "title": f"Movie {number}", **details}

@@ -1,4 +1,4 @@
-"""Loopback ports to listen on, and the end of listening."""
+"""Free loopback ports, and closing of servers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["LOOPBACK", "free_port", "settled", "stop_listening"]
 
 LOOPBACK: Final = "127.0.0.1"
 
-# As pytest-xdist says it.
+# The number of this process, set by pytest-xdist.
 _WORKER: Final = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 _WORKERS: Final = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 
@@ -21,10 +21,9 @@ _given: Final[set[int]] = set()
 
 
 def free_port() -> int:
-    """A port that nobody has, and that no outgoing connection takes before it is used, or used again after a restart.
+    """Return a port that is not in use, and that no outgoing connection takes before it is used or after a restart.
 
-    The kernel gives connections ports of its local range, so it is taken from below that. Of processes that run tests
-    side by side each takes every so-manieth.
+    It is below the kernel's range for outgoing connections. With n test processes, each uses every n-th port.
     """
     lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     while True:
@@ -35,9 +34,9 @@ def free_port() -> int:
 
 
 async def stop_listening(server: asyncio.Server) -> None:
-    """Close a server such that connections that are just being accepted reach its handler.
+    """Close a server such that connections that are being accepted reach its handler.
 
-    asyncio drops them, unclosed: https://github.com/python/cpython/issues/109564.
+    asyncio drops them without closing them: https://github.com/python/cpython/issues/109564.
     """
     loop = asyncio.get_running_loop()
     for listener in server.sockets:
@@ -47,7 +46,7 @@ async def stop_listening(server: asyncio.Server) -> None:
 
 
 async def settled() -> None:
-    """Wait until what the loop has begun is done: accepting and closing take it several turns, and tell nobody."""
+    """Wait some turns of the event loop, which accepting and closing of connections takes."""
     for _ in range(10):
         await asyncio.sleep(0)
 

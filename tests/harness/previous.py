@@ -1,4 +1,4 @@
-"""Versions of the service before this one, from the repository's history: replicas of them share a Redis with ours."""
+"""Earlier versions of the service, from the repository's history, for tests of rolling upgrades."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Final
 
 __all__ = ["PREVIOUS", "version_of"]
 
-# The commits from which a deployment is upgraded to this version.
+# The versions from which a deployment may be upgraded to this one.
 PREVIOUS: Final = ("0e9aaa6", "748ce26")
 
 _ROOT: Final = Path(__file__).parent.parent.parent
 
 
 def version_of(commit: str) -> Path:
-    """A folder in which `python -m app` is the version of a commit; the libraries are those of today."""
+    """Return a folder in which `python -m app` runs the version of a commit, with the current libraries."""
     folder = _ROOT / ".cache" / f"previous-{commit}"
     if folder.exists():
         return folder
@@ -34,6 +34,6 @@ def version_of(commit: str) -> Path:
     try:
         made.rename(folder)
     except OSError:
-        # Another process of the tests was faster.
+        # Another test process was faster.
         shutil.rmtree(made)
     return folder

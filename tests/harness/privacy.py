@@ -1,7 +1,7 @@
-"""What must be in no log, trace or metric.
+"""Searches logs, traces and metrics for private data.
 
-Every log, export of traces and scrape of metrics that the harness takes in goes through `assert_nothing_private`, which
-looks for what is secret by its form, and for what the clients of the harness were told in this run (`note`).
+`assert_nothing_private` checks every log, trace export and scrape that the harness receives. It finds secrets by their
+form, and the secrets that clients of the harness received in this run, which were passed to `note`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["assert_nothing_private", "found_in", "note"]
 
 _LETTERS: Final = ALPHABETS["letters"]
 
-# A code of ten letters is one only where the replica gives such codes out; with digits alone it could be any number.
+# Codes of ten letters are recognizable. Codes of digits are not: any number might be one.
 _FORMS: Final = {
     "a token": re.compile(r"(?<![\w.])[hp]\.[a-z0-9]{1,32}\.[a-z0-9]{1,32}\.[\w-]{22}(?![\w-])", re.ASCII),
     "a recovery id": re.compile(r"(?<![\w-])[\w-]{24}\.[0-9a-f]{8}(?!\w)", re.ASCII),
@@ -28,50 +28,50 @@ _FORMS: Final = {
 }
 
 
-# The fields of answers and events that hold a secret by themselves; of names only those of participants are.
+# Fields that contain secrets. Of names, only those of participants are private.
 _SECRET_FIELDS: Final = ("sessionID", "participantID", "token", "hostToken", "pid")
-# Shorter ones, and those without capitals, could be part of any text.
-_TELLING: Final = re.compile(r"(?=.*[A-ZÀ-Þ])(?=.*[^\W\d]{2}).{3,}")
+# Shorter names, and those without capitals, could be part of any text.
+_RECOGNIZABLE: Final = re.compile(r"(?=.*[A-ZÀ-Þ])(?=.*[^\W\d]{2}).{3,}")
 
-# Codes, tokens and ids of the service have ten characters or more; tests make up others.
+# Codes, tokens and ids of the service have ten characters or more; tests use shorter ones, too.
 _MIN_LENGTH: Final = 10
 
-_told: Final[set[str]] = set()
+_secrets: Final[set[str]] = set()
 _names: Final[set[str]] = set()
 
 
-def note(said: Any) -> None:
-    """Notes what is secret in an answer, an acknowledgement or the arguments of an event."""
-    if isinstance(said, list):
-        for part in said:
+def note(received: Any) -> None:
+    """Remember the secrets in a response, an acknowledgement or the arguments of an event."""
+    if isinstance(received, list):
+        for part in received:
             note(part)
-    if not isinstance(said, dict):
+    if not isinstance(received, dict):
         return
-    secrets = (said.get(field) for field in _SECRET_FIELDS)
-    _told.update(secret for secret in secrets if isinstance(secret, str) and len(secret) >= _MIN_LENGTH)
-    people = said.get("participants")
+    secrets = (received.get(field) for field in _SECRET_FIELDS)
+    _secrets.update(secret for secret in secrets if isinstance(secret, str) and len(secret) >= _MIN_LENGTH)
+    people = received.get("participants")
     if isinstance(people, list):
         _names.update(person["name"] for person in people if isinstance(person, dict) and "name" in person)
         note(people)
     for field in ("sessionData", "meta"):
-        note(said.get(field))
+        note(received.get(field))
 
 
 def assert_nothing_private(text: str) -> None:
-    """Raises AssertionError for what looks like a secret, is a secret that was told, or the name of a participant."""
+    """Raise AssertionError if a text has a secret, by form or remembered, or a participant's name."""
     for what, form in _FORMS.items():
         found = form.search(text)
         assert found is None, f"{what} is in it: {_around(text, found.start())}"
-    told = _told.intersection(re.findall(r"[\w.~-]+", text))
-    assert not told, f"{told} was told, and is in it"
+    leaked = _secrets.intersection(re.findall(r"[\w.~-]+", text))
+    assert not leaked, f"{leaked} is in it"
     for name in _names:
-        if _TELLING.fullmatch(name) and name in text:
+        if _RECOGNIZABLE.fullmatch(name) and name in text:
             found = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text)
             assert found is None, f"a name is in it: {_around(text, found.start())}"
 
 
 def found_in(text: str, secrets: Iterable[str]) -> list[str]:
-    """Those of `secrets` that are in a text, as they are, in other letters, or encoded."""
+    """Return those of `secrets` that are in a text, unchanged, in another case, or encoded."""
     plain = text.casefold()
     return [secret for secret in secrets if any(form in plain for form in _forms_of(secret))]
 

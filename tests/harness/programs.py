@@ -1,4 +1,4 @@
-"""Programs that come with a Linux distribution and not from PyPI."""
+"""Programs from Linux distributions that are not on PyPI."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["program"]
 
 
 def program(name: str, package: str | None = None) -> str:
-    """The path of a program of Debian's `package`, by default the one of its name.
+    """Return the path of a program of Debian's `package`, by default the package of the same name.
 
-    A test that wants one that is absent is skipped, or fails where no test may skip.
+    If the program is absent the test is skipped, or fails if tests may not be skipped.
     """
-    # Debian keeps servers where the PATH of ordinary users does not lead.
+    # Debian installs servers in folders that are not in the PATH of ordinary users.
     found = shutil.which(name, path=os.pathsep.join((os.environ["PATH"], "/usr/sbin")))
     return found or pytest.skip(f"no {name} on the PATH (Debian's package {package or name} has it)")

@@ -28,42 +28,42 @@ __all__ = ["JOB", "Prometheus", "instance", "prometheus"]
 JOB: Final = "join-session"
 
 _POLL: Final = 0.25
-# Generous: it only bounds the wait for what never comes, on a machine that may be busy.
+# Long: it only limits failing tests, and the machine may be busy.
 _TIMEOUT_SECONDS: Final = 90.0
 
 
 class Prometheus:
-    """What one knows, asked over its API."""
+    """A running Prometheus, queried over its API."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self._client = httpx.AsyncClient(base_url=url, trust_env=False, timeout=10)
 
     async def query(self, expression: str) -> list[dict[str, Any]]:
-        """The samples of an instant query."""
+        """Return the samples of an instant query."""
         result: list[dict[str, Any]] = (await self._get("query", query=expression))["result"]
         return result
 
     async def series(self, selector: str) -> list[dict[str, str]]:
-        """The labels of all series that there ever were."""
+        """Return the labels of all series so far."""
         labels: list[dict[str, str]] = await self._get("series", **{"match[]": selector})
         return labels
 
     async def families(self) -> set[str]:
-        """The names of all metrics of which the targets tell a type, also of those without samples."""
+        """Return the names of all metrics for which the targets declare a type, also without samples."""
         return set(await self._get("metadata"))
 
     async def firing(self) -> list[dict[str, str]]:
-        """The labels of the alerts that fire."""
+        """Return the labels of the firing alerts."""
         alerts = (await self._get("alerts"))["alerts"]
         return [alert["labels"] for alert in alerts if alert["state"] == "firing"]
 
     async def fires(self, alert: str, **labels: str) -> None:
-        """Waits until an alert fires with these labels."""
+        """Wait until an alert fires with these labels."""
         await self.until(lambda: self._fires(alert, labels), f"{alert} {labels} fires")
 
     async def resolved(self, *alerts: str) -> None:
-        """Waits until none of the alerts fires any more."""
+        """Wait until none of the alerts fires."""
 
         async def quiet() -> bool:
             return not any([await self._fires(alert, {}) for alert in alerts])
@@ -71,7 +71,7 @@ class Prometheus:
         await self.until(quiet, f"{alerts} are resolved")
 
     async def until(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
-        """Waits for a condition; AssertionError where it never comes."""
+        """Wait for a condition; raises AssertionError if it does not become true."""
         await until(condition, what, timeout=_TIMEOUT_SECONDS, poll=_POLL)
 
     async def ready(self) -> bool:
@@ -97,7 +97,7 @@ class Prometheus:
 async def prometheus(
     replicas: Sequence[Replica | Here], rules: Sequence[dict[str, Any]] = ()
 ) -> AsyncIterator[Prometheus]:
-    """One that has `rules` and looks at them every second."""
+    """Run a Prometheus that evaluates `rules` every second."""
     with tempfile.TemporaryDirectory(prefix="join-session-test-") as name:
         folder = Path(name)
         config = {
@@ -131,5 +131,5 @@ def _launch(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
 
 
 def instance(replica: Replica | Here) -> str:
-    """What Prometheus calls a replica."""
+    """Return the label `instance` of a replica."""
     return f"{LOOPBACK}:{replica.internal_port}"

@@ -1,4 +1,4 @@
-"""A TCP proxy that does to connections what networks do."""
+"""A TCP proxy that simulates network faults."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tests.harness.ports import LOOPBACK, free_port, settled, stop_listening
 
 
 class FaultProxy:
-    """Forwards a loopback port to `port` of `host` until told to misbehave; `delay` is in seconds per chunk and way.
+    """Forwards a loopback port to `port` of `host`; `delay` is in seconds per chunk and direction.
 
-    With further `ports` it stays with one as long as that takes connections, as a load balancer with affinity does.
+    With further `ports` it uses one of them as long as that accepts connections, like a load balancer with affinity.
     """
 
     def __init__(self, *ports: int, host: str = LOOPBACK) -> None:
@@ -30,20 +30,20 @@ class FaultProxy:
 
     @property
     def connections(self) -> int:
-        """How many connections are open, half-open ones included."""
+        """The number of open connections, half-open ones included."""
         return len(self._pipes)
 
     @property
     def target(self) -> int:
-        """The port that the next connection is tried with first."""
+        """The port that is tried first for the next connection."""
         return self._ports[0]
 
     async def accept(self) -> None:
-        """Listen; again after `refuse`."""
+        """Listen, at first or again after `refuse`."""
         self._server = await asyncio.start_server(self._accepted, LOOPBACK, self.port)
 
     async def refuse(self) -> None:
-        """Take no more connections; those there are stay."""
+        """Refuse new connections; existing ones stay."""
         if self._server is not None:
             await stop_listening(self._server)
             self._server = None
@@ -54,12 +54,12 @@ class FaultProxy:
             pipe.abort()
 
     def half_open(self) -> None:
-        """Let every present connection go silent for ever, unclosed; new ones work."""
+        """Stop forwarding on all current connections without closing them; new ones work."""
         for pipe in self._pipes:
             pipe.silent = True
 
     def freeze(self, *, answers_only: bool = False) -> None:
-        """Hold back everything, or all that comes back from the target, also of new connections, until `thaw`."""
+        """Hold back all data, or all from the target, also of new connections, until `thaw`."""
         self._answering.clear()
         if not answers_only:
             self._asking.clear()

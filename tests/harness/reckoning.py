@@ -1,4 +1,4 @@
-"""Ratings reckoned another way than the service does it: in decimals of high precision, from the single ratings."""
+"""Computes ratings independently of the service: with high-precision decimals from the single ratings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PRECISION: Final = 200
 
 
 def figures(ratings: Iterable[int]) -> dict[str, Any]:
-    """`count`, `vetoes`, `score`, `compatibility` of one movie, as they stand in `sessionData`."""
+    """Return `count`, `vetoes`, `score` and `compatibility` of one movie, as in `sessionData`."""
     given = list(ratings)
     liked = [POINTS[rating] for rating in given if rating != 1]
     vetoes = len(given) - len(liked)
@@ -29,7 +29,7 @@ def figures(ratings: Iterable[int]) -> dict[str, Any]:
 
 
 def ranks(movies: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
-    """The rank of each movie from its `figures`; the mapping is in the order in which they were added."""
+    """Return the rank of each movie from its `figures`. The movies are in the order in which they were added."""
 
     def beats(one: tuple[int, str], other: tuple[int, str]) -> bool:
         (place, key), (other_place, other_key) = one, other

@@ -1,4 +1,4 @@
-"""Real Redis servers for tests: start, kill, stop, restart, and everything else that happens to them."""
+"""Real Redis servers: start, stop, kill, pause and restart."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ANSWER_SECONDS: Final = 5.0
 
 
 def server_binary() -> Path:
-    """The server under test: `JOIN_SESSION_TEST_REDIS`, else redis-server, else what the service embeds."""
+    """Return the server under test: `JOIN_SESSION_TEST_REDIS`, else redis-server, else the embedded one."""
     if chosen := os.environ.get("JOIN_SESSION_TEST_REDIS"):
         return Path(chosen)
     found = shutil.which("redis-server")
@@ -36,7 +36,7 @@ def server_binary() -> Path:
 
 @dataclass(frozen=True)
 class Certificates:
-    """Files of a fresh certificate authority and a server certificate for loopback."""
+    """Files of a new certificate authority and a server certificate for loopback."""
 
     ca: Path
     certificate: Path
@@ -44,7 +44,7 @@ class Certificates:
 
     @classmethod
     def create(cls, directory: Path) -> Certificates:
-        import trustme  # It imports all of cryptography, and few tests use TLS.
+        import trustme  # Imports cryptography, which is slow, and few tests use TLS.
 
         authority = trustme.CA()
         issued = authority.issue_cert(LOOPBACK, "localhost")
@@ -56,10 +56,10 @@ class Certificates:
 
 
 class RedisServer:
-    """One server process on a loopback port, or a unix socket, in a directory that survives `kill` and `restart`.
+    """One server process on a loopback port or a unix socket. Its directory survives `kill` and `restart`.
 
-    `config` are lines of redis.conf as name -> value, read anew at each start; `users` are ACL rules
-    ("app on >secret ~js:* &js:* +@all"): with any, the default user is off.
+    `config` has lines of redis.conf as name -> value, and is read at each start. `users` are ACL rules ("app on >secret
+    ~js:* &js:* +@all"); if there are any, the default user is disabled.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class RedisServer:
         return Address(str(self.directory / "redis.sock"), 0) if self._unix else Address(LOOPBACK, self.port)
 
     def url(self, credentials: str = "", db: int = 0) -> str:
-        """The URL of this server, `credentials` as "user:password"."""
+        """Return the URL of this server; `credentials` is "user:password"."""
         login = f"{credentials}@" if credentials else ""
         if self._unix:
             return f"unix://{login}{self.address.host}?db={db}"
@@ -108,7 +108,7 @@ class RedisServer:
         return self._process.pid
 
     async def start(self) -> Self:
-        """Start and wait until it serves commands."""
+        """Start the server and wait until it serves commands."""
         (self.directory / "redis.conf").write_text("\n".join(self._directives()) + "\n")
         self._launch()
         try:
@@ -118,35 +118,35 @@ class RedisServer:
         return self
 
     async def stop(self) -> None:
-        """End it for good and remove its directory."""
+        """Stop the server and remove its directory."""
         self.kill()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def kill(self) -> None:
-        """kill -9, and gone when this returns."""
+        """kill -9; the process has ended when this returns."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
 
     def pause(self) -> None:
-        """SIGSTOP: the kernel still accepts connections, nobody answers."""
+        """SIGSTOP: the kernel still accepts connections, but nothing answers."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
 
     async def restart(self, *, with_data: bool = True) -> None:
-        """kill -9 and start again; only with `aof` is there any data to keep."""
+        """kill -9 and start again. Data survives only with `aof`."""
         self.kill()
         if not with_data:
             shutil.rmtree(self.directory / "appendonlydir", ignore_errors=True)
         await self.start()
 
     async def call(self, *command: str | int) -> Any:
-        """Run a command as the administrator, over a connection of its own; raises ``redis.exceptions.RedisError``.
+        """Run a command as the administrator over a new connection; raises ``redis.exceptions.RedisError``.
 
-        Through redis-py, so that the client under test is not its own witness; replies are bytes, as RESP3 types them.
+        It uses redis-py, independently of the client under test. Replies are bytes, with the types of RESP3.
         """
         connection = self._connection()
         try:
@@ -194,7 +194,7 @@ class RedisServer:
         return bool(await self.call("PING") == b"PONG")
 
     def _directives(self) -> list[str]:
-        """The lines of the configuration file."""
+        """Return the lines of the configuration file."""
         place = {"dir": str(self.directory), "bind": LOOPBACK, "port": str(self.port)}
         if self._unix:
             place["unixsocket"] = self.address.host
@@ -218,7 +218,7 @@ class RedisServer:
 
 
 class ServerSet:
-    """Servers that begin and end together: `_start` enters them on the stack."""
+    """Servers that are started and stopped together; `_start` enters them on the stack."""
 
     def __init__(self) -> None:
         self._stack = AsyncExitStack()
@@ -241,7 +241,7 @@ class ServerSet:
 
 
 async def require_tls() -> None:
-    """Skip unless the server binary can speak TLS."""
+    """Skip unless the server binary supports TLS."""
     with tempfile.TemporaryDirectory() as directory:
         probe = await asyncio.create_subprocess_exec(
             server_binary(),
@@ -258,6 +258,6 @@ async def require_tls() -> None:
             stdin=subprocess.DEVNULL,
         )
         output, _ = await probe.communicate()
-    # It ends either way: for want of TLS, or of a certificate.
+    # The server ends in either case: because it lacks TLS support, or a certificate.
     if b"No tls-cert-file" not in output:
         pytest.skip(f"{server_binary()} is built without TLS")

@@ -1,4 +1,4 @@
-"""A Sentinel set-up of real processes: one primary, two replicas, three sentinels."""
+"""Sentinel with real processes: one primary, two replicas, three sentinels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ QUORUM = 2
 
 
 class Sentinel(RedisServer):
-    """A sentinel that watches the server on `primary_port` and is quick to act."""
+    """A sentinel that watches the server on `primary_port`, with short time-outs."""
 
     def __init__(self, primary_port: int) -> None:
         super().__init__(arguments=("--sentinel",))
@@ -45,7 +45,7 @@ class SentinelSet(ServerSet):
         return f"redis+sentinel://{hosts}/0/{SERVICE}"
 
     async def primary(self) -> RedisServer:
-        """The server that a majority of the sentinels takes for the primary."""
+        """Return the server that a majority of the sentinels considers the primary."""
         ports = [await self._primary_port(sentinel) for sentinel in self.sentinels]
         return next(server for server in self.servers if ports.count(server.port) >= QUORUM)
 
@@ -61,7 +61,7 @@ class SentinelSet(ServerSet):
         replica_of_first = {"replicaof": f"{LOOPBACK} {first.port}"}
         self.servers = [first, RedisServer(config=replica_of_first), RedisServer(config=replica_of_first)]
         await asyncio.gather(*map(self._stack.enter_async_context, self.servers[1:]))
-        # A sentinel asks the primary for its replicas when it starts, and then not for ten seconds.
+        # A sentinel asks the primary for its replicas when it starts, and again only after ten seconds.
         await until(self._replicated, "both replicas are in step")
         self.sentinels = [Sentinel(first.port) for _ in range(3)]
         await asyncio.gather(*map(self._stack.enter_async_context, self.sentinels))

@@ -1,4 +1,4 @@
-"""The service as its users run it: `join-session serve` in processes of their own, on free loopback ports."""
+"""The service as users run it: `join-session serve` in separate processes on free loopback ports."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from tests.harness.privacy import assert_nothing_private
 __all__ = ["DIGITS", "LETTERS", "UNKNOWN", "Replica", "replicas", "running_replicas"]
 
 LETTERS: Final[dict[str, Any]] = {"code_alphabet": "letters", "code_length": 10}
-# A code of these that no session will ever have.
+# A code of letters that no session has.
 UNKNOWN: Final = "2222222222"
-# The service's own default, in which a code could be any number.
+# The service's default.
 DIGITS: Final[dict[str, Any]] = {"code_alphabet": "digits", "code_length": 6}
 
 _START_TIMEOUT: Final = 30.0
@@ -36,12 +36,12 @@ _direct: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Replica:
-    """One process of the service. Settings are keywords by their field names; loopback is free of budgets and caps
-    unless `unlimited_addresses` says otherwise. `environment`: variables that are no settings of ours; `folder`: where
-    the service's source is, if it is not ours.
+    """One process of the service. Settings are keywords, named like the fields.
 
-    Unless told otherwise it gives out codes of ten letters. In the end its log and its metrics are searched for them,
-    and for whatever else is private.
+    No limits apply to loopback unless `unlimited_addresses` is given. `environment`: further variables. `folder`: the
+    source of the service, if it is another version.
+
+    By default codes have ten letters. At the end the log and the metrics are searched for codes and other private data.
     """
 
     def __init__(
@@ -96,12 +96,12 @@ class Replica:
         return self._process.pid
 
     def start(self) -> None:
-        """Starts the process and waits until it serves."""
+        """Start the process and wait until it serves."""
         self.launch()
         self.wait_until_serving()
 
     def launch(self) -> None:
-        """Starts the process; it ends with the thread that starts it, so that nothing is left behind."""
+        """Start the process. It ends with the thread that starts it, so that nothing is left behind."""
         command = die_with_parent([sys.executable, "-m", "app", "serve"])
         environment = {name: value for name, value in os.environ.items() if not name.startswith((PREFIX, "OTEL_"))}
         self._process = subprocess.Popen(
@@ -114,7 +114,7 @@ class Replica:
         )
 
     def wait_until_serving(self) -> None:
-        """Returns when the process serves; raises AssertionError with its log when it does not get there."""
+        """Return when the process serves; raises AssertionError with its log if it does not start."""
         assert self._process is not None
         deadline = time.monotonic() + _START_TIMEOUT
         while time.monotonic() < deadline and self._process.poll() is None:
@@ -126,7 +126,7 @@ class Replica:
         raise AssertionError(f"the service did not start:\n{self.log_text()}")
 
     def stop(self) -> int:
-        """SIGTERM; returns the exit code. Killed, and an AssertionError, if it takes too long."""
+        """SIGTERM; return the exit code. If it takes too long, kill it and raise AssertionError."""
         assert self._process is not None
         self._search_metrics()
         if self._process.poll() is None:
@@ -145,7 +145,7 @@ class Replica:
         self._process.terminate()
 
     def wait(self) -> int:
-        """The exit code, as soon as the process has ended by itself."""
+        """Wait for the end of the process; return its exit code."""
         assert self._process is not None
         return self._process.wait(_STOP_TIMEOUT)
 
@@ -164,21 +164,21 @@ class Replica:
         self._paused = False
 
     def restart(self) -> None:
-        """Starts again on the same ports after `stop` or `kill`; the log begins anew."""
+        """Start again on the same ports after `stop` or `kill`, with an empty log."""
         assert_nothing_private(self.log_text())
         self._log.seek(0)
         self._log.truncate()
         self.start()
 
     def logs(self) -> list[dict[str, Any]]:
-        """The lines logged so far; what is not JSON comes as `{"text": line}`."""
+        """Return the log lines so far; a line that is not JSON is returned as `{"text": line}`."""
         return [_parsed(line) for line in self.log_text().splitlines() if line]
 
     def log_text(self) -> str:
         return Path(self._log_path).read_text(errors="replace")
 
     def close(self) -> None:
-        """Ends the process at once, if it still runs, and removes its log, in which nothing private may be."""
+        """Kill the process, if it still runs; search its log for private data and remove it."""
         try:
             if self._process is not None and self._process.poll() is None:
                 self.kill()
@@ -193,7 +193,7 @@ class Replica:
                 Path(self._log_path).unlink()
 
     def _search_metrics(self) -> None:
-        """A replica that still serves shows its metrics, in which nothing private may be."""
+        """Search the metrics of a replica that still serves for private data."""
         if self._paused or not self._internal_port or self._process is None or self._process.poll() is not None:
             return
         with _direct.open(f"{self.internal_url}/metrics", timeout=_START_TIMEOUT) as answer:
@@ -202,7 +202,7 @@ class Replica:
 
 @contextmanager
 def running_replicas(redis_url: str | None, count: int = 1, **settings: Any) -> Iterator[list[Replica]]:
-    """Replicas that share a Redis, started side by side."""
+    """Run replicas that share a Redis; they are started concurrently."""
     with ExitStack() as stack:
         started = [Replica(redis_url, **settings) for _ in range(count)]
         for replica in started:
@@ -215,7 +215,7 @@ def running_replicas(redis_url: str | None, count: int = 1, **settings: Any) -> 
 
 @asynccontextmanager
 async def replicas(redis_url: str | None, count: int = 1, **settings: Any) -> AsyncIterator[list[Replica]]:
-    """As `running_replicas`, for tests whose own event loop must go on meanwhile."""
+    """Run replicas like `running_replicas`, without blocking the test's event loop."""
     with ExitStack() as stack:
         started = [Replica(redis_url, **settings) for _ in range(count)]
         for replica in started:

@@ -1,4 +1,4 @@
-"""Socket.IO clients that are cheap enough for hundreds of them in the tests' own process: WebSocket and no more."""
+"""Cheap Socket.IO clients, WebSocket only, for tests that need hundreds of them in their own process."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ __all__ = ["Socket", "open_sockets"]
 _AT_ONCE: Final = 50
 _TIMEOUT: Final = 20.0
 _UPDATE: Final = '42["session-update",'
-# By their ends, where their offsets are, and their lengths: all members of a session get the same.
+# Updates that were validated, identified by the end of their text, which has the offset, and its length: all members of
+# a session receive the same ones.
 _checked: Final[set[tuple[str, int]]] = set()
 
 
 class Socket:
-    """A connected client. What it got is counted by event in `counts`; of session updates the newest one is kept.
+    """A connected client. `counts` has the number of events by name; of session updates the newest is kept.
 
-    It is read only when somebody looks: a thousand sockets get far more of large states than one process can read.
+    Updates are parsed on demand: a thousand sockets receive more large states than one process can parse.
     """
 
     def __init__(self, connection: ClientConnection, url: str, pid: str) -> None:
@@ -45,7 +46,7 @@ class Socket:
 
     @classmethod
     async def open(cls, url: str, auth: dict[str, Any] | None = None) -> Self:
-        """Connects by WebSocket at once, as `io(url, {transports: ["websocket"], auth})` does."""
+        """Connect by WebSocket at once, as `io(url, {transports: ["websocket"], auth})` does."""
         address = url.replace("http", "ws", 1) + "/socket.io/?EIO=4&transport=websocket"
         connection = await connect(
             address, compression=None, ping_interval=None, max_size=None, proxy=None, open_timeout=_TIMEOUT
@@ -62,7 +63,7 @@ class Socket:
 
     @property
     def update(self) -> dict[str, Any]:
-        """`sessionData` as last seen."""
+        """The last received `sessionData`."""
         data: dict[str, Any] = json.loads(self._newest[2:])[1]
         return data
 
@@ -76,12 +77,12 @@ class Socket:
         return self._newest.rsplit('"', 2)[1]
 
     async def emit(self, event: str, *args: Any, timeout: float = _TIMEOUT) -> dict[str, Any]:
-        """Emits an event and returns its ack; raises ConnectionError when the connection ends before it came."""
+        """Emit an event; return its ack. Raises ConnectionError if the connection ends before the ack."""
         number = next(self._numbers)
         answer = self._acks[number] = asyncio.get_running_loop().create_future()
         try:
             await self._connection.send(f"42{number}{json.dumps([event, *args])}")
-            # Unlike this, `wait_for` may lose a cancellation (https://github.com/python/cpython/issues/86296).
+            # `wait_for` may lose a cancellation (https://github.com/python/cpython/issues/86296).
             async with asyncio.timeout(timeout):
                 ack: dict[str, Any] = await answer
         except ConnectionClosed as error:
@@ -90,33 +91,33 @@ class Socket:
         return ack
 
     async def next(self, event: str, timeout: float = _TIMEOUT) -> Any:
-        """The first argument of the first event of this name that was not returned yet (not for `session-update`)."""
+        """Return the first argument of the next event of this name (not for `session-update`)."""
         async with asyncio.timeout(timeout):
             while not self._events[event]:
                 await self._more()
         return self._events[event].popleft()
 
     async def at_version(self, version: int, timeout: float = _TIMEOUT) -> dict[str, Any]:
-        """`sessionData` once it was seen at this version or a later one."""
+        """Wait for this version or a later one; return its `sessionData`."""
         async with asyncio.timeout(timeout):
             while int(self.offset.rpartition("-")[2] or 0) < version:
                 await self._more()
         return self.update
 
     async def closed(self, timeout: float = _TIMEOUT) -> None:
-        """Waits for the end of the connection."""
+        """Wait for the end of the connection."""
         await asyncio.wait_for(self._connection.wait_closed(), timeout)
 
     async def read_by_server(self) -> None:
-        """Waits until the server has read all that was sent so far."""
+        """Wait until the server has read all that was sent so far."""
         await (await self._connection.ping())
 
     def stop_reading(self) -> None:
-        """Takes nothing from the network any more, as a client that hangs."""
+        """Stop reading from the network, like a client that hangs."""
         self._connection.transport.pause_reading()
 
     async def drop(self) -> None:
-        """Loses the connection without a goodbye."""
+        """Lose the connection without a close frame."""
         self._connection.transport.abort()
         await self.close()
 
@@ -137,7 +138,7 @@ class Socket:
         for answer in self._acks.values():
             if not answer.done():
                 answer.set_exception(ConnectionError("closed before the ack"))
-        # Retrieved, for acks that nobody waits for any more.
+        # Retrieved in case nothing awaits an ack any more.
         await asyncio.gather(*self._acks.values(), return_exceptions=True)
 
     async def _take(self, packet: str) -> None:
@@ -167,7 +168,7 @@ class Socket:
 
 @asynccontextmanager
 async def open_sockets(urls: Sequence[str], count: int) -> AsyncIterator[list[Socket]]:
-    """`count` sockets, at the first of `urls`, the second, and so on, round and round."""
+    """Connect `count` sockets, to the `urls` in turn."""
     turns = asyncio.Semaphore(_AT_ONCE)
     opened: list[Socket] = []
 

@@ -1,4 +1,4 @@
-"""The stock clients in Node, against a stock server: what the other tests take for granted."""
+"""The Node clients against a stock server: properties that the other tests rely on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SESSION = {"createdAt": "2026-01-22T12:00:00.000Z", "movies": [], "participants"
 
 @pytest.fixture
 async def server() -> AsyncIterator[str]:
-    """A server that answers `join-session` as the service would, and `POST /api/session/join` for session 123456."""
+    """A server that answers `join-session` as the service does, and `POST /api/session/join` for session 123456."""
     sio = socketio.AsyncServer(async_mode="asgi", cors_allowed_origins="*")
 
     async def join(sid: str, session_id: str) -> dict[str, bool]:

@@ -1,4 +1,4 @@
-"""The ways in which Redis is run, each of real processes, and how each moves data to another server."""
+"""The topologies of Redis, each of real processes, and how each moves data to another server."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "redis.md"
 
 
 def documented_user() -> str:
-    """The access control rules that the documentation tells operators to give the service, without the user's name."""
+    """Return the ACL rules that the documentation recommends, without the user's name."""
     rules = re.search(r"ACL SETUSER join-session on '>\S+' ((?:.|\n)+?)\n```", _DOCUMENT.read_text())
     assert rules is not None, f"{_DOCUMENT} shows no user"
     return " ".join(rules[1].replace("\\\n", " ").split())
 
 
 class Topology:
-    """`async with` it; `url` is for the service."""
+    """A context manager that runs the servers; `url` is for the service."""
 
     def __init__(self) -> None:
         self._stack = AsyncExitStack()
@@ -37,17 +37,17 @@ class Topology:
 
     @property
     def servers(self) -> list[RedisServer]:
-        """All that have data, primaries and their replicas."""
+        """All servers with data, primaries and replicas."""
         raise NotImplementedError
 
     async def disturb(self, code: str) -> None:
-        """Has another server take over the session `code`, where there is one to do so."""
+        """Move the session `code` to another server, if there is one."""
 
     async def primaries(self) -> list[RedisServer]:
         return [server for server in self.servers if (await server.call("ROLE"))[0] == b"master"]
 
     async def contents(self) -> dict[str, int]:
-        """Every key with its time of expiry in Unix milliseconds, -1 without one."""
+        """Return every key with its time of expiry in Unix milliseconds, -1 without one."""
         found: dict[str, int] = {}
         for server in await self.primaries():
             for name in await server.call("KEYS", "*"):
@@ -97,7 +97,7 @@ class Standalone(Topology):
 
 
 class Secured(Standalone):
-    """One server that is reached over TLS only, by a user that may do only what the documentation says it needs."""
+    """One server with TLS only, and the user with the documented permissions."""
 
     def __init__(self) -> None:
         super().__init__(RedisServer(tls=True, users=[f"join-session on >secret {documented_user()}"]))
@@ -107,7 +107,7 @@ class Secured(Standalone):
         return self.server.url("join-session:secret")
 
     async def refusals(self) -> list[str]:
-        """What the user was refused since the last call."""
+        """Return the commands that the user was refused since the last call."""
         log = await self.server.call("ACL", "LOG")
         await self.server.call("ACL", "LOG", "RESET")
         return [str(entry) for entry in log]
@@ -133,7 +133,7 @@ class Sentinelled(Topology):
         return self._set.servers
 
     async def disturb(self, code: str) -> None:
-        """The primary is killed, another server takes over, and the dead one comes back, empty, as its replica."""
+        """Kill the primary and wait for the failover; the dead server returns, empty, as a replica."""
         dead = await self._set.failover()
         await dead.restart()
 
@@ -157,7 +157,7 @@ class Clustered(Topology):
         return list(self._set.nodes)
 
     async def disturb(self, code: str) -> None:
-        """The slot of the session moves to another node."""
+        """Move the slot of the session to another node."""
         await self._set.move_slot(KEYS.session(code))
 
     async def _start(self) -> None:

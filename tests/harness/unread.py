@@ -1,4 +1,4 @@
-"""Clients that ask over HTTP and do not read the answer."""
+"""HTTP clients that do not read the response."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Unread", "large"]
 
 
 async def large(replica: Here) -> str:
-    """The path of a session whose state is more than the kernel takes for a client that does not read."""
+    """Create a session with more state than the kernel buffers for such a client; return its path."""
     api = Api([replica])
     made = await api.create(movies=[{"id": f"m{n}", "title": "x", "overview": "y" * 900} for n in range(250)])
     movies = [{"id": f"n{number}", "title": "x", "overview": "y" * 900} for number in range(200)]
@@ -26,7 +26,7 @@ async def large(replica: Here) -> str:
 
 
 class Unread:
-    """A client that asks and does not read."""
+    """A client that sends a request and does not read."""
 
     def __init__(self, port: int, path: str, source: str = LOOPBACK) -> None:
         self._socket = socket.socket()
@@ -42,7 +42,7 @@ class Unread:
         self._socket.close()
 
     async def aborted(self, timeout: float = 10) -> bool:
-        """Waits until the server has cut the connection."""
+        """Wait until the server has aborted the connection."""
         poll = select.poll()
         poll.register(self._socket, select.POLLHUP | select.POLLERR)
         return bool(await asyncio.to_thread(poll.poll, timeout * 1000))

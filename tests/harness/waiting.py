@@ -1,4 +1,4 @@
-"""Waiting for what has to happen."""
+"""Waits for conditions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.redis_client.errors import StoreUnavailable
 
 __all__ = ["until"]
 
-# Generous: it only bounds the wait for what never happens, on a machine that may be busy.
+# Long: it only limits failing tests, and the machine may be busy.
 _TIMEOUT_SECONDS: Final = 50.0
 _POLL_SECONDS: Final = 0.005
 
@@ -29,7 +29,7 @@ async def until(
 ) -> Any:
     """Wait until ``condition``, a function or coroutine function, returns something true, and return it.
 
-    That Redis does not answer, or answers with an error, counts as false. Times are in seconds.
+    Errors of Redis count as false. Times are in seconds.
     """
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""Connections on which requests are written by hand."""
+"""Connections with hand-written requests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.harness.ports import LOOPBACK
 
 __all__ = ["UPGRADE", "Answer", "Wire", "refusal", "wire"]
 
-# The fields by which a client asks for a WebSocket.
+# The headers of a WebSocket handshake.
 UPGRADE = (
     "Connection: Upgrade\r\nUpgrade: websocket\r\n"
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
@@ -22,7 +22,7 @@ Answer = tuple[int, dict[str, str], bytes]
 
 
 class Wire:
-    """A connection on which requests are written by hand."""
+    """A connection with hand-written requests."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -34,7 +34,7 @@ class Wire:
         await self._writer.drain()
 
     async def answer(self, timeout: float = 3) -> Answer:
-        """Status, headers in small letters, body."""
+        """Return the status, the headers (lower case) and the body of the next response."""
         async with asyncio.timeout(timeout):
             head = (await self._reader.readuntil(b"\r\n\r\n")).decode()
             status, *lines = head.strip().split("\r\n")
@@ -43,12 +43,12 @@ class Wire:
         return int(status.split(" ")[1]), headers, body
 
     async def ask(self, *parts: str | bytes) -> Answer:
-        """Writes a request and reads its answer."""
+        """Send a request and return the response."""
         await self.write(*parts)
         return await self.answer()
 
     async def closed(self, timeout: float = 3) -> bool:
-        """Waits until the server has closed the connection."""
+        """Wait until the server has closed the connection."""
         async with asyncio.timeout(timeout):
             try:
                 while await self._reader.read(65_536):
@@ -60,7 +60,7 @@ class Wire:
 
 @asynccontextmanager
 async def wire(port: int, *, source: str = LOOPBACK) -> AsyncIterator[Wire]:
-    """A connection to a port from an address."""
+    """Open a connection to a port from an address."""
     reader, writer = await asyncio.open_connection(LOOPBACK, port, local_addr=(source, 0))
     try:
         yield Wire(reader, writer)
@@ -69,7 +69,7 @@ async def wire(port: int, *, source: str = LOOPBACK) -> AsyncIterator[Wire]:
 
 
 def refusal(answer: Answer) -> tuple[int, str]:
-    """Status and code of an error, which is JSON with a message and tells its code twice."""
+    """Return the status and code of an error response, whose body and header have the same code."""
     status, headers, body = answer
     assert headers["content-type"] == "application/json"
     error: dict[str, Any] = json.loads(body)

@@ -1,7 +1,7 @@
-"""Three replicas on each way of running Redis; what is not on a single server is slow.
+"""Three replicas on each topology of Redis. Topologies other than a single server are slow tests.
 
-A test takes the fixture `world` and runs on each; with `@RACES` it also repeats itself `world.repeats` times: a few
-times in the quick suite, fifty times in the slow one, three times on the other ways.
+A test with the fixture `world` runs on each topology. With `@RACES` it also repeats itself `world.repeats` times: twice
+in the quick suite, fifty times in the slow one, three times on the other topologies.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ RACES: Final = pytest.mark.parametrize("world", [_QUICK, _FIFTY, *_OTHERS], indi
 
 @dataclass(frozen=True)
 class World:
-    """Three replicas that share a Redis, and that Redis."""
+    """Three replicas and the Redis that they share."""
 
     topology: Topology
     replicas: Sequence[Replica]
@@ -45,7 +45,7 @@ class World:
         return [replica.url for replica in self.replicas]
 
     async def keys_of(self, codes: Sequence[str], pids: Sequence[str] = ()) -> list[str]:
-        """The keys there are of sessions and of these recovery ids."""
+        """Return the existing keys of sessions and of these recovery ids."""
         theirs = {key for code in codes for key in KEYS.session_keys(code)} | {KEYS.recovery(pid) for pid in pids}
         return sorted(theirs & (await self.topology.contents()).keys())
 
@@ -58,7 +58,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
         with running_replicas(
             topology.url, 3, grace=GRACE, code_rest=CODE_REST, lease=LEASE, min_lifetime=0.5
         ) as replicas:
-            # What holds, holds after a failover or a slot move, too.
+            # All rules hold after a failover or a slot move as well.
             asyncio.run(topology.disturb(UNKNOWN))
             yield World(topology, replicas, repeats)
         if isinstance(topology, Secured):
@@ -69,7 +69,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
 
 @pytest.fixture(scope="module", params=[_QUICK, *_OTHERS])
 def fresh_topology(request: pytest.FixtureRequest) -> Iterator[Topology]:
-    """A Redis for tests that bring replicas of their own, to kill them."""
+    """A Redis for tests that start and kill replicas of their own."""
     name, _ = request.param
     topology: Topology = asyncio.run(TOPOLOGIES[name]().start())
     try:
@@ -86,5 +86,5 @@ async def api(world: World) -> AsyncIterator[Api]:
 
 
 def hosts(data: dict[str, Any]) -> list[str]:
-    """The participants of a `sessionData` that are its host, of whom there should be one."""
+    """Return the ids of the hosts in a `sessionData`; there should be exactly one."""
     return [participant["id"] for participant in data["participants"] if participant["role"] == "host"]

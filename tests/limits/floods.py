@@ -18,7 +18,7 @@ from tests.limits.frames import CONTINUATION, PING, frame, websocket
 __all__: list[str] = []
 
 
-@exceeds("Answers to pings that wait for a client that does not read")
+@exceeds("Bytes of pongs queued for a client that does not read")
 async def pings_whose_answers_nobody_reads(redis: RedisServer) -> None:
     async with limited(redis) as replica, websocket(replica) as (_, writer):
         made = await replica.api.create()
@@ -45,7 +45,7 @@ async def a_message_of_empty_fragments(redis: RedisServer) -> None:
             assert (await reader.read()).endswith(b"\x88\x02" + (1009).to_bytes(2))
 
 
-@exceeds("Packets taken out of a polling payload")
+@exceeds("Packets of a polling payload parsed at a time")
 async def a_payload_of_tiny_packets(redis: RedisServer) -> None:
     settings = {"events_per_second": 1, "events_burst": 10}
     async with limited(redis, **settings) as replica, httpx.AsyncClient(base_url=replica.here.url) as client:

@@ -16,7 +16,7 @@ from tests.limits.attempts import exceeds, limited
 __all__: list[str] = []
 
 
-@exceeds("Bodies under way to another replica")
+@exceeds("Forwarded request bodies")
 async def two_bodies_at_a_time(redis: RedisServer) -> None:
     async with pair_of(redis.url()) as pair:
         sid = await pair.handshake()
@@ -28,7 +28,7 @@ async def two_bodies_at_a_time(redis: RedisServer) -> None:
         assert await pair.is_gone(sid)
 
 
-@exceeds("Time of a request to another replica")
+@exceeds("Duration of a forwarded request")
 async def a_body_that_does_not_come(redis: RedisServer) -> None:
     async with pair_of(redis.url(), ping_interval=0.5, ping_timeout=0.5) as pair:
         sid = await pair.handshake()
@@ -38,14 +38,14 @@ async def a_body_that_does_not_come(redis: RedisServer) -> None:
         assert await pair.is_gone(sid)
 
 
-@exceeds("Requests under way to other replicas, of an address")
+@exceeds("Forwarded requests of an address")
 async def requests_of_one_address(redis: RedisServer) -> None:
     async with pair_of(redis.url(), max_connections_per_address=1) as pair:
         address = next(ADDRESSES)
         await _third_request(pair, address, address, 429)
 
 
-@exceeds("Requests under way to other replicas")
+@exceeds("Forwarded requests")
 async def requests_of_many_addresses(redis: RedisServer) -> None:
     async with pair_of(redis.url(), max_connections=1) as pair:
         await _third_request(pair, next(ADDRESSES), next(ADDRESSES), 503)
@@ -66,7 +66,7 @@ async def _third_request(pair: Pair, poster: str, poller: str, refusal: int) -> 
         assert await first.status() == 200
 
 
-@exceeds("Looks for unknown replicas")
+@exceeds("Look-ups of unknown replicas in Redis")
 async def polls_for_replicas_that_nobody_knows(redis: RedisServer) -> None:
     async with limited(redis) as replica, httpx.AsyncClient(trust_env=False) as client:
         before, started = await _looks(redis), time.monotonic()

@@ -14,7 +14,7 @@ from tests.limits.attempts import exceeds, limited
 __all__: list[str] = []
 
 
-@exceeds("Absent people whose ratings count")
+@exceeds("Departed participants whose ratings count")
 async def coming_and_vanishing_with_a_rating_left_each_time(redis: RedisServer) -> None:
     async with limited(redis, grace=0.05) as replica:
         made = await replica.api.create(movies=[movie("a")])
@@ -33,7 +33,7 @@ async def coming_and_vanishing_with_a_rating_left_each_time(redis: RedisServer) 
         assert len(await redis.call("HKEYS", f"js:{{{made.code}}}:votes")) == 1
 
 
-@exceeds("Replies kept for idempotency keys")
+@exceeds("Stored replies for idempotency keys")
 async def more_keys_than_are_kept_for_a_caller(redis: RedisServer) -> None:
     async with limited(redis) as replica:
         made = await replica.api.create()
@@ -46,7 +46,7 @@ async def more_keys_than_are_kept_for_a_caller(redis: RedisServer) -> None:
             assert again["version"] > acks[-1]["version"]
 
 
-@exceeds("Bytes of replies kept")
+@exceeds("Bytes of stored replies")
 async def more_replies_than_a_session_keeps(redis: RedisServer) -> None:
     """Those of the host outlive those of people who have left, and newcomers find room."""
     async with limited(redis, grace=60) as replica:

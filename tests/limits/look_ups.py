@@ -32,7 +32,7 @@ async def guesses_of_a_socket(redis: RedisServer) -> None:
         await socket.close()
 
 
-@exceeds("Failed look-ups of all addresses, beyond which each has a tenth of its own")
+@exceeds("Failed look-ups of all addresses; above this, each address has a tenth of its own limit")
 async def guesses_from_many_addresses(redis: RedisServer) -> None:
     async with limited(redis, miss_budget=10, miss_budget_total=20) as replica:
         addresses = [{"X-Forwarded-For": f"203.0.113.{number}"} for number in range(10)]

@@ -68,7 +68,7 @@ async def a_participant_who_comes_again_and_again(redis: RedisServer) -> None:
             await back.close()
 
 
-@exceeds("Recovery ids")
+@exceeds("Recovery ids of all participants")
 async def participants_who_come_and_go(redis: RedisServer) -> None:
     async with limited(redis, grace=60, capacity=CAPACITY) as replica:
         made = await replica.api.create()
@@ -84,7 +84,7 @@ async def participants_who_come_and_go(redis: RedisServer) -> None:
             await back.close()
 
 
-@exceeds("People remembered after they have gone")
+@exceeds("Records of departed participants")
 async def people_who_come_and_go(redis: RedisServer) -> None:
     async with limited(redis, grace=0.05, capacity=CAPACITY) as replica:
         made = await replica.api.create()
@@ -107,7 +107,7 @@ async def people_who_come_and_go(redis: RedisServer) -> None:
                 assert [person["name"] for person in update["participants"]] == ["Host", "Ann"]
 
 
-@exceeds("People banned")
+@exceeds("Banned participants")
 async def more_people_to_ban(redis: RedisServer) -> None:
     async with limited(redis) as replica:
         made = await replica.api.create()
@@ -127,7 +127,7 @@ async def more_people_to_ban(redis: RedisServer) -> None:
                 assert (await replica.api.call("DELETE", target, token=made.host_token)).status_code == 200
 
 
-@exceeds("People told to go whom every reading of a session shows")
+@exceeds("Removed participants listed in the session's hash")
 async def people_to_kick(redis: RedisServer) -> None:
     async with limited(redis) as replica:
         made = await replica.api.create()
@@ -140,7 +140,7 @@ async def people_to_kick(redis: RedisServer) -> None:
             assert sum(field.startswith(b"k:") for field in fields) == 64
 
 
-@exceeds("Connections that are gone while Redis is unavailable")
+@exceeds("Lost connections that wait until Redis is available")
 async def more_connections_that_are_gone(redis: RedisServer) -> None:
     """Only those that live are told of once there are too many to remember."""
     told: list[tuple[str, int, bool]] = []

@@ -26,7 +26,7 @@ _FIELDS = "".join(f"x-{number}: {'y' * 100}\r\n" for number in range(90))
 _SOON = 20.0
 
 
-@exceeds("Log lines that standard error does not take")
+@exceeds("Bytes of log lines that standard error does not accept")
 async def a_log_that_nobody_reads(redis: RedisServer) -> None:
     reader, writer = os.pipe()
     try:
@@ -41,7 +41,7 @@ async def a_log_that_nobody_reads(redis: RedisServer) -> None:
         os.close(writer)
 
 
-@exceeds("Bytes of large sessions kept for who reads them again")
+@exceeds("Cache of large sessions")
 async def many_large_sessions_that_are_read(redis: RedisServer) -> None:
     snapshots = Snapshots(lambda: 0.0)
     meta: Meta = {
@@ -59,7 +59,7 @@ async def many_large_sessions_that_are_read(redis: RedisServer) -> None:
     assert kept == list(range(100 - 16 * 2**20 // 250_000, 100))
 
 
-@exceeds("Kept of the request that opens a socket")
+@exceeds("Data kept of the request that opens a socket")
 async def heads_of_sockets_that_stay(redis: RedisServer) -> None:
     async with limited(redis) as replica:
         await _held(replica, "")
@@ -67,7 +67,7 @@ async def heads_of_sockets_that_stay(redis: RedisServer) -> None:
         assert await _held(replica, _FIELDS) - plain < 2048
 
 
-@exceeds("Memory held by what waits for a slow client; one message that many wait for counts for each")
+@exceeds("Memory of messages queued for a slow client; one queued for many clients counts for each")
 async def acks_that_nobody_reads(redis: RedisServer) -> None:
     settings = {"events_per_second": 1_000_000, "events_burst": 1_000_000}
     async with limited(redis, **settings) as replica, websocket(replica) as (_, writer):
@@ -77,7 +77,7 @@ async def acks_that_nobody_reads(redis: RedisServer) -> None:
             await _send_events(writer, 500_000)
 
 
-@exceeds("Events received and not yet handled")
+@exceeds("Memory of events that wait to be handled")
 async def events_that_have_to_wait(redis: RedisServer) -> None:
     async with limited(redis, redis_timeout=1.5) as replica:
         made = await replica.api.create()

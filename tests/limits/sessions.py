@@ -26,7 +26,7 @@ async def more_participants_than_the_capacity(redis: RedisServer) -> None:
             await socket.close()
 
 
-@exceeds("Capacity that a session may ask for")
+@exceeds("Capacity set by the creator or host")
 async def a_larger_capacity(redis: RedisServer) -> None:
     async with limited(redis, max_capacity=5, capacity=5) as replica:
         answer = await replica.api.call("POST", "/api/session/create", json={"capacity": 6})
@@ -86,7 +86,7 @@ def refused(answer: httpx.Response, status: int, code: str) -> bool:
     return (answer.status_code, answer.headers["X-Error-Code"]) == (status, code)
 
 
-@exceeds("Live sessions of an address")
+@exceeds("Live sessions created by an address")
 async def more_sessions_than_an_address_may_have(redis: RedisServer) -> None:
     async with limited(redis, max_sessions_per_address=2) as replica:
         creating = (replica.api.call("POST", "/api/session/create", headers=replica.headers) for _ in range(6))
@@ -94,7 +94,7 @@ async def more_sessions_than_an_address_may_have(redis: RedisServer) -> None:
         assert sorted(statuses) == [201] * 2 + [429] * 4
 
 
-@exceeds("Movies given at `create` to the live sessions of an address")
+@exceeds("Bytes of movies given at `create` to the live sessions of an address")
 async def more_movies_given_than_an_address_may_have(redis: RedisServer) -> None:
     async with limited(redis, movies_body_limit=10_000_000, max_movies_bytes=10_000_000) as replica:
         body = {"movies": [movie(overview="é" * 1000) for _ in range(500)]}
@@ -104,7 +104,7 @@ async def more_movies_given_than_an_address_may_have(redis: RedisServer) -> None
         assert [answer.status_code for answer in answers] == [201] * 4 + [429]
 
 
-@exceeds("Time that a session lives on until somebody has joined")
+@exceeds("Lifetime of a session that nobody has joined")
 async def sessions_that_nobody_joins(redis: RedisServer) -> None:
     async with limited(redis, unjoined_lifetime=100) as replica:
         made = await replica.api.create()

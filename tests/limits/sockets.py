@@ -38,14 +38,14 @@ async def more_sockets_than_an_address_may_have(redis: RedisServer) -> None:
             await socket.close()
 
 
-@exceeds("Time without a session")
+@exceeds("Time until a socket has to join a session")
 async def a_socket_that_never_joins(redis: RedisServer) -> None:
     async with limited(redis, join_deadline=0.2) as replica:
         socket = await Socket.open(replica.here.url)
         await socket.closed(_SOON)
 
 
-@exceeds("Time without an answer to a heartbeat")
+@exceeds("Time to answer a heartbeat")
 async def a_client_that_answers_no_heartbeat(redis: RedisServer) -> None:
     async with limited(redis, ping_interval=0.2, ping_timeout=0.2) as replica:
         url = replica.here.url.replace("http", "ws") + "/socket.io/?EIO=4&transport=websocket"

@@ -17,7 +17,7 @@ __all__: list[str] = []
 _WATCHED: Final = 2.5
 
 
-@exceeds("Shortest lifetime that a session may ask for")
+@exceeds("Minimum lifetime set by the creator or host")
 async def a_shorter_lifetime(redis: RedisServer) -> None:
     async with limited(redis) as replica:
         made, headers = await replica.api.create(ttlSeconds=60), replica.headers
@@ -28,7 +28,7 @@ async def a_shorter_lifetime(redis: RedisServer) -> None:
                 assert (answer.status_code, answer.json()["message"]) == (400, "ttlSeconds: must be at least 60")
 
 
-@exceeds("Extensions by presence")
+@exceeds("Extensions of the lifetime by presence")
 async def a_lifetime_that_has_to_be_extended_all_the_time(redis: RedisServer) -> None:
     async with limited(redis, lifetime=0.001, min_lifetime=0.001) as replica:
         made = await replica.api.create(ttlSeconds=3)

@@ -1,5 +1,6 @@
--- KEYS[1]: js:due. ARGV: how many, milliseconds for which nobody else may claim them.
--- Replies: the score that marks the claim, the codes claimed.
+-- Claims sessions whose sweep is due.
+-- KEYS[1]: js:due. ARGV: the maximum number, and the milliseconds for which others cannot claim them.
+-- Replies: the score that identifies the claim, the claimed codes.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local claim = now + ARGV[2]

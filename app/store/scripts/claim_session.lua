@@ -1,7 +1,9 @@
--- Takes a place for a session that is about to be made among the live ones of its creator's address.
--- KEYS[1]: js:made:A, a hash: seed of the instance -> "<bytes> <code> 0", or "<bytes> - <end>" while it is being made.
--- ARGV: seed, bytes of movies, how many sessions and bytes there may be, milliseconds for making it, milliseconds that
--- any session lives. Replies: 1; or 0 and seed, code, ... of those that take up the room, as far as is known here.
+-- Takes a place among the live sessions of an address, for a session that is about to be created.
+-- KEYS[1]: js:made:A, a hash: seed of the instance -> "<bytes> <code> 0", or "<bytes> - <end>" while it is being
+-- created.
+-- ARGV: seed, bytes of movies, the maximum of sessions and of bytes, milliseconds for creating it, the maximum lifetime
+-- of sessions in milliseconds.
+-- Replies: 1; or 0 and seed, code, ... of the sessions that hold the places, some of which may have ended.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local number, bytes, named = 1, tonumber(ARGV[2]), {}

@@ -1,6 +1,9 @@
--- KEYS[1]: js:sessions. ARGV: how many, then either nothing, for the first, or the expiry and the code to go on behind.
--- Where that one has gone, or is prolonged, the page begins with all that expire in the same millisecond: nobody is
--- passed over, some may come again. Replies: code, expiry, code, expiry, ...
+-- Lists live sessions in the order of their expiry.
+-- KEYS[1]: js:sessions. ARGV: the maximum number; then nothing for the first page, or the expiry and code of the last
+-- session of the previous page.
+-- If that session has ended or was extended, the page begins with all that expire in the same millisecond: none is
+-- skipped, some may be repeated.
+-- Replies: code, expiry, code, expiry, ...
 local last = tonumber(ARGV[1]) - 1
 local time = redis.call('TIME')
 local from = ARGV[2] or string.format('%d%03d', time[1], math.floor(time[2] / 1000))

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- Also in a full Redis: without their leases replicas would take each other for dead.
+-- Renews the lease of a replica. It works in a full Redis, too: without leases replicas would consider each other dead.
 -- KEYS[1]: js:replicas. ARGV: replica, milliseconds of the lease.
--- Replies: now, 1 when the lease had run out or was unknown, replicas whose lease has run out.
+-- Replies: now, 1 if the lease had expired or was unknown, the replicas whose lease has expired.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local ends = redis.call('ZSCORE', KEYS[1], ARGV[1])

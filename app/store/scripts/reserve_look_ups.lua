@@ -1,7 +1,8 @@
--- Counts look-ups of an address that are about to be made, as many as fit beside its misses and those under way.
--- KEYS[1]: js:misses:A; KEYS[2]: js:looks:{js:misses:A}. ARGV: what fits ("-" for everything), milliseconds after which
--- a look-up counts as over in any case, then an id for each.
--- Replies: how many are counted, misses, how many were under way before, milliseconds left of the window.
+-- Counts look-ups of an address that are about to be made, as many as the limit allows beside its misses and the
+-- look-ups in progress.
+-- KEYS[1]: js:misses:A; KEYS[2]: js:looks:{js:misses:A}. ARGV: the limit ("-" for none), milliseconds after which a
+-- look-up in progress is no longer counted, an id for each look-up.
+-- Replies: the number counted, misses, the number that was in progress before, milliseconds left of the window.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local lapse = tonumber(ARGV[2])

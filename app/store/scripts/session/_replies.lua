@@ -1,12 +1,7 @@
 -- Replies by idempotency key, each kept for ten minutes. In the hash `replies`, besides "<caller> <key>":
---   #<caller>      "<first> <next> <bytes>": the numbers of the replies of that caller that are kept, and their size
---   #<caller> <n>  "<time> <bytes> <key>" of the reply with that number
---   bytes          the size of all
--- The zset `repliers` has the callers by the time at which their oldest reply has to be looked at.
--- An older version knows only the replies themselves; those that it has written are not counted.
 local REPLY_MEMORY, MOST_REPLIES = 600000, 200
 local MOST_REPLY_BYTES, MOST_BYTES_OF_ALL_REPLIES = 65536, 2097152
--- What Redis needs for a reply besides the text of it and of its name.
+-- Redis's memory for a reply, besides the text of the reply and of its name.
 local REPLY_OVERHEAD = 200
 
 local function kept(whose)
@@ -27,7 +22,7 @@ local function fits(size)
   return tonumber(redis.call('HGET', replies, 'bytes') or 0) + size <= MOST_BYTES_OF_ALL_REPLIES
 end
 
--- Forgets somebody's oldest reply, with `expired` only one that has; whether it did.
+-- Deletes a caller's oldest reply, with `expired` only an expired one. Returns whether one was deleted.
 local function forget_reply(whose, expired)
   local first, after, bytes = kept(whose)
   if first == after then
@@ -44,7 +39,7 @@ local function forget_reply(whose, expired)
   return true
 end
 
--- Forgets a few replies that have expired, whoever's they are.
+-- Deletes a few expired replies of any callers.
 local function tidy_replies()
   for _ = 1, 3 do
     local whose = redis.call('ZRANGE', repliers, '-inf', now, 'BYSCORE', 'LIMIT', 0, 1)[1]
@@ -63,8 +58,8 @@ local function tidy_replies()
   end
 end
 
--- Whether replies of one caller may give way to another, who has so many bytes: those of people who have left, and of
--- those who have more; never the host's.
+-- Whether replies of one caller may be evicted for another, who has so many bytes: those of participants who have left,
+-- and of callers with more bytes; never the host's.
 local function gives_way(whose, bytes)
   if whose == field('host') or whose == field('tokenholder') or whose:match('^h%d+$') then
     return false
@@ -72,8 +67,8 @@ local function gives_way(whose, bytes)
   return not field('p:' .. whose) or select(3, kept(whose)) > bytes
 end
 
--- Lets replies of others give way to one of so many bytes: a few callers are looked at, those with the oldest replies and
--- some from anywhere.
+-- Evicts replies of other callers to make room for so many bytes. It looks at a few callers: those with the oldest
+-- replies, and some at random.
 local function take_from_others(whose, size, bytes)
   local number = redis.call('ZCOUNT', repliers, '-inf', '+inf')
   for turn = 0, 31 do
@@ -87,7 +82,7 @@ local function take_from_others(whose, size, bytes)
   end
 end
 
--- Makes room for a reply of so many bytes; whether there is.
+-- Makes room for a reply of so many bytes; returns whether there is room.
 local function make_room(whose, size)
   local first, after, bytes = kept(whose)
   while first < after and (after - first >= MOST_REPLIES or bytes + size > MOST_REPLY_BYTES) do

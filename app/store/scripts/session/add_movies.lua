@@ -1,5 +1,5 @@
--- Adds movies, all or none; those that are on the list already stay as they are.
--- Replies: ok, version, ids added, ids that were there.
+-- Adds movies, all or none. Movies that are on the list already stay unchanged.
+-- Replies: ok, version, ids added, ids that were present.
 return change(function()
   local added, present, bytes, seen = {}, {}, 0, {}
   for _, movie in ipairs(call.movies) do
@@ -30,7 +30,7 @@ return change(function()
   redis.call('HINCRBY', session, 'bytes', bytes)
   return {'ok', commit(true), ids, present}
 end, function(text)
-  -- The same movies are asked for again.
+  -- The same movies were requested again.
   local at, marks = text:match('^~(%d+) ([01]+)$')
   if not at then
     return nil

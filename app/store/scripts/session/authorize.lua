@@ -1,4 +1,4 @@
--- Whether somebody may do something at all, for those whose request is wrong besides. Replies: ok.
+-- Checks the permission of a caller whose request is invalid. Replies: ok.
 return change(function()
   return {'ok'}
 end)

@@ -1,5 +1,5 @@
--- Makes a session under a code that is free; made again by the same instance it answers as the first time.
--- Replies: ok, when the session was made (0: another one has the code).
+-- Creates a session under a free code. If the same instance exists already, the reply is that of its creation.
+-- Replies: ok, the time of creation (0: the code is taken).
 local taken_by = redis.call('GET', reservation)
 if taken_by == call.instance and field('instance') == call.instance then
   return reply('ok', tonumber(field('created')))
@@ -20,7 +20,7 @@ for _, movie in ipairs(call.movies) do
   redis.call('HINCRBY', session, 'films', 1)
   redis.call('HINCRBY', session, 'bytes', #movie.details)
 end
--- An older version that ended the session before does not know of them.
+-- Keys that an older version did not delete when it ended an earlier session.
 redis.call('DEL', absent, former, repliers)
 redis.call('SET', reservation, call.instance)
 if call.unjoined then

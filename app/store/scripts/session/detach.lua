@@ -1,6 +1,6 @@
--- Takes connections away; their participants stay for a grace time after the last one.
--- call.connections: {connection, recovery id}, which is void with it, or "".
--- Replies: ok, version, when to look for participants to remove (0: nobody new).
+-- Detaches connections. Their participants stay for a grace time after the last one.
+-- call.connections: {connection, recovery id that becomes void, or ""}.
+-- Replies: ok, version, when to look for participants to remove (0: no new ones).
 if not field('instance') then
   return reply('session-not-found')
 end

@@ -1,4 +1,4 @@
--- Ends the session: nothing stays of it but the code's rest, and there the reply for whoever repeats the call.
+-- Ends the session. Only the reservation of its code stays, with the reply for a repeated call.
 -- Replies: ok, version.
 local function finish(key)
   local ended = {'ok', version() + 1}

@@ -1,4 +1,4 @@
--- A connection leaves: its participant is removed at once, unless it has other connections.
+-- Removes the participant of a connection at once, unless it has other connections.
 local function leave(participant)
   void_recovery(call.recovery)
   drop_connection(call.connection)
@@ -13,7 +13,7 @@ end
 return change(function()
   return {'ok', leave(caller)}
 end, function()
-  -- Repeated by another connection of the same participant: that one leaves, too.
+  -- The call was repeated by another connection of the same participant, which leaves, too.
   if redis.call('HGET', connections, 'c:' .. call.connection) == call.participant then
     leave(call.participant)
   end

@@ -1,2 +1,2 @@
--- Whether changes were lost is looked at before every step; this one does no more.
+-- Every script checks for lost changes first; this one does only that.
 return reply('ok')

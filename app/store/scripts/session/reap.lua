@@ -1,5 +1,5 @@
--- Takes away all connections of a replica that is gone, or all but those that are living.
--- Replies: ok, number of participants left without a connection, when to look for those to remove (0: nobody new).
+-- Detaches all connections of a dead replica, or all but those in a list.
+-- Replies: ok, the number of participants left without a connection, when to look for those to remove (0: no new ones).
 if not field('instance') then
   return reply('session-not-found')
 end
@@ -10,7 +10,7 @@ for _, name in ipairs(call.living or {}) do
   living['c:' .. name] = true
 end
 if not call.living then
-  -- What it has sent before, and comes only now, does not count; see join.lua.
+  -- Later commands that the replica sent before do not count; see join.lua.
   redis.call('HSET', connections, 'x:' .. call.replica, now)
   prolong(false)
 end

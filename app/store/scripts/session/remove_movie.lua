@@ -1,4 +1,4 @@
--- Removes a movie with its ratings: the one who added it or the host.
+-- Removes a movie with its ratings. Allowed for the participant who added it and for the host.
 return change(function()
   local entry = field('m:' .. call.movie)
   if not entry then

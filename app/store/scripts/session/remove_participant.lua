@@ -1,4 +1,4 @@
--- Removes a participant with all its connections: the host or an operator kicks or bans, or one removes oneself.
+-- Removes a participant with all its connections: kicked or banned by the host or an operator, or at its own request.
 return change(function()
   local target = call.target
   if grant == 'own' and target ~= caller then
@@ -14,11 +14,11 @@ return change(function()
   local host, holder = field('host'), field('tokenholder')
   if call.operator then
     if target == (holder or host) then
-      -- Or it would be the host again by the token.
+      -- Otherwise it would become host again by the token.
       void_token()
     end
   elseif reason ~= 'left' and (target == host or target == holder) then
-    -- Whoever shows the host token leaves by the request by which the others are kicked.
+    -- The holder of the host token leaves with the request that kicks others.
     if not call.generation or target ~= caller or reason ~= 'kicked' then
       return {'forbidden', target == host and 'The host cannot be kicked' or 'Who created the session cannot be kicked'}
     end

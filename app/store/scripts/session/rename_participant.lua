@@ -1,4 +1,4 @@
--- Gives the caller another name; call.target: who that has to be, if it is given.
+-- Renames the caller. call.target, if given, has to be the caller's id.
 return change(function()
   local target = call.target or caller
   if not target then

@@ -1,5 +1,5 @@
--- Removes the participants whose grace time is over; it begins for those who are without a connection, unnoticed.
--- Replies: ok, number removed, when to look again (0: nobody is away).
+-- Removes the participants whose grace time is over, and starts it for those found without a connection.
+-- Replies: ok, number removed, when to look again (0: nobody is disconnected).
 if not field('instance') then
   return reply('session-not-found')
 end

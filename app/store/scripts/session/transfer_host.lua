@@ -1,4 +1,5 @@
--- Hands the host's role over. The host token is void when its holder does, not when somebody does who was promoted.
+-- Makes another participant the host. If the holder of the host token does so, the token becomes void; if a promoted
+-- host does, it stays valid.
 return change(function()
   if not field('p:' .. call.target) then
     return {'participant-not-found'}

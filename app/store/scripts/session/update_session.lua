@@ -1,4 +1,4 @@
--- Changes what the host may change: title ("" takes it away), capacity, locked, lifetime.
+-- Changes the settings of the session: title ("" removes it), capacity, locked, lifetime.
 return change(function()
   if call.title == '' then
     redis.call('HDEL', session, 'title')
