@@ -226,7 +226,7 @@ class Room:
         for member in list(self.members.values()):
             if member.since.epoch == session.head.epoch and member.since.version > session.head.version:
                 continue
-            entry = session.members.get(member.participant)
+            entry = session.participants.get(member.participant)
             if entry is not None:
                 member.name = entry.name
             # The session does not show whether Redis still has a connection of an earlier epoch.

@@ -12,7 +12,7 @@ import orjson
 from app.sessions.answers import Meta, Movie, Participant, Role, SessionData
 from app.sessions.rating import Tally, ranking
 
-__all__ = ["Head", "Member", "MovieEntry", "Session", "Snapshot", "timestamp"]
+__all__ = ["Head", "MovieEntry", "ParticipantEntry", "Session", "Snapshot", "timestamp"]
 
 
 class Head(NamedTuple):
@@ -37,7 +37,7 @@ class Head(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class ParticipantEntry:
     """A participant. ``order`` is never reused in a session, so it also identifies the participant's stay."""
 
     id: str
@@ -90,7 +90,7 @@ class Session:
     locked: bool
     capacity: int
     host: str | None
-    members: dict[str, Member]
+    participants: dict[str, ParticipantEntry]
     movies: dict[str, MovieEntry]
     removed: dict[str, str]
     """Participants that were removed, with the reason: ``kicked`` or ``banned``."""
@@ -101,7 +101,7 @@ class Session:
         return {
             "createdAt": timestamp(self.created_at),
             "movies": [self._movie(movie, ranks[movie.id]) for movie in self.movies.values()],
-            "participants": [self._participant(member) for member in self.members.values()],
+            "participants": [self._participant(entry) for entry in self.participants.values()],
         }
 
     @property
@@ -120,14 +120,14 @@ class Session:
     def snapshot(self) -> Snapshot:
         return Snapshot(self.instance, self.head, self.meta, orjson.dumps(self.data))
 
-    def _participant(self, member: Member) -> Participant:
-        role: Role = "host" if member.id == self.host else "member"
+    def _participant(self, entry: ParticipantEntry) -> Participant:
+        role: Role = "host" if entry.id == self.host else "member"
         return {
-            "id": member.id,
-            "name": member.name,
+            "id": entry.id,
+            "name": entry.name,
             "role": role,
-            "connected": member.connected,
-            "joinedAt": timestamp(member.joined_at),
+            "connected": entry.connected,
+            "joinedAt": timestamp(entry.joined_at),
         }
 
     def _movie(self, movie: MovieEntry, rank: int) -> Movie:

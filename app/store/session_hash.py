@@ -22,7 +22,7 @@ from collections.abc import Mapping
 
 import orjson
 
-from app.sessions.model import Head, Member, MovieEntry, Session
+from app.sessions.model import Head, MovieEntry, ParticipantEntry, Session
 from app.sessions.rating import Tally
 
 __all__ = ["parse_session"]
@@ -31,16 +31,16 @@ __all__ = ["parse_session"]
 def parse_session(code: str, reply: Mapping[bytes, bytes], expires_at: int) -> Session:
     """Parse a reply to HGETALL. A malformed one raises any of the errors of ``reading_reply``."""
     fields = {name.decode(): value.decode() for name, value in reply.items()}
-    members, movies, removed = [], [], {}
+    participants, movies, removed = [], [], {}
     for name, value in fields.items():
         match name[:2]:
             case "p:":
-                members.append(_member(name[2:], value, fields))
+                participants.append(_participant(name[2:], value, fields))
             case "m:":
                 movies.append(_movie(name[2:], value, fields))
             case "k:":
                 removed[name[2:]] = value
-    members.sort(key=lambda member: member.order)
+    participants.sort(key=lambda participant: participant.order)
     movies.sort(key=lambda movie: movie.order)
     return Session(
         code=code,
@@ -53,16 +53,16 @@ def parse_session(code: str, reply: Mapping[bytes, bytes], expires_at: int) -> S
         locked=fields["locked"] == "1",
         capacity=int(fields["capacity"]),
         host=fields.get("host"),
-        members={member.id: member for member in members},
+        participants={participant.id: participant for participant in participants},
         movies={movie.id: movie for movie in movies},
         removed=removed,
     )
 
 
-def _member(participant: str, entry: str, fields: dict[str, str]) -> Member:
+def _participant(participant: str, entry: str, fields: dict[str, str]) -> ParticipantEntry:
     order, joined_at, name = entry.split("|", 2)
     connected = f"d:{participant}" not in fields
-    return Member(participant, int(order), int(joined_at), name, connected, fields.get(f"o:{participant}"))
+    return ParticipantEntry(participant, int(order), int(joined_at), name, connected, fields.get(f"o:{participant}"))
 
 
 def _movie(movie: str, entry: str, fields: dict[str, str]) -> MovieEntry:

@@ -9,8 +9,7 @@ from app.observability.metrics import Metrics
 from app.realtime.member import Member
 from app.realtime.room import Room
 from app.realtime.telemetry import Telemetry
-from app.sessions.model import Head, Session
-from app.sessions.model import Member as Participant
+from app.sessions.model import Head, ParticipantEntry, Session
 from app.sessions.service import Access
 from app.sessions.tokens import Credential
 from app.socketio_server import Encoded
@@ -30,7 +29,7 @@ def session_at(head: Head) -> Session:
         locked=False,
         capacity=10,
         host="p",
-        members={"p": Participant("p", 1, 0, "Guest 1", connected=True)},
+        participants={"p": ParticipantEntry("p", 1, 0, "Guest 1", connected=True)},
         movies={},
         removed={},
     )

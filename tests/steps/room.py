@@ -83,7 +83,7 @@ class Room:
         return (await self.seen()).head.version
 
     async def people(self) -> list[str]:
-        return list((await self.seen()).members)
+        return list((await self.seen()).participants)
 
     async def host(self) -> str | None:
         return (await self.seen()).host

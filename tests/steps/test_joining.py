@@ -15,12 +15,12 @@ async def test_whoever_joins_is_the_newest_participant(room: Room) -> None:
     ann = await room.join("ann", name="Ann|e")
     bob = await room.join("bob")
     session = await room.seen()
-    assert list(session.members) == ["ann", "bob"]
-    member = session.members["ann"]
+    assert list(session.participants) == ["ann", "bob"]
+    member = session.participants["ann"]
     assert (member.name, member.connected, member.owner) == ("Ann|e", True, None)
     assert before <= member.joined_at <= await room.now()
     assert (ann.participant, ann.name, ann.votes, ann.instance) == ("ann", "Ann|e", {}, room.instance)
-    assert (ann.membership_id, bob.membership_id) == (member.order, session.members["bob"].order)
+    assert (ann.membership_id, bob.membership_id) == (member.order, session.participants["bob"].order)
     assert bob.head == session.head
     assert bob.free_at == await room.lives("code")
     assert (await room.fields())["people"] == "2"
@@ -39,7 +39,7 @@ async def test_whoever_is_there_already_is_not_a_change(room: Room) -> None:
         assert (again.head, again.membership_id, again.name) == (first.head, first.membership_id, "Ann")
     other = await room.come_back("ann", name="Anna", connection="b.ann")
     assert (other.head.version, other.name) == (first.head.version + 1, "Anna")
-    assert (await room.seen()).members["ann"].name == "Anna"
+    assert (await room.seen()).participants["ann"].name == "Anna"
     assert await room.connections() == {"a.ann": "ann", "b.ann": "ann"}
     assert (await room.fields("connections"))["n:ann"] == "2"
 
@@ -223,9 +223,9 @@ async def test_nobody_recovers_by_an_id_that_is_void(room: Room) -> None:
 async def test_with_newest_only_the_newest_connection_stays(room: Room) -> None:
     await room.join("ann", policy="newest")
     first = await room.come_back("ann", policy="newest")
-    assert (await room.seen()).members["ann"].owner == "a.ann"
+    assert (await room.seen()).participants["ann"].owner == "a.ann"
     second = await room.come_back("ann", "b.ann", policy="newest")
-    assert (await room.seen()).members["ann"].owner == "b.ann"
+    assert (await room.seen()).participants["ann"].owner == "b.ann"
     assert second.head.version == first.head.version + 1
     assert (await room.connections(), await room.recoveries()) == ({"b.ann": "ann"}, {"b.ann"})
     assert (await room.come_back("ann", "b.ann", policy="newest")).head == second.head

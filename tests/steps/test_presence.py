@@ -9,7 +9,7 @@ from tests.steps.room import GRACE, Room
 
 
 async def away(room: Room) -> set[str]:
-    return {member.id for member in (await room.seen()).members.values() if not member.connected}
+    return {member.id for member in (await room.seen()).participants.values() if not member.connected}
 
 
 async def test_whoever_loses_the_last_connection_is_away_for_a_grace_time(room: Room) -> None:
