@@ -6,12 +6,13 @@ import asyncio
 import contextvars
 import functools
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from app.redis_client.errors import Redirected, StoreUnavailable
 from app.redis_client.link import Link, Pushed, open_link
+from app.redis_client.reply import Reply, array, integer, text
 from app.redis_client.topology import SHARE_OF_TIMEOUT, Node, ask, end
 from app.redis_client.url import Address, RedisURL
 
@@ -121,13 +122,16 @@ class Cluster:
             self._former.append(node)
 
 
-def _parse_slots(reply: Any, asked: Address) -> list[Address | None]:
+def _parse_slots(reply: Reply, asked: Address) -> list[Address | None]:
     owners: list[Address | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
     try:
-        for first, last, (host, port, *_), *_ in reply:
+        for slots in array(reply):
+            begin, last, primary, *_ = array(slots)
+            host, port, *_ = array(primary)
+            first, stop = integer(begin), integer(last) + 1
             # A node that does not know its own host name omits it.
-            owner = Address(host.decode() if host and host != b"?" else asked.host, port)
-            owners[first : last + 1] = [owner] * (last + 1 - first)
-    except (TypeError, ValueError, AttributeError) as error:
+            owner = Address(text(host) if host and host != b"?" else asked.host, integer(port))
+            owners[first:stop] = [owner] * (stop - first)
+    except (TypeError, ValueError) as error:
         raise StoreUnavailable("protocol", f"{asked} does not describe a cluster", sent=False) from error
     return owners

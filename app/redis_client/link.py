@@ -11,19 +11,20 @@ import contextvars
 import math
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, cast
+from typing import Final, NamedTuple, cast
 
 import hiredis
 from redis.asyncio.connection import AbstractConnection
 
 from app.redis_client.connection import abort, connect, is_closing, read_replies, write
 from app.redis_client.errors import StoreError, StoreUnavailable
+from app.redis_client.reply import Reply
 from app.redis_client.url import Address, Login
 
 __all__ = ["Argument", "Link", "Pushed", "open_link", "pack"]
 
 Argument = str | bytes | int | float
-Pushed = Callable[[list[Any]], None]
+Pushed = Callable[[list[Reply]], None]
 
 # The type stub of hiredis declares a tuple of one element.
 pack = cast("Callable[[tuple[Argument, ...]], bytes]", hiredis.pack_command)
@@ -36,7 +37,7 @@ _MAX_DELAY_SECONDS: Final = 0.05
 
 
 class _Call(NamedTuple):
-    reply: asyncio.Future[Any]
+    reply: asyncio.Future[Reply]
     # Loop times: when the caller gives up, and when a missing reply closes the link.
     deadline: float
     overdue: float
@@ -72,12 +73,12 @@ class Link:
 
     def send(
         self, packed: bytes, deadline: float, overdue: float = 0, *, push: tuple[bytes, bytes] | None = None
-    ) -> asyncio.Future[Any]:
+    ) -> asyncio.Future[Reply]:
         """Queue a packed command; the future has its reply or a StoreError by the loop time ``deadline``.
 
         The reply is overdue at the loop time ``overdue``, but not before the deadline.
         """
-        reply = self._loop.create_future()
+        reply: asyncio.Future[Reply] = self._loop.create_future()
         if not self.usable:
             reply.set_exception(StoreUnavailable("lost", "the connection is closed", sent=False))
             return reply
@@ -130,9 +131,10 @@ class Link:
             self._pending.extend(call for _, call in ready)
             write(self._connection, b"".join([packed for packed, _ in ready]))
 
-    def _receive(self, reply: Any) -> None:
-        is_push = type(reply) is hiredis.PushNotification
-        if is_push and not (self._pending and self._pending[0].push == tuple(reply[:2])):
+    def _receive(self, reply: Reply | StoreError) -> None:
+        if type(reply) is hiredis.PushNotification and not (
+            self._pending and self._pending[0].push == tuple(reply[:2])
+        ):
             if self._on_push is not None:
                 self._on_push(reply)
             return
@@ -147,7 +149,7 @@ class Link:
         self._end(self._pending.popleft(), reply)
 
     @staticmethod
-    def _end(call: _Call, outcome: Any) -> None:
+    def _end(call: _Call, outcome: Reply | StoreError) -> None:
         if call.reply.done():
             return
         if isinstance(outcome, StoreError):

@@ -18,6 +18,7 @@ from app.backoff import Backoff
 from app.redis_client.client import RedisClient
 from app.redis_client.errors import StoreError, StoreUnavailable
 from app.redis_client.link import Link, pack
+from app.redis_client.reply import Reply
 from app.redis_client.url import Address
 
 _logger = logging.getLogger(__name__)
@@ -279,7 +280,7 @@ class _ServerSubscriptions:
         lost = asyncio.Event()
         link.on_lost = lost.set
         overdue_after = 2 * self._channels._heartbeat
-        pong: asyncio.Future[Any] | None = None
+        pong: asyncio.Future[Reply] | None = None
         while link.usable:
             try:
                 await asyncio.wait_for(lost.wait(), self._channels._heartbeat)
@@ -292,12 +293,12 @@ class _ServerSubscriptions:
         answer = self._send(link, b"SSUBSCRIBE", subscription.name)
         answer.add_done_callback(partial(self._answered, link, subscription))
 
-    def _send(self, link: Link, command: bytes, name: bytes) -> asyncio.Future[Any]:
+    def _send(self, link: Link, command: bytes, name: bytes) -> asyncio.Future[Reply]:
         # A subscription may take as long as a PONG.
         deadline = asyncio.get_running_loop().time() + 2 * self._channels._heartbeat
         return link.send(pack((command, name)), deadline, push=(command.lower(), name))
 
-    def _answered(self, link: Link, subscription: _Subscription, answer: asyncio.Future[Any]) -> None:
+    def _answered(self, link: Link, subscription: _Subscription, answer: asyncio.Future[Reply]) -> None:
         error = answer.exception()
         if self._subscriptions.get(subscription.name) is not subscription or not link.usable:
             return
@@ -316,7 +317,7 @@ class _ServerSubscriptions:
         reassign = partial(self._channels._reassign, (subscription,), outdated=True)
         asyncio.get_running_loop().call_later(pause, reassign)
 
-    def _pushed(self, push: list[Any]) -> None:
+    def _pushed(self, push: list[Reply]) -> None:
         match push:
             case [b"smessage", bytes() as name, bytes() as payload]:
                 self._channels._message(name.decode(errors="replace"), payload)

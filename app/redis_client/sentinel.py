@@ -49,7 +49,7 @@ class Sentinel(Single):
         link = await self._open_at(primary, on_push)
         try:
             role = await link.send(pack(("ROLE",)), asyncio.get_running_loop().time() + self._timeout)
-            if role[0] != b"master":
+            if not isinstance(role, list) or role[0] != b"master":
                 raise StoreUnavailable("readonly", f"{primary} is not the primary any more", sent=False)
         except StoreError as error:
             link.abort()

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 
 from app.redis_client.errors import Redirected, StoreError, StoreUnavailable
 from app.redis_client.link import Link, Pushed, open_link, pack
+from app.redis_client.reply import Reply
 from app.redis_client.url import Address, Login, RedisURL
 
 __all__ = ["SHARE_OF_TIMEOUT", "Node", "Single", "Topology", "ask", "end"]
@@ -157,7 +158,7 @@ class Single:
         )
 
 
-async def ask(address: Address, login: Login, command: tuple[str, ...], *, timeout: float) -> Any:
+async def ask(address: Address, login: Login, command: tuple[str, ...], *, timeout: float) -> Reply:
     """Run one command over a temporary link; raises StoreUnavailable, never with ``sent``."""
     link = await open_link(address, login, timeout=timeout)
     try:

@@ -13,6 +13,7 @@ from typing import Final
 
 from app.redis_client.client import RedisClient
 from app.redis_client.errors import reading_reply
+from app.redis_client.reply import array, text_or_none, texts
 from app.sessions.errors import SessionError
 from app.store.batches import run_batch
 from app.store.budgets import hashed_address
@@ -65,9 +66,9 @@ class RedisCreators:
     async def _try(self, key: str, arguments: Sequence[str | int]) -> _Claim:
         reply = await self._client.run(self._claim, [key], arguments)
         with reading_reply():
-            granted, *named = reply
-            texts = [text.decode() for text in named]
-            return _Claim(bool(granted), dict(zip(texts[::2], texts[1::2], strict=True)))
+            granted, *rest = array(reply)
+            named = texts(rest)
+            return _Claim(bool(granted), dict(zip(named[::2], named[1::2], strict=True)))
 
     async def _gone(self, holders: dict[str, str]) -> list[str]:
         """Return the seeds of the sessions that have ended. Their codes may have been reused."""
@@ -76,7 +77,7 @@ class RedisCreators:
         return [
             seed
             for seed, instance in zip(holders, instances, strict=True)
-            if not (instance or b"").startswith(seed.encode())
+            if not (text_or_none(instance) or "").startswith(seed)
         ]
 
     def _key(self, address: str) -> str:

@@ -6,6 +6,7 @@ from typing import Final
 
 from app.redis_client.client import RedisClient
 from app.redis_client.errors import reading_reply
+from app.redis_client.reply import Reply, array, integer, text
 from app.sessions.answers import SessionSummary
 from app.sessions.model import timestamp
 from app.sessions.ports import ListedSessions, Place
@@ -35,28 +36,33 @@ class RedisListing:
             arguments: list[str | int] = [limit] if behind is None else [limit, behind.expiry, behind.code]
             found = await self._client.run(self._script, [self._keys.sessions], arguments)
             with reading_reply():
-                pairs = zip(found[::2], found[1::2], strict=True)
-                places = [Place(int(expiry), code.decode()) for code, expiry in pairs]
+                listed = array(found)
+                pairs = zip(listed[::2], listed[1::2], strict=True)
+                places = [Place(integer(expiry), text(code)) for code, expiry in pairs]
             commands: list[tuple[str, ...]] = []
             for place in places:
                 key = self._keys.session(place.code)
                 commands += [("HMGET", key, *_FIELDS), ("PEXPIRETIME", key)]
             replies = await run_batch(self._client, commands)
             with reading_reply():
-                rows = zip(places, replies[::2], replies[1::2], strict=True)
-                live = [_summary(place.code, *told) for place, *told in rows if told[0][-1] is not None and told[1] > 0]
+                rows = zip(places, map(array, replies[::2]), map(integer, replies[1::2]), strict=True)
+                live = [
+                    _summary(place.code, fields, expiry)
+                    for place, fields, expiry in rows
+                    if fields[-1] is not None and expiry > 0
+                ]
             return ListedSessions(live, places[-1] if len(places) == limit else None)
 
 
-def _summary(code: str, fields: list[bytes], expiry: int) -> SessionSummary:
+def _summary(code: str, fields: list[Reply], expiry: int) -> SessionSummary:
     title, locked, people, films, version, created = fields
     return {
         "sessionID": code,
-        "title": title.decode() if title else None,
+        "title": text(title) if title else None,
         "locked": locked == b"1",
-        "participants": int(people),
-        "movies": int(films),
-        "version": int(version),
-        "createdAt": timestamp(int(created)),
+        "participants": integer(people),
+        "movies": integer(films),
+        "version": integer(version),
+        "createdAt": timestamp(integer(created)),
         "expiresAt": timestamp(expiry),
     }

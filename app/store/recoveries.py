@@ -7,6 +7,7 @@ from typing import Final
 
 from app.redis_client.client import RedisClient
 from app.redis_client.errors import reading_reply
+from app.redis_client.reply import text
 from app.sessions.tokens import Credential
 from app.store.batches import run_batch
 from app.store.client_errors import client_errors
@@ -46,7 +47,7 @@ class RedisRecoveries:
             if entry == _VOID:
                 return Recovery("", "", "", 0)
             with reading_reply():
-                code, instance, participant, membership_id = entry.decode().split(" ")
+                code, instance, participant, membership_id = text(entry).split(" ")
                 return Recovery(code, instance, participant, int(membership_id))
 
     async def put(self, recovery_id: str, code: str, credential: Credential, membership_id: int, free_at: int) -> None:

@@ -17,6 +17,7 @@ import orjson
 
 from app.redis_client.client import RedisClient
 from app.redis_client.errors import reading_reply
+from app.redis_client.reply import array, integer, text, texts
 from app.sessions.errors import SessionError
 from app.store.client_errors import client_errors
 from app.store.keys import Keys
@@ -78,10 +79,11 @@ class RedisReplicas:
         with client_errors(changing=True):
             reply = await self._client.run(self._renew, [self._keys.replicas], [self._replica, self._lease])
             with reading_reply():
-                now, lapsed, dead = reply
+                time_in_redis, lapsed, dead = array(reply)
+                now = integer(time_in_redis)
                 self._clock_offset = now - time.monotonic() * 1000
                 self._renewed_at = now
-                lease = Lease(bool(lapsed), [replica.decode() for replica in dead])
+                lease = Lease(bool(lapsed), texts(dead))
             told = orjson.dumps(dict(details))
             await self._client.run(self._tell, [self._keys.replica(self._replica)], [told, self._lease])
             await self._resolve_doubts()
@@ -98,10 +100,10 @@ class RedisReplicas:
         with client_errors(changing=False):
             replicas = await self._client.execute("ZRANGE", self._keys.replicas, 0, -1)
             with reading_reply():
-                known = [replica.decode() for replica in replicas]
+                known = texts(replicas)
             told = await asyncio.gather(*(self._client.execute("GET", self._keys.replica(name)) for name in known))
             with reading_reply():
-                return {name: orjson.loads(details) for name, details in zip(known, told, strict=True) if details}
+                return {name: orjson.loads(text(details)) for name, details in zip(known, told, strict=True) if details}
 
     async def enter(self, code: str) -> None:
         """Note that this replica is about to have connections in a session."""
@@ -145,7 +147,7 @@ class RedisReplicas:
         with client_errors(changing=False):
             codes = await self._client.execute("SRANDMEMBER", self._keys.replica_codes(replica), _BATCH)
             with reading_reply():
-                return [code.decode() for code in codes]
+                return texts(codes)
 
     async def mark_reaped(self, replica: str, codes: Sequence[str]) -> None:
         """Remove sessions from a dead replica's list."""
@@ -167,8 +169,8 @@ class RedisReplicas:
         with client_errors(changing=True):
             reply = await self._client.run(self._claim, [self._keys.due], [_BATCH, round(seconds * 1000)])
             with reading_reply():
-                claim, codes = reply
-                return Due(claim, [code.decode() for code in codes])
+                claim, codes = array(reply)
+                return Due(integer(claim), texts(codes))
 
     async def settle(self, code: str, claim: int, next_due: int) -> None:
         """End a claim: the session was swept, and is due again at ``next_due`` (0: not scheduled)."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from app.redis_client.reply import Reply, array, integer, text, texts
 from app.sessions.model import Head
 from app.sessions.steps import Attached, Extended, HostTokenGeneration, MoviesStored, Swept
 
@@ -21,57 +20,58 @@ __all__ = [
 ]
 
 
-def nothing(_reply: list[Any]) -> None:
+def nothing(_reply: list[Reply]) -> None:
     return None
 
 
-def version(reply: list[Any]) -> int:
-    return int(reply[0])
+def version(reply: list[Reply]) -> int:
+    return integer(reply[0])
 
 
-def due(reply: list[Any]) -> int:
+def due(reply: list[Reply]) -> int:
     _, due = reply
-    return int(due)
+    return integer(due)
 
 
-def movies_stored(reply: list[Any]) -> MoviesStored:
+def movies_stored(reply: list[Reply]) -> MoviesStored:
     version, added, present = reply
-    return MoviesStored(version, [movie.decode() for movie in added], [movie.decode() for movie in present])
+    return MoviesStored(integer(version), texts(added), texts(present))
 
 
-def host_token_generation(reply: list[Any]) -> HostTokenGeneration:
+def host_token_generation(reply: list[Reply]) -> HostTokenGeneration:
     version, generation = reply
-    return HostTokenGeneration(version, generation)
+    return HostTokenGeneration(integer(version), integer(generation))
 
 
-def attached(reply: list[Any]) -> Attached:
+def attached(reply: list[Reply]) -> Attached:
     version, epoch, instance, participant, membership_id, free_at, votes, name = reply
+    ratings = array(votes)
     return Attached(
-        head=Head(epoch.decode(), version),
-        instance=instance.decode(),
-        participant=participant.decode(),
-        membership_id=membership_id,
-        free_at=free_at,
-        name=name.decode(),
-        votes={movie.decode(): rating for movie, rating in zip(votes[::2], votes[1::2], strict=True)},
+        head=Head(text(epoch), integer(version)),
+        instance=text(instance),
+        participant=text(participant),
+        membership_id=integer(membership_id),
+        free_at=integer(free_at),
+        name=text(name),
+        votes={text(movie): integer(rating) for movie, rating in zip(ratings[::2], ratings[1::2], strict=True)},
     )
 
 
-def swept(reply: list[Any]) -> Swept:
+def swept(reply: list[Reply]) -> Swept:
     removed, next_due = reply
-    return Swept(removed, next_due)
+    return Swept(integer(removed), integer(next_due))
 
 
-def extended(reply: list[Any]) -> Extended:
+def extended(reply: list[Reply]) -> Extended:
     now, expires_at, deadline, lifetime = reply
-    return Extended(now, expires_at, deadline, lifetime)
+    return Extended(integer(now), integer(expires_at), integer(deadline), integer(lifetime))
 
 
-def head(reply: list[Any]) -> Head | None:
+def head(reply: list[Reply]) -> Head | None:
     epoch, version = reply
-    return Head(epoch.decode(), int(version)) if epoch else None
+    return Head(text(epoch), integer(version)) if epoch else None
 
 
-def created(reply: list[Any]) -> bool:
+def created(reply: list[Reply]) -> bool:
     """Return whether the session was created: 0 if the code is taken."""
     return bool(reply[0])
