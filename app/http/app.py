@@ -8,8 +8,9 @@ from typing import Final
 from quart import Quart, Response, request
 
 from app.http.addresses import ClientAddresses
-from app.http.answers import install_error_answers
+from app.http.browser_headers import browser_headers
 from app.http.documents import documents_blueprint
+from app.http.responses import install_error_answers
 from app.http.sessions import BodyLimits, SessionAPI, SessionIDConverter
 from app.http.web import web_blueprint
 from app.origins import AllowedOrigins
@@ -53,25 +54,9 @@ def create_app(
             response.status_code = 204
             response.set_data(b"")
             response.headers.pop("Content-Type", None)
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        _allow_origin(response, allowed)
+        allow = response.headers.get("Allow", "")
+        for name, value in browser_headers(allowed, request.headers.get, allow).items():
+            response.headers.add(name, value)
         return response
 
     return app
-
-
-def _allow_origin(response: Response, allowed: AllowedOrigins) -> None:
-    """The CORS headers (https://fetch.spec.whatwg.org/#http-cors-protocol) for origins on the list, else none."""
-    if not allowed:
-        return
-    response.headers.add("Vary", "Origin")
-    origin = request.headers.get("Origin")
-    if origin is None or origin not in allowed:
-        return
-    response.headers["Access-Control-Allow-Origin"] = origin
-    if "Access-Control-Request-Method" in request.headers:
-        response.headers["Access-Control-Allow-Methods"] = response.headers.get("Allow", "")
-        response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Idempotency-Key, If-None-Match"
-        response.headers["Access-Control-Max-Age"] = "600"
-    else:
-        response.headers["Access-Control-Expose-Headers"] = "ETag, Location, Retry-After, X-Error-Code"

@@ -12,7 +12,7 @@ from quart import request
 from app.sessions.errors import SessionError
 from app.sessions.payloads import Payload, parse
 
-__all__ = ["bearer_token", "idempotency_key", "parse_body", "read_body", "read_flag", "read_session_id"]
+__all__ = ["bearer_token", "idempotency_key", "parse_body", "read_body", "read_flag", "read_session_id", "token_of"]
 
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,128}")
 
@@ -50,7 +50,11 @@ def read_flag(name: str) -> bool:
 
 def bearer_token() -> str | None:
     """The token of the ``Authorization`` header, None without one, "" for one of another kind."""
-    header = request.headers.get("Authorization")
+    return token_of(request.headers.get("Authorization"))
+
+
+def token_of(header: str | None) -> str | None:
+    """The token in an ``Authorization`` header, as ``bearer_token`` returns it."""
     if header is None:
         return None
     scheme, _, token = header.strip().partition(" ")

@@ -8,20 +8,33 @@ from typing import Final
 
 from quart import Quart, Response, g, request
 
+from app.http.answers import ERROR_CODE, JOIN_PATH
 from app.http.routes import method_of, route_of
 from app.observability.metrics import Metrics, exemplar
 
-__all__ = ["count_requests"]
+__all__ = ["RequestCounts", "count_requests"]
 
 _UNMATCHED: Final = "unmatched"
-_JOIN: Final = "sessions.joinSession"
 
 
-def count_requests(app: Quart, metrics: Metrics) -> None:
+class RequestCounts:
+    """Counts responses and times them."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._requests = cache(metrics.http_requests.labels)
+        self._seconds = cache(metrics.http_seconds.labels)
+        self._joins = cache(metrics.joins.labels)
+
+    def count(self, method: str, route: str, status: int, result: str, seconds: float) -> None:
+        """Count a response; ``method`` and ``route`` have few values, ``result`` is ``ok`` or an error code."""
+        self._requests(method, route, status).inc()
+        self._seconds(method, route).observe(seconds, exemplar())
+        if route == JOIN_PATH and method == "POST":
+            self._joins("http", result).inc()
+
+
+def count_requests(app: Quart, counts: RequestCounts) -> None:
     """Register handlers that count the responses of ``app``."""
-    requests = cache(metrics.http_requests.labels)
-    seconds = cache(metrics.http_seconds.labels)
-    joins = cache(metrics.joins.labels)
 
     @app.before_request
     async def begin() -> None:
@@ -29,10 +42,8 @@ def count_requests(app: Quart, metrics: Metrics) -> None:
 
     @app.after_request
     async def count(response: Response) -> Response:
-        method = method_of(request.method)
         route = route_of(request.url_rule.rule) if request.url_rule else _UNMATCHED
-        requests(method, route, response.status_code).inc()
-        seconds(method, route).observe(perf_counter() - g.started, exemplar())
-        if request.endpoint == _JOIN and method == "POST":
-            joins("http", response.headers.get("X-Error-Code", "ok")).inc()
+        seconds = perf_counter() - g.started
+        result = response.headers.get(ERROR_CODE, "ok")
+        counts.count(method_of(request.method), route, response.status_code, result, seconds)
         return response

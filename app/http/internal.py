@@ -8,8 +8,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from quart import Quart, Response, request
 
-from app.http.answers import answer, install_error_answers
 from app.http.health import Health
+from app.http.responses import answer, install_error_answers
 
 __all__ = ["PROBES", "create_internal_app"]
 

@@ -10,8 +10,8 @@ from typing import Any, Final
 from quart import Blueprint, Response, request
 
 from app.http.addresses import ClientAddresses, is_address, subscriber
-from app.http.answers import answer
 from app.http.bodies import bearer_token, read_flag
+from app.http.responses import answer
 from app.sessions.administration import LONGEST_PAGE, Administration
 from app.sessions.answers import SessionState
 from app.sessions.errors import SessionError

@@ -11,8 +11,9 @@ from quart import Blueprint, Response, request
 from werkzeug.routing import BaseConverter
 
 from app.http.addresses import ClientAddresses
-from app.http.answers import answer
-from app.http.bodies import bearer_token, idempotency_key, parse_body, read_body, read_flag, read_session_id
+from app.http.bodies import bearer_token, idempotency_key, parse_body, read_body, read_flag
+from app.http.join import answer_join, etag
+from app.http.responses import answer, response_of
 from app.http.routes import rule_of, variable_of
 from app.sessions.admission import Client
 from app.sessions.answers import SessionCreated
@@ -74,14 +75,8 @@ class SessionAPI:
         return routes
 
     async def join(self) -> Response:
-        text = read_session_id(await read_body(self._limits.body))
-        found = await self._service.look_up(text, self._client(), bearer_token())
-        body = {
-            "sessionID": found.meta["sessionID"],
-            "message": "Session found. You can now connect via WebSocket.",
-            "sessionData": orjson.Fragment(found.data),
-        }
-        return answer(body, headers=_etag(found.head))
+        body = await read_body(self._limits.body)
+        return response_of(await answer_join(self._service, body, self._client(), bearer_token()))
 
     async def create(self) -> Response:
         body = await read_body(self._limits.movies_body)
@@ -100,7 +95,7 @@ class SessionAPI:
             "meta": created.session.meta,
         }
         location = f"/api/session/{created.session.code}"
-        return answer(answered, 201, {"Location": location, **_etag(created.session.head)})
+        return answer(answered, 201, {"Location": location, **etag(created.session.head)})
 
     async def read(self, session_id: str) -> Response:
         client, token, seen = self._client(), bearer_token(), request.if_none_match
@@ -146,14 +141,10 @@ class SessionAPI:
 def _state(found: Snapshot) -> Response:
     data = orjson.Fragment(found.data)
     body = {"sessionID": found.meta["sessionID"], "sessionData": data, "meta": found.meta}
-    return answer(body, headers=_etag(found.head))
+    return answer(body, headers=etag(found.head))
 
 
 def _unchanged(head: Head) -> Response:
-    answered = Response(status=304, headers=_etag(head))
+    answered = Response(status=304, headers=etag(head))
     del answered.headers["Content-Type"]
     return answered
-
-
-def _etag(head: Head) -> dict[str, str]:
-    return {"ETag": f'"{head}"'}

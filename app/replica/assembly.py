@@ -15,7 +15,7 @@ from app.forwarding.signature import RequestSigner
 from app.http.addresses import ClientAddresses
 from app.http.app import create_app
 from app.http.capped import Application, CappedRequests
-from app.http.counting import count_requests
+from app.http.counting import RequestCounts, count_requests
 from app.http.health import Health
 from app.http.internal import PROBES, create_internal_app
 from app.http.operators import OperatorsAPI, ReplicaControls
@@ -215,7 +215,7 @@ def assemble_http(
         allowed_origins=settings.allowed_origins,
         demo=settings.demo,
     )
-    count_requests(http, metrics)
+    count_requests(http, RequestCounts(metrics))
     application: Application = PublicApplication(
         TracedRequests(http, tracing) if tracing else http,
         sockets.server,

@@ -1,0 +1,29 @@
+"""The rule of ``POST /api/session/join``, from the body of a request to the answer, whatever has read the request."""
+
+from __future__ import annotations
+
+import orjson
+
+from app.http.answers import Answer, json_answer
+from app.http.bodies import read_session_id
+from app.sessions.admission import Client
+from app.sessions.model import Head
+from app.sessions.service import SessionService
+
+__all__ = ["answer_join", "etag"]
+
+
+async def answer_join(service: SessionService, body: bytes, client: Client, token: str | None) -> Answer:
+    """Tells whether a session exists, and what is in it; raises ``SessionError`` for one that does not."""
+    found = await service.look_up(read_session_id(body), client, token)
+    answered = {
+        "sessionID": found.meta["sessionID"],
+        "message": "Session found. You can now connect via WebSocket.",
+        "sessionData": orjson.Fragment(found.data),
+    }
+    return json_answer(answered, headers=etag(found.head))
+
+
+def etag(head: Head) -> dict[str, str]:
+    """The header that names a version of a session."""
+    return {"ETag": f'"{head}"'}
