@@ -7,22 +7,32 @@ of its own. Background work has no deadline, only those time-outs.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
 from typing import Final, TypeVar
 
-__all__ = ["Deadline", "before_deadline", "context_without_deadline", "deadline", "within"]
+__all__ = ["Deadline", "before_deadline", "context_without_deadline", "within"]
 
 T = TypeVar("T")
 
 
 class Deadline:
-    """A deadline ``seconds`` from now, or the enclosing deadline if that is earlier; ``at`` is a loop time."""
+    """A deadline ``seconds`` from now, or the enclosing deadline if that is earlier; ``at`` is a loop time.
+
+    As a context manager it limits the Redis commands of the block, and of tasks started in it, in total.
+    """
+
+    __slots__ = ("_outer", "_seconds", "at")
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self.at = within(seconds)
+
+    def __enter__(self) -> Deadline:
+        self._outer = _current.set(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._outer)
 
     def restart(self) -> None:
         """Start the time again. Used when the time until now was spent waiting for the client."""
@@ -32,20 +42,9 @@ class Deadline:
 _current: Final[ContextVar[Deadline | None]] = ContextVar("deadline", default=None)
 
 
-@contextmanager
-def deadline(seconds: float) -> Iterator[Deadline]:
-    """Limit the Redis commands of the block, and of tasks started in it, to ``seconds`` in total."""
-    begun = Deadline(seconds)
-    outer = _current.set(begun)
-    try:
-        yield begun
-    finally:
-        _current.reset(outer)
-
-
-def within(seconds: float) -> float:
-    """Return the loop time in ``seconds``, or the current deadline if that is earlier."""
-    at = asyncio.get_running_loop().time() + seconds
+def within(seconds: float, now: float | None = None) -> float:
+    """Return the loop time ``seconds`` after ``now``, or the current deadline if that is earlier."""
+    at = (asyncio.get_running_loop().time() if now is None else now) + seconds
     current = _current.get()
     return at if current is None else min(at, current.at)
 

@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from app.background import Background
-from app.deadline import deadline, within
+from app.deadline import Deadline, within
 
 LOGGER = logging.getLogger("app.test")
 
@@ -58,6 +58,6 @@ async def test_no_deadline_is_inherited_from_the_request_that_starts_a_task() ->
         return within(1000)
 
     background = Background("looking", LOGGER)
-    with deadline(1):
+    with Deadline(1):
         task = background.start(look())
     assert await task > asyncio.get_running_loop().time() + 900

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from time import perf_counter
 from typing import Any, Final
 
-from app.deadline import deadline
+from app.deadline import Deadline
 from app.observability.logging import begin_request, log_bug
 from app.realtime.membership import Membership, new_recovery_id
 from app.realtime.rooms import Rooms
@@ -89,7 +89,7 @@ class SocketHandlers:
             socket.join_deadline = loop.call_later(self._join_deadline, self._close_idle, sid)
         if recovery is not None:
             try:
-                with deadline(self._redis_timeout):
+                with Deadline(self._redis_timeout):
                     await self._membership.resume(socket, recovery, offset)
             except SessionError:
                 self._telemetry.recovery("failed")
@@ -114,7 +114,7 @@ class SocketHandlers:
         begin_request()
         started = perf_counter()
         with self._telemetry.receiving(event, args) as span:
-            with deadline(self._redis_timeout):
+            with Deadline(self._redis_timeout):
                 ack = await self._answer(event, sid, args)
             self._telemetry.acknowledged(span, event, result_of(ack), perf_counter() - started)
         return ack

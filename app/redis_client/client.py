@@ -48,8 +48,9 @@ class Script:
 
 
 class _Limits(NamedTuple):
-    """Loop times of a call: when the caller gets its answer at the latest, and when a missing reply closes the link."""
+    """Loop times of a call: now, when it has to be answered, and when a missing reply closes the link."""
 
+    now: float
     deadline: float
     overdue: float
 
@@ -128,11 +129,30 @@ class RedisClient:
 
     async def _batch(self, commands: Sequence[tuple[Argument, ...]]) -> list[Any]:
         limits = self._limits()
-        attempts = (self._call(pack(command), _key_of(command), limits) for command in commands)
-        replies = await asyncio.gather(*attempts, return_exceptions=True)
-        for reply in replies:
-            if isinstance(reply, BaseException) and not isinstance(reply, StoreError):
-                raise reply
+        calls = [(pack(command), _key_of(command)) for command in commands]
+        sent = [self._send(packed, key, limits) for packed, key in calls]
+        replies: list[Any] = []
+        failed: dict[int, StoreUnavailable | None] = {}
+        try:
+            for index, reply in enumerate(sent):
+                try:
+                    replies.append(None if reply is None else await reply)
+                except StoreError as error:
+                    replies.append(error)
+                if reply is None or isinstance(replies[index], StoreUnavailable):
+                    failed[index] = replies[index]
+        finally:
+            for reply in sent[len(replies) :]:
+                # The caller was cancelled.
+                if reply is not None:
+                    reply.cancel()
+        if failed:
+            attempts = (self._call_with_retries(*calls[index], limits, error) for index, error in failed.items())
+            repeated = await asyncio.gather(*attempts, return_exceptions=True)
+            for index, outcome in zip(failed, repeated, strict=True):
+                if isinstance(outcome, BaseException) and not isinstance(outcome, StoreError):
+                    raise outcome
+                replies[index] = outcome
         return replies
 
     async def _observed(self, operation: Operation, call: Awaitable[T]) -> T:
@@ -152,18 +172,23 @@ class RedisClient:
 
     def _limits(self) -> _Limits:
         now = asyncio.get_running_loop().time()
-        return _Limits(within(self._timeout), now + self._timeout)
+        return _Limits(now, within(self._timeout, now), now + self._timeout)
 
     async def _call(self, packed: bytes, key: bytes, limits: _Limits) -> Any:
-        if limits.deadline <= asyncio.get_running_loop().time():
-            raise StoreUnavailable("timeout", "no time is left", sent=False)
-        link = self.topology.ready(key)
-        if link is None:
+        sent = self._send(packed, key, limits)
+        if sent is None:
             return await self._call_with_retries(packed, key, limits, None)
         try:
-            return await link.send(packed, *limits)
+            return await sent
         except StoreUnavailable as error:
             return await self._call_with_retries(packed, key, limits, error)
+
+    def _send(self, packed: bytes, key: bytes, limits: _Limits) -> asyncio.Future[Any] | None:
+        """Send a command if there is a link and time for it."""
+        if limits.deadline <= limits.now:
+            return None
+        link = self.topology.ready(key)
+        return None if link is None else link.send(packed, limits.deadline, limits.overdue)
 
     async def _call_with_retries(
         self, packed: bytes, key: bytes, limits: _Limits, failure: StoreUnavailable | None
@@ -172,6 +197,8 @@ class RedisClient:
         backoff = Backoff(_MIN_PAUSE_SECONDS, _MAX_PAUSE_SECONDS)
         # The first retry is immediate: after a stale connection or a moved slot it usually succeeds.
         wait = 0.0
+        if failure is None and limits.deadline <= now():
+            raise StoreUnavailable("timeout", "no time is left", sent=False)
         while True:
             if self._closed:
                 raise failure or StoreUnavailable("closed", sent=False)
@@ -196,8 +223,8 @@ class RedisClient:
             raise failure or StoreUnavailable("timeout", "no connection in time", sent=False) from None
         if redirect is not None and redirect.asking:
             # Sent in the same write as the command. If it fails, so does the command.
-            link.send(_ASKING, *limits).add_done_callback(asyncio.Future.exception)
-        return await link.send(packed, *limits)
+            link.send(_ASKING, limits.deadline, limits.overdue).add_done_callback(asyncio.Future.exception)
+        return await link.send(packed, limits.deadline, limits.overdue)
 
 
 def _key_of(command: Sequence[Argument]) -> bytes:

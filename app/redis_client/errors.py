@@ -12,8 +12,6 @@ Any other exception is a bug of the service, not an outage.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final, TypeGuard
 
 from redis.exceptions import AskError, MovedError, RedisError, ResponseError
@@ -110,13 +108,17 @@ class UnexpectedReply(StoreError):
     """
 
 
-@contextmanager
-def reading_reply() -> Iterator[None]:
+class reading_reply:  # noqa: N801 - a context manager
     """Turn errors in the block into ``UnexpectedReply``. The block must only parse a reply."""
-    try:
-        yield
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
-        raise UnexpectedReply(type(error).__name__) from error
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        """Begin the block."""
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, ValueError | TypeError | LookupError | AttributeError):
+            raise UnexpectedReply(type(error).__name__) from error
 
 
 def is_reply(error: BaseException) -> TypeGuard[RedisError]:

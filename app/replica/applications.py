@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.deadline import deadline
+from app.deadline import Deadline
 from app.forwarding.sender import PATH as FORWARDED_PATH
 from app.http.capped import Application
 from app.http.health import Health
@@ -40,7 +40,7 @@ class PublicApplication:
         begin_request()
         if self._health.draining:
             send = with_drain_headers(send, self._affinity_cookie)
-        with deadline(self._redis_timeout) as limit:
+        with Deadline(self._redis_timeout) as limit:
 
             async def received() -> Any:
                 message = await receive()
@@ -64,5 +64,5 @@ class InternalApplication:
         if scope["path"] == FORWARDED_PATH:
             await self._forwarded(scope, receive, send)
             return
-        with deadline(self._redis_timeout):
+        with Deadline(self._redis_timeout):
             await self._http(scope, receive, send)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +16,7 @@ from app.sessions.rules import Rules
 __all__ = ["Admission", "Client", "SocketMisses"]
 
 _MINUTE: Final = 60.0
+_UNLIMITED: Final = nullcontext(LookUp(None))
 
 
 @dataclass(slots=True)
@@ -52,15 +53,15 @@ class Admission:
         self._rules = rules
         self._clock = clock
 
-    @asynccontextmanager
-    async def look_up(self, client: Client, code: str) -> AsyncIterator[LookUp]:
+    def look_up(self, client: Client, code: str) -> AbstractAsyncContextManager[LookUp]:
         """Allow a look-up of a code in the block.
 
         An error in ``MISSES`` that leaves the block makes it a failed look-up.
         """
-        if client.unlimited:
-            yield LookUp(None)
-            return
+        return _UNLIMITED if client.unlimited else self._counted(client, code)
+
+    @asynccontextmanager
+    async def _counted(self, client: Client, code: str) -> AsyncIterator[LookUp]:
         socket = client.socket_misses
         if socket and socket.count >= self._rules.miss_budget and (left := socket.seconds_left(self._clock())):
             raise SessionError("too-many-requests", retry_after=left)

@@ -24,9 +24,12 @@ class CodeSpace:
     def parse(self, text: str) -> str | None:
         """Return the code that a person meant by ``text``: trimmed, in the right case; None if it cannot be a code."""
         typed = text.strip()
-        if len(typed) != self._length or not self._folded.keys() >= set(typed):
+        if len(typed) != self._length:
             return None
-        return "".join(self._folded[character] for character in typed)
+        try:
+            return "".join([self._folded[character] for character in typed])
+        except KeyError:
+            return None
 
     def candidates(self, seed: str) -> Iterator[list[str]]:
         """Yield batches of codes to try for a new session, without repeats within a batch.

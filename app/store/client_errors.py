@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 from app.redis_client.errors import ScriptFailed, StoreError, StoreUnavailable, UnexpectedReply
@@ -18,23 +16,30 @@ _logger = logging.getLogger(__name__)
 _HASH_TAG: Final = re.compile(r"\{[^}]*\}")
 
 
-@contextmanager
-def client_errors(*, changing: bool) -> Iterator[None]:
+class client_errors:  # noqa: N801 - a context manager
     """Convert failures of Redis in the block to ``SessionError``.
 
     ``changing``: if the command was sent, its outcome is unknown. Bugs are not converted: they are no outage, and a
     retry would not help.
     """
-    try:
-        yield
-    except StoreUnavailable as error:
-        raise SessionError("outcome-unknown" if changing and error.sent else "unavailable") from error
-    except ScriptFailed:
-        raise
-    except StoreError as error:
-        _logger.error("unexpected reply from Redis", extra={"error": _private(error)})
-        unknown = changing and isinstance(error, UnexpectedReply)
-        raise SessionError("outcome-unknown" if unknown else "unavailable") from error
+
+    __slots__ = ("_changing",)
+
+    def __init__(self, *, changing: bool) -> None:
+        self._changing = changing
+
+    def __enter__(self) -> None:
+        """Begin the block."""
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if not isinstance(error, StoreError) or isinstance(error, ScriptFailed):
+            return
+        if isinstance(error, StoreUnavailable):
+            unknown = error.sent
+        else:
+            _logger.error("unexpected reply from Redis", extra={"error": _private(error)})
+            unknown = isinstance(error, UnexpectedReply)
+        raise SessionError("outcome-unknown" if self._changing and unknown else "unavailable") from error
 
 
 def _private(error: StoreError) -> str:

@@ -19,18 +19,29 @@ All numbers are decimal. All times are Unix milliseconds of Redis's clock.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import orjson
 
 from app.sessions.model import Head, MovieEntry, ParticipantEntry, Session
 from app.sessions.rating import Tally
 
-__all__ = ["parse_session"]
+__all__ = ["StoredSession", "parse_session"]
 
 
-def parse_session(code: str, reply: Mapping[bytes, bytes], expires_at: int) -> Session:
-    """Parse a reply to HGETALL. A malformed one raises any of the errors of ``reading_reply``."""
-    fields = {name.decode(): value.decode() for name, value in reply.items()}
+@dataclass(frozen=True, slots=True)
+class StoredSession:
+    """The reply to HGETALL for a session, with its time of expiry and its head."""
+
+    code: str
+    fields: Mapping[bytes, bytes]
+    expires_at: int
+    head: Head
+
+
+def parse_session(stored: StoredSession) -> Session:
+    """Parse a stored session. A malformed one raises any of the errors of ``reading_reply``."""
+    fields = {name.decode(): value.decode() for name, value in stored.fields.items()}
     participants, movies, removed = [], [], {}
     for name, value in fields.items():
         match name[:2]:
@@ -43,11 +54,11 @@ def parse_session(code: str, reply: Mapping[bytes, bytes], expires_at: int) -> S
     participants.sort(key=lambda participant: participant.order)
     movies.sort(key=lambda movie: movie.order)
     return Session(
-        code=code,
+        code=stored.code,
         instance=fields["instance"],
-        head=Head(fields["epoch"], int(fields["version"])),
+        head=stored.head,
         created_at=int(fields["created"]),
-        expires_at=expires_at,
+        expires_at=stored.expires_at,
         deadline=int(fields["deadline"]),
         title=fields.get("title"),
         locked=fields["locked"] == "1",

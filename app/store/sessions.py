@@ -29,8 +29,8 @@ from app.store.batches import run_batch
 from app.store.client_errors import client_errors
 from app.store.keys import Keys
 from app.store.scripts import SESSION_SCRIPTS
-from app.store.session_hash import parse_session
-from app.store.snapshots import Snapshots
+from app.store.session_hash import StoredSession, parse_session
+from app.store.snapshots import EncodedSessions, Snapshots
 from app.store.steps import StepRunner
 from app.store.watermarks import Watermarks
 
@@ -63,6 +63,7 @@ class RedisSessions:
         self._scripts = SESSION_SCRIPTS
         self._seen = Watermarks()
         self._snapshots = Snapshots(monotonic)
+        self._encoded = EncodedSessions()
         remembered = max(1, round(quarantine * 1000))
         self._steps = StepRunner(client, keys, self._seen, remembered=remembered, tracing=tracing)
 
@@ -80,34 +81,46 @@ class RedisSessions:
     # Reading
 
     async def read(self, code: str) -> Session | None:
-        session = await self._read(code)
-        if session is not None and self._seen.is_below(code, session.head):
-            await self._steps.run(self._scripts.new_epoch, code, {}, replies.nothing)
-            session = await self._read(code)
-        if session is not None:
-            self._seen.note(code, session.head)
-        return session
-
-    async def _read(self, code: str) -> Session | None:
-        with client_errors(changing=False):
-            fields, expires_at = await asyncio.gather(
-                self._client.execute("HGETALL", self._keys.session(code)),
-                self._client.execute("PEXPIRETIME", self._keys.session(code)),
-            )
-            with reading_reply():
-                return parse_session(code, fields, int(expires_at)) if fields and expires_at > 0 else None
+        stored = await self._stored(code)
+        return None if stored is None else _session(stored)
 
     async def snapshot(self, code: str) -> Snapshot | None:
-        """The newest version for reading. One that was read lately is only asked whether it has changed."""
+        """The newest version for reading. A large one that was read lately is only asked whether it has changed."""
         known = self._snapshots.get(code)
         if known is not None:
             head, expires_at = await asyncio.gather(self.head(code), self._expiry(code))
             if head == known.head and expires_at > 0:
                 return known.expiring(expires_at)
-        session = await self.read(code)
-        snapshot = None if session is None else session.snapshot
+        stored = await self._stored(code)
+        if stored is None:
+            self._snapshots.put(code, None)
+            return None
+        if same := self._encoded.get(stored):
+            return same
+        snapshot = _session(stored).snapshot
         self._snapshots.put(code, snapshot)
+        self._encoded.put(stored, snapshot)
         return snapshot
+
+    async def _stored(self, code: str) -> StoredSession | None:
+        """Read a session from Redis. If Redis has lost changes of it, give it a new epoch first."""
+        stored = await self._read(code)
+        if stored is not None and self._seen.is_below(code, stored.head):
+            await self._steps.run(self._scripts.new_epoch, code, {}, replies.nothing)
+            stored = await self._read(code)
+        if stored is not None:
+            self._seen.note(code, stored.head)
+        return stored
+
+    async def _read(self, code: str) -> StoredSession | None:
+        key = self._keys.session(code)
+        with client_errors(changing=False):
+            fields, expires_at = await run_batch(self._client, (("HGETALL", key), ("PEXPIRETIME", key)))
+            with reading_reply():
+                if not fields or expires_at <= 0:
+                    return None
+                head = Head(fields[b"epoch"].decode(), int(fields[b"version"]))
+                return StoredSession(code, fields, int(expires_at), head)
 
     async def head(self, code: str) -> Head | None:
         with client_errors(changing=False):
@@ -291,3 +304,8 @@ class RedisSessions:
     async def touch(self, code: str, *, least: int) -> Extended:
         """Extend a session that somebody is in, by at least so many milliseconds."""
         return await self._steps.run(self._scripts.touch, code, {"least": least}, replies.extended)
+
+
+def _session(stored: StoredSession) -> Session:
+    with client_errors(changing=False), reading_reply():
+        return parse_session(stored)

@@ -14,7 +14,8 @@ from app.observability.log_writer import LineWriter
 from app.sessions.answers import Meta
 from app.sessions.model import Head, Snapshot
 from app.socketio_server.queues import Inbox
-from app.store.snapshots import Snapshots
+from app.store.session_hash import StoredSession
+from app.store.snapshots import EncodedSessions, Snapshots
 from tests.harness.redis import RedisServer
 from tests.harness.waiting import until
 from tests.limits.attempts import Limited, exceeds, limited
@@ -24,6 +25,15 @@ __all__: list[str] = []
 
 _FIELDS = "".join(f"x-{number}: {'y' * 100}\r\n" for number in range(90))
 _SOON = 20.0
+_META: Meta = {
+    "sessionID": "",
+    "epoch": "e",
+    "version": 1,
+    "title": None,
+    "locked": False,
+    "capacity": 1,
+    "expiresAt": "2026-01-22T12:00:00.000Z",
+}
 
 
 @exceeds("Bytes of log lines that standard error does not accept")
@@ -44,19 +54,20 @@ async def a_log_that_nobody_reads(redis: RedisServer) -> None:
 @exceeds("Cache of large sessions")
 async def many_large_sessions_that_are_read(redis: RedisServer) -> None:
     snapshots = Snapshots(lambda: 0.0)
-    meta: Meta = {
-        "sessionID": "",
-        "epoch": "e",
-        "version": 1,
-        "title": None,
-        "locked": False,
-        "capacity": 1,
-        "expiresAt": "2026-01-22T12:00:00.000Z",
-    }
     for number in range(100):
-        snapshots.put(str(number), Snapshot("i", Head("e", 1), meta, b"x" * 250_000))
+        snapshots.put(str(number), Snapshot("i", Head("e", 1), _META, b"x" * 250_000))
     kept = [number for number in range(100) if snapshots.get(str(number))]
     assert kept == list(range(100 - 16 * 2**20 // 250_000, 100))
+
+
+@exceeds("Cache of small sessions")
+async def many_small_sessions_that_are_read(redis: RedisServer) -> None:
+    encoded, snapshot = EncodedSessions(), Snapshot("i", Head("e", 1), _META, b"x" * 6 * 2**10)
+    stored = [StoredSession(str(number), {b"version": b"1"}, 1, Head("e", 1)) for number in range(1000)]
+    for one in stored:
+        encoded.put(one, snapshot)
+    kept = [one for one in stored if encoded.get(one)]
+    assert kept == stored[-(16 * 2**20 // (20 * 2**10)) :]
 
 
 @exceeds("Data kept of the request that opens a socket")

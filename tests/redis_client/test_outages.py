@@ -12,7 +12,7 @@ from typing import cast
 
 import pytest
 
-from app.deadline import context_without_deadline, deadline
+from app.deadline import Deadline, context_without_deadline
 from app.redis_client.client import RedisClient, Script
 from app.redis_client.errors import StoreUnavailable
 from tests.harness.ports import free_port
@@ -289,7 +289,7 @@ async def test_a_slow_network_is_served_within_the_time_out(through_proxy: Redis
 async def test_the_commands_of_one_request_share_its_deadline(through_proxy: RedisClient, proxy: FaultProxy) -> None:
     """What it leaves to a task without its deadline has the usual time-out."""
     proxy.delay = 0.3 * TIMEOUT
-    with in_time(), deadline(TIMEOUT):
+    with in_time(), Deadline(TIMEOUT):
         assert await through_proxy.execute("INCR", "count") == 1
         rest = asyncio.get_running_loop().create_task(
             through_proxy.execute("INCR", "rest"), context=context_without_deadline()
@@ -304,7 +304,7 @@ async def test_the_commands_of_one_request_share_its_deadline(through_proxy: Red
 async def test_a_caller_without_time_costs_nobody_the_connection(through_proxy: RedisClient, proxy: FaultProxy) -> None:
     """Only a reply that is overdue says that something is wrong with the server."""
     proxy.freeze()
-    with deadline(TIMEOUT / 10):
+    with Deadline(TIMEOUT / 10):
         assert await outcome(through_proxy, "INCR", "count") == ("timeout", True)
     proxy.thaw()
     assert await through_proxy.execute("INCR", "count") == 2
