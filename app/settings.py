@@ -199,6 +199,10 @@ class Settings(BaseSettings):
     direct_websockets: bool = Field(
         True, description="Serve WebSockets without ASGI, which costs less; `false` is for finding faults."
     )
+    direct_joins: bool = Field(
+        True,
+        description="Answer `POST /api/session/join` without Quart, which costs less; `false`: to find faults.",
+    )
     demo: bool = Field(False, description="Serve the demo page at `/`.")
     log_level: Level = Field(
         "info", description="Minimum level to log: `debug`, `info`, `warning`, `error`, `critical`."

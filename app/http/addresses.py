@@ -28,7 +28,10 @@ class ClientAddresses:
 
     def client(self, scope: Mapping[str, Any]) -> Client:
         """Whose budgets a request is counted on."""
-        address = self.address(scope)
+        return self.client_of(self.address(scope))
+
+    def client_of(self, address: str) -> Client:
+        """Who is behind an address."""
         return Client(subscriber(address), unlimited=self.is_unlimited(address))
 
     def is_unlimited(self, address: str) -> bool:

@@ -17,15 +17,15 @@ __all__ = ["ERROR_CODE", "JOIN_PATH", "Answer", "bug_answer", "error_answer", "j
 
 JOIN_PATH: Final = "/api/session/join"
 
-ERROR_CODE: Final = "X-Error-Code"
-"""The header of the code of an error."""
+ERROR_CODE: Final = "x-error-code"
+"""The header that has the error code."""
 
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A JSON response, before it is given to whatever writes it; the length of the body is not among its headers."""
+    """A JSON response, independent of the framework. Names of headers are lower-case."""
 
     status: int
     headers: dict[str, str]
@@ -33,20 +33,26 @@ class Answer:
 
     @property
     def result(self) -> str:
-        """``ok``, or the code of the error."""
+        """``ok`` or the error code."""
         return self.headers.get(ERROR_CODE, "ok")
 
 
 def json_answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
-    """An answer whose keys stay in the order given."""
-    fields = {"Cache-Control": "no-store", **(headers or {}), "Content-Type": "application/json"}
-    return Answer(status, fields, orjson.dumps(body))
+    """Return an answer; keys stay in the order given."""
+    content = orjson.dumps(body)
+    fields = {
+        "cache-control": "no-store",
+        **(headers or {}),
+        "content-type": "application/json",
+        "content-length": str(len(content)),
+    }
+    return Answer(status, fields, content)
 
 
 def error_answer(
     error: SessionError, *, joining: bool, headers: dict[str, str] | None = None, logged: bool = False
 ) -> Answer:
-    """The answer to a request that failed; ``joining``: it was one to the join route, which has a format of its own.
+    """Return the answer to a request that failed; ``joining``: to the join route, whose errors have their own format.
 
     Failures of ours are logged, unless that has been done already.
     """
@@ -56,17 +62,17 @@ def error_answer(
         _logger.warning("request failed", extra={"code": error.code, "cause": _cause(error)})
     fields = {ERROR_CODE: error.code, **(headers or {})}
     if error.retry_after is not None:
-        fields["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+        fields["retry-after"] = str(max(1, math.ceil(error.retry_after)))
     if error.status == 408:
         # What of the request comes later must not be taken for the next one, or be waited for.
-        fields["Connection"] = "close"
+        fields["connection"] = "close"
     if error.status == 401:
-        fields["WWW-Authenticate"] = "Bearer"
+        fields["www-authenticate"] = "Bearer"
     return json_answer({"message": error.message} if joining else error_body(error), error.status, fields)
 
 
 def bug_answer(error: Exception, *, joining: bool) -> Answer:
-    """The answer to a request that met an error of ours, which is logged."""
+    """Log a bug and return the answer to its request."""
     log_bug(_logger, "unexpected error in a request", error)
     return error_answer(SessionError("internal-error"), joining=joining, logged=True)
 

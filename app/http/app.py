@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from quart import Quart, Response, request
 
 from app.http.addresses import ClientAddresses
+from app.http.bodies import BODY_TIMEOUT_SECONDS
 from app.http.browser_headers import browser_headers
 from app.http.documents import documents_blueprint
 from app.http.responses import install_error_answers
@@ -18,8 +18,6 @@ from app.sessions.guard import KeyGuard
 from app.sessions.service import SessionService
 
 __all__ = ["create_app"]
-
-_BODY_TIMEOUT_SECONDS: Final = 5.0
 
 
 def create_app(
@@ -38,7 +36,7 @@ def create_app(
     allowed = AllowedOrigins(allowed_origins)
     app = Quart("join-session", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = limits.movies_body
-    app.config["BODY_TIMEOUT"] = _BODY_TIMEOUT_SECONDS
+    app.config["BODY_TIMEOUT"] = BODY_TIMEOUT_SECONDS
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.url_map.converters["session_id"] = SessionIDConverter

@@ -12,7 +12,19 @@ from quart import request
 from app.sessions.errors import SessionError
 from app.sessions.payloads import Payload, parse
 
-__all__ = ["bearer_token", "idempotency_key", "parse_body", "read_body", "read_flag", "read_session_id", "token_of"]
+__all__ = [
+    "BODY_TIMEOUT_SECONDS",
+    "bearer_token",
+    "idempotency_key",
+    "parse_body",
+    "read_body",
+    "read_flag",
+    "read_session_id",
+    "token_of",
+]
+
+BODY_TIMEOUT_SECONDS: Final = 5.0
+"""The time to send a body."""
 
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,128}")
 
@@ -74,6 +86,20 @@ def read_session_id(body: bytes) -> str:
 
     A JSON integer other than zero is taken as its decimal string.
     """
+    return _plain_text(body) or _any_text(body)
+
+
+def _plain_text(body: bytes) -> str | None:
+    """Return the text if it is a string, as it nearly always is, in a tenth of the time."""
+    try:
+        data = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    session_id = data.get("sessionID") if isinstance(data, dict) else None
+    return session_id.strip() if isinstance(session_id, str) else None
+
+
+def _any_text(body: bytes) -> str:
     try:
         data = json.loads(body.decode("utf-8"), parse_int=_Integer, parse_constant=_refuse)
     except (ValueError, RecursionError):

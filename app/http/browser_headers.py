@@ -1,4 +1,4 @@
-"""The headers of every answer of the public port, by which browsers know what they may do with it."""
+"""The headers for browsers, in every response of the public port."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ __all__ = ["browser_headers"]
 
 
 def browser_headers(allowed: AllowedOrigins, asked: Callable[[str], str | None], allow: str) -> dict[str, str]:
-    """No guessing of types, and CORS (https://fetch.spec.whatwg.org/#http-cors-protocol) for origins on the list.
+    """Return headers against type sniffing and for CORS (https://fetch.spec.whatwg.org/#http-cors-protocol).
 
-    ``asked``: the headers of the request by name; ``allow``: the methods that the answer names.
+    ``asked`` returns a header of the request by its lower-case name; ``allow`` is the ``Allow`` of the response.
     """
-    headers = {"X-Content-Type-Options": "nosniff"}
+    headers = {"x-content-type-options": "nosniff"}
     if not allowed:
         return headers
-    headers["Vary"] = "Origin"
-    origin = asked("Origin")
+    headers["vary"] = "Origin"
+    origin = asked("origin")
     if origin is None or origin not in allowed:
         return headers
-    headers["Access-Control-Allow-Origin"] = origin
-    if asked("Access-Control-Request-Method") is None:
-        headers["Access-Control-Expose-Headers"] = "ETag, Location, Retry-After, X-Error-Code"
+    headers["access-control-allow-origin"] = origin
+    if asked("access-control-request-method") is None:
+        headers["access-control-expose-headers"] = "ETag, Location, Retry-After, X-Error-Code"
     else:
-        headers["Access-Control-Allow-Methods"] = allow
-        headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Idempotency-Key, If-None-Match"
-        headers["Access-Control-Max-Age"] = "600"
+        headers["access-control-allow-methods"] = allow
+        headers["access-control-allow-headers"] = "Authorization, Content-Type, Idempotency-Key, If-None-Match"
+        headers["access-control-max-age"] = "600"
     return headers

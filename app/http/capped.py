@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import orjson
@@ -11,28 +11,49 @@ from app.http.addresses import AddressCap, ClientAddresses
 from app.http.answers import JOIN_PATH
 from app.sessions.errors import SessionError
 
-__all__ = ["Application", "CappedRequests"]
+__all__ = ["Application", "CappedRequests", "RequestCap"]
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 
-class CappedRequests:
-    """An ASGI application: ``application``, with at most ``most`` concurrent HTTP requests of one address.
+class RequestCap:
+    """A limit of ``most`` concurrent HTTP requests for each address.
 
     Only requests from trusted proxies are counted. Clients that connect directly are limited by their TCP connections.
     """
 
-    def __init__(self, application: Application, addresses: ClientAddresses, most: int) -> None:
-        self._application = application
+    def __init__(self, addresses: ClientAddresses, most: int) -> None:
         self._addresses = addresses
         self._cap = AddressCap(most, addresses.is_unlimited)
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    def counted_as(self, scope: Mapping[str, Any]) -> str | None:
+        """Return the address that a request is counted for, None if it is not counted."""
         peer = scope.get("client")
-        if scope["type"] != "http" or peer is None or not self._addresses.is_trusted(peer[0]):
+        if peer is None or not self._addresses.is_trusted(peer[0]):
+            return None
+        return self._addresses.address(scope)
+
+    def enter(self, address: str) -> bool:
+        """Count one more request. Return false if the address has too many."""
+        return self._cap.enter(address)
+
+    def leave(self, address: str) -> None:
+        """Count one request less."""
+        self._cap.leave(address)
+
+
+class CappedRequests:
+    """An ASGI application: ``application``, whose concurrent HTTP requests are limited by ``cap``."""
+
+    def __init__(self, application: Application, cap: RequestCap) -> None:
+        self._application = application
+        self._cap = cap
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        address = self._cap.counted_as(scope) if scope["type"] == "http" else None
+        if address is None:
             await self._application(scope, receive, send)
             return
-        address = self._addresses.address(scope)
         if not self._cap.enter(address):
             await _refuse(scope, send)
             return

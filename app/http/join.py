@@ -1,4 +1,4 @@
-"""The rule of ``POST /api/session/join``, from the body of a request to the answer, whatever has read the request."""
+"""``POST /api/session/join``: from the body of a request to the answer, without a framework."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["answer_join", "etag"]
 
 
 async def answer_join(service: SessionService, body: bytes, client: Client, token: str | None) -> Answer:
-    """Tells whether a session exists, and what is in it; raises ``SessionError`` for one that does not."""
+    """Look up the session of a request. Raise ``SessionError`` if there is none."""
     found = await service.look_up(read_session_id(body), client, token)
     answered = {
         "sessionID": found.meta["sessionID"],
@@ -25,5 +25,5 @@ async def answer_join(service: SessionService, body: bytes, client: Client, toke
 
 
 def etag(head: Head) -> dict[str, str]:
-    """The header that names a version of a session."""
-    return {"ETag": f'"{head}"'}
+    """Return the header for a version of a session."""
+    return {"etag": f'"{head}"'}

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from uvicorn.server import ServerState
 
 from app.http.addresses import AddressCap, subscriber
+from app.http.lane import JoinLane
 from app.observability.logging import Throttle
 
 __all__ = ["PortLimits", "PortState", "TakeOver", "drop"]
@@ -76,12 +77,13 @@ TakeOver = Callable[[dict[str, object]], Successor | None]
 
 
 class PortState(ServerState):
-    """The connections of one port; ``take_over`` decides what a WebSocket is served by."""
+    """The connections of one port; ``take_over`` decides what a WebSocket is served by, ``lane`` answers joins."""
 
-    def __init__(self, limits: PortLimits, take_over: TakeOver | None = None) -> None:
+    def __init__(self, limits: PortLimits, take_over: TakeOver | None = None, lane: JoinLane | None = None) -> None:
         super().__init__()
         self.limits = limits
         self.take_over = take_over
+        self.lane = lane
         self._addresses = AddressCap(limits.max_connections_per_address, limits.exempt)
         # In the order in which they began to wait.
         self._unread: dict[Waiting, int] = {}

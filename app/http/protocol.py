@@ -11,14 +11,7 @@ import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from app.http.handshake import (
-    asgi_handshake,
-    asks_for_websocket,
-    check_handshake,
-    head_of,
-    key_of,
-    websocket_scope,
-)
+from app.http.handshake import asgi_handshake, asks_for_websocket, check_handshake, head_of, key_of, websocket_scope
 from app.http.port import PortState, drop
 from app.http.refusals import FULL, INVALID, LATE, TOO_LARGE, TOO_MANY, Refused
 
@@ -187,7 +180,13 @@ class HttpProtocol(HttpToolsProtocol):
             raise Refused(TOO_MANY)
         self._reads_head = False
         self._reads_body = True
-        super().on_headers_complete()
+        lane = None if self._is_answering() else self.server_state.lane
+        cycle: Any = None if lane is None else lane.cycle(self)
+        if cycle is None:
+            super().on_headers_complete()
+        else:
+            self.cycle = cycle
+            self._start_asgi_task(cycle, self.app)
         if self._is_reserve:
             self.cycle.keep_alive = False
 

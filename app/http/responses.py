@@ -1,4 +1,4 @@
-"""Answers as Quart's responses, those to errors included."""
+"""Converts answers and errors to responses of Quart."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CODES: Final = {404: "not-found", 405: "method-not-allowed", 408: "request-time
 
 
 def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """A JSON response; keys stay in the order given."""
+    """Return a JSON response; keys stay in the order given."""
     return response_of(json_answer(body, status, headers))
 
 

@@ -14,13 +14,14 @@ from app.forwarding.sender import Forwarder
 from app.forwarding.signature import RequestSigner
 from app.http.addresses import ClientAddresses
 from app.http.app import create_app
-from app.http.capped import Application, CappedRequests
+from app.http.capped import Application, CappedRequests, RequestCap
 from app.http.counting import RequestCounts, count_requests
 from app.http.health import Health
 from app.http.internal import PROBES, create_internal_app
+from app.http.lane import JoinLane
 from app.http.operators import OperatorsAPI, ReplicaControls
 from app.http.sessions import BodyLimits
-from app.http.tracing import TracedRequests
+from app.http.tracing import RequestSpans, TracedRequests
 from app.observability.metrics import Metrics
 from app.observability.tracing import Tracing
 from app.realtime.handlers import SocketHandlers
@@ -33,7 +34,7 @@ from app.redis_client.metrics import CommandMetrics
 from app.redis_client.observer import Observer
 from app.redis_client.tracing import CommandSpans
 from app.replica.applications import InternalApplication, PublicApplication
-from app.replica.drain import Drain
+from app.replica.drain import Drain, drain_headers
 from app.replica.from_settings import forwarding_limits, port_limits, session_rules, shown_limits, socket_server
 from app.replica.listener import Listener
 from app.sessions.administration import Administration
@@ -207,32 +208,47 @@ def assemble_http(
 ) -> Listener:
     """The public port."""
     key = _text_of(settings.create_key)
+    limits = BodyLimits(settings.body_limit, settings.movies_body_limit)
+    counts = RequestCounts(metrics)
+    spans = RequestSpans(tracing) if tracing else None
+    cap = RequestCap(addresses, settings.max_tcp_connections_per_address) if settings.trusted_proxies else None
     http = create_app(
         sessions.service,
         addresses,
-        BodyLimits(settings.body_limit, settings.movies_body_limit),
+        limits,
         creation_guard=None if key is None else KeyGuard(key, redis.budgets),
         allowed_origins=settings.allowed_origins,
         demo=settings.demo,
     )
-    count_requests(http, RequestCounts(metrics))
+    count_requests(http, counts)
     application: Application = PublicApplication(
-        TracedRequests(http, tracing) if tracing else http,
+        TracedRequests(http, spans) if spans else http,
         sockets.server,
         health,
         redis_timeout=settings.redis_timeout,
         affinity_cookie=settings.affinity_cookie,
     )
-    if settings.trusted_proxies:
-        application = CappedRequests(application, addresses, settings.max_tcp_connections_per_address)
+    lane = JoinLane(
+        sessions.service,
+        addresses,
+        counts,
+        health,
+        body_limit=limits.body,
+        redis_timeout=settings.redis_timeout,
+        allowed_origins=settings.allowed_origins,
+        drain_headers=drain_headers(settings.affinity_cookie),
+        cap=cap,
+        spans=spans,
+    )
     return Listener(
-        application,
+        CappedRequests(application, cap) if cap else application,
         settings.host,
         settings.port,
         limits=port_limits(settings, sockets.server.path, addresses.is_exempt),
         max_message=settings.movies_body_limit,
         timeout=_PUBLIC_TIMEOUT_SECONDS,
         take_over=sockets.server.take_over if settings.direct_websockets else None,
+        lane=lane if settings.direct_joins else None,
     )
 
 

@@ -14,7 +14,7 @@ from app.http.health import Health
 from app.observability.metrics import Metrics
 from app.socketio_server import Connection, SocketServer
 
-__all__ = ["Drain", "drain", "with_drain_headers"]
+__all__ = ["Drain", "drain", "drain_headers", "with_drain_headers"]
 
 _CLIENTS_PER_SECOND: Final = 50
 # The part of the window for closing. Clients need the rest to reconnect, perhaps with several attempts.
@@ -96,7 +96,7 @@ async def drain(server: SocketServer, forwarder: Forwarder, window: float, *, af
     ``affinity_cookie``: the cookie by which a load balancer sends a client to this replica. Refused clients get it
     cleared.
     """
-    server.stop_accepting(503, [(b"retry-after", b"1"), *_drain_headers(affinity_cookie)])
+    server.stop_accepting(503, [(b"retry-after", b"1"), *_encoded(drain_headers(affinity_cookie))])
     connections, requests = server.connections(), forwarder.drain()
     pause = min(window * _SHARE / max(1, len(connections) + len(requests)), 1 / _CLIENTS_PER_SECOND)
     timeout = min(_MAX_TIMEOUT_SECONDS, window * _TIMEOUT_SHARE)
@@ -111,7 +111,7 @@ async def drain(server: SocketServer, forwarder: Forwarder, window: float, *, af
 
 def with_drain_headers(send: Any, affinity_cookie: str | None) -> Any:
     """Wrap an ASGI ``send``: add headers that keep clients from returning to this replica."""
-    headers = _drain_headers(affinity_cookie)
+    headers = _encoded(drain_headers(affinity_cookie))
 
     async def sending(message: Any) -> None:
         if message["type"] == "http.response.start":
@@ -121,11 +121,16 @@ def with_drain_headers(send: Any, affinity_cookie: str | None) -> Any:
     return sending
 
 
-def _drain_headers(affinity_cookie: str | None) -> list[tuple[bytes, bytes]]:
-    headers = [(b"connection", b"close")]
+def drain_headers(affinity_cookie: str | None) -> list[tuple[str, str]]:
+    """Return the headers that keep a client from returning to this replica."""
+    headers = [("connection", "close")]
     if affinity_cookie is not None:
-        headers.append((b"set-cookie", f"{affinity_cookie}=; Path=/; Max-Age=0; HttpOnly".encode()))
+        headers.append(("set-cookie", f"{affinity_cookie}=; Path=/; Max-Age=0; HttpOnly"))
     return headers
+
+
+def _encoded(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode()) for name, value in headers]
 
 
 async def _send_away(connection: Connection, timeout: float) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import uvicorn
 
+from app.http.lane import JoinLane
 from app.http.port import PortLimits, PortState, TakeOver
 from app.http.protocol import HttpProtocol
 from app.socketio_server import UvicornWebSocketProtocol
@@ -34,10 +35,12 @@ class Listener(uvicorn.Server):
         max_message: int,
         timeout: int,
         take_over: TakeOver | None = None,
+        lane: JoinLane | None = None,
     ) -> None:
         """``max_message``: bytes of a WebSocket message; ``timeout``: seconds for requests under way at the end.
 
-        ``take_over``: gives WebSockets a protocol of their own, before the application is asked.
+        ``take_over``: gives WebSockets a protocol of their own, and ``lane`` answers joins, before the application is
+        asked.
         """
         super().__init__(
             uvicorn.Config(
@@ -61,7 +64,7 @@ class Listener(uvicorn.Server):
                 backlog=_BACKLOG,
             )
         )
-        self.server_state = PortState(limits, take_over)
+        self.server_state = PortState(limits, take_over, lane)
         self._socket = _bind(host, port)
         self.port: int = self._socket.getsockname()[1]
         self._serving: asyncio.Task[None] | None = None

@@ -16,7 +16,7 @@ from app.observability.metrics import Metrics
 from app.replica.replica import Replica, run_replica
 from app.settings import Settings
 from tests.harness.privacy import assert_nothing_private
-from tests.harness.service import LETTERS
+from tests.harness.service import LETTERS, chosen_lane
 
 __all__ = ["Here", "served_here"]
 
@@ -53,6 +53,7 @@ async def served_here(redis_url: str, count: int = 1, **settings: Any) -> AsyncI
         "drain_timeout": 0,
         "redis_url": redis_url,
         **LETTERS,
+        **chosen_lane(),
         **settings,
     }
     async with AsyncExitStack() as stack:

@@ -21,7 +21,7 @@ from app.settings import PREFIX
 from tests.harness.ports import free_port
 from tests.harness.privacy import assert_nothing_private
 
-__all__ = ["DIGITS", "LETTERS", "UNKNOWN", "Replica", "replicas", "running_replicas"]
+__all__ = ["DIGITS", "LANE", "LETTERS", "UNKNOWN", "Replica", "chosen_lane", "replicas", "running_replicas"]
 
 LETTERS: Final[dict[str, Any]] = {"code_alphabet": "letters", "code_length": 10}
 # A code of letters that no session has.
@@ -29,10 +29,18 @@ UNKNOWN: Final = "2222222222"
 # The service's default.
 DIGITS: Final[dict[str, Any]] = {"code_alphabet": "digits", "code_length": 6}
 
+LANE: Final = "JOIN_SESSION_TEST_DIRECT_JOINS"
+"""The variable by which all tests are run without the lane of joins."""
+
 _START_TIMEOUT: Final = 30.0
 _STOP_TIMEOUT: Final = 40.0
 _POLL: Final = 0.02
 _direct: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def chosen_lane() -> dict[str, str]:
+    """The setting that `JOIN_SESSION_TEST_DIRECT_JOINS` chooses, if it does."""
+    return {"direct_joins": os.environ[LANE]} if LANE in os.environ else {}
 
 
 class Replica:
@@ -62,6 +70,7 @@ class Replica:
             "log_format": "json",
             "log_levels": "app=debug",
             **LETTERS,
+            **chosen_lane(),
             **({"redis_url": redis_url} if redis_url is not None else {}),
             **settings,
         }
