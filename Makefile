@@ -4,7 +4,7 @@ BIN := .venv/bin
 # The file that npm writes last.
 NODE := tests/js/node_modules/.package-lock.json
 
-.PHONY: help run test quick e2e slow serial cluster mutants lint lock version-set clean
+.PHONY: help run test quick e2e slow serial cluster matrix mutants lint lock version-set clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -34,6 +34,13 @@ serial: .venv/ready $(NODE) ## Run the slow tests that need an idle machine
 
 cluster: .venv/ready ## Run the drills on a temporary kind cluster; needs Docker and kind
 	@tests/e2e/run $(ARGS)
+
+matrix: .venv/ready $(NODE) ## Run all tests with and without each lane, in every combination; takes hours
+	@for joins in true false; do for websockets in true false; do \
+		echo "direct joins: $$joins, direct WebSockets: $$websockets"; \
+		JOIN_SESSION_TEST_DIRECT_JOINS=$$joins JOIN_SESSION_TEST_DIRECT_WEBSOCKETS=$$websockets \
+			$(MAKE) --no-print-directory test slow serial || exit 1; \
+	done; done
 
 mutants: .venv/ready ## Put faults into the code and list those that no test finds; takes hours; ARGS goes to tests.mutants
 	$(BIN)/python -m tests.mutants.run $(ARGS)

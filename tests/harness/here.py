@@ -16,7 +16,7 @@ from app.observability.metrics import Metrics
 from app.replica.replica import Replica, run_replica
 from app.settings import Settings
 from tests.harness.privacy import assert_nothing_private
-from tests.harness.service import LETTERS, chosen_lane
+from tests.harness.service import LETTERS, chosen_lanes
 
 __all__ = ["Here", "served_here"]
 
@@ -53,7 +53,7 @@ async def served_here(redis_url: str, count: int = 1, **settings: Any) -> AsyncI
         "drain_timeout": 0,
         "redis_url": redis_url,
         **LETTERS,
-        **chosen_lane(),
+        **chosen_lanes(),
         **settings,
     }
     async with AsyncExitStack() as stack:

@@ -21,7 +21,17 @@ from app.settings import PREFIX
 from tests.harness.ports import free_port
 from tests.harness.privacy import assert_nothing_private
 
-__all__ = ["DIGITS", "LANE", "LETTERS", "UNKNOWN", "Replica", "chosen_lane", "replicas", "running_replicas"]
+__all__ = [
+    "DIGITS",
+    "LANES",
+    "LETTERS",
+    "UNKNOWN",
+    "Replica",
+    "chosen_lanes",
+    "replicas",
+    "running_replicas",
+    "variable_of",
+]
 
 LETTERS: Final[dict[str, Any]] = {"code_alphabet": "letters", "code_length": 10}
 # A code of letters that no session has.
@@ -29,8 +39,8 @@ UNKNOWN: Final = "2222222222"
 # The service's default.
 DIGITS: Final[dict[str, Any]] = {"code_alphabet": "digits", "code_length": 6}
 
-LANE: Final = "JOIN_SESSION_TEST_DIRECT_JOINS"
-"""The variable by which all tests are run without the lane of joins."""
+LANES: Final = ("direct_joins", "direct_websockets")
+"""Settings that switch off what costs less, which all tests pass without as well."""
 
 _START_TIMEOUT: Final = 30.0
 _STOP_TIMEOUT: Final = 40.0
@@ -38,9 +48,14 @@ _POLL: Final = 0.02
 _direct: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def chosen_lane() -> dict[str, str]:
-    """The setting that `JOIN_SESSION_TEST_DIRECT_JOINS` chooses, if it does."""
-    return {"direct_joins": os.environ[LANE]} if LANE in os.environ else {}
+def chosen_lanes() -> dict[str, str]:
+    """The settings that `JOIN_SESSION_TEST_DIRECT_JOINS` and its like choose for all tests."""
+    return {lane: os.environ[variable] for lane in LANES if (variable := variable_of(lane)) in os.environ}
+
+
+def variable_of(lane: str) -> str:
+    """The environment variable by which all tests are run with or without a lane."""
+    return f"JOIN_SESSION_TEST_{lane.upper()}"
 
 
 class Replica:
@@ -70,7 +85,7 @@ class Replica:
             "log_format": "json",
             "log_levels": "app=debug",
             **LETTERS,
-            **chosen_lane(),
+            **chosen_lanes(),
             **({"redis_url": redis_url} if redis_url is not None else {}),
             **settings,
         }

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -18,12 +14,9 @@ from prometheus_client import generate_latest
 from tests.harness.here import Here, served_here
 from tests.harness.people import Api
 from tests.harness.redis import RedisServer
-from tests.harness.service import DIGITS, LANE
+from tests.harness.service import DIGITS
 from tests.harness.waiting import until
 from tests.harness.wire import wire
-
-ROOT: Final = Path(__file__).parents[2]
-SUITE: Final = ("tests/http", "tests/contract", "tests/observability", "tests/documents", "tests/replica")
 
 ALLOWED: Final = "https://friends.example"
 SETTINGS: Final[dict[str, Any]] = {"allowed_origins": ALLOWED, "affinity_cookie": "route", **DIGITS}
@@ -234,17 +227,3 @@ async def test_behind_a_proxy_the_requests_of_an_address_are_bounded_all_the_sam
                 for connection in (one, other):
                     assert (await connection.ask(whole[-1:]))[0] == 200
                 assert (await third.ask(whole))[0] == 200
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_the_contract_holds_without_the_lane() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-m", "not slow", "-p", "no:cacheprovider", *SUITE],
-        cwd=ROOT,
-        env=os.environ | {LANE: "false"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-5000:]
