@@ -561,7 +561,7 @@ async def limits(record: Recording, services: Services) -> None:
     second.send("423" + json.dumps(["join-session", code, {"token": _FORGED}]))
     await second.get(2)
     record.note("No code is free")
-    for _ in range(8):
+    for _ in range(9):
         await record.unseen(port, "POST", _CREATE, token=CREATE_KEY)
     await record.ask(port, "POST", _CREATE, token=CREATE_KEY)
     record.note("Too many wrong keys")
