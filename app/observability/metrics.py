@@ -25,6 +25,7 @@ from prometheus_client.registry import Collector
 
 from app import __version__
 from app.observability.logging import dropped_log_records
+from app.observability.pauses import CollectorPauses
 
 __all__ = ["TRANSPORTS", "Metrics", "exemplar", "label"]
 
@@ -139,6 +140,10 @@ class Metrics:
     def _add_process(self) -> None:
         self.registry.register(_DroppedLogRecords())
         self.event_loop_lag = self._histogram("event_loop_lag_seconds", "Delay of a timer of the event loop.")
+        self.collector_pauses = CollectorPauses(
+            "join_session_gc_pause_seconds", "Time for which a run of the garbage collector stops all work.", _SECONDS
+        )
+        self.registry.register(self.collector_pauses)
         self.draining = self._gauge("draining", "1 while the replica drains, else 0.")
         self.drain_seconds = self._gauge(
             "drain_duration_seconds", "Seconds since the drain began while connections remain, else 0."

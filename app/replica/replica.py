@@ -87,6 +87,7 @@ class Replica:
     async def start(self, stack: AsyncExitStack) -> None:
         """Start everything; ``stack`` closes it again, clients first, Redis and traces last."""
         redis, sockets = self.redis, self.sockets
+        stack.enter_context(self.metrics.collector_pauses.watched())
         if self._tracing is not None:
             stack.push_async_callback(self._tracing.close)
         stack.push_async_callback(redis.client.close)

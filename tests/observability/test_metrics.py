@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 import time
 from collections.abc import Iterator
@@ -275,6 +276,24 @@ async def test_an_event_loop_that_is_held_up_shows(redis_server: RedisServer) ->
         )
         # Once, or more often where the machine holds the loop up, too.
         assert late >= 1
+
+
+async def test_pauses_of_the_garbage_collector_are_measured_by_generation(redis_server: RedisServer) -> None:
+    name = "join_session_gc_pause_seconds"
+    async with served_here(redis_server.url()) as (replica,):
+        before = await scrape(replica)
+        gc.collect()
+        after = await scrape(replica)
+    assert after.value(f"{name}_count", generation="2") > before.value(f"{name}_count", generation="2")
+    assert after.value(f"{name}_sum", generation="2") > before.value(f"{name}_sum", generation="2")
+    # The buckets are cumulative and end with all of them.
+    counted = [
+        sample.value
+        for sample in after.samples
+        if sample.name == f"{name}_bucket" and sample.labels["generation"] == "2"
+    ]
+    assert counted == sorted(counted)
+    assert counted[-1] == after.value(f"{name}_count", generation="2")
 
 
 async def test_times_lead_to_traces_in_openmetrics_where_one_is_recorded(

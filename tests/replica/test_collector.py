@@ -34,8 +34,10 @@ _SOCKETS: Final = 400
 
 def test_a_process_that_serves_looks_for_cycles_seldom_and_never_among_what_it_has_imported() -> None:
     shown = subprocess.run([sys.executable, "-c", _SERVING], capture_output=True, text=True, timeout=60, check=True)
-    youngest, *_, is_frozen = shown.stdout.split()
-    assert int(youngest) == 5_000
+    *thresholds, is_frozen = shown.stdout.split()
+    # The collector of some versions has no third generation (https://docs.python.org/3.14/whatsnew/3.14.html).
+    has_steps = (3, 14) <= sys.version_info < (3, 14, 5)
+    assert thresholds == ["5000", "10", "0" if has_steps else "10"]
     assert is_frozen == "True"
 
 
