@@ -15,6 +15,7 @@ from app.redis_client.cluster import Cluster
 from app.redis_client.errors import CommandFailed, Redirected, StoreError, StoreUnavailable
 from app.redis_client.link import Argument, pack
 from app.redis_client.observer import Observer, Operation
+from app.redis_client.reply import Reply
 from app.redis_client.sentinel import Sentinel
 from app.redis_client.topology import Single, Topology
 from app.redis_client.url import Kind, parse_url
@@ -82,21 +83,21 @@ class RedisClient:
         parsed = parse_url(url)
         return cls(_TOPOLOGIES[parsed.kind](parsed, timeout=timeout), timeout=timeout, observers=observers)
 
-    async def execute(self, *command: Argument) -> Any:
+    async def execute(self, *command: Argument) -> Reply:
         """Run one command and return its reply."""
         call = self._call(pack(command), _key_of(command), self._limits())
         if not self._observers:
             return await call
         return await self._observed(Operation(str(command[0])), call)
 
-    async def run(self, script: Script, keys: Sequence[str | bytes], args: Iterable[Argument] = ()) -> Any:
+    async def run(self, script: Script, keys: Sequence[str | bytes], args: Iterable[Argument] = ()) -> Reply:
         """Run a script and return its reply. If the outcome is unknown, the caller decides whether to repeat it."""
         call = self._run(script, keys, args)
         if not self._observers:
             return await call
         return await self._observed(Operation("EVALSHA", script=script.name), call)
 
-    async def batch(self, commands: Iterable[Sequence[Argument]]) -> list[Any]:
+    async def batch(self, commands: Iterable[Sequence[Argument]]) -> list[Reply | StoreError]:
         """Run independent commands at once and return their replies in order.
 
         A command that failed has its StoreError as its reply; nothing is raised.
@@ -116,7 +117,7 @@ class RedisClient:
         self._closed = True
         await self.topology.close()
 
-    async def _run(self, script: Script, keys: Sequence[str | bytes], args: Iterable[Argument]) -> Any:
+    async def _run(self, script: Script, keys: Sequence[str | bytes], args: Iterable[Argument]) -> Reply:
         limits = self._limits()
         key = _bytes(keys[0]) if keys else b""
         rest = (len(keys), *keys, *args)
@@ -127,7 +128,7 @@ class RedisClient:
                 raise
         return await self._call(pack(("EVAL", script.text, *rest)), key, limits)
 
-    async def _batch(self, commands: Sequence[tuple[Argument, ...]]) -> list[Any]:
+    async def _batch(self, commands: Sequence[tuple[Argument, ...]]) -> list[Reply | StoreError]:
         limits = self._limits()
         calls = [(pack(command), _key_of(command)) for command in commands]
         sent = [self._send(packed, key, limits) for packed, key in calls]
@@ -174,7 +175,7 @@ class RedisClient:
         now = asyncio.get_running_loop().time()
         return _Limits(now, within(self._timeout, now), now + self._timeout)
 
-    async def _call(self, packed: bytes, key: bytes, limits: _Limits) -> Any:
+    async def _call(self, packed: bytes, key: bytes, limits: _Limits) -> Reply:
         sent = self._send(packed, key, limits)
         if sent is None:
             return await self._call_with_retries(packed, key, limits, None)
@@ -183,7 +184,7 @@ class RedisClient:
         except StoreUnavailable as error:
             return await self._call_with_retries(packed, key, limits, error)
 
-    def _send(self, packed: bytes, key: bytes, limits: _Limits) -> asyncio.Future[Any] | None:
+    def _send(self, packed: bytes, key: bytes, limits: _Limits) -> asyncio.Future[Reply] | None:
         """Send a command if there is a link and time for it."""
         if limits.deadline <= limits.now:
             return None
@@ -192,7 +193,7 @@ class RedisClient:
 
     async def _call_with_retries(
         self, packed: bytes, key: bytes, limits: _Limits, failure: StoreUnavailable | None
-    ) -> Any:
+    ) -> Reply:
         now = asyncio.get_running_loop().time
         backoff = Backoff(_MIN_PAUSE_SECONDS, _MAX_PAUSE_SECONDS)
         # The first retry is immediate: after a stale connection or a moved slot it usually succeeds.
@@ -213,7 +214,7 @@ class RedisClient:
             except StoreUnavailable as error:
                 failure = error
 
-    async def _attempt(self, packed: bytes, key: bytes, limits: _Limits, failure: StoreUnavailable | None) -> Any:
+    async def _attempt(self, packed: bytes, key: bytes, limits: _Limits, failure: StoreUnavailable | None) -> Reply:
         redirect = failure if isinstance(failure, Redirected) else None
         try:
             async with asyncio.timeout_at(limits.deadline):

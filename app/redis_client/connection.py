@@ -16,6 +16,7 @@ from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from app.redis_client.errors import CommandFailed, StoreError, StoreUnavailable, error_of_reply, is_reply
+from app.redis_client.reply import Reply
 from app.redis_client.url import Address, Login
 
 __all__ = ["abort", "connect", "is_closing", "read_replies", "write"]
@@ -60,7 +61,7 @@ def is_closing(connection: AbstractConnection) -> bool:
     return writer is None or writer.is_closing() or reader is None or reader.at_eof()
 
 
-async def read_replies(connection: AbstractConnection) -> list[Any]:
+async def read_replies(connection: AbstractConnection) -> list[Reply | StoreError]:
     """Wait for a reply or push; return it and those that have arrived with it.
 
     An error that the server returned is a ``StoreError`` in the list. Raises ``StoreUnavailable`` if the connection is
@@ -81,10 +82,10 @@ async def read_replies(connection: AbstractConnection) -> list[Any]:
     return replies
 
 
-async def _read_reply(connection: AbstractConnection) -> Any:
+async def _read_reply(connection: AbstractConnection) -> Reply | StoreError:
     try:
         # What the connection's own method does beside this costs as much again.
-        reply = await connection._parser.read_response(  # type: ignore[attr-defined]
+        reply: Reply | ResponseError = await connection._parser.read_response(  # type: ignore[attr-defined]
             disable_decoding=True, push_request=True
         )
     except (RedisError, OSError, ValueError, MemoryError) as error:
@@ -114,7 +115,7 @@ def _connection_to(address: Address, login: Login) -> AbstractConnection:
     return connection
 
 
-async def _return_push(push: list[Any]) -> list[Any]:
+async def _return_push(push: list[Reply]) -> list[Reply]:
     # Replaces redis-py's handler, which formats each message for its debug log and handles some pushes itself.
     return push
 

@@ -10,10 +10,11 @@ import asyncio
 import hashlib
 import hmac
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from app.redis_client.client import RedisClient, Script
 from app.redis_client.errors import reading_reply
+from app.redis_client.reply import Reply, array, integer
 from app.sessions.ports import Reserved, Usage
 from app.store.client_errors import client_errors
 from app.store.keys import Keys
@@ -44,8 +45,8 @@ class RedisBudgets:
                 self._run(self._reserve, _EVERYBODY, "-", _LAPSE_MILLISECONDS, *look_ups),
             )
             with reading_reply():
-                counted, misses, under_way, left = own
-                _, total_misses, total_under_way, _ = total
+                counted, misses, under_way, left = map(integer, array(own))
+                _, total_misses, total_under_way, _ = map(integer, array(total))
                 return Reserved(
                     counted=counted,
                     misses=misses,
@@ -76,13 +77,13 @@ class RedisBudgets:
                 self._client.execute("PTTL", key),
             )
             with reading_reply():
-                return Usage(times=int(count), seconds_left=max(0, left) / 1000)
+                return Usage(times=integer(count), seconds_left=max(0, integer(left)) / 1000)
 
     async def total_misses(self) -> int:
         with client_errors(changing=False):
             count = await self._client.execute("GET", self._keys.misses(_EVERYBODY))
             with reading_reply():
-                return int(count or 0)
+                return integer(count or 0)
 
     async def forgive(self, address: str) -> None:
         hashed = self._hashed(address)
@@ -93,7 +94,7 @@ class RedisBudgets:
                 self._client.execute("DEL", self._keys.wrong_keys(hashed)),
             )
 
-    async def _run(self, script: Script, whose: str, *arguments: str | int) -> Any:
+    async def _run(self, script: Script, whose: str, *arguments: str | int) -> Reply:
         return await self._client.run(script, self._keys.look_ups(whose), arguments)
 
     def _hashed(self, address: str) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from app.observability.tracing import Tracing
 from app.redis_client.client import RedisClient, Script
 from app.redis_client.errors import reading_reply
+from app.redis_client.reply import Reply, array, integer, mapping, text, text_or_none
 from app.sessions.model import Head, Session, Snapshot
 from app.sessions.steps import (
     Attached,
@@ -117,16 +118,17 @@ class RedisSessions:
         with client_errors(changing=False):
             fields, expires_at = await run_batch(self._client, (("HGETALL", key), ("PEXPIRETIME", key)))
             with reading_reply():
-                if not fields or expires_at <= 0:
+                if not fields or integer(expires_at) <= 0:
                     return None
-                head = Head(fields[b"epoch"].decode(), int(fields[b"version"]))
-                return StoredSession(code, fields, int(expires_at), head)
+                found = mapping(fields)
+                head = Head(text(found[b"epoch"]), integer(found[b"version"]))
+                return StoredSession(code, found, integer(expires_at), head)
 
     async def head(self, code: str) -> Head | None:
         with client_errors(changing=False):
             reply = await self._client.execute("HMGET", self._keys.session(code), "epoch", "version")
             with reading_reply():
-                head = replies.head(reply)
+                head = replies.head(array(reply))
         if head is not None and self._seen.is_below(code, head):
             session = await self.read(code)
             return None if session is None else session.head
@@ -139,13 +141,13 @@ class RedisSessions:
                 self._client, [("HMGET", self._keys.session(code), "epoch", "version") for code in codes]
             )
             with reading_reply():
-                return [replies.head(reply) for reply in found]
+                return [replies.head(array(reply)) for reply in found]
 
     async def instance(self, code: str) -> str | None:
         with client_errors(changing=False):
             instance = await self._client.execute("HGET", self._keys.session(code), "instance")
             with reading_reply():
-                return instance.decode() if instance else None
+                return text_or_none(instance)
 
     async def end_reason(self, code: str, instance: str, participant: str = "") -> str:
         """Why a membership is over.
@@ -163,13 +165,14 @@ class RedisSessions:
                 ],
             )
             with reading_reply():
-                reservation, (current, removal), record = found
-                if current is not None and current.decode() == instance:
-                    reason = (removal or (record or b"").partition(b"|")[0]).decode()
+                reservation, fields, departure = found
+                current, removal = map(text_or_none, array(fields))
+                if current == instance:
+                    reason = removal or (text_or_none(departure) or "").partition("|")[0]
                     return _END_REASONS.get(reason, "lost")
                 if reservation is None:
                     return "lost"
-                words = reservation.decode().split(" ")
+                words = text(reservation).split(" ")
                 return "ended" if words[:2] == ["ended", instance] else "expired"
 
     async def count(self) -> int:
@@ -177,7 +180,7 @@ class RedisSessions:
             now = await self._now()
             count = await self._client.execute("ZCOUNT", self._keys.sessions, now, "+inf")
             with reading_reply():
-                return int(count)
+                return integer(count)
 
     async def forget_expired(self) -> None:
         """Take sessions that have expired off the list of live ones."""
@@ -187,14 +190,14 @@ class RedisSessions:
     async def _now(self) -> int:
         time = await self._client.execute("TIME")
         with reading_reply():
-            seconds, _ = time
-            return int(seconds) * 1000
+            seconds, _ = array(time)
+            return integer(seconds) * 1000
 
     async def _expiry(self, code: str) -> int:
         with client_errors(changing=False):
             expires_at = await self._client.execute("PEXPIRETIME", self._keys.session(code))
             with reading_reply():
-                return int(expires_at)
+                return integer(expires_at)
 
     # Creating
 
@@ -215,7 +218,7 @@ class RedisSessions:
                 "SET", self._keys.created(digest), plan, "NX", "GET", "PX", self._creation_memory
             )
             with reading_reply():
-                return earlier.decode() if earlier else plan
+                return text(earlier) if earlier else plan
 
     async def remember_creation(self, digest: str, plan: str) -> None:
         with client_errors(changing=True):
@@ -272,7 +275,7 @@ class RedisSessions:
         code: str,
         author: Author,
         arguments: Mapping[str, object],
-        read: Callable[[list[Any]], T],
+        read: Callable[[list[Reply]], T],
         *,
         compared: Mapping[str, object] | None = None,
     ) -> T:

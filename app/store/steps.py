@@ -15,6 +15,7 @@ from app.deadline import context_without_deadline
 from app.observability.tracing import Attributes, Tracing
 from app.redis_client.client import RedisClient, Script
 from app.redis_client.errors import StoreError, reading_reply
+from app.redis_client.reply import Reply, array, integer, text, texts
 from app.sessions.errors import SessionError
 from app.sessions.model import Head
 from app.store.client_errors import client_errors
@@ -54,7 +55,7 @@ class StepRunner:
         self._forget_recovery = LIST_SCRIPTS.forget_recovery
         self._background = Background("store", _logger)
 
-    async def run(self, script: Script, code: str, call: Mapping[str, object], read: Callable[[list[Any]], T]) -> T:
+    async def run(self, script: Script, code: str, call: Mapping[str, object], read: Callable[[list[Reply]], T]) -> T:
         """Run one step and ``read`` its reply; raise ``SessionError`` for what the script refuses.
 
         Members of ``call`` that are None are left out: JSON's null is a value of its own in Lua.
@@ -62,13 +63,14 @@ class StepRunner:
         with client_errors(changing=True):
             answer = await self._send(script, code, call)
             with reading_reply():
-                relist, voided, _, position, status, *reply = answer
-                head = Head.parse(position.decode()) if position else None
-                outcome = read(reply) if status == b"ok" else SessionError(status.decode(), _message(reply))
+                relist, void_ids, _, position, status, *reply = answer
+                expiry, voided = integer(relist), array(void_ids)
+                head = Head.parse(text(position)) if position else None
+                outcome = read(reply) if status == b"ok" else SessionError(text(status), _message(reply))
             if head is not None:
                 self._watermarks.note(code, head)
-        if relist:
-            self._in_background(self._list(code, relist))
+        if expiry:
+            self._in_background(self._list(code, expiry))
         if voided:
             self._in_background(self._forget(code, list(zip(voided[::2], voided[1::2], strict=True))))
         if isinstance(outcome, SessionError):
@@ -83,7 +85,7 @@ class StepRunner:
         """Wait for what is still being written."""
         await self._background.close(timeout=None)
 
-    async def _send(self, script: Script, code: str, call: Mapping[str, object]) -> list[Any]:
+    async def _send(self, script: Script, code: str, call: Mapping[str, object]) -> list[Reply]:
         given = {name: value for name, value in call.items() if value is not None}
         given["seen"] = self._watermarks.lowest(code)
         if self._tracing is None or not get_current_span().is_recording():
@@ -96,9 +98,10 @@ class StepRunner:
             publishing.end()
         return reply
 
-    async def _call(self, script: Script, code: str, given: Mapping[str, object]) -> list[Any]:
-        reply: list[Any] = await self._client.run(script, self._keys.session_keys(code), [orjson.dumps(given)])
-        return reply
+    async def _call(self, script: Script, code: str, given: Mapping[str, object]) -> list[Reply]:
+        reply = await self._client.run(script, self._keys.session_keys(code), [orjson.dumps(given)])
+        with reading_reply():
+            return array(reply)
 
     def _in_background(self, writing: Coroutine[Any, Any, object]) -> None:
         self._background.start(writing, context=context_without_deadline())
@@ -106,19 +109,19 @@ class StepRunner:
     async def _list(self, code: str, expires_at: int) -> None:
         await self._best_effort(("ZADD", self._keys.sessions, expires_at, code))
         names = await self._best_effort(("HKEYS", self._keys.connections(code)))
-        free_at = await self._best_effort(("PEXPIRETIME", self._keys.reservation(code)))
-        good = [name[2:].decode() for name in names or () if name.startswith(b"r:")]
+        free_at = integer(await self._best_effort(("PEXPIRETIME", self._keys.reservation(code))) or 0)
+        good = [name[2:] for name in texts(names or []) if name.startswith("r:")]
         for start in range(0, len(good) if free_at else 0, _BATCH):
             batch = good[start : start + _BATCH]
             await self._client.batch([("PEXPIREAT", self._keys.recovery(recovery), free_at) for recovery in batch])
 
-    async def _forget(self, code: str, recovery_ids: Sequence[tuple[bytes, int]]) -> None:
+    async def _forget(self, code: str, recovery_ids: Sequence[tuple[Reply, Reply]]) -> None:
         for recovery, remembered in recovery_ids:
             arguments: list[str | int] = [code, self._remembered if remembered else 0]
             with suppress(StoreError):
-                await self._client.run(self._forget_recovery, [self._keys.recovery(recovery.decode())], arguments)
+                await self._client.run(self._forget_recovery, [self._keys.recovery(text(recovery))], arguments)
 
-    async def _best_effort(self, command: tuple[str | int, ...]) -> Any:
+    async def _best_effort(self, command: tuple[str | int, ...]) -> Reply:
         """The lists are corrected by the next change or sweep, so a failure here needs no answer."""
         try:
             return await self._client.execute(*command)
@@ -126,5 +129,5 @@ class StepRunner:
             return None
 
 
-def _message(reply: list[Any]) -> str | None:
-    return reply[0].decode() if reply else None
+def _message(reply: list[Reply]) -> str | None:
+    return text(reply[0]) if reply else None

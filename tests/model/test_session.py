@@ -431,7 +431,7 @@ class SessionMachine(RuleBasedStateMachine):
             return
         commands = [("PTTL", key) for key in KEYS.session_keys(self.code)]
         left = self.store.run(self.store.connection.batch(commands))
-        assert all(milliseconds > 0 or milliseconds == -2 for milliseconds in left), left
+        assert all(isinstance(each, int) and (each > 0 or each == -2) for each in left), left
         if self.model.ended:
             there = [
                 key for key, milliseconds in zip(KEYS.session_keys(self.code), left, strict=True) if milliseconds != -2

@@ -9,6 +9,7 @@ import pytest
 
 from app.redis_client.client import RedisClient, Script
 from app.redis_client.errors import CommandFailed, StoreUnavailable
+from app.redis_client.reply import integer
 from tests.harness.ports import LOOPBACK, settled, stop_listening
 from tests.harness.redis import RedisServer, require_tls
 from tests.harness.waiting import until
@@ -29,8 +30,8 @@ async def test_commands_take_text_bytes_and_numbers_and_answer_bytes(connection:
     assert await connection.execute("GET", "text") == "Zoë".encode()
     await connection.execute("SET", b"\x00\xff", b"\r\n\x00")
     assert await connection.execute("GET", b"\x00\xff") == b"\r\n\x00"
-    assert await connection.execute("INCRBY", "number", 41) == 41
-    assert await connection.execute("INCRBYFLOAT", "number", 0.5) == b"41.5"
+    assert await connection.execute("INCRBY", "integer", 41) == 41
+    assert await connection.execute("INCRBYFLOAT", "integer", 0.5) == b"41.5"
     assert await connection.execute("GET", "nothing") is None
     await connection.execute("HSET", "hash", "field", "value")
     assert await connection.execute("HGETALL", "hash") == {b"field": b"value"}
@@ -91,7 +92,8 @@ async def test_a_script_that_the_server_forgot_runs_once_all_the_same(
 ) -> None:
     assert await connection.run(COUNT, ["count"]) == 1
     await redis_server.call("SCRIPT", "FLUSH")
-    assert sorted(await asyncio.gather(*(connection.run(COUNT, ["count"]) for _ in range(50)))) == list(range(2, 52))
+    counts = await asyncio.gather(*(connection.run(COUNT, ["count"]) for _ in range(50)))
+    assert sorted(map(integer, counts)) == list(range(2, 52))
     await redis_server.call("SCRIPT", "FLUSH")
     assert await connection.run(COUNT, ["count"]) == 52
 

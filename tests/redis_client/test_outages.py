@@ -15,6 +15,7 @@ import pytest
 from app.deadline import Deadline, context_without_deadline
 from app.redis_client.client import RedisClient, Script
 from app.redis_client.errors import StoreUnavailable
+from app.redis_client.reply import integer
 from tests.harness.ports import free_port
 from tests.harness.proxy import FaultProxy
 from tests.harness.redis import RedisServer
@@ -184,7 +185,7 @@ async def test_nothing_is_executed_twice_and_nothing_confirmed_is_lost(
     stop.set()
     await asyncio.gather(*workers)
     assert confirmed > 100
-    assert confirmed <= int(await connection.execute("GET", "count")) <= confirmed + unknown
+    assert confirmed <= integer(await connection.execute("GET", "count")) <= confirmed + unknown
 
 
 async def test_recovery_needs_no_restart_and_no_time(connection: RedisClient, redis_server: RedisServer) -> None:

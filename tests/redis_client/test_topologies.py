@@ -13,6 +13,7 @@ from redis.crc import key_slot
 
 from app.redis_client.client import RedisClient, Script
 from app.redis_client.errors import CommandFailed, StoreUnavailable
+from app.redis_client.reply import data, integer
 from tests.harness.cluster import ClusterSet
 from tests.harness.redis import RedisServer
 from tests.harness.sentinel import SentinelSet
@@ -56,9 +57,9 @@ async def test_a_sentinel_service_is_followed_through_a_failover() -> None:
         confirmed, _ = await count_through(service.failover(), connection, "count")
         assert confirmed > 0
         assert await service.primary() is not first
-        assert int(await connection.execute("GET", "count")) > 0
+        assert integer(await connection.execute("GET", "count")) > 0
         # The connection that slept through it finds the new primary as well.
-        assert int(await again.execute("INCR", "before")) > 0
+        assert integer(await again.execute("INCR", "before")) > 0
         await connection.close()
         await again.close()
 
@@ -71,7 +72,7 @@ async def test_a_primary_that_was_replaced_on_purpose_gets_no_more_writes() -> N
         await service.sentinels[0].call("SENTINEL", "FAILOVER", "join-session")
 
         async def replaced() -> bool:
-            return b"tcp_port:%d\r" % old.port not in await connection.execute("INFO", "server")
+            return b"tcp_port:%d\r" % old.port not in data(await connection.execute("INFO", "server"))
 
         await until(replaced, "the connection has left the old primary")
         assert (await old.call("ROLE"))[0] == b"master", "or the test shows nothing"
@@ -130,7 +131,7 @@ async def test_a_slot_that_moves_costs_nothing(cluster: ClusterSet) -> None:
         await count_through(cluster.move_slot("{moving}"), connection, "{moving}count")
     confirmed, unknown = await count_through(cluster.move_slot("{moving}"), connection, "{moving}other")
     assert unknown == 0
-    assert int(await connection.execute("GET", "{moving}other")) == confirmed
+    assert integer(await connection.execute("GET", "{moving}other")) == confirmed
     await connection.close()
 
 
@@ -145,7 +146,7 @@ async def test_a_slot_half_moved_is_served_where_the_key_is() -> None:
         await source.call("CLUSTER", "SETSLOT", slot, "MIGRATING", target.id)
         assert await connection.execute("GET", "{moving}here") == b"x"
         written = await asyncio.gather(*(connection.execute("INCR", "{moving}there") for _ in range(50)))
-        assert sorted(written) == list(range(1, 51))
+        assert sorted(map(integer, written)) == list(range(1, 51))
         assert await source.call("CLUSTER", "COUNTKEYSINSLOT", slot) == 1
         assert await target.call("CLUSTER", "COUNTKEYSINSLOT", slot) == 1
         await connection.close()
@@ -158,7 +159,7 @@ async def test_a_cluster_is_followed_through_a_failover() -> None:
         confirmed, unknown = await count_through(cluster.failover("count"), connection, "count")
         assert await cluster.owner("count") is not dead
         assert confirmed > 0
-        assert int(await connection.execute("GET", "count")) <= confirmed + unknown
+        assert integer(await connection.execute("GET", "count")) <= confirmed + unknown
         await connection.close()
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from app.redis_client.client import RedisClient
+from app.redis_client.reply import array, integer, mapping
 from app.sessions.model import Session
 from app.sessions.permissions import Action
 from app.sessions.steps import (
@@ -95,7 +96,7 @@ class Room:
     async def fields(self, kept: str = "") -> dict[str, str]:
         """The hash of the session, or another one beside it."""
         found = await self.redis.execute("HGETALL", KEYS.session(self.code) + (f":{kept}" if kept else ""))
-        return {name.decode(): value.decode() for name, value in found.items()}
+        return {name.decode(): value.decode() for name, value in mapping(found).items()}
 
     async def connections(self) -> dict[str, str]:
         """Participants by their connections."""
@@ -109,16 +110,15 @@ class Room:
     async def lives(self, kept: str = "") -> int:
         """When the session expires, or another key beside it."""
         key = KEYS.session(self.code) + (f":{kept}" if kept else "")
-        expires: int = await self.redis.execute("PEXPIRETIME", key)
-        return expires
+        return integer(await self.redis.execute("PEXPIRETIME", key))
 
     async def put(self, **fields: Any) -> None:
         """Writes into the hash of the session, past all steps."""
         await self.redis.execute("HSET", KEYS.session(self.code), *itertools.chain(*fields.items()))
 
     async def now(self) -> int:
-        seconds, micros = await self.redis.execute("TIME")
-        return int(seconds) * 1000 + int(micros) // 1000
+        seconds, micros = map(integer, array(await self.redis.execute("TIME")))
+        return seconds * 1000 + micros // 1000
 
     # Coming and going
 

@@ -10,6 +10,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
+from app.redis_client.reply import array
 from app.store.scripts import SESSION_SCRIPTS
 from tests.harness.keys import KEYS
 from tests.harness.redis import RedisServer
@@ -114,4 +115,4 @@ async def test_a_new_epoch_is_announced_before_what_is_done_in_it(room: Room, fe
 async def test_a_step_says_how_much_it_has_announced(room: Room, seen: int, announced: int) -> None:
     call = orjson.dumps({"seen": {"first": seen}})
     reply = await room.redis.run(SESSION_SCRIPTS.new_epoch, KEYS.session_keys(room.code), [call])
-    assert reply[2] == announced
+    assert array(reply)[2] == announced

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 
+from app.redis_client.reply import integer, texts
 from app.sessions.errors import SessionError
 from tests.harness.keys import KEYS
 from tests.steps.room import Room
@@ -35,7 +36,7 @@ async def all_keys(room: Room) -> dict[str, list[str]]:
     assert total == int(kept.get("bytes", 0))
     assert len(kept) == bool(kept) + sum(1 + 2 * len(entries) for entries in found.values())
     repliers = await room.redis.execute("ZRANGE", f"{KEYS.session(room.code)}:repliers", 0, -1)
-    assert {name.decode() for name in repliers} == set(found)
+    assert set(texts(repliers)) == set(found)
     return found
 
 
@@ -50,8 +51,8 @@ async def age(room: Room, milliseconds: int) -> None:
         if name.startswith("#") and " " in name:
             at, rest = value.split(" ", 1)
             await room.redis.execute("HSET", f"{key}:replies", name, f"{int(at) - milliseconds} {rest}")
-    for whose in await room.redis.execute("ZRANGE", f"{key}:repliers", 0, -1):
-        await room.redis.execute("ZINCRBY", f"{key}:repliers", -milliseconds, whose.decode())
+    for whose in texts(await room.redis.execute("ZRANGE", f"{key}:repliers", 0, -1)):
+        await room.redis.execute("ZINCRBY", f"{key}:repliers", -milliseconds, whose)
 
 
 def key_for(whose: str, size: int, version: int, letter: str = "x") -> str:
@@ -154,7 +155,7 @@ async def test_those_whose_oldest_reply_is_younger_by_now_are_looked_at_later(ro
     repliers = f"{KEYS.session(room.code)}:repliers"
     await room.redis.execute("ZADD", repliers, 1, "bob")
     await room.vote("ann", "m1", 5, key="k")
-    assert await room.now() + 9 * MINUTES < int(await room.redis.execute("ZSCORE", repliers, "bob"))
+    assert await room.now() + 9 * MINUTES < integer(await room.redis.execute("ZSCORE", repliers, "bob"))
     # One of whom there is nothing is not looked at again.
     await room.redis.execute("ZADD", repliers, 1, "nobody")
     await room.vote("ann", "m1", 4, key="l")
@@ -164,11 +165,11 @@ async def test_those_whose_oldest_reply_is_younger_by_now_are_looked_at_later(ro
 async def test_whoever_has_replies_is_looked_at_when_the_oldest_expires(room: Room) -> None:
     await room.vote("bob", "m1", 5, key="k")
     repliers = f"{KEYS.session(room.code)}:repliers"
-    due = int(await room.redis.execute("ZSCORE", repliers, "bob"))
+    due = integer(await room.redis.execute("ZSCORE", repliers, "bob"))
     assert await room.now() + 10 * MINUTES - 5000 < due <= await room.now() + 10 * MINUTES
     await age(room, MINUTES)
     await room.vote("bob", "m1", 4, key="l")
-    assert int(await room.redis.execute("ZSCORE", repliers, "bob")) == due - MINUTES
+    assert integer(await room.redis.execute("ZSCORE", repliers, "bob")) == due - MINUTES
 
 
 async def test_of_each_the_newest_two_hundred_are_kept(room: Room) -> None:

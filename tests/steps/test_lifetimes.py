@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from app.redis_client.reply import integer
 from app.sessions.errors import SessionError
 from tests.harness.keys import KEYS
 from tests.steps.room import DAY, LIFETIME, REST, Room, details, new_session
@@ -15,7 +16,7 @@ SOON = 5000
 async def listed(room: Room) -> int:
     """When the list of sessions believes that the session expires."""
     await room.sessions.close()
-    return int(await room.redis.execute("ZSCORE", KEYS.sessions, room.code) or 0)
+    return integer(await room.redis.execute("ZSCORE", KEYS.sessions, room.code) or 0)
 
 
 # Beginning

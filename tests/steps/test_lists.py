@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.redis_client.client import RedisClient
+from app.redis_client.reply import integer, mapping, texts
 from app.sessions.ports import Place
 from app.store.budgets import RedisBudgets
 from app.store.creators import RedisCreators
@@ -41,9 +42,10 @@ async def claim(creators: RedisCreators, seed: str, size: int = 10, *, most: int
 
 
 async def places(client: RedisClient, keys: Keys) -> dict[str, str]:
-    [key] = await client.execute("KEYS", keys.made("*"))
-    assert 0 < await client.execute("PTTL", key) <= HOUR
-    return {seed.decode(): entry.decode() for seed, entry in (await client.execute("HGETALL", key)).items()}
+    [key] = texts(await client.execute("KEYS", keys.made("*")))
+    assert 0 < integer(await client.execute("PTTL", key)) <= HOUR
+    found = mapping(await client.execute("HGETALL", key))
+    return {seed.decode(): entry.decode() for seed, entry in found.items()}
 
 
 async def test_an_address_has_so_many_places_and_a_repeat_takes_no_other(creators: RedisCreators) -> None:
@@ -69,7 +71,7 @@ async def test_the_place_of_a_session_that_was_not_made_is_free_again(
     assert (size, code) == ("10", "-")
     assert await empty.now() < int(ends) <= await empty.now() + 10_000
     assert not await claim(creators, "b", most=1)
-    [key] = await client.execute("KEYS", keys.made("*"))
+    [key] = texts(await client.execute("KEYS", keys.made("*")))
     await client.execute("HSET", key, "a", f"10 - {await empty.now()}")
     assert await claim(creators, "b", most=1)
     assert set(await places(client, keys)) == {"b"}
@@ -126,7 +128,7 @@ async def test_a_miss_takes_the_place_of_its_look_up_for_a_minute(
     assert (after.total_misses, await budgets.total_misses()) == (2, 2)
     assert 50 < after.seconds_left <= 60
     # The minute begins with the first.
-    for key in await client.execute("KEYS", keys.misses("*")):
+    for key in texts(await client.execute("KEYS", keys.misses("*"))):
         await client.execute("PEXPIRE", key, 30_000)
     await budgets.settle("address", [], missed=True)
     assert 20 < (await budgets.reserve("address", [], 3)).seconds_left <= 30
@@ -136,9 +138,9 @@ async def test_a_look_up_that_nobody_gives_back_lapses(
     budgets: RedisBudgets, client: RedisClient, keys: Keys, empty: Room
 ) -> None:
     await budgets.reserve("address", ["a", "b"], 2)
-    for misses in await client.execute("KEYS", keys.look_ups("*")[1]):
-        assert 0 < await client.execute("PTTL", misses) <= 10_000
-        ends = int(await client.execute("ZSCORE", misses, "a"))
+    for misses in texts(await client.execute("KEYS", keys.look_ups("*")[1])):
+        assert 0 < integer(await client.execute("PTTL", misses)) <= 10_000
+        ends = integer(await client.execute("ZSCORE", misses, "a"))
         assert await empty.now() < ends <= await empty.now() + 10_000
         await client.execute("ZADD", misses, await empty.now(), "a")
     after = await budgets.reserve("address", ["c"], 2)
@@ -165,7 +167,7 @@ async def test_what_points_to_a_session_is_forgotten_unless_it_points_to_another
     if entry is not None:
         await client.execute("SET", keys.recovery("r"), entry, "PX", HOUR)
     await client.run(LIST_SCRIPTS.forget_recovery, [keys.recovery("r")], ["code", 60_000])
-    left = await client.execute("PTTL", keys.recovery("r"))
+    left = integer(await client.execute("PTTL", keys.recovery("r")))
     assert left == -2 if expires is None else (left <= 60_000) == expires
 
 
@@ -182,10 +184,10 @@ async def test_a_lease_runs_for_a_time_from_each_renewal(
 ) -> None:
     first = await replica.renew({"at": "here"})
     assert (first.lapsed, first.dead) == (True, [])
-    ends = int(await client.execute("ZSCORE", keys.replicas, "one"))
+    ends = integer(await client.execute("ZSCORE", keys.replicas, "one"))
     assert await empty.now() + 5000 < ends <= await empty.now() + 10_000
     assert replica.renewed_at() == ends - 10_000
-    assert 5000 < await client.execute("PTTL", keys.replica("one")) <= 10_000
+    assert 5000 < integer(await client.execute("PTTL", keys.replica("one"))) <= 10_000
     assert await replica.living() == {"one": {"at": "here"}}
     assert not (await replica.renew({})).lapsed
 
@@ -211,7 +213,7 @@ async def test_a_session_is_swept_when_it_is_due_and_by_one_replica(
     due = await replica.claim_due(60)
     assert due.codes == ["past"]
     assert await empty.now() < due.claim <= await empty.now() + 60_000
-    assert int(await client.execute("ZSCORE", keys.due, "past")) == due.claim
+    assert integer(await client.execute("ZSCORE", keys.due, "past")) == due.claim
     assert (await replica.claim_due(60)).codes == []
 
 
@@ -222,7 +224,7 @@ async def test_a_session_is_due_at_the_earliest_of_its_times(
     scores = []
     for due in (now + 2 * HOUR, now + HOUR, now + 3 * HOUR, now + HOUR):
         await replica.schedule("code", due)
-        scores.append(int(await client.execute("ZSCORE", keys.due, "code")) - now)
+        scores.append(integer(await client.execute("ZSCORE", keys.due, "code")) - now)
     # It changes each time, so that whoever has claimed the session notices.
     assert scores == [2 * HOUR, HOUR, HOUR - 1, HOUR - 2]
 
@@ -233,9 +235,9 @@ async def test_a_claim_is_settled_unless_somebody_has_scheduled_the_session_sinc
     await replica.schedule("code", await empty.now() - 1)
     claimed = (await replica.claim_due(60)).claim
     await replica.settle("code", claimed, claimed + GRACE)
-    assert int(await client.execute("ZSCORE", keys.due, "code")) == claimed + GRACE
+    assert integer(await client.execute("ZSCORE", keys.due, "code")) == claimed + GRACE
     await replica.settle("code", claimed, 0)
-    assert int(await client.execute("ZSCORE", keys.due, "code")) == claimed + GRACE
+    assert integer(await client.execute("ZSCORE", keys.due, "code")) == claimed + GRACE
     await replica.settle("code", claimed + GRACE, 0)
     assert await client.execute("ZSCORE", keys.due, "code") is None
     await replica.settle("code", claimed, claimed)

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from app.redis_client.reply import integer, text, texts
 from app.sessions.errors import SessionError
 from tests.harness.keys import KEYS
 from tests.steps.room import Room
@@ -25,8 +26,7 @@ async def counted(room: Room) -> int:
 
 async def former(room: Room) -> list[str]:
     """Those who have gone, who is forgotten first in front; for each of them there is a record."""
-    found = await room.redis.execute("ZRANGE", f"{KEYS.session(room.code)}:former", 0, -1)
-    names = [name.decode() for name in found]
+    names = texts(await room.redis.execute("ZRANGE", f"{KEYS.session(room.code)}:former", 0, -1))
     assert {f"f:{name}" for name in names} == {name for name in await room.fields("connections") if name[:2] == "f:"}
     return names
 
@@ -43,8 +43,7 @@ async def come_and_go(room: Room, *people: str, leave: bool = True) -> None:
 async def milliseconds_left(room: Room, recovery: str) -> int:
     """For how long what points to the session from a recovery id is kept; -2: it is gone."""
     await room.sessions.close()
-    left: int = await room.redis.execute("PTTL", KEYS.recovery(recovery))
-    return left
+    return integer(await room.redis.execute("PTTL", KEYS.recovery(recovery)))
 
 
 async def point_to(room: Room, *recoveries: str) -> None:
@@ -216,7 +215,7 @@ async def test_the_names_of_a_participants_connections_are_kept_without_repeats(
 async def looks_at_all(room: Room) -> int:
     """How often a step has looked at the connections of everybody."""
     await room.sessions.close()
-    stats = (await room.redis.execute("INFO", "commandstats")).decode()
+    stats = text(await room.redis.execute("INFO", "commandstats"))
     return sum(int(calls) for calls in re.findall(r"cmdstat_hkeys:calls=(\d+)", stats))
 
 

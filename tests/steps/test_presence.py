@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from app.redis_client.reply import texts
 from app.sessions.errors import SessionError
 from tests.steps.room import GRACE, Room
 
@@ -146,8 +147,8 @@ async def test_those_whose_grace_time_was_over_first_are_the_longest_absent(room
     now = await room.now()
     await room.put(**{"d:ann": now - (first == "ann"), "d:bob": now - (first == "bob")})
     assert (await room.sessions.sweep(room.code, grace=GRACE)).removed == 2
-    absent = await room.redis.execute("ZRANGE", f"js:{{{room.code}}}:absent", 0, -1)
-    assert absent[0].decode() == first
+    absent = texts(await room.redis.execute("ZRANGE", f"js:{{{room.code}}}:absent", 0, -1))
+    assert absent[0] == first
 
 
 async def test_with_equal_times_the_absent_are_in_the_order_of_their_ids(empty: Room) -> None:
@@ -159,8 +160,7 @@ async def test_with_equal_times_the_absent_are_in_the_order_of_their_ids(empty: 
     now = await empty.now()
     await empty.put(**{f"d:{person}": now for person in people})
     assert (await empty.sessions.sweep(empty.code, grace=GRACE)).removed == 5
-    absent = await empty.redis.execute("ZRANGE", f"js:{{{empty.code}}}:absent", 0, -1)
-    assert [person.decode() for person in absent] == people
+    assert texts(await empty.redis.execute("ZRANGE", f"js:{{{empty.code}}}:absent", 0, -1)) == people
 
 
 async def test_of_a_session_that_is_not_there_nothing_goes(empty: Room) -> None:

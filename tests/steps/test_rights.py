@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from app.redis_client.reply import integer, texts
 from app.sessions.errors import SessionError
 from app.sessions.permissions import Action
 from app.sessions.steps import Operator, Removal
@@ -292,10 +293,10 @@ async def test_nothing_stays_of_a_session_that_has_ended_but_the_rest_of_its_cod
     await room.leave("bob")
     before = await room.version()
     assert await room.end(authors[who]) == before + 1
-    keys = await room.redis.execute("KEYS", f"*{room.code}*")
-    assert keys == [f"js:{{{room.code}}}:code".encode()]
+    keys = texts(await room.redis.execute("KEYS", f"*{room.code}*"))
+    assert keys == [f"js:{{{room.code}}}:code"]
     assert await room.redis.execute("GET", keys[0]) == f"ended {room.instance}".encode()
-    assert 25_000 < await room.redis.execute("PTTL", keys[0]) <= 30_000
+    assert 25_000 < integer(await room.redis.execute("PTTL", keys[0])) <= 30_000
     assert await room.sessions.end_reason(room.code, room.instance) == "ended"
 
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from app.redis_client.client import RedisClient
+from app.redis_client.reply import integer
 from app.sessions.errors import SessionError
 from app.store.replicas import RedisReplicas
 from tests.harness.keys import KEYS
@@ -36,7 +37,7 @@ async def test_a_session_is_due_at_the_earliest_time_it_was_scheduled_for(
     now = replica.now()
     for due in (now + 5000, now + 3000, now + 9000):
         await replica.schedule(CODE, due)
-    score = await connection.execute("ZSCORE", KEYS.due, CODE)
+    score = integer(await connection.execute("ZSCORE", KEYS.due, CODE))
     assert now + 2990 <= score <= now + 3000
     assert (await replica.claim_due(10)).codes == []
 
@@ -67,9 +68,7 @@ async def test_what_is_scheduled_while_a_session_is_swept_is_not_forgotten(
     due = await replica.claim_due(10)
     await replica.schedule(CODE, replica.now() + grace)
     await replica.settle(CODE, due.claim, 0)
-    score = await connection.execute("ZSCORE", KEYS.due, CODE)
-    assert score is not None
-    assert score <= replica.now() + grace
+    assert integer(await connection.execute("ZSCORE", KEYS.due, CODE)) <= replica.now() + grace
 
 
 async def test_a_settled_session_is_looked_at_again_when_somebody_is_still_away(
@@ -78,7 +77,7 @@ async def test_a_settled_session_is_looked_at_again_when_somebody_is_still_away(
     await replica.schedule(CODE, replica.now() - 1)
     due = await replica.claim_due(10)
     await replica.settle(CODE, due.claim, replica.now() + 5000)
-    assert await connection.execute("ZSCORE", KEYS.due, CODE) > replica.now()
+    assert integer(await connection.execute("ZSCORE", KEYS.due, CODE)) > replica.now()
     await replica.schedule(CODE, replica.now() - 1)
     due = await replica.claim_due(10)
     await replica.settle(CODE, due.claim, 0)
