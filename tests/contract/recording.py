@@ -272,7 +272,11 @@ class WebSocket:
         self._writer.write(bytes([first]) + length + bytes(4) + payload)
 
     async def get(self, count: int, *, acks_first: bool = True) -> list[str]:
-        """The next frames. An ack and an update that it causes come in any order: the ack is written first."""
+        """Return the next frames.
+
+        An ack and an update that it causes arrive in any order. The ack is written first, or with ``acks_first=False``
+        the update last, which keeps the order of the ack and other events.
+        """
         frames: list[str] = []
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS):
@@ -282,6 +286,8 @@ class WebSocket:
             raise AssertionError(f"{self._name} got {frames}, which is not {count}") from error
         if acks_first:
             frames.sort(key=lambda frame: not frame.startswith("43"))
+        else:
+            frames.sort(key=lambda frame: frame.startswith('42["session-update"'))
         for frame in frames:
             self._recording.learn_from(frame)
             self._recording.write(f"{self._name} <", frame)
