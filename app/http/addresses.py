@@ -1,4 +1,4 @@
-"""The address of a client, seen through the proxies that are trusted, and what it counts as."""
+"""The address of a client behind trusted proxies, and the key under which it is counted."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ __all__ = ["AddressCap", "ClientAddresses", "is_address", "subscriber"]
 
 Network = IPv4Network | IPv6Network
 
-# What some proxies write into `X-Forwarded-For` around an address: a port, and then brackets where it has colons.
+# Some proxies add a port in `X-Forwarded-For`, and then brackets around IPv6 addresses.
 _WITH_PORT: Final = re.compile(r"(\d+\.\d+\.\d+\.\d+):\d+|\[([^\]]*)\](?::\d+)?")
 
 
 class ClientAddresses:
-    """Tells who is behind an ASGI scope; ``X-Forwarded-For`` is read only as far as trusted proxies wrote it."""
+    """Determines the client of an ASGI scope; ``X-Forwarded-For`` is used as far as trusted proxies wrote it."""
 
     def __init__(self, trusted_proxies: Sequence[Network], unlimited: Sequence[Network]) -> None:
         self._trusted = trusted_proxies
         self._unlimited = unlimited
 
     def client(self, scope: Mapping[str, Any]) -> Client:
-        """Whose budgets a request is counted on."""
+        """Return the client whose rate limits apply to a request."""
         return self.client_of(self.address(scope))
 
     def client_of(self, address: str) -> Client:
-        """Who is behind an address."""
+        """Return the client at an address."""
         return Client(subscriber(address), unlimited=self.is_unlimited(address))
 
     def is_unlimited(self, address: str) -> bool:
-        """Whether an address is free of all budgets and caps."""
+        """Return whether no limits apply to an address."""
         return _within(address, self._unlimited)
 
     def is_trusted(self, address: str) -> bool:
-        """Whether an address is that of a proxy, behind which there are many clients."""
+        """Return whether an address is a trusted proxy, which has many clients."""
         return _within(address, self._trusted)
 
     def is_exempt(self, address: str) -> bool:
-        """Whether an address may have any number of TCP connections."""
+        """Return whether an address may have any number of TCP connections."""
         return self.is_unlimited(address) or self.is_trusted(address)
 
     def address(self, scope: Mapping[str, Any]) -> str:
-        """The last address that no trusted proxy has; the peer's own where nobody forwarded the request."""
+        """Return the last address that is not a trusted proxy, or the peer's if nothing was forwarded."""
         peer = scope.get("client")
         address = str(peer[0]) if peer else "unknown"
         if not self._trusted:
@@ -64,7 +64,7 @@ class ClientAddresses:
 
 
 class AddressCap:
-    """How many of something each address has, up to ``most``; ``exempt`` addresses have any number."""
+    """Counts something by address, up to ``most`` each; ``exempt`` addresses have no limit."""
 
     def __init__(self, most: int, exempt: Callable[[str], bool]) -> None:
         self._most = most
@@ -72,16 +72,16 @@ class AddressCap:
         self._counts: Counter[str] = Counter()
 
     def enter(self, address: str) -> bool:
-        """Counts one more, unless it is one too many."""
+        """Count one more; return False over the limit."""
         key = subscriber(address)
-        # A Counter keeps no key that is only looked at.
+        # Reading a missing key does not add it to a Counter.
         if self._counts[key] >= self._most and not self._exempt(address):
             return False
         self._counts[key] += 1
         return True
 
     def leave(self, address: str) -> None:
-        """Counts one less."""
+        """Count one less."""
         key = subscriber(address)
         self._counts[key] -= 1
         if not self._counts[key]:
@@ -89,9 +89,9 @@ class AddressCap:
 
 
 def subscriber(address: str) -> str:
-    """What an address counts as, for all caps and budgets: itself, or where it is one of IPv6 its network.
+    """Return the key under which an address is counted: itself, or the network of an IPv6 address.
 
-    RFC 6177: a subscriber has at least a /64, so single IPv6 addresses cost nothing.
+    RFC 6177: a subscriber has at least a /64, so single IPv6 addresses are free.
     """
     if ":" not in address or not is_address(address):
         return address
@@ -100,7 +100,7 @@ def subscriber(address: str) -> str:
 
 
 def is_address(text: str) -> bool:
-    """Whether a text is an IP address."""
+    """Return whether a text is an IP address."""
     try:
         ip_address(text)
     except ValueError:
@@ -118,10 +118,10 @@ def _within(address: str, networks: Sequence[Network]) -> bool:
     return parsed is not None and any(parsed in network for network in networks)
 
 
-# Each request asks for the same few addresses, of clients and of proxies.
+# Requests ask for the same few addresses of clients and proxies.
 @lru_cache(maxsize=4096)
 def _parsed(address: str) -> IPv4Address | IPv6Address | None:
-    """An address of IPv4 also where it is written as one of IPv6; None for a text that is none."""
+    """Parse an address, also IPv4 written as IPv6; None if it is not one."""
     try:
         parsed = ip_address(address)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Answers: compact JSON, errors in one envelope, never HTML, a stack trace or a host name."""
+"""Responses: compact JSON and errors in one format, never HTML, a stack trace or a host name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["ERROR_CODE", "JOIN_PATH", "Answer", "bug_answer", "error_answer", "j
 JOIN_PATH: Final = "/api/session/join"
 
 ERROR_CODE: Final = "x-error-code"
-"""The header that has the error code."""
+"""The header with the error code."""
 
 _logger = logging.getLogger(__name__)
 
@@ -52,9 +52,9 @@ def json_answer(body: Any, status: int = 200, headers: dict[str, str] | None = N
 def error_answer(
     error: SessionError, *, joining: bool, headers: dict[str, str] | None = None, logged: bool = False
 ) -> Answer:
-    """Return the answer to a request that failed; ``joining``: to the join route, whose errors have their own format.
+    """Return the answer to a failed request; ``joining``: the errors of the join route have their own format.
 
-    Failures of ours are logged, unless that has been done already.
+    Server errors are logged, unless that was done already.
     """
     if joining and error.status >= 500:
         error = SessionError("join-failed")
@@ -64,7 +64,7 @@ def error_answer(
     if error.retry_after is not None:
         fields["retry-after"] = str(max(1, math.ceil(error.retry_after)))
     if error.status == 408:
-        # What of the request comes later must not be taken for the next one, or be waited for.
+        # The rest of the request must not be taken for the next request, nor be waited for.
         fields["connection"] = "close"
     if error.status == 401:
         fields["www-authenticate"] = "Bearer"

@@ -31,7 +31,7 @@ def create_app(
 ) -> Quart:
     """Return the application that serves the session API, the API documents and the demo page.
 
-    ``creation_guard``: the key without which no session is created, if there is one.
+    ``creation_guard``: checks the create key, if one is set.
     """
     allowed = AllowedOrigins(allowed_origins)
     app = Quart("join-session", static_folder=None)

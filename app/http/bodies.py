@@ -1,4 +1,4 @@
-"""What requests bring along: bodies, flags, tokens and idempotency keys."""
+"""Parses the parts of requests: bodies, flags, tokens and idempotency keys."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ P = TypeVar("P", bound=Payload)
 
 
 async def read_body(limit: int) -> bytes:
-    """The request's body; refuses one of more than ``limit`` bytes, before reading it where its length is told."""
+    """Return the body of the request; refuse more than ``limit`` bytes, if possible by ``Content-Length``."""
     if (request.content_length or 0) > limit:
         raise SessionError("payload-too-large")
     body = cast("bytes", await request.get_data(cache=False))
@@ -42,7 +42,7 @@ async def read_body(limit: int) -> bytes:
 
 
 def parse_body(model: type[P], body: bytes, **fields: Any) -> P:
-    """The body as the ``model``, with ``fields`` that the path or the headers give; an empty body is an object."""
+    """Validate the body, with ``fields`` from the path or the headers; an empty body counts as an empty object."""
     try:
         data = orjson.loads(body) if body.strip() else {}
     except orjson.JSONDecodeError:
@@ -53,7 +53,7 @@ def parse_body(model: type[P], body: bytes, **fields: Any) -> P:
 
 
 def read_flag(name: str) -> bool:
-    """A parameter of the query that is true or false, the latter where it is not given."""
+    """Return a boolean parameter of the query, false by default."""
     value = request.args.get(name, "false")
     if value not in ("true", "false"):
         raise SessionError("invalid-payload", f"{name}: must be true or false")
@@ -61,12 +61,12 @@ def read_flag(name: str) -> bool:
 
 
 def bearer_token() -> str | None:
-    """The token of the ``Authorization`` header, None without one, "" for one of another kind."""
+    """Return the token of the ``Authorization`` header, None without one, "" for another scheme."""
     return token_of(request.headers.get("Authorization"))
 
 
 def token_of(header: str | None) -> str | None:
-    """The token in an ``Authorization`` header, as ``bearer_token`` returns it."""
+    """Return the token in an ``Authorization`` header, like ``bearer_token``."""
     if header is None:
         return None
     scheme, _, token = header.strip().partition(" ")
@@ -74,7 +74,7 @@ def token_of(header: str | None) -> str | None:
 
 
 def idempotency_key(*, shortest: int = 1) -> str | None:
-    """The ``Idempotency-Key`` header."""
+    """Return the ``Idempotency-Key`` header."""
     key = request.headers.get("Idempotency-Key")
     if key is not None and not (_KEY.fullmatch(key) and len(key) >= shortest):
         raise SessionError("invalid-payload", f"Idempotency-Key: must be {shortest} to 128 visible ASCII characters")
@@ -82,15 +82,15 @@ def idempotency_key(*, shortest: int = 1) -> str | None:
 
 
 def read_session_id(body: bytes) -> str:
-    """The ``sessionID`` in the body of a join request; raises ``session-id-required`` for anything that has none.
+    """Return the ``sessionID`` of a join request; raises ``session-id-required`` if there is none.
 
-    A JSON integer other than zero is taken as its decimal string.
+    A non-zero JSON integer counts as its decimal string.
     """
     return _plain_text(body) or _any_text(body)
 
 
 def _plain_text(body: bytes) -> str | None:
-    """Return the text if it is a string, as it nearly always is, in a tenth of the time."""
+    """Return the text if the id is a string, the usual case, in a tenth of the time."""
     try:
         data = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -113,7 +113,7 @@ def _any_text(body: bytes) -> str:
 
 
 class _Integer(str):
-    """A JSON integer as it was written: it may have more digits than Python reads."""
+    """A JSON integer as written: it may have more digits than Python parses."""
 
     __slots__ = ()
 

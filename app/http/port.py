@@ -1,4 +1,4 @@
-"""What the connections of one port share: how many there may be, and how much may wait for those who do not read."""
+"""Shared state of the connections of one port: their number, and the unread responses."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from app.observability.logging import Throttle
 
 __all__ = ["PortLimits", "PortState", "TakeOver", "drop"]
 
-# Connections that a full port takes all the same, for the paths that it serves always.
+# Connections beyond the limit that are accepted for the paths in ``served_when_full``.
 _RESERVE: Final = 64
-# The part of what may wait that one address may have.
+# One address may have this fraction of the unread data: a quarter.
 _SHARE: Final = 4
 
-# No waiting for what has not been read.
+# SO_LINGER with 0 seconds: discard unsent data on close.
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
 
 _log = Throttle(logging.getLogger(__name__))
@@ -32,14 +32,14 @@ _log = Throttle(logging.getLogger(__name__))
 
 @dataclass(frozen=True, kw_only=True)
 class PortLimits:
-    """What a port takes. Times in seconds, sizes in bytes.
+    """The limits of a port. Times are in seconds, sizes in bytes.
 
-    websocket_path: where it has WebSockets
-    served_when_full: paths that answer although the port has all the connections that it may have
-    max_connections, max_connections_per_address: TCP connections; ``exempt`` tells which addresses the latter, and the
-        part of ``max_unread`` that an address has, do not hold for
-    write_timeout: how long an answer waits for a client that does not read it
-    max_unread: how much of such answers is kept
+    websocket_path: the path of WebSockets
+    served_when_full: paths that are served even if the port has the maximum number of connections
+    max_connections, max_connections_per_address: TCP connections; addresses for which ``exempt`` returns true have
+        neither the limit per address nor their own share of ``max_unread``
+    write_timeout: the time for a client to read a response
+    max_unread: the memory of responses that clients have not read
     """
 
     websocket_path: str
@@ -52,14 +52,14 @@ class PortLimits:
 
 
 class Waiting(Protocol):
-    """A connection with an answer that its client has not read."""
+    """A connection with a response that its client has not read."""
 
     transport: asyncio.Transport
     address: str
 
 
 class Successor(Protocol):
-    """What takes over a connection whose request asks for a WebSocket."""
+    """The protocol that takes over a connection whose request asks for a WebSocket."""
 
     def take_over(
         self,
@@ -72,12 +72,12 @@ class Successor(Protocol):
     def shutdown(self) -> None: ...
 
 
-# Of the ASGI scope of a WebSocket's handshake; None leaves it to the ASGI application.
+# Called with the ASGI scope of a WebSocket handshake; None leaves it to the ASGI application.
 TakeOver = Callable[[dict[str, object]], Successor | None]
 
 
 class PortState(ServerState):
-    """The connections of one port; ``take_over`` decides what a WebSocket is served by, ``lane`` answers joins."""
+    """The connections of a port. ``take_over`` returns the protocol for a WebSocket; ``lane`` answers joins."""
 
     def __init__(self, limits: PortLimits, take_over: TakeOver | None = None, lane: JoinLane | None = None) -> None:
         super().__init__()
@@ -85,35 +85,35 @@ class PortState(ServerState):
         self.take_over = take_over
         self.lane = lane
         self._addresses = AddressCap(limits.max_connections_per_address, limits.exempt)
-        # In the order in which they began to wait.
+        # In the order in which they started to wait.
         self._unread: dict[Waiting, int] = {}
         self._unread_of: Counter[str] = Counter()
         self._unread_bytes = 0
 
     def is_full(self) -> bool:
-        """Whether the connection that was made last is one too many."""
+        """Whether the newest connection exceeds the limit."""
         if len(self.connections) <= self.limits.max_connections:
             return False
         _log.warning("connections are refused: there are too many")
         return True
 
     def has_reserve(self) -> bool:
-        """Whether it may ask all the same for what is served always."""
+        """Whether that connection may still send requests to ``served_when_full``."""
         return bool(self.limits.served_when_full) and len(self.connections) <= self.limits.max_connections + _RESERVE
 
     def enter(self, address: str) -> bool:
-        """Counts a connection of an address, unless that has as many as it may."""
+        """Count a connection of an address; return False if it has the maximum number."""
         if self._addresses.enter(address):
             return True
         _log.warning("connections are refused: an address has too many", peer=address)
         return False
 
     def leave(self, address: str) -> None:
-        """Forgets one that was counted."""
+        """Uncount a connection."""
         self._addresses.leave(address)
 
     def succeed(self, successor: Successor, address: str) -> Callable[[], None]:
-        """Counts the connection of an address as its successor's; returns what is to be called at its end."""
+        """Count the connection for its successor; return a function to call at its end."""
         self.connections.add(successor)  # type: ignore[arg-type]
 
         def forget() -> None:
@@ -123,7 +123,7 @@ class PortState(ServerState):
         return forget
 
     def wait(self, connection: Waiting) -> None:
-        """Notes that a client does not read; those that have waited longest make room."""
+        """Note that a client does not read; abort those that have waited longest if memory is short."""
         size = connection.transport.get_write_buffer_size()
         key = subscriber(connection.address)
         self._unread[connection] = size
@@ -136,7 +136,7 @@ class PortState(ServerState):
             pass
 
     def read(self, connection: Waiting) -> None:
-        """Notes that a client has read everything, or is gone."""
+        """Note that a client has read everything, or is gone."""
         size = self._unread.pop(connection, None)
         if size is None:
             return
@@ -147,7 +147,7 @@ class PortState(ServerState):
             del self._unread_of[key]
 
     def _cut(self, newest: Waiting, key: str | None = None) -> bool:
-        """Drops the connection that has waited longest, ``newest`` excepted; returns whether there was one."""
+        """Abort the connection that has waited longest, except ``newest``; return whether there was one."""
         for connection in self._unread:
             if connection is not newest and key in (None, subscriber(connection.address)):
                 _log.warning("a slow client was dropped: too much waits", peer=connection.address)
@@ -158,7 +158,7 @@ class PortState(ServerState):
 
 
 def drop(transport: asyncio.Transport) -> None:
-    """Ends a connection at once, with all that waits for its client; what the kernel has it would keep for long."""
+    """Abort a connection and discard its data, which the kernel would otherwise keep for long."""
     connection = transport.get_extra_info("socket")
     if connection is not None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)

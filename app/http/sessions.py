@@ -32,22 +32,22 @@ P = TypeVar("P", bound=Mutation)
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """The largest bodies, in bytes: ``movies_body`` where movies are sent, else ``body``."""
+    """The maximum sizes of bodies in bytes: ``movies_body`` for bodies with movies, else ``body``."""
 
     body: int
     movies_body: int
 
 
 class SessionIDConverter(BaseConverter):
-    """A session's code in a path; the names of the two fixed routes are none."""
+    """A session's code in a path. The names of the two fixed routes do not match."""
 
     regex = r"(?!(?:join|create)$)[^/]+"
-    # Werkzeug takes the slash in the expression for one that it may match.
+    # Werkzeug would otherwise assume that the expression matches a slash.
     part_isolating = True
 
 
 class SessionAPI:
-    """The handlers: one for changes, and those of the routes that are more than one use case."""
+    """The handlers: one for all changes, and one for each other route."""
 
     def __init__(
         self, service: SessionService, addresses: ClientAddresses, limits: BodyLimits, creation_guard: KeyGuard | None
@@ -58,7 +58,7 @@ class SessionAPI:
         self._creation_guard = creation_guard
 
     def blueprint(self) -> Blueprint:
-        """A rule for each route of the operations."""
+        """Return a rule for each route of the operations."""
         by_themselves: dict[str, Handler] = {
             "joinSession": self.join,
             "createSession": self.create,
@@ -84,7 +84,8 @@ class SessionAPI:
         if self._creation_guard is not None:
             await self._creation_guard.check(bearer_token(), client)
         await self._service.allow_creation(client)
-        # Who is behind one address shares these keys, and the answer has the host token: they must not be guessed.
+        # Clients behind one address share these keys, and the response has the host token, so keys must not be
+        # guessable.
         key = idempotency_key(shortest=MIN_CREATION_KEY)
         created = await self._service.create(parse_body(CreateSession, body), client, key)
         answered: SessionCreated = {
@@ -118,7 +119,7 @@ class SessionAPI:
         return answer(await self._service.kick(access, payload))
 
     def _changing(self, route: Route, change: Change[P], use_case: UseCase[P]) -> Handler:
-        """The handler of a change; whatever is wrong with the body counts only for those who may ask at all."""
+        """Return the handler of a change. An invalid body is reported only to callers with the permission."""
         limit = self._limits.movies_body if "movies" in change.payload.model_fields else self._limits.body
 
         async def handle(**parameters: str) -> Response:

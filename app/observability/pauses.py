@@ -1,4 +1,4 @@
-"""How long Python's collector of reference cycles holds the process up."""
+"""Measures how long Python's garbage collector stops the process."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _GENERATIONS: Final = ("0", "1", "2")
 
 
 class CollectorPauses(Collector):
-    """A histogram of the pauses while ``watched``, by the generation that was looked at.
+    """A histogram of the pauses within ``watched``, by generation.
 
-    It keeps plain numbers: a collection may begin while the lock of one of the library's histograms is held.
+    It uses plain numbers, because a collection may begin while the lock of a histogram of the library is held.
     """
 
     def __init__(self, name: str, text: str, buckets: Sequence[float]) -> None:

@@ -1,4 +1,4 @@
-"""What sends spans: OpenTelemetry's SDK with its exporter for OTLP over HTTP. Imported only where traces are wanted."""
+"""Exports spans with OpenTelemetry's SDK, as OTLP over HTTP. Imported only if traces are enabled."""
 
 from __future__ import annotations
 
@@ -19,14 +19,17 @@ _logger = logging.getLogger(__name__)
 
 
 def exporting_provider(service: str, replica: str) -> TracerProvider:
-    """Return the maker of spans that are sent by a thread of its own; ``replica`` becomes ``service.instance.id``."""
+    """Return a tracer provider whose spans are exported by a background thread.
+
+    ``replica`` becomes ``service.instance.id``.
+    """
     provider = TracerProvider(resource=_resource(service, replica), shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(_Exporter()))
     return provider
 
 
 class _Exporter(SpanExporter):
-    """Says in a line now and then that the receiver does not take traces; the library has several a batch."""
+    """Logs failed exports at most once per interval. The library logs several lines for each batch."""
 
     def __init__(self) -> None:
         self._exporter = OTLPSpanExporter()
@@ -43,6 +46,9 @@ class _Exporter(SpanExporter):
 
 
 def _resource(service: str, replica: str) -> Resource:
-    """Who sends the spans; what ``OTEL_SERVICE_NAME`` and ``OTEL_RESOURCE_ATTRIBUTES`` say comes first."""
+    """Return the resource that identifies the sender of the spans.
+
+    ``OTEL_SERVICE_NAME`` and ``OTEL_RESOURCE_ATTRIBUTES`` take precedence.
+    """
     ours = {"service.name": service, "service.version": __version__, "service.instance.id": replica}
     return Resource.create().merge(Resource(ours)).merge(OTELResourceDetector().detect())

@@ -16,7 +16,10 @@ __all__ = ["InternalApplication", "PublicApplication"]
 
 
 class PublicApplication:
-    """Socket.IO under its path, else the HTTP API, whose requests have one deadline for all that they ask of Redis."""
+    """Socket.IO under its path, and the HTTP API.
+
+    An HTTP request has one deadline for all its commands to Redis.
+    """
 
     def __init__(
         self,
@@ -53,7 +56,7 @@ class PublicApplication:
 
 
 class InternalApplication:
-    """Requests that other replicas forward under their path, else probes, metrics and operators."""
+    """Requests forwarded by other replicas under their path, and the probes, metrics and operators' API."""
 
     def __init__(self, http: Application, forwarded: Application, *, redis_timeout: float) -> None:
         self._http = http

@@ -1,4 +1,4 @@
-"""The parts of a replica, each assembled from the settings and the parts before it. Nothing is started here."""
+"""Assembles the parts of a replica, each from the settings and the parts before it, without starting anything."""
 
 from __future__ import annotations
 
@@ -65,14 +65,14 @@ __all__ = [
     "assemble_sockets",
 ]
 
-# HTTP requests are answered within two seconds, whatever Redis does.
+# Longer than any request takes: they are answered within two seconds, also without Redis.
 _PUBLIC_TIMEOUT_SECONDS: Final = 3
 _INTERNAL_TIMEOUT_SECONDS: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
 class RedisPart:
-    """The connection to Redis, and what is kept there."""
+    """The connection to Redis and the data there."""
 
     client: RedisClient
     secret: DeploymentSecret
@@ -95,7 +95,7 @@ class SessionsPart:
 
 @dataclass(frozen=True, slots=True)
 class SocketsPart:
-    """The Socket.IO side, with the way to other replicas' connections and from theirs."""
+    """The Socket.IO server, and the forwarding of requests in both directions."""
 
     server: SocketServer
     rooms: Rooms
@@ -206,7 +206,7 @@ def assemble_http(
     metrics: Metrics,
     tracing: Tracing | None,
 ) -> Listener:
-    """The public port."""
+    """Return the public port."""
     key = _text_of(settings.create_key)
     limits = BodyLimits(settings.body_limit, settings.movies_body_limit)
     counts = RequestCounts(metrics)
@@ -263,10 +263,10 @@ def assemble_internal(
     drain: Drain,
     metrics: Metrics,
 ) -> Listener:
-    """The internal port."""
+    """Return the internal port."""
     http = create_internal_app(health, metrics.registry)
     if token := _text_of(settings.operator_token):
-        # No proxy leads to the internal port, so nobody is believed there.
+        # No proxy is in front of the internal port, so no proxy is trusted.
         direct = ClientAddresses((), settings.unlimited_addresses)
 
         def state() -> dict[str, object]:

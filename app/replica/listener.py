@@ -1,4 +1,4 @@
-"""A port that serves an ASGI application, by uvicorn in this process."""
+"""A port that serves an ASGI application with uvicorn in this process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _UNSENT: Final = 128 * 1024
 
 
 class Listener(uvicorn.Server):
-    """One application on one port. Signals are left to whoever runs the process."""
+    """One application on one port. The process handles signals itself."""
 
     def __init__(
         self,
@@ -37,10 +37,10 @@ class Listener(uvicorn.Server):
         take_over: TakeOver | None = None,
         lane: JoinLane | None = None,
     ) -> None:
-        """``max_message``: bytes of a WebSocket message; ``timeout``: seconds for requests under way at the end.
+        """Create a listener.
 
-        ``take_over``: gives WebSockets a protocol of their own, and ``lane`` answers joins, before the application is
-        asked.
+        ``max_message``: bytes of a WebSocket message. ``timeout``: seconds for requests in progress at the end.
+        ``take_over`` returns a protocol for a WebSocket, and ``lane`` answers joins, before the application is called.
         """
         super().__init__(
             uvicorn.Config(
@@ -57,7 +57,7 @@ class Listener(uvicorn.Server):
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                # A request that was pipelined is begun by the one before, whose deadline is none of its.
+                # A pipelined request is started by the previous one, whose deadline must not apply to it.
                 reset_contextvars=True,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=timeout,
@@ -79,12 +79,12 @@ class Listener(uvicorn.Server):
         self._listening.set()
 
     async def start(self) -> None:
-        """Begins to serve; connections are taken when this returns."""
+        """Start to serve; connections are accepted when this returns."""
         self._serving = asyncio.get_running_loop().create_task(self.serve(sockets=[self._socket]))
         await self._listening.wait()
 
     async def stop(self) -> None:
-        """Takes no more connections and waits for requests under way."""
+        """Accept no more connections and wait for requests in progress."""
         self.should_exit = True
         if self._serving is not None:
             await self._serving
@@ -95,8 +95,8 @@ def _bind(host: str, port: int) -> socket.socket:
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):
-        # Inherited by every connection. Without it the kernel takes megabytes for a client that does not read, all of
-        # them old news; with it they wait here, where newer states replace older ones.
+        # Inherited by every connection. Without it the kernel buffers megabytes of outdated states for a client that
+        # does not read; with it messages wait in our queue, where newer states replace older ones.
         bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
     try:
         bound.bind((host, port))

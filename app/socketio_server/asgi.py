@@ -1,4 +1,4 @@
-"""Requests, responses and WebSockets in ASGI's words."""
+"""Helpers for requests, responses and WebSockets in ASGI."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ __all__ = [
     "respond",
 ]
 
-# Seconds that the end of a WebSocket waits for what is queued to be written, and again for its close frame.
+# Seconds to write what is queued when a WebSocket ends, and again for the peer's close frame.
 FINAL_RESPONSE_TIMEOUT: Final = 1.0
 
 
 def read_query(scope: Scope) -> dict[str, str]:
-    """Return the query; the first of several values counts. Raises ``Refusal``."""
+    """Return the query; of repeated parameters the first counts. Raises ``Refusal``."""
     try:
         pairs = parse_qsl(scope["query_string"].decode("ascii"), keep_blank_values=True, max_num_fields=64)
     except ValueError:
@@ -47,25 +47,25 @@ def read_query(scope: Scope) -> dict[str, str]:
 
 
 def names_session(scope: Scope) -> bool:
-    """Return whether a request is about a session that its client has, or believes to have."""
+    """Return whether a request has a session id."""
     return b"sid=" in scope["query_string"]
 
 
 def check_version(query: dict[str, str]) -> None:
-    """Raises ``Refusal`` unless the client speaks revision 4 of Engine.IO."""
+    """Raise ``Refusal`` unless the client uses revision 4 of Engine.IO."""
     if query.get("EIO") != "4":
         raise refusals.unsupported_version()
 
 
 def preflight(scope: Scope) -> list[tuple[bytes, bytes]]:
-    """Return the headers that answer a CORS preflight, but for the origin's."""
+    """Return the headers of a response to a CORS preflight, except those for the origin."""
     asked = header(scope, b"access-control-request-headers")
     headers = [(b"access-control-allow-methods", b"GET, POST"), (b"access-control-max-age", b"600")]
     return headers if asked is None else [*headers, (b"access-control-allow-headers", asked.encode("latin-1"))]
 
 
 def polling_packet(packet: str) -> str | bytes:
-    """Return a packet of a polling payload, a binary one decoded. Raises ``ProtocolError``."""
+    """Return a packet of a polling payload, with binary packets decoded. Raises ``ProtocolError``."""
     if not packet.startswith("b"):
         return packet
     try:
@@ -75,7 +75,7 @@ def polling_packet(packet: str) -> str | bytes:
 
 
 def received(message: Message) -> str | bytes | None:
-    """Return what a WebSocket message holds, or None at its end."""
+    """Return the content of a WebSocket message, None at its end."""
     if message["type"] != "websocket.receive":
         return None
     text: str | None = message.get("text")
@@ -101,7 +101,7 @@ async def read_body(receive: Receive, limit: int) -> str | None:
 
 
 async def respond(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-    """Send a whole HTTP response, as text unless the headers say otherwise."""
+    """Send a complete HTTP response, by default as text."""
     if not any(name == b"content-type" for name, _ in headers):
         headers = [*headers, (b"content-type", b"text/plain; charset=UTF-8")]
     headers = [*headers, (b"content-length", b"%d" % len(body)), (b"cache-control", b"no-store")]
@@ -133,17 +133,17 @@ async def accept(receive: Receive, send: Send) -> None:
 
 
 def forget_headers(scope: Scope) -> None:
-    """Free what an open WebSocket has no use for; the server holds the scope as long as it is open."""
+    """Free headers that an open WebSocket does not need; the server keeps its scope."""
     scope["headers"] = []
 
 
 async def end_websocket(send: Send, code: int) -> None:
-    """Send a close frame, unless the peer is gone or takes nothing any more."""
+    """Send a close frame, unless the peer is gone or does not read."""
     try:
         async with asyncio.timeout(FINAL_RESPONSE_TIMEOUT):
             await send({"type": "websocket.close", "code": code})
     except TimeoutError:
         abort(send)
     except Exception:
-        # Whatever an ASGI server raises for a peer that is gone.
+        # ASGI servers raise different exceptions for a peer that is gone.
         return

@@ -1,4 +1,4 @@
-"""A WebSocket of any ASGI server."""
+"""A WebSocket over ASGI, for any server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["AsgiWebSocket"]
 
 
 class AsgiWebSocket:
-    """Reads and writes by ASGI's ``receive`` and ``send``; of what is sent one message is held here at a time."""
+    """Reads and writes with ASGI's ``receive`` and ``send``; holds at most one message that is being sent."""
 
     def __init__(self, receiver: Receiver, receive: Receive, send: Send) -> None:
         self.receiver = receiver
@@ -48,7 +48,7 @@ class AsgiWebSocket:
         finally:
             self._reader.cancel()
             writer.cancel()
-            # What a writer raises for a peer that is gone its reader sees as well.
+            # If the peer is gone the reader notices as well, so the writer's error is ignored.
             await asyncio.gather(writer, return_exceptions=True)
         if not self._reader.cancelled():
             self._reader.result()

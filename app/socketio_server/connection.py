@@ -26,12 +26,12 @@ from app.socketio_server.queues import Closed, Inbox, Outbox
 
 __all__ = ["Connection", "Owner"]
 
-# Seconds that a session that has ended gives its WebSocket to take what is queued.
+# Seconds in which the WebSocket of a closed session may still send what is queued.
 _FLUSH_SECONDS: Final = 1.0
 
 
 class Owner(Protocol):
-    """What a session needs of its server."""
+    """The interface of the server for its sessions."""
 
     options: Options
     heartbeats: Heartbeats[Connection]
@@ -46,11 +46,11 @@ class Owner(Protocol):
 
 
 class Connection:
-    """An Engine.IO session, over whichever transport it has now.
+    """An Engine.IO session, over its current transport.
 
-    ``remembered`` is what is kept of the request that opened it. ``state`` belongs to the layer above. ``final_packet``
-    answers the pending poll at the end, ``code`` is the code of the WebSocket's close frame. ``upgrade`` is a WebSocket
-    that is about to take over. ``known`` says that the application has heard of the session.
+    ``remembered``: the data kept of the request that opened it. ``state``: data of the Socket.IO layer.
+    ``final_packet``: the answer to a pending poll at the end. ``code``: the code of the WebSocket's close frame.
+    ``upgrade``: a WebSocket that is about to take over. ``known``: the application was notified of the session.
     """
 
     __slots__ = (
@@ -110,33 +110,33 @@ class Connection:
 
     @property
     def session(self) -> dict[Any, Any]:
-        """What the application keeps for the session."""
+        """The application's data for the session."""
         if self._session is None:
             self._session = {}
         return self._session
 
     @property
     def worker(self) -> asyncio.Task[None] | None:
-        """The task that handles this session's messages at the moment, if any."""
+        """The task that currently handles messages of this session, if any."""
         return self._worker
 
     @property
     def unhandled(self) -> int:
-        """The number of received messages that wait for their turn."""
+        """The number of received messages that wait to be handled."""
         return len(self._inbox)
 
     @property
     def unsent(self) -> int:
-        """The bytes held until the client takes them, those in the transport's own buffer not counted."""
+        """The bytes queued for the client, without those in the transport's buffer."""
         return self._outbox.size
 
     # Sending
 
     def send(self, message: Encoded, latest: Hashable | None = None) -> None:
-        """Send ``message`` at once where the socket can take it, else queue it.
+        """Send ``message`` at once if the socket accepts it, else queue it.
 
-        Of queued messages with the same ``latest`` key only the newest is kept, behind all that was queued before it. A
-        socket with more than ``max_backlog`` bytes queued is closed. A closed session ignores the call.
+        Of queued messages with the same ``latest`` key only the newest is kept, at the end of the queue. A socket with
+        more than ``max_backlog`` bytes queued is closed. A closed session ignores the call.
         """
         if self.closed:
             return
@@ -155,7 +155,7 @@ class Connection:
             self.wake_poll()
 
     def attach(self, websocket: WebSocket) -> None:
-        """Make a WebSocket the session's transport, and send it what has been waiting."""
+        """Make a WebSocket the session's transport, and send it the queued messages."""
         self.upgraded = True
         self._websocket = websocket
         self.wake_poll()
@@ -195,7 +195,7 @@ class Connection:
 
     @contextlib.contextmanager
     def post(self) -> Iterator[None]:
-        """Mark a POST as being read by the current task; when the session ends, the block is left."""
+        """Mark a POST as being read by the current task; if the session ends, the block is cancelled."""
         try:
             with self._polled().post():
                 yield
@@ -209,8 +209,8 @@ class Connection:
             raise
 
     async def poll(self, receive: Receive) -> list[Encoded] | None:
-        """Wait for something to send and return it, or None when the client gave the poll up."""
-        # A client whose probe is answered waits for the end of its poll before it changes over.
+        """Wait for data to send and return it, or None if the client disconnected from the poll."""
+        # A client whose probe was answered waits for the end of its poll before it upgrades.
         is_wanted = self.upgrade is not None and self.upgrade.is_answered
         idle = not self._outbox and not self.closed and not is_wanted
         if idle and not await self._polled().wait(receive):
@@ -230,19 +230,19 @@ class Connection:
         return self._polling
 
     def wake_poll(self) -> None:
-        """End the poll that waits, if there is one."""
+        """End the waiting poll, if there is one."""
         if self._polling is not None:
             self._polling.wake()
 
     # Receiving
 
     def opened(self, websocket: WebSocket) -> None:
-        """Begin with a WebSocket that the session was opened by."""
+        """Start a session that was opened by a WebSocket."""
         self.attach(websocket)
         self._owner.websocket_opened(self)
 
     def received(self, message: str | bytes) -> bool:
-        """Take a packet from the WebSocket; return whether the next one may come now rather than after ``read_on``."""
+        """Handle a packet from the WebSocket; return False if reading has to pause until ``read_on``."""
         if self.closed:
             return True
         try:
@@ -255,18 +255,18 @@ class Connection:
         return False
 
     def failed(self, code: int) -> None:
-        """Hear that the WebSocket is closed with this code because the client broke its protocol."""
+        """Handle that the WebSocket is closed with this code because the client violated its protocol."""
         if not self.closed:
             self._owner.violated(self, ProtocolError("too large" if code == TOO_BIG else "invalid frame"))
 
     def lost(self) -> None:
-        """Hear that the WebSocket's peer has closed it or is gone."""
+        """Handle that the peer has closed the WebSocket or is gone."""
         self.close(TRANSPORT_CLOSE)
-        # Without a cycle of references it is freed at once.
+        # Without a reference cycle the objects are freed at once.
         self._websocket = None
 
     def receive(self, packet: str | bytes) -> None:
-        """Take one Engine.IO packet from the client. Raises ``ProtocolError``."""
+        """Handle an Engine.IO packet from the client. Raises ``ProtocolError``."""
         if isinstance(packet, bytes):
             if not self.options.binary:
                 raise ProtocolError("unexpected binary")
@@ -286,11 +286,11 @@ class Connection:
 
     @property
     def ahead(self) -> bool:
-        """Whether the client is ahead of its rate or of its handlers: nothing should be read before ``caught_up``."""
+        """Whether the client exceeds its rate or its handlers lag: reading should pause until ``caught_up``."""
         return self._inbox.full
 
     async def caught_up(self) -> None:
-        """Wait until the client is ahead no longer."""
+        """Wait until reading may continue."""
         heartbeats = self._owner.heartbeats
         heartbeats.hold(self)
         try:
@@ -314,13 +314,13 @@ class Connection:
             self.enqueue(item, frames.parsed_size(data) if isinstance(data, str) else size)
 
     def enqueue(self, item: Any, size: int = 0) -> None:
-        """Have ``item``, which holds ``size`` bytes, handled behind all that has been received."""
+        """Queue ``item``, which takes ``size`` bytes, to be handled after everything received before."""
         self._inbox.put(item, size)
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
 
     async def _work(self) -> None:
-        """Handle what was received strictly one after another. There is a task only while there is something to do."""
+        """Handle received items one after another. The task ends when none are left."""
         try:
             while self._inbox:
                 await self._owner.handle(self, self._inbox.take())
@@ -331,7 +331,7 @@ class Connection:
 
     @property
     def overdue(self) -> bool:
-        """Whether the client should have answered a PING by now."""
+        """Whether the client's answer to a PING is late."""
         return self._owner.heartbeats.is_overdue(self)
 
     def ping(self) -> None:
@@ -345,9 +345,9 @@ class Connection:
     # The end
 
     def close(self, reason: str, *, code: int = NORMAL, drop: bool = False) -> None:
-        """End the session: its requests and its WebSocket are finished, then its disconnect is handled.
+        """End the session: finish its requests and its WebSocket, then handle its disconnect.
 
-        ``drop``: do not wait for the peer, forget what was queued for it.
+        ``drop``: do not wait for the peer, and discard the queued messages.
         """
         if self.closed:
             return
@@ -373,7 +373,7 @@ class Connection:
         elif self._drainer is None:
             websocket.close(self.code)
         else:
-            # The drainer closes it in the end.
+            # The drainer closes the WebSocket when it is done.
             asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self._stop_draining, websocket)
 
     def _stop_draining(self, websocket: WebSocket) -> None:
@@ -381,9 +381,9 @@ class Connection:
             websocket.abort()
 
     def leave(self, reason: str, *, code: int = NORMAL) -> bool:
-        """End the session if nothing is lost by it, or else with a poll that finds it so; return whether it has ended.
+        """End the session if nothing is lost, or let the next poll find it closed; return whether it has ended.
 
-        Nothing is lost where all that was received is handled, and the answers are sent or go with the poll.
+        Nothing is lost if everything received was handled, and the answers are sent or go out with the poll.
         """
         self._leaving = (reason, code)
         if self.polling if self._websocket is None else self._drainer is None:

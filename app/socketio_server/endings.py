@@ -1,4 +1,4 @@
-"""How sessions end: reasons, and the codes of close frames."""
+"""The ends of sessions: reasons, and codes of close frames."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = [
     "TRY_AGAIN",
 ]
 
-# Reasons a session ends for, as python-socketio names them to disconnect handlers.
+# Reasons that disconnect handlers get, named as in python-socketio.
 CLIENT_DISCONNECT: Final = "client disconnect"
-# As Socket.IO names it: a socket was closed for good, by the client's own packet.
+# Socket.IO's name for a socket that the client closed for good with its own packet.
 CLIENT_NAMESPACE_DISCONNECT: Final = "client namespace disconnect"
 SERVER_DISCONNECT: Final = "server disconnect"
 PING_TIMEOUT: Final = "ping timeout"

@@ -35,14 +35,13 @@ Decode = Callable[[Connection, str | bytes], Any]
 
 
 class EngineServer(EngineIOServer):
-    """A strict Engine.IO server with the events of python-engineio's; its handlers get the session instead of the sid.
+    """A strict Engine.IO server with the events of python-engineio; its handlers get the session instead of the sid.
 
-    Messages of one session are handled one after another in the order sent, then its disconnect. Handlers of
-    ``connect`` are plain functions, get the session and cannot refuse; those of ``message`` get the session and the
-    message; those of ``disconnect`` the session and a reason.
+    The messages of a session are handled one after another in the order sent, then its disconnect. Handlers of
+    ``connect`` are plain functions, get the session and cannot refuse it. Those of ``message`` get the session and the
+    message, those of ``disconnect`` the session and a reason.
 
-    ``decode`` turns a message into what the handler gets, while it is being read; None means that there is nothing to
-    handle.
+    ``decode`` converts a message for the handler as soon as it is read; None means that nothing has to be handled.
     """
 
     def __init__(
@@ -74,7 +73,7 @@ class EngineServer(EngineIOServer):
         return self._hooks.new_id()
 
     async def disconnect(self, sid: str | None = None) -> None:
-        """End one session, or all; stock clients connect again at once."""
+        """End one session, or all; stock clients reconnect at once."""
         for session in [self.sockets.get(sid)] if sid is not None else list(self.sockets.values()):
             if session is not None:
                 session.close(endings.SERVER_DISCONNECT)
@@ -86,7 +85,7 @@ class EngineServer(EngineIOServer):
     # What sessions call
 
     async def handle(self, session: Connection, item: Any) -> None:
-        """Run the handler of one message, or of the session's end."""
+        """Run the handler of a message, or of the end of the session."""
         event, argument = ("disconnect", item.reason) if isinstance(item, Closed) else ("message", item)
         handler = self.handlers.get(event)
         if handler is None or not session.known:
@@ -99,22 +98,22 @@ class EngineServer(EngineIOServer):
             self._log.exception("handler of %s failed", event)
 
     def ended(self, session: Connection, reason: str) -> None:
-        """Forget a session that has been closed."""
+        """Remove a session that was closed."""
         if self.sockets.pop(session.sid, None) is not None:
             self.limits.leave(session.address)
             self.observer.closed(session.transport, reason)
 
     def slow(self, session: Connection) -> None:
-        """Note that a session is closed because its peer does not read."""
+        """Count a session that is closed because its peer does not read."""
         self.observer.slow()
         self._violations.warning("a slow client was dropped", peer=session.address)
 
     def coalesced(self) -> None:
-        """Note that a pending message gave way to a newer one."""
+        """Count a queued message that was replaced by a newer one."""
         self.observer.coalesced()
 
     def violated(self, session: Connection, error: ProtocolError) -> None:
-        """Close a session whose peer broke the protocol."""
+        """Close a session whose peer violated the protocol."""
         self.observer.violated(error.reason)
         self._violations.warning(
             "a client broke the protocol", key=error.reason, reason=error.reason, peer=session.address
@@ -125,9 +124,9 @@ class EngineServer(EngineIOServer):
     # Requests
 
     def take_over(self, scope: Scope) -> WebSocketProtocol | None:
-        """Return the protocol for the connection of a WebSocket's handshake, or None where ASGI must serve it.
+        """Return the protocol for the connection of a WebSocket handshake, or None to serve it with ASGI.
 
-        That is the case for what is refused, for sessions that are not known here, and for clients who negotiate.
+        ASGI serves refused handshakes, sessions that are unknown here, and clients that negotiate extensions.
         """
         if not is_plain_handshake(scope["headers"]):
             return None
@@ -139,7 +138,10 @@ class EngineServer(EngineIOServer):
         return None if receiver is None else WebSocketProtocol(receiver, self.options.max_payload)
 
     async def handle_request(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one HTTP request or WebSocket. The body of a request is read only where the session is ours."""
+        """Serve an HTTP request or a WebSocket.
+
+        The body of a request is read only if its session belongs to this server.
+        """
         headers: list[tuple[bytes, bytes]] = []
         try:
             headers = self._origins.check(scope)
@@ -155,7 +157,7 @@ class EngineServer(EngineIOServer):
             await asgi.refuse(scope, receive, send, refusal, headers)
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
-        """Serve what opens a session, belongs to one, or belongs to another server's. Raises ``Refusal``."""
+        """Serve a request that opens a session or belongs to one, here or elsewhere. Raises ``Refusal``."""
         query = asgi.read_query(scope)
         if scope["method"] == "OPTIONS":
             await asgi.respond(send, 204, b"", [*headers, *asgi.preflight(scope)])
@@ -174,7 +176,7 @@ class EngineServer(EngineIOServer):
             await self._request(session, scope["method"], transport, receive, send, headers)
 
     async def _serve_foreign(self, sid: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """Have another server answer. Raises ``Refusal`` if none knows the session."""
+        """Let ``foreign_session`` answer. Raises ``Refusal`` if it does not know the session."""
         foreign_session = self._hooks.foreign_session
         if foreign_session is not None and await foreign_session(sid, scope, receive, send):
             return
@@ -192,7 +194,7 @@ class EngineServer(EngineIOServer):
         return session
 
     def _opened(self, session: Connection) -> None:
-        """Tell the application of a session; only then does it hear of its end."""
+        """Notify the application of a session; without that it is not notified of the end."""
         handler = self.handlers.get("connect")
         try:
             if handler is not None:
@@ -278,7 +280,7 @@ class EngineServer(EngineIOServer):
         await asgi.respond(send, 200, b"ok", [*headers, (b"content-type", b"text/html")])
 
     async def _take_payload(self, session: Connection, receive: Receive) -> bool:
-        """Read a payload and hand its packets over; return whether all of them were taken."""
+        """Read a payload and handle its packets; return whether all were handled."""
         try:
             body = await asgi.read_body(receive, self.options.max_payload)
             if body is None:
@@ -287,7 +289,7 @@ class EngineServer(EngineIOServer):
             for packet in frames.packets(body):
                 session.receive(asgi.polling_packet(packet))
                 if session.closed:
-                    # The client's own goodbye is as good as any packet; nothing counts behind it.
+                    # After the client's CLOSE packet the rest of the payload is ignored.
                     return session.final_packet is frames.NOOP
                 if session.ahead:
                     await session.caught_up()
@@ -301,7 +303,7 @@ class EngineServer(EngineIOServer):
     # WebSocket
 
     def websocket_opened(self, session: Connection) -> None:
-        """Begin with a session that was opened over a WebSocket."""
+        """Start a session that was opened over a WebSocket."""
         session.send(self._open_packet(session))
         self._opened(session)
 
@@ -315,7 +317,7 @@ class EngineServer(EngineIOServer):
         await AsgiWebSocket(receiver, receive, send).serve()
 
     def _receiver(self, scope: Scope, query: dict[str, str]) -> Receiver | None:
-        """Return who gets the WebSocket's messages, or None where the session is unknown here. Raises ``Refusal``."""
+        """Return the receiver of the WebSocket's messages, None for an unknown session. Raises ``Refusal``."""
         if query.get("transport") != "websocket":
             raise refusals.unknown_transport()
         sid = query.get("sid")

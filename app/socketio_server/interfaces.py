@@ -1,4 +1,4 @@
-"""What the parts of the engine ask of each other, and ASGI's types."""
+"""The interfaces between the parts of the engine, and the types of ASGI."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class WebSocket(Protocol):
-    """A WebSocket that has been accepted."""
+    """An accepted WebSocket."""
 
     receiver: Receiver
 
@@ -24,35 +24,35 @@ class WebSocket(Protocol):
         """Return whether ``write`` may be called now."""
 
     async def ready(self) -> None:
-        """Wait until ``write`` may be called, or the peer is gone."""
+        """Wait until ``write`` may be called or the peer is gone."""
 
     def write(self, message: Encoded) -> None:
-        """Send all packets of a message. A peer that is gone is ignored."""
+        """Send all packets of a message; ignore that the peer is gone."""
 
     def read_on(self) -> None:
-        """Deliver further messages, after ``received`` has returned False."""
+        """Deliver further messages after ``received`` has returned False."""
 
     def close(self, code: int) -> None:
-        """Send a close frame behind what was written; a peer that does not answer it in a second is cut off."""
+        """Send a close frame after the pending data; abort if the peer does not answer within a second."""
 
     def abort(self) -> None:
-        """Drop the connection with all that waits for the peer."""
+        """Abort the connection and discard pending data."""
 
 
 class Receiver(Protocol):
-    """Whoever has a WebSocket's messages."""
+    """The receiver of a WebSocket's messages."""
 
     def opened(self, websocket: WebSocket) -> None:
-        """Hear that the WebSocket may be written to."""
+        """Handle that the WebSocket can be written to."""
 
     def received(self, message: str | bytes) -> bool:
-        """Take a message; return whether the next one may come now rather than after ``read_on``."""
+        """Handle a message; return False to pause reading until ``read_on``."""
 
     def failed(self, code: int) -> None:
-        """Hear that the WebSocket is closed with this code because the peer broke its protocol."""
+        """Handle that the WebSocket is closed with this code because the peer violated its protocol."""
 
     def lost(self) -> None:
-        """Hear that the peer has closed the WebSocket or is gone, perhaps more than once."""
+        """Handle that the peer has closed the WebSocket or is gone. May be called repeatedly."""
 
 
 class Upgrade(Protocol):
@@ -61,7 +61,7 @@ class Upgrade(Protocol):
     is_answered: bool
 
     def give_up(self, code: int) -> None:
-        """Close the WebSocket; the session goes on polling, if it goes on."""
+        """Close the WebSocket; the session continues with polling, if it continues."""
 
     async def settled(self) -> None:
         """Wait a moment for the WebSocket to take over, if it is about to."""

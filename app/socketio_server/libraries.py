@@ -1,7 +1,7 @@
-"""All that the engine knows of the inside of python-socketio, python-engineio and uvicorn.
+"""Everything that uses private parts of python-socketio, python-engineio and uvicorn.
 
-Everything here leans on names that those libraries do not promise to keep; tests/protocol/test_libraries.py fails when
-an upgrade moves one of them. The other modules of this package use public names only.
+tests/protocol/test_libraries.py fails if an upgrade of a library changes one of them. The other modules of this package
+use public names only.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ __all__ = [
 ]
 
 
-# At most so many bytes of what a peer sent are parsed at a time: some hundred frames of the smallest kind.
+# The bytes that are parsed at a time: some hundred frames of the smallest kind.
 _SLICE: Final = 4096
-# Each takes memory beside its bytes, and may have none. Proxies that split what they pass on do so in kilobytes.
+# Each fragment takes memory besides its bytes, of which it may have none. Proxies that split messages use kilobytes.
 _MAX_FRAGMENTS: Final = 1024
 
 ConnectionRefused = socketio.exceptions.ConnectionRefusedError
@@ -49,14 +49,14 @@ class SocketIOPacket(socketio.packet.Packet):  # type: ignore[misc]
 
 
 class SocketIOManager(socketio.AsyncManager):  # type: ignore[misc]
-    """python-socketio's manager of clients and rooms in one process."""
+    """python-socketio's manager of the clients and rooms of one process."""
 
 
 class SocketIOServer(socketio.AsyncServer):  # type: ignore[misc]
-    """python-socketio's server, its inner hooks under names of our own; ``SocketServer`` fills them in."""
+    """python-socketio's server with names of our own for its internal hooks; ``SocketServer`` implements them."""
 
     def make_engine(self, **options: Any) -> Any:
-        """Return the Engine.IO server below this one."""
+        """Return the Engine.IO server."""
         raise NotImplementedError
 
     def find_handler(self, event: str, namespace: str, args: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
@@ -70,7 +70,7 @@ class SocketIOServer(socketio.AsyncServer):  # type: ignore[misc]
         return getattr(handler, "on_" + event), handler_args
 
     def knows_namespace(self, namespace: str) -> bool:
-        """Tell whether clients may connect to ``namespace``."""
+        """Return whether clients may connect to ``namespace``."""
         return (
             self.namespaces == "*"
             or namespace in self.namespaces
@@ -83,22 +83,22 @@ class SocketIOServer(socketio.AsyncServer):  # type: ignore[misc]
 
 
 class EngineIOServer(engineio.AsyncServer):  # type: ignore[misc]
-    """python-engineio's server, of which the options, the handlers and the per-session store are used."""
+    """python-engineio's server, used for its options, handlers and per-session store."""
 
     sockets: dict[str, Connection]
     handlers: dict[str, Callable[..., Any]]
 
     def __init__(self) -> None:
-        # Its monitoring task would live in the first client's context; every session here has a timer of its own.
-        # A logger object keeps the library from adding a handler of its own.
+        # Its monitoring task would run in the first client's context; here every session has a timer of its own. With a
+        # logger object the library adds no handler.
         super().__init__(async_mode="asgi", monitor_clients=False, logger=logging.getLogger("engineio.server"))
 
 
 def abort(send: Any) -> None:
-    """Drop the TCP connection behind an ASGI ``send`` at once, with all that waits in its buffer.
+    """Abort the TCP connection of an ASGI ``send`` at once and discard its buffer.
 
-    ASGI has no word for this. Under a server other than uvicorn nothing happens and the operating system's time-outs
-    must do.
+    ASGI has no such operation. With a server other than uvicorn nothing happens, and the operating system's time-outs
+    apply.
     """
     owner = getattr(send, "__self__", None)
     if isinstance(owner, WebSocketsSansIOProtocol | RequestResponseCycle):
@@ -106,7 +106,7 @@ def abort(send: Any) -> None:
 
 
 async def flushed(send: Any) -> None:
-    """Wait until the peer of an HTTP response has taken so much of it that the rest fits the transport's buffer.
+    """Wait until the rest of an HTTP response fits into the transport's buffer.
 
     uvicorn's ``send`` of the last part returns as soon as the part is buffered.
     """
@@ -116,14 +116,14 @@ async def flushed(send: Any) -> None:
 
 
 class UvicornWebSocketProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket protocol with a bound on what one peer can make of it; for uvicorn's ``ws`` option.
+    """uvicorn's WebSocket protocol with bounds on what one peer can cause; for uvicorn's option ``ws``.
 
-    What is read from a connection is parsed in slices and not before the application has taken the messages of the
-    slice before: uvicorn parses all at once, which for a quarter of a megabyte of tiny frames takes a second and tens
-    of megabytes. A message has a bounded number of fragments. While a peer does not read, its pings wait for one answer
-    (section 5.5.3 of RFC 6455), and behind a close frame of ours they get none. A text that is not UTF-8 fails the
-    connection (section 8.1) without a traceback. A peer that does not answer a close frame is cut off after a second
-    instead of ten. ``on_lost`` hears of the connection's end.
+    Data is parsed in slices, each after the application has taken the messages of the slice before. uvicorn parses all
+    at once, which takes a second and tens of megabytes for a quarter of a megabyte of tiny frames. A message has a
+    bounded number of fragments. While a peer does not read, only its last ping is answered (RFC 6455, section 5.5.3),
+    and none after our close frame. A text that is not UTF-8 fails the connection (section 8.1) without a traceback. A
+    peer that does not answer a close frame is aborted after one second instead of ten. ``on_lost`` is called at the end
+    of the connection.
     """
 
     on_lost: Callable[[], None] | None = None
@@ -133,7 +133,7 @@ class UvicornWebSocketProtocol(WebSocketsSansIOProtocol):
         self.close_timeout = 1.0
         self.conn.reject = _rejection  # type: ignore[method-assign]
         self._unparsed = bytearray()
-        # The answer to the pings that were read last, while the transport takes nothing.
+        # The answer to the last pings, while the transport does not accept data.
         self._pong = b""
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -161,10 +161,10 @@ class UvicornWebSocketProtocol(WebSocketsSansIOProtocol):
     async def send(self, message: Any) -> None:
         await super().send(message)
         if message["type"] == "websocket.accept":
-            # Nothing asks for them any more, but the parser holds its request as long as the connection lasts.
+            # The headers are not used any more, but the parser keeps its request as long as the connection lasts.
             self.request.headers.clear()
         if message["type"] == "websocket.http.response.body" and self.close_sent:
-            # An answer instead of a WebSocket completes the handshake, too; uvicorn would log an error.
+            # A response other than the WebSocket completes the handshake as well; uvicorn would log an error.
             self.handshake_complete = True
 
     def resume_writing(self) -> None:
@@ -174,7 +174,7 @@ class UvicornWebSocketProtocol(WebSocketsSansIOProtocol):
             self.transport.write(pong)
 
     def handle_ping(self) -> None:
-        # At the first ping of a slice these are the answers to all of them, and what answers a close frame behind them.
+        # At the first ping of a slice this is the answer to all its pings, and to a close frame after them.
         output = b"".join(self.conn.data_to_send())
         if self.close_sent or not output:
             return
@@ -212,7 +212,7 @@ class UvicornWebSocketProtocol(WebSocketsSansIOProtocol):
 
 
 def _rejection(status: HTTPStatus | int, text: str) -> Response:
-    """A refused handshake; the library would answer with ``text``."""
+    """Return a response that refuses a handshake; ``text`` is the library's message."""
     status = HTTPStatus(status)
     code = {403: "forbidden", 500: "internal-error"}.get(status, "invalid-payload")
     body = orjson.dumps({"message": status.phrase, "code": code})

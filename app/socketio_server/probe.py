@@ -1,4 +1,4 @@
-"""A WebSocket that a client of long-polling changes over to.
+"""The upgrade of a session from long-polling to a WebSocket.
 
 https://github.com/socketio/engine.io-protocol#upgrade
 """
@@ -16,14 +16,14 @@ from app.socketio_server.interfaces import WebSocket
 
 __all__ = ["Probe"]
 
-# How long a poll waits for an upgrade packet that was sent before it, half of it at a time.
+# Seconds that a poll waits for an upgrade packet that was sent before it, in two halves.
 _UPGRADE_WAIT_SECONDS: Final = 0.005
 
 
 class Probe:
-    """Receives the WebSocket's messages until it becomes the session's transport, or is given up.
+    """Receives the WebSocket's messages until it becomes the session's transport or is given up.
 
-    ``timeout``: seconds for the client to change over; ``upgraded`` hears that it has.
+    ``timeout``: seconds for the client to upgrade. ``upgraded`` is called when it has.
     """
 
     def __init__(self, session: Connection, timeout: float, upgraded: Callable[[], None]) -> None:
@@ -70,17 +70,17 @@ class Probe:
             self._websocket = None
 
     def give_up(self, code: int = NORMAL) -> None:
-        """Close the WebSocket; the session goes on polling."""
+        """Close the WebSocket; the session continues with polling."""
         if not self._ended.done() and self._websocket is not None:
             self._end()
             self._websocket.close(code)
 
     async def settled(self) -> None:
-        """Wait a moment for the upgrade packet of a client whose probe is answered.
+        """Wait a moment for the upgrade packet of a client whose probe was answered.
 
-        A poll that the client sends after that packet may be read first, for they are on two connections. Nothing waits
-        before the probe is answered: stock clients upgrade only when their requests have been. The wait is in two parts
-        because a timer that ran out while the process stood still fires before what arrived meanwhile is read.
+        A poll that the client sends after that packet may arrive first, over another connection. Before the probe is
+        answered nothing waits: stock clients upgrade only after their requests were answered. The wait has two parts,
+        because after a suspension of the process timers run before received data is read.
         """
         for _ in range(2):
             if self.is_answered and not self._ended.done():

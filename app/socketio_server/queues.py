@@ -1,4 +1,4 @@
-"""The two queues of a session: what is still to be sent, and what is still to be handled."""
+"""The two queues of a session: messages to send, and received items to handle."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["Closed", "Inbox", "Outbox", "TokenBucket"]
 
 
 class Outbox:
-    """Messages that a socket cannot take yet, in order; of all with the same ``latest`` key only the newest.
+    """Messages that wait until the socket accepts them, in order.
 
-    ``size`` is the memory that they hold.
+    Of messages with the same ``latest`` key only the newest is kept. ``size`` is the memory that they take.
     """
 
     __slots__ = ("_count", "_messages", "size")
@@ -30,9 +30,9 @@ class Outbox:
         return len(self._messages)
 
     def put(self, message: Encoded, latest: Hashable | None = None) -> bool:
-        """Append ``message``; return whether it took the place of an older one with the same key.
+        """Append ``message``; return whether it replaced an older one with the same key.
 
-        The newer one goes to the end, so that it never overtakes what was sent before it.
+        It is appended at the end in any case, so that it does not overtake messages sent before it.
         """
         self._count += 1
         key: Hashable = self._count if latest is None else ("latest", latest)
@@ -67,17 +67,17 @@ class Closed:
 
 
 class Inbox:
-    """Received items in their order, and whether more may come.
+    """Received items in order, and whether reading may continue.
 
-    It is full with ``max_queued`` items, when they hold ``max_payload`` bytes of memory, and while the client is over
-    its rate; see ``Options``.
+    It is full with ``max_queued`` items, with ``max_payload`` bytes of memory, and while the client exceeds its rate;
+    see ``Options``.
     """
 
     __slots__ = ("_bucket", "_delay", "_items", "_options", "_room", "size")
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        # Most connections are idle, and an empty deque takes 600 bytes.
+        # Created when needed: most connections are idle, and an empty deque takes 600 bytes.
         self._items: deque[tuple[Any, int]] | None = None
         self._room: asyncio.Event | None = None
         self._bucket: TokenBucket | None = None
@@ -93,7 +93,7 @@ class Inbox:
         return self._delay > 0 or self._has_no_room()
 
     def count(self) -> None:
-        """Count a packet for the client's rate."""
+        """Count a packet against the client's rate."""
         options = self._options
         if options.events_per_second is None:
             return
@@ -113,14 +113,14 @@ class Inbox:
             await self._room.wait()
 
     def put(self, item: Any, size: int = 0) -> None:
-        """Append an item, which holds ``size`` bytes; it is taken even where the inbox is full."""
+        """Append an item, which takes ``size`` bytes, even if the inbox is full."""
         if self._items is None:
             self._items = deque()
         self._items.append((item, size))
         self.size += size
 
     def take(self) -> Any:
-        """Remove and return the oldest item. Raises IndexError where there is none."""
+        """Remove and return the oldest item. Raises IndexError if there is none."""
         if not self._items:
             raise IndexError("the inbox is empty")
         item, size = self._items.popleft()
@@ -136,7 +136,7 @@ class Inbox:
 
 
 class TokenBucket:
-    """A token bucket: ``rate`` a second, ``burst`` at once. Over it nothing is refused, only delayed."""
+    """A token bucket of ``rate`` per second and ``burst``. Excess is delayed, not refused."""
 
     __slots__ = ("_empty_at", "_interval", "_tolerance")
 
@@ -146,6 +146,6 @@ class TokenBucket:
         self._empty_at = 0.0
 
     def delay(self, now: float) -> float:
-        """Take one token at time ``now`` (seconds); return the seconds until it is due, 0 within the burst."""
+        """Take a token at time ``now`` (seconds); return the seconds until it is available, 0 within the burst."""
         self._empty_at = max(self._empty_at, now) + self._interval
         return max(0.0, self._empty_at - now - self._tolerance)

@@ -1,4 +1,4 @@
-"""Things that all wait equally long, on one timer of the event loop."""
+"""Time-outs of equal length on one timer of the event loop."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ __all__ = ["Clock", "TimerQueue"]
 
 K = TypeVar("K")
 
-# Event loops count in milliseconds: a timer may fire so much too early.
+# Event loops use milliseconds: a timer may run this much too early.
 _RESOLUTION_SECONDS: Final = 0.001
 
 
 class Clock(Protocol):
-    """What a queue needs of the event loop."""
+    """The part of the event loop that a queue uses."""
 
     def time(self) -> float: ...
     def call_at(self, when: float, callback: Callable[[], Any], /) -> asyncio.TimerHandle: ...
 
 
 class TimerQueue(Generic[K]):
-    """Calls ``due`` with each key, and the time when it was due, ``seconds`` after the key was added.
+    """Calls ``due`` with each key and its due time, ``seconds`` after the key was added.
 
-    A timer for each of ten thousand connections costs memory for each, and time whenever one is moved.
+    A timer for each of ten thousand connections would cost memory, and time for every restart.
     """
 
     __slots__ = ("_clock", "_due", "_due_times", "_seconds", "_timer")
@@ -33,7 +33,7 @@ class TimerQueue(Generic[K]):
         self._seconds = seconds
         self._due = due
         self._clock = clock
-        # In the order in which they are due.
+        # In order of their due times.
         self._due_times: dict[K, float] = {}
         self._timer: asyncio.TimerHandle | None = None
 
@@ -41,7 +41,7 @@ class TimerQueue(Generic[K]):
         return key in self._due_times
 
     def add(self, key: K, *, since: float | None = None) -> None:
-        """Let the time of ``key`` begin now, or ``since``, which is at most moments before that of an earlier key."""
+        """Start the time of ``key`` now, or at ``since``, at most slightly before that of an earlier key."""
         clock = self._clock or asyncio.get_running_loop()
         self._due_times.pop(key, None)
         self._due_times[key] = due = (clock.time() if since is None else since) + self._seconds
@@ -49,7 +49,7 @@ class TimerQueue(Generic[K]):
             self._timer = clock.call_at(due, self._run)
 
     def discard(self, key: K) -> bool:
-        """Forget ``key``; return whether it was waiting."""
+        """Remove ``key``; return whether it was waiting."""
         known = self._due_times.pop(key, None) is not None
         if not self._due_times and self._timer is not None:
             self._timer.cancel()
@@ -57,7 +57,7 @@ class TimerQueue(Generic[K]):
         return known
 
     def is_due(self, key: K) -> bool:
-        """Return whether the time of ``key`` has run out and ``due`` is about to be called."""
+        """Return whether the time of ``key`` is over and ``due`` is about to be called."""
         clock = self._clock or asyncio.get_running_loop()
         return self._due_times.get(key, float("inf")) <= clock.time()
 
@@ -72,7 +72,7 @@ class TimerQueue(Generic[K]):
                 del self._due_times[key]
                 self._due(key, due)
         finally:
-            # What was called may have added keys, or taken the last one.
+            # The callbacks may have added or removed keys.
             if self._timer is not None:
                 self._timer.cancel()
             first = next(iter(self._due_times.values()), None)

@@ -1,7 +1,7 @@
-"""The server's side of a WebSocket, on an asyncio transport: https://www.rfc-editor.org/rfc/rfc6455.
+"""The server side of a WebSocket on an asyncio transport: https://www.rfc-editor.org/rfc/rfc6455.
 
-There is no task, no queue and no timer for a connection: frames are parsed where they arrive, and a message is given to
-its receiver at once. Extensions and subprotocols are not negotiated.
+A connection has no task, queue or timer: frames are parsed when they arrive, and each message is passed to its receiver
+at once. Extensions and subprotocols are not negotiated.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ from app.socketio_server.websocket_frames import (
 __all__ = ["WebSocketProtocol", "is_plain_handshake"]
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-# What browsers and stock clients offer. Anything else is left to a library that reads it in full.
+# The extensions that browsers and stock clients offer. Others are left to a library that parses them in full.
 _EXTENSIONS: Final = re.compile(
     rb"permessage-deflate(; ?(client|server)_(max_window_bits(=\d{1,2})?|no_context_takeover))*"
 )
 # Close code, section 7.4.1.
 _GOING_AWAY: Final = 1001
 
-# Frames that are read in one turn of the event loop.
+# The frames parsed in one turn of the event loop.
 _FRAMES_PER_TURN: Final = 256
-# Each takes memory beside its bytes, and may have none. Proxies that split what they pass on do so in kilobytes.
+# Each fragment takes memory besides its bytes, of which it may have none. Proxies that split messages use kilobytes.
 _MAX_FRAGMENTS: Final = 1024
 # Seconds for the peer to answer a close frame.
 _CLOSE_TIMEOUT: Final = 1.0
 
 
 def is_plain_handshake(fields: Sequence[tuple[bytes, bytes]]) -> bool:
-    """Return whether the fields of a valid handshake ask for nothing that has to be negotiated."""
+    """Return whether a valid handshake asks for nothing that has to be negotiated."""
     for name, value in fields:
         if name == b"sec-websocket-protocol":
             return False
@@ -61,8 +61,8 @@ def is_plain_handshake(fields: Sequence[tuple[bytes, bytes]]) -> bool:
 class WebSocketProtocol(asyncio.Protocol):
     """A WebSocket that takes over the connection of an HTTP request.
 
-    ``max_message``: bytes of the largest message that is taken. While the peer does not read, of the answers to its
-    pings only the last is kept (section 5.5.3).
+    ``max_message``: bytes of the largest accepted message. While the peer does not read, only its last ping is answered
+    (section 5.5.3).
     """
 
     __slots__ = (
@@ -92,11 +92,11 @@ class WebSocketProtocol(asyncio.Protocol):
         self._is_paused = False
         self._is_write_paused = False
         self._writable_waiter: asyncio.Future[None] | None = None
-        # The timer that cuts off a peer that does not answer the close frame; set once that frame was sent.
+        # The timer that aborts a peer which does not answer the close frame; set after that frame was sent.
         self._closing: asyncio.TimerHandle | None = None
-        # What has arrived and not been read.
+        # Received data that was not parsed yet.
         self._unread: bytearray | None = None
-        # Of a message in fragments.
+        # The fragments of the current message.
         self._fragments: list[bytes] | None = None
         self._fragments_size = 0
         self._is_binary = False
@@ -111,9 +111,9 @@ class WebSocketProtocol(asyncio.Protocol):
         data: bytes,
         on_lost: Callable[[], None],
     ) -> None:
-        """Accept the handshake with this key, and answer it with these headers, too.
+        """Accept the handshake with this key; ``headers`` are added to the response.
 
-        ``data`` came behind the handshake; ``on_lost`` hears of the connection's end.
+        ``data`` arrived after the handshake. ``on_lost`` is called at the end of the connection.
         """
         self.transport = transport
         self._on_lost = on_lost
@@ -158,7 +158,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self.transport.write(websocket_frame(CLOSE, payload))
         self._closing = asyncio.get_running_loop().call_later(_CLOSE_TIMEOUT, self.transport.abort)
         if self._is_paused:
-            # For the peer's close frame.
+            # Read on to get the peer's close frame.
             asyncio.get_running_loop().call_soon(self.read_on)
 
     # asyncio
@@ -221,7 +221,7 @@ class WebSocketProtocol(asyncio.Protocol):
             self._read(unread)
 
     def _read(self, data: bytes | bytearray) -> None:
-        """Read frames until there is no whole one, the receiver wants no more, or others must have their turn."""
+        """Parse frames until none is complete, the receiver pauses, or other connections must have their turn."""
         at = 0
         pings: list[bytes] = []
         try:
@@ -246,12 +246,12 @@ class WebSocketProtocol(asyncio.Protocol):
             self._fail(error.code)
         if self._has_failed or at == len(data):
             return
-        # A large frame that arrives in small pieces is not to be copied with each of them.
+        # A bytearray, so that a large frame that arrives in small pieces is not copied with each.
         self._unread = data if isinstance(data, bytearray) else bytearray(data)
         del self._unread[:at]
 
     def _take(self, frame: Frame) -> None:
-        """Take a frame of a message, or the one that closes the connection. Raises ``FrameError``."""
+        """Handle a data frame, or the one that closes the connection. Raises ``FrameError``."""
         if frame.opcode == CLOSE:
             self._closed_by_peer(frame.payload)
             return
@@ -300,11 +300,11 @@ class WebSocketProtocol(asyncio.Protocol):
         self.receiver.lost()
 
     def _fail(self, code: int) -> None:
-        """End the connection because of what the peer sent (section 7.1.7); what it sends further is not read."""
+        """Fail the connection because of the peer's data (section 7.1.7); further data is not read."""
         self._has_failed = True
         self._fragments = None
         self.close(code)
-        # Closing at once would reset the connection where something is unread, and the close frame be lost with it.
+        # Closing at once would reset the connection if data is unread, and the close frame would be lost.
         if not self.transport.is_closing():
             self.transport.write_eof()
         self.receiver.failed(code)

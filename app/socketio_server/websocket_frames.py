@@ -1,4 +1,4 @@
-"""Frames as clients send them: https://www.rfc-editor.org/rfc/rfc6455#section-5.2."""
+"""Parses the frames of clients: https://www.rfc-editor.org/rfc/rfc6455#section-5.2."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ INVALID_TEXT: Final = 1007
 TOO_BIG: Final = 1009
 
 _OPCODES: Final = frozenset((CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG))
-# Those that a peer may send: section 7.4 and the IANA registry.
+# The codes that a peer may send: section 7.4 and the IANA registry.
 _CLOSE_CODES: Final = frozenset((1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014))
 _OWN_CLOSE_CODES: Final = range(3000, 5000)
 
 
 class FrameError(Exception):
-    """The peer broke the protocol; the connection fails with the close code ``code``."""
+    """The peer violated the protocol; the connection fails with the close code ``code``."""
 
     def __init__(self, code: int) -> None:
         super().__init__(code)
@@ -47,7 +47,7 @@ class FrameError(Exception):
 
 
 class Frame(NamedTuple):
-    """One frame; ``end`` is where the next one begins."""
+    """One frame; ``end`` is the position of the next one."""
 
     opcode: int
     is_last: bool
@@ -56,17 +56,17 @@ class Frame(NamedTuple):
 
 
 def read_frame(data: bytes | bytearray, at: int, max_size: int) -> Frame | None:
-    """Return the frame that begins at ``at``, or None where not all of it is there.
+    """Return the frame that begins at ``at``, None if it is incomplete.
 
-    ``max_size``: bytes of the largest payload that is not a control frame's. Raises ``FrameError``, as soon as the
-    frame's head is there.
+    ``max_size``: bytes of the largest payload of a data frame. Raises ``FrameError`` as soon as the frame's header is
+    complete.
     """
     end = len(data)
     if end - at < 2:
         return None
     first, second = data[at], data[at + 1]
     opcode, size = first & 0x0F, second & 0x7F
-    # Reserved bits belong to extensions, and clients mask what they send (section 5.1).
+    # Reserved bits are for extensions, and clients mask their frames (section 5.1).
     if first & 0x70 or not second & 0x80 or opcode not in _OPCODES:
         raise FrameError(PROTOCOL_ERROR)
     is_control = opcode >= CLOSE
@@ -79,7 +79,7 @@ def read_frame(data: bytes | bytearray, at: int, max_size: int) -> Frame | None:
         if end < start:
             return None
         size = int.from_bytes(data[at + 2 : at + 2 + width], "big")
-        # The shortest encoding is the only one.
+        # Only the shortest encoding of a length is valid.
         if size < (126 if width == 2 else 65_536):
             raise FrameError(PROTOCOL_ERROR)
     if size > max_size and not is_control:

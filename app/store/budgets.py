@@ -1,7 +1,7 @@
 """Counters by client address in Redis, shared by all replicas: windows of a minute that begin with the first count.
 
-A look-up is counted as under way before it is made, and given back for a hit or exchanged for a miss. Each has its own
-end besides, so that nothing is left of those that nobody gives back, and giving back twice or late changes nothing.
+A look-up is counted as in progress before it is made. A hit uncounts it, a miss is counted in its stead. Look-ups in
+progress also expire, so that none stays if a replica dies, and settling twice or late changes nothing.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from app.store.scripts import LIST_SCRIPTS
 __all__ = ["RedisBudgets", "hashed_address"]
 
 _WINDOW_MILLISECONDS: Final = 60_000
-# Longer than any request waits for Redis: what a replica counted that died since is given back by itself.
+# Longer than any request waits for Redis. After that, look-ups counted by a dead replica no longer count.
 _LAPSE_MILLISECONDS: Final = 10_000
 _EVERYBODY: Final = "all"
 
 
 class RedisBudgets:
-    """See ``app.sessions.ports.Budgets``. Addresses are hashed under ``secret``."""
+    """Implements ``app.sessions.ports.Budgets``. Addresses are hashed with ``secret``."""
 
     def __init__(self, client: RedisClient, keys: Keys, secret: Callable[[], bytes]) -> None:
         self._client = client
@@ -102,5 +102,5 @@ class RedisBudgets:
 
 
 def hashed_address(secret: bytes, address: str) -> str:
-    """What stands for an address in the names of keys."""
+    """Return the hash of an address for names of keys."""
     return hmac.digest(secret, f"address.{address}".encode(), hashlib.sha256).hex()[:20]

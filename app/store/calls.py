@@ -1,4 +1,4 @@
-"""What the scripts of sessions are called with; see ``scripts/session``."""
+"""Builds the arguments of the scripts in ``scripts/session``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["attachment", "authority", "creation", "fingerprint", "movies", "sett
 
 
 def authority(author: Author, compared: Mapping[str, object]) -> dict[str, object]:
-    """Who asks, what they may do, and what makes a repeat of it the same change."""
+    """Return the author, the author's permissions, and the fingerprint that repeats must have."""
     permission = author.action.permission
     if isinstance(author, Operator):
         return {"instance": author.instance, "operator": True, "grants": {"operator": permission.operator}}
@@ -26,7 +26,7 @@ def authority(author: Author, compared: Mapping[str, object]) -> dict[str, objec
 
 
 def fingerprint(action: Action, compared: Mapping[str, object]) -> str:
-    """What repeats under one key have to have in common."""
+    """Return a hash that identifies a change, so that a key is not reused for another one."""
     canonical = orjson.dumps([action, compared], option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(canonical).hexdigest()[:24]
 

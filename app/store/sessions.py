@@ -1,4 +1,4 @@
-"""Sessions in Redis: what is read of them, and one method for each atomic step."""
+"""Sessions in Redis: reading, and one method for each atomic step."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ _END_REASONS: Final = {"kicked": "kicked", "banned": "kicked", "left": "left"}
 class RedisSessions:
     """Implements ``app.sessions.ports.SessionStore``.
 
-    ``creation_memory``: seconds for which the idempotency key of a ``create`` is known; ``quarantine``: seconds for
-    which it is known why a recovery id is void, as long as codes are not reused.
+    ``creation_memory``: seconds for which the idempotency key of a ``create`` is stored. ``quarantine``: seconds for
+    which codes are not reused and the reason of a void recovery id is known.
     """
 
     def __init__(
@@ -69,14 +69,14 @@ class RedisSessions:
         self._steps = StepRunner(client, keys, self._seen, remembered=remembered, tracing=tracing)
 
     def watch(self, code: str) -> None:
-        """From now on it is noticed if Redis loses changes of a session that this replica has seen."""
+        """Detect from now on if Redis loses changes of this session that this replica has seen."""
         self._seen.watch(code)
 
     def unwatch(self, code: str) -> None:
         self._seen.unwatch(code)
 
     async def close(self) -> None:
-        """Wait for what is still being written."""
+        """Wait for pending writes."""
         await self._steps.close()
 
     # Reading
@@ -86,7 +86,10 @@ class RedisSessions:
         return None if stored is None else _session(stored)
 
     async def snapshot(self, code: str) -> Snapshot | None:
-        """The newest version for reading. A large one that was read lately is only asked whether it has changed."""
+        """Return the newest version for reading.
+
+        If a large session was read recently, only its head is read, to see whether it has changed.
+        """
         known = self._snapshots.get(code)
         if known is not None:
             head, expires_at = await asyncio.gather(self.head(code), self._expiry(code))
@@ -135,7 +138,7 @@ class RedisSessions:
         return head
 
     async def heads(self, codes: Sequence[str]) -> list[Head | None]:
-        """Where sessions stand, None for those that do not exist."""
+        """Return the heads of sessions, None for those that do not exist."""
         with client_errors(changing=False):
             found = await run_batch(
                 self._client, [("HMGET", self._keys.session(code), "epoch", "version") for code in codes]
@@ -150,10 +153,10 @@ class RedisSessions:
                 return text_or_none(instance)
 
     async def end_reason(self, code: str, instance: str, participant: str = "") -> str:
-        """Why a membership is over.
+        """Return why a membership is over.
 
-        Its session was ``ended``, has ``expired``, or was ``lost`` by Redis; where the session exists its participant
-        was ``kicked`` or has ``left``, if that is known.
+        If the session is over: ``ended``, ``expired``, or ``lost`` by Redis. If it exists: the participant was
+        ``kicked`` or has ``left``, if that is known.
         """
         with client_errors(changing=False):
             found = await run_batch(
@@ -183,7 +186,7 @@ class RedisSessions:
                 return integer(count)
 
     async def forget_expired(self) -> None:
-        """Take sessions that have expired off the list of live ones."""
+        """Remove expired sessions from the list of live ones."""
         with client_errors(changing=True):
             await self._client.execute("ZREMRANGEBYSCORE", self._keys.sessions, "-inf", await self._now())
 
@@ -224,14 +227,14 @@ class RedisSessions:
         with client_errors(changing=True):
             await self._client.execute("SET", self._keys.created(digest), plan, "XX", "KEEPTTL")
 
-    # Changes that people and operators ask for
+    # Changes by participants and operators
 
     async def authorize(self, code: str, author: Author) -> None:
         await self._change(self._scripts.authorize, code, author, {}, replies.nothing)
 
     async def leave(self, code: str, author: Author, *, connection: str, recovery: str) -> int:
         arguments = {"connection": connection, "recovery": recovery}
-        # Which connection it is does not come from the client: by another one a repeat is a repeat, too.
+        # The connection is not part of the request, so a repeat over another connection is a repeat, too.
         return await self._change(self._scripts.leave, code, author, arguments, replies.version, compared={})
 
     async def add_movies(
@@ -279,7 +282,7 @@ class RedisSessions:
         *,
         compared: Mapping[str, object] | None = None,
     ) -> T:
-        """Run a step that checks who asks; ``compared`` is what repeats have in common, by default all arguments."""
+        """Run a step that checks the author. Repeats must have the same ``compared``, by default all arguments."""
         compared = arguments if compared is None else compared
         return await self._steps.run(script, code, {**calls.authority(author, compared), **arguments}, read)
 
@@ -293,9 +296,9 @@ class RedisSessions:
         return await self._steps.run(self._scripts.detach, code, {"connections": gone, "grace": grace}, replies.due)
 
     async def reap(self, code: str, replica: str, *, living: Sequence[str] | None = None, grace: int) -> int:
-        """Take away the connections of a replica, all or all but ``living``.
+        """Detach the connections of a replica, all or all but ``living``.
 
-        Returns when to look for participants to remove, in Unix milliseconds, 0 where nobody is left without one.
+        Returns when to look for participants to remove, in Unix milliseconds, 0 if all have other connections.
         """
         call = {"replica": replica, "grace": grace, "living": None if living is None else list(living)}
         return await self._steps.run(self._scripts.reap, code, call, replies.due)

@@ -1,4 +1,4 @@
-"""Runs the atomic steps of sessions in Redis, and keeps the lists beside the sessions up to date."""
+"""Runs the atomic steps of sessions, and updates the lists of sessions and recovery ids afterwards."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ _logger = logging.getLogger(__name__)
 class StepRunner:
     """Runs scripts on sessions; see ``scripts/session/_prelude.lua`` for their calls and replies.
 
-    ``remembered``: milliseconds for which it is known why a recovery id is void. With ``tracing``, announcements carry
-    the context of the span in which they are published.
+    ``remembered``: milliseconds for which a void recovery id is remembered. With ``tracing``, announcements carry the
+    context of the span in which they are published.
     """
 
     def __init__(
@@ -56,9 +56,9 @@ class StepRunner:
         self._background = Background("store", _logger)
 
     async def run(self, script: Script, code: str, call: Mapping[str, object], read: Callable[[list[Reply]], T]) -> T:
-        """Run one step and ``read`` its reply; raise ``SessionError`` for what the script refuses.
+        """Run a step and ``read`` its reply; raise ``SessionError`` if the script refuses.
 
-        Members of ``call`` that are None are left out: JSON's null is a value of its own in Lua.
+        Entries of ``call`` that are None are omitted, because JSON's null is not nil in Lua.
         """
         with client_errors(changing=True):
             answer = await self._send(script, code, call)
@@ -78,11 +78,11 @@ class StepRunner:
         return outcome
 
     def unlist(self, code: str) -> None:
-        """Take a session that has ended off the list of live ones."""
+        """Remove a session that has ended from the list of live ones."""
         self._in_background(self._best_effort(("ZREM", self._keys.sessions, code)))
 
     async def close(self) -> None:
-        """Wait for what is still being written."""
+        """Wait for pending writes."""
         await self._background.close(timeout=None)
 
     async def _send(self, script: Script, code: str, call: Mapping[str, object]) -> list[Reply]:
@@ -122,7 +122,7 @@ class StepRunner:
                 await self._client.run(self._forget_recovery, [self._keys.recovery(text(recovery))], arguments)
 
     async def _best_effort(self, command: tuple[str | int, ...]) -> Reply:
-        """The lists are corrected by the next change or sweep, so a failure here needs no answer."""
+        """Run a command and ignore a failure, which the next change or sweep corrects."""
         try:
             return await self._client.execute(*command)
         except StoreError:
