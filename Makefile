@@ -38,7 +38,7 @@ cluster: .venv/ready ## Run the drills on a temporary kind cluster; needs Docker
 matrix: .venv/ready $(NODE) ## Run all tests with and without each lane, in every combination; takes hours
 	@for joins in true false; do for websockets in true false; do \
 		echo "direct joins: $$joins, direct WebSockets: $$websockets"; \
-		JOIN_SESSION_TEST_DIRECT_JOINS=$$joins JOIN_SESSION_TEST_DIRECT_WEBSOCKETS=$$websockets \
+		TEST_DIRECT_JOINS=$$joins TEST_DIRECT_WEBSOCKETS=$$websockets \
 			$(MAKE) --no-print-directory test slow serial || exit 1; \
 	done; done
 

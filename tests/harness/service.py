@@ -49,13 +49,13 @@ _direct: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def chosen_lanes() -> dict[str, str]:
-    """The settings that `JOIN_SESSION_TEST_DIRECT_JOINS` and its like choose for all tests."""
+    """The settings that `TEST_DIRECT_JOINS` and `TEST_DIRECT_WEBSOCKETS` choose for all tests."""
     return {lane: os.environ[variable] for lane in LANES if (variable := variable_of(lane)) in os.environ}
 
 
 def variable_of(lane: str) -> str:
     """The environment variable by which all tests are run with or without a lane."""
-    return f"JOIN_SESSION_TEST_{lane.upper()}"
+    return f"TEST_{lane.upper()}"
 
 
 class Replica:
