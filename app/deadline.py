@@ -10,9 +10,11 @@ import asyncio
 from contextvars import Context, ContextVar, copy_context
 from typing import Final, TypeVar
 
-__all__ = ["Deadline", "before_deadline", "context_without_deadline", "within"]
+__all__ = ["Deadline", "before_deadline", "context_without_deadline", "has_time", "within"]
 
 T = TypeVar("T")
+
+_MOMENTS_SECONDS: Final = 0.05
 
 
 class Deadline:
@@ -47,6 +49,12 @@ def within(seconds: float, now: float | None = None) -> float:
     at = (asyncio.get_running_loop().time() if now is None else now) + seconds
     current = _current.get()
     return at if current is None else min(at, current.at)
+
+
+def has_time(seconds: float) -> bool:
+    """Return whether the current deadline, if any, leaves so many seconds, but for the first moments of a request."""
+    current = _current.get()
+    return current is None or current.at >= asyncio.get_running_loop().time() + seconds - _MOMENTS_SECONDS
 
 
 async def before_deadline(shared: asyncio.Future[T]) -> T:

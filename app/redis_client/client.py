@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, NamedTuple, Self, TypeVar
+from typing import Final, NamedTuple, Self, TypeVar
 
 from app.backoff import Backoff
 from app.deadline import within
@@ -69,7 +69,7 @@ class RedisClient:
 
     def __init__(self, topology: Topology, *, timeout: float, observers: Sequence[Observer] = ()) -> None:
         self.topology = topology
-        self._timeout = timeout
+        self.timeout = timeout
         self._observers = tuple(observers)
         self._closed = False
 
@@ -129,32 +129,32 @@ class RedisClient:
         return await self._call(pack(("EVAL", script.text, *rest)), key, limits)
 
     async def _batch(self, commands: Sequence[tuple[Argument, ...]]) -> list[Reply | StoreError]:
+        if not commands:
+            return []
         limits = self._limits()
-        calls = [(pack(command), _key_of(command)) for command in commands]
-        sent = [self._send(packed, key, limits) for packed, key in calls]
-        replies: list[Any] = []
-        failed: dict[int, StoreUnavailable | None] = {}
-        try:
-            for index, reply in enumerate(sent):
-                try:
-                    replies.append(None if reply is None else await reply)
-                except StoreError as error:
-                    replies.append(error)
-                if reply is None or isinstance(replies[index], StoreUnavailable):
-                    failed[index] = replies[index]
-        finally:
-            for reply in sent[len(replies) :]:
-                # The caller was cancelled.
-                if reply is not None:
-                    reply.cancel()
+        keys = [_key_of(command) for command in commands] if self.topology.by_key else [b""]
+        link = self.topology.ready(keys[0])
+        if link is None or limits.deadline <= limits.now or any(self.topology.ready(key) is not link for key in keys):
+            replies: list[Reply | StoreError] = [None] * len(commands)
+            failed: dict[int, StoreUnavailable | None] = dict.fromkeys(range(len(commands)))
+        else:
+            packed = b"".join([pack(command) for command in commands])
+            replies = await link.send_batch(packed, len(commands), limits.deadline, limits.overdue)
+            failed = {index: reply for index, reply in enumerate(replies) if isinstance(reply, StoreUnavailable)}
         if failed:
-            attempts = (self._call_with_retries(*calls[index], limits, error) for index, error in failed.items())
-            repeated = await asyncio.gather(*attempts, return_exceptions=True)
-            for index, outcome in zip(failed, repeated, strict=True):
+            calls = (self._repeated(commands[index], limits, error) for index, error in failed.items())
+            for index, outcome in zip(failed, await asyncio.gather(*calls, return_exceptions=True), strict=True):
                 if isinstance(outcome, BaseException) and not isinstance(outcome, StoreError):
                     raise outcome
                 replies[index] = outcome
         return replies
+
+    async def _repeated(
+        self, command: tuple[Argument, ...], limits: _Limits, failure: StoreUnavailable | None
+    ) -> Reply:
+        if failure is None:
+            return await self._call(pack(command), _key_of(command), limits)
+        return await self._call_with_retries(pack(command), _key_of(command), limits, failure)
 
     async def _observed(self, operation: Operation, call: Awaitable[T]) -> T:
         endings = [observer.started(operation) for observer in self._observers]
@@ -173,7 +173,7 @@ class RedisClient:
 
     def _limits(self) -> _Limits:
         now = asyncio.get_running_loop().time()
-        return _Limits(now, within(self._timeout, now), now + self._timeout)
+        return _Limits(now, within(self.timeout, now), now + self.timeout)
 
     async def _call(self, packed: bytes, key: bytes, limits: _Limits) -> Reply:
         sent = self._send(packed, key, limits)

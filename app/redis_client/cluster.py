@@ -24,6 +24,8 @@ _CLUSTER_SLOTS: Final = ("CLUSTER", "SLOTS")
 class Cluster:
     """The topology of a Cluster: one shared link for each primary."""
 
+    by_key = True
+
     def __init__(self, url: RedisURL, *, timeout: float) -> None:
         self._seeds = url.addresses
         self._login = url.login

@@ -11,7 +11,7 @@ import contextvars
 import math
 from collections import deque
 from collections.abc import Callable
-from typing import Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 import hiredis
 from redis.asyncio.connection import AbstractConnection
@@ -37,12 +37,15 @@ _MAX_DELAY_SECONDS: Final = 0.05
 
 
 class _Call(NamedTuple):
-    reply: asyncio.Future[Reply]
+    reply: asyncio.Future[Any]
     # Loop times: when the caller gives up, and when a missing reply closes the link.
     deadline: float
     overdue: float
     # The reply to a pub/sub command is a push that begins with these two; to any other command it is a plain reply.
     push: tuple[bytes, bytes] | None
+    # Of a batch: the replies so far, and how many there will be.
+    replies: list[Reply | StoreError] | None = None
+    size: int = 1
 
 
 class Link:
@@ -79,15 +82,29 @@ class Link:
         The reply is overdue at the loop time ``overdue``, but not before the deadline.
         """
         reply: asyncio.Future[Reply] = self._loop.create_future()
+        self._queue(packed, _Call(reply, deadline, max(deadline, overdue), push))
+        return reply
+
+    def send_batch(
+        self, packed: bytes, count: int, deadline: float, overdue: float
+    ) -> asyncio.Future[list[Reply | StoreError]]:
+        """Queue ``count`` packed commands as one call, which costs a fraction of as many calls of ``send``.
+
+        The future has their replies, with a StoreError for each that failed.
+        """
+        replies: asyncio.Future[list[Reply | StoreError]] = self._loop.create_future()
+        self._queue(packed, _Call(replies, deadline, max(deadline, overdue), None, [], count))
+        return replies
+
+    def _queue(self, packed: bytes, call: _Call) -> None:
         if not self.usable:
-            reply.set_exception(StoreUnavailable("lost", "the connection is closed", sent=False))
-            return reply
-        self._unsent.append((packed, _Call(reply, deadline, max(deadline, overdue), push)))
-        if deadline < self._timer_at:
-            self._set_timer(deadline)
+            self._end(call, StoreUnavailable("lost", "the connection is closed", sent=False))
+            return
+        self._unsent.append((packed, call))
+        if call.deadline < self._timer_at:
+            self._set_timer(call.deadline)
         if len(self._unsent) == 1:
             self._loop.call_soon(self._flush)
-        return reply
 
     def retire(self) -> None:
         """Accept no more commands, and close after the linger time."""
@@ -145,14 +162,26 @@ class Link:
             else:
                 self.abort("protocol", "a reply that nobody asked for")
             return
-        # An error reply to a pub/sub command is plain, too.
-        self._end(self._pending.popleft(), reply)
+        call = self._pending[0]
+        if call.replies is None:
+            # An error reply to a pub/sub command is plain, too.
+            self._end(self._pending.popleft(), reply)
+            return
+        call.replies.append(reply)
+        if len(call.replies) == call.size:
+            self._pending.popleft()
+            if not call.reply.done():
+                call.reply.set_result(call.replies)
 
     @staticmethod
     def _end(call: _Call, outcome: Reply | StoreError) -> None:
         if call.reply.done():
             return
-        if isinstance(outcome, StoreError):
+        if call.replies is not None:
+            # One for each command without a reply: an exception collects the tracebacks of all who raise it.
+            missing = range(call.size - len(call.replies))
+            call.reply.set_result(call.replies + [_copy(outcome) for _ in missing])
+        elif isinstance(outcome, StoreError):
             call.reply.set_exception(outcome)
         else:
             call.reply.set_result(outcome)
@@ -197,6 +226,12 @@ class Link:
         self._unsent.clear()
         if self.on_lost is not None:
             self.on_lost()
+
+
+def _copy(error: Any) -> Any:
+    if isinstance(error, StoreUnavailable):
+        return StoreUnavailable(error.reason, error.detail, sent=error.sent)
+    return error
 
 
 async def open_link(

@@ -22,7 +22,12 @@ SHARE_OF_TIMEOUT: Final = 3
 
 
 class Topology(Protocol):
-    """Finds the link to the server that is responsible for a key or a channel."""
+    """Finds the link to the server that is responsible for a key or a channel.
+
+    ``by_key``: whether keys may have different links.
+    """
+
+    by_key: bool
 
     def ready(self, key: bytes) -> Link | None:
         """Return the open link for a key, or None."""
@@ -119,6 +124,8 @@ class Node:
 
 class Single:
     """A topology of one server at a fixed address."""
+
+    by_key = False
 
     def __init__(self, url: RedisURL, *, timeout: float) -> None:
         self._url = url

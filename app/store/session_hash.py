@@ -19,7 +19,7 @@ All numbers are decimal. All times are Unix milliseconds of Redis's clock.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import orjson
 
@@ -29,8 +29,7 @@ from app.sessions.rating import Tally
 __all__ = ["StoredSession", "parse_session"]
 
 
-@dataclass(frozen=True, slots=True)
-class StoredSession:
+class StoredSession(NamedTuple):
     """The reply to HGETALL for a session, with its time of expiry and its head."""
 
     code: str

@@ -7,10 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Final, TypeVar
 
+from opentelemetry.trace import get_current_span
+
+from app.deadline import has_time
 from app.observability.tracing import Tracing
 from app.redis_client.client import RedisClient, Script
 from app.redis_client.errors import reading_reply
-from app.redis_client.reply import Reply, array, integer, mapping, text, text_or_none
+from app.redis_client.reply import Reply, array, integer, text, text_or_none
 from app.sessions.model import Head, Session, Snapshot
 from app.sessions.steps import (
     Attached,
@@ -29,6 +32,7 @@ from app.store import calls, replies
 from app.store.batches import run_batch
 from app.store.client_errors import client_errors
 from app.store.keys import Keys
+from app.store.reads import SessionReads
 from app.store.scripts import SESSION_SCRIPTS
 from app.store.session_hash import StoredSession, parse_session
 from app.store.snapshots import EncodedSessions, Snapshots
@@ -65,6 +69,8 @@ class RedisSessions:
         self._seen = Watermarks()
         self._snapshots = Snapshots(monotonic)
         self._encoded = EncodedSessions()
+        self._reads = SessionReads(client, keys)
+        self._tracing = tracing
         remembered = max(1, round(quarantine * 1000))
         self._steps = StepRunner(client, keys, self._seen, remembered=remembered, tracing=tracing)
 
@@ -77,12 +83,15 @@ class RedisSessions:
 
     async def close(self) -> None:
         """Wait for pending writes."""
+        await self._reads.close()
         await self._steps.close()
 
     # Reading
 
     async def read(self, code: str) -> Session | None:
-        stored = await self._stored(code)
+        stored = await self._reads.alone(code)
+        if stored is not None and self._is_outdated(stored):
+            stored = await self._renewed(code)
         return None if stored is None else _session(stored)
 
     async def snapshot(self, code: str) -> Snapshot | None:
@@ -95,7 +104,9 @@ class RedisSessions:
             head, expires_at = await asyncio.gather(self.head(code), self._expiry(code))
             if head == known.head and expires_at > 0:
                 return known.expiring(expires_at)
-        stored = await self._stored(code)
+        stored = await (self._reads.together(code) if self._may_share() else self._reads.alone(code))
+        if stored is not None and self._is_outdated(stored):
+            stored = await self._renewed(code)
         if stored is None:
             self._snapshots.put(code, None)
             return None
@@ -106,26 +117,25 @@ class RedisSessions:
         self._encoded.put(stored, snapshot)
         return snapshot
 
-    async def _stored(self, code: str) -> StoredSession | None:
-        """Read a session from Redis. If Redis has lost changes of it, give it a new epoch first."""
-        stored = await self._read(code)
-        if stored is not None and self._seen.is_below(code, stored.head):
-            await self._steps.run(self._scripts.new_epoch, code, {}, replies.nothing)
-            stored = await self._read(code)
+    def _may_share(self) -> bool:
+        """Return whether a read may be one of many; not one with a span of its own, or with little time."""
+        is_traced = self._tracing is not None and get_current_span().is_recording()
+        return not is_traced and has_time(self._client.timeout)
+
+    def _is_outdated(self, stored: StoredSession) -> bool:
+        """Return whether Redis has lost changes of a session that was read; note how far it is otherwise."""
+        if self._seen.is_below(stored.code, stored.head):
+            return True
+        self._seen.note(stored.code, stored.head)
+        return False
+
+    async def _renewed(self, code: str) -> StoredSession | None:
+        """Give a session a new epoch, and read it again."""
+        await self._steps.run(self._scripts.new_epoch, code, {}, replies.nothing)
+        stored = await self._reads.alone(code)
         if stored is not None:
             self._seen.note(code, stored.head)
         return stored
-
-    async def _read(self, code: str) -> StoredSession | None:
-        key = self._keys.session(code)
-        with client_errors(changing=False):
-            fields, expires_at = await run_batch(self._client, (("HGETALL", key), ("PEXPIRETIME", key)))
-            with reading_reply():
-                if not fields or integer(expires_at) <= 0:
-                    return None
-                found = mapping(fields)
-                head = Head(text(found[b"epoch"]), integer(found[b"version"]))
-                return StoredSession(code, found, integer(expires_at), head)
 
     async def head(self, code: str) -> Head | None:
         with client_errors(changing=False):

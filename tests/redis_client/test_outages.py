@@ -302,6 +302,17 @@ async def test_the_commands_of_one_request_share_its_deadline(through_proxy: Red
     assert await through_proxy.execute("GET", "count") == b"2"
 
 
+async def test_what_a_batch_was_told_before_the_connection_broke_is_kept(redis_server: RedisServer) -> None:
+    connection = RedisClient.connect(redis_server.url(), timeout=TIMEOUT)
+    kill = ("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "no")
+    first, killed, last = await connection.batch([("INCR", "first"), kill, ("INCR", "last")])
+    assert (first, killed) == (1, 1)
+    assert isinstance(last, StoreUnavailable)
+    assert (last.reason, last.sent) == ("lost", True)
+    assert await connection.execute("GET", "last") is None
+    await connection.close()
+
+
 async def test_a_caller_without_time_costs_nobody_the_connection(through_proxy: RedisClient, proxy: FaultProxy) -> None:
     """Only a reply that is overdue says that something is wrong with the server."""
     proxy.freeze()
