@@ -10,7 +10,7 @@ from quart import Quart, Response, g, request
 
 from app.http.answers import ERROR_CODE, JOIN_PATH
 from app.http.routes import method_of, route_of
-from app.observability.metrics import Metrics, exemplar
+from app.observability.metrics import Metrics
 
 __all__ = ["RequestCounts", "count_requests"]
 
@@ -24,11 +24,12 @@ class RequestCounts:
         self._requests = cache(metrics.http_requests.labels)
         self._seconds = cache(metrics.http_seconds.labels)
         self._joins = cache(metrics.joins.labels)
+        self._exemplar = metrics.exemplar
 
     def count(self, method: str, route: str, status: int, result: str, seconds: float) -> None:
         """Count a response; ``method`` and ``route`` have few values, ``result`` is ``ok`` or an error code."""
         self._requests(method, route, status).inc()
-        self._seconds(method, route).observe(seconds, exemplar())
+        self._seconds(method, route).observe(seconds, self._exemplar())
         if route == JOIN_PATH and method == "POST":
             self._joins("http", result).inc()
 

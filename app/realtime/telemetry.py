@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from opentelemetry.trace import INVALID_SPAN, Span, SpanKind
 
-from app.observability.metrics import Metrics, exemplar
+from app.observability.metrics import Metrics
 from app.observability.tracing import RESULT, Tracing, failed
 from app.sessions.errors import CATALOGUE
 from app.sessions.operations import EVENTS
@@ -33,6 +33,7 @@ class Telemetry:
         self._events = cache(metrics.events.labels)
         self._seconds = cache(metrics.event_seconds.labels)
         self._joins = cache(metrics.joins.labels)
+        self._exemplar = metrics.exemplar
 
     def connecting(self, auth: object) -> AbstractContextManager[Span]:
         """Return the span of a CONNECT, which begins a trace."""
@@ -52,7 +53,7 @@ class Telemetry:
             failed(span, result)
         name = event if event in EVENTS else "unknown"
         self._events(name, result).inc()
-        self._seconds(name).observe(seconds, exemplar())
+        self._seconds(name).observe(seconds, self._exemplar())
         if name == _JOIN:
             self._joins("socket", result).inc()
 
@@ -72,7 +73,7 @@ class Telemetry:
         """
         if sockets:
             self._metrics.update_sockets.observe(sockets)
-        now, trace = self._now(), exemplar()
+        now, trace = self._now(), self._exemplar()
         for committed in commits:
             # The clocks differ slightly; a duration must not be negative.
             self._metrics.commit_to_delivery.observe(max(0, now - committed) / 1000, trace)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from time import perf_counter
 
-from app.observability.metrics import Metrics, exemplar
+from app.observability.metrics import Metrics
 from app.redis_client.errors import StoreError, StoreUnavailable
 from app.redis_client.observer import Ended, Operation
 
@@ -19,6 +19,7 @@ class CommandMetrics:
     def __init__(self, metrics: Metrics) -> None:
         self._seconds = cache(metrics.redis_seconds.labels)
         self._errors = metrics.redis_errors
+        self._exemplar = metrics.exemplar
 
     def started(self, operation: Operation) -> Ended:
         name = operation.script or operation.command.lower()
@@ -27,7 +28,7 @@ class CommandMetrics:
         def ended(errors: Sequence[BaseException]) -> None:
             for error in errors:
                 self._count(name, error)
-            self._seconds(name).observe(perf_counter() - started, exemplar())
+            self._seconds(name).observe(perf_counter() - started, self._exemplar())
 
         return ended
 

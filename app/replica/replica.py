@@ -58,7 +58,7 @@ class Replica:
 
     def __init__(self, settings: Settings, redis_url: str) -> None:
         self.id = secrets.token_hex(6)
-        self.metrics = metrics = Metrics()
+        self.metrics = metrics = Metrics(traced=traces_wanted())
         self.health = health = Health()
         self._settings = settings
         self._redis_url = redis_url

@@ -11,8 +11,10 @@ from typing import Final
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry, Histogram
 from websockets.asyncio.client import connect
 
+from app.observability.metrics import Metrics as Counted
 from app.sessions.operations import EVENTS
 from tests.harness.here import Here, served_here
 from tests.harness.metrics import Metrics, scrape, until_metrics
@@ -378,3 +380,16 @@ async def everything(replicas: list[Here]) -> None:
     await guest.close()
     await until_metrics(replicas[0], lambda now: now.value("join_session_connections", transport="websocket") == 0)
     await api.close()
+
+
+def test_series_count_as_those_of_the_library_do() -> None:
+    ours, registry = Counted(), CollectorRegistry()
+    theirs = Histogram("join_session_event_loop_lag_seconds", "", registry=registry, buckets=(0.5, 1, 5))
+    mine = type(ours.event_loop_lag)("join_session_event_loop_lag_seconds", "", registry=None, buckets=(0.5, 1, 5))
+    for seconds in (0, 0.5, 0.500001, 1, 4, 5, 6):
+        theirs.observe(seconds)
+        mine.observe(seconds)
+    assert [family.samples for family in mine.collect()] == [family.samples for family in theirs.collect()]
+    ours.joins.labels("http", "ok").inc()
+    ours.joins.labels("http", "ok").inc(2)
+    assert ours.registry.get_sample_value("join_session_joins_total", {"way": "http", "result": "ok"}) == 3
