@@ -6,14 +6,15 @@ The lane calls the same functions as Quart's route and hooks. Requests of an unu
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
+from contextvars import Context
 from functools import lru_cache
 from http import HTTPStatus
 from time import perf_counter
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import httptools
-from uvicorn._types import HTTPScope
 from uvicorn.server import ServerState
 
 from app.deadline import Deadline
@@ -25,7 +26,7 @@ from app.http.capped import RequestCap
 from app.http.counting import RequestCounts
 from app.http.health import Health
 from app.http.join import answer_join
-from app.observability.logging import begin_request
+from app.observability.logging import begin_request, log_bug
 from app.origins import AllowedOrigins
 from app.sessions.errors import SessionError
 from app.sessions.service import SessionService
@@ -36,8 +37,12 @@ if TYPE_CHECKING:
 __all__ = ["JoinCycle", "JoinLane"]
 
 _METHOD: Final = "POST"
+_MAX_KNOWN_HEADS: Final = 1024
+_MAX_KNOWN_HEAD_BYTES: Final = 1024
 _TARGETS: Final = frozenset({JOIN_PATH.encode(), f"{JOIN_PATH}/".encode()})
 _STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+
+_logger = logging.getLogger(__name__)
 
 
 class Flow(Protocol):
@@ -54,8 +59,9 @@ class Connection(Protocol):
 
     url: bytes
     headers: list[tuple[bytes, bytes]]
-    scope: HTTPScope
+    client: tuple[str, int] | None
     expect_100_continue: bool
+    loop: asyncio.AbstractEventLoop
     parser: httptools.HttpRequestParser
     transport: asyncio.Transport
 
@@ -69,6 +75,15 @@ class Connection(Protocol):
 
     def on_response_complete(self) -> None:
         """End the current request, after its response was written."""
+
+
+class Head(NamedTuple):
+    """The head of a request; the first of several fields with one name is in ``fields``."""
+
+    headers: list[tuple[bytes, bytes]]
+    fields: dict[bytes, bytes]
+    keep_alive: bool
+    body_size: int
 
 
 class JoinLane:
@@ -102,6 +117,7 @@ class JoinLane:
         self._drain_headers = drain_headers
         self._cap = cap
         self._spans = spans
+        self.known_heads: dict[bytes, Head] = {}
         self._client = lru_cache(maxsize=1024)(addresses.client_of)
 
     def cycle(self, connection: Connection) -> JoinCycle | None:
@@ -116,26 +132,66 @@ class JoinLane:
         length = fields.get(b"content-length")
         if length is None or int(length) > self._body_limit or b"transfer-encoding" in fields:
             return None
-        counted_as = None if self._cap is None else self._cap.counted_as(connection.scope)
-        if self._cap is not None and counted_as is not None and not self._cap.enter(counted_as):
-            return None
-        return JoinCycle(self, connection, fields, counted_as)
+        return self._cycle(
+            connection, Head(connection.headers, fields, connection.parser.should_keep_alive(), int(length))
+        )
 
-    async def answer(self, cycle: JoinCycle) -> Answer:
-        """Answer a request. Failures are answers, too."""
+    def known(self, connection: Connection, data: bytes) -> JoinCycle | None:
+        """Return the cycle that answers ``data``, if it is one whole request with a head that was parsed before."""
+        end = data.find(b"\r\n\r\n") + 4
+        head = self.known_heads.get(data[:end])
+        if head is None or len(data) - end != head.body_size:
+            return None
+        cycle = self._cycle(connection, head)
+        if cycle is not None:
+            cycle.body, cycle.more_body = data[end:], False
+        return cycle
+
+    def learn(self, cycle: object, data: bytes) -> None:
+        """Remember the head of ``data``, if that is the whole request of ``cycle``."""
+        if not isinstance(cycle, JoinCycle) or cycle.more_body:
+            return
+        end = data.find(b"\r\n\r\n") + 4
+        if end > _MAX_KNOWN_HEAD_BYTES or len(data) - end != cycle.head.body_size:
+            return
+        if len(self.known_heads) >= _MAX_KNOWN_HEADS:
+            del self.known_heads[next(iter(self.known_heads))]
+        self.known_heads[data[:end]] = cycle.head
+
+    def _cycle(self, connection: Connection, head: Head) -> JoinCycle | None:
+        if self._cap is None:
+            return JoinCycle(self, connection, head, None)
+        counted_as = self._cap.counted_as({"client": connection.client, "headers": head.headers})
+        if counted_as is not None and not self._cap.enter(counted_as):
+            return None
+        return JoinCycle(self, connection, head, counted_as)
+
+    async def serve(self, cycle: JoinCycle) -> None:
+        """Answer a request and write the response."""
         begin_request()
-        if self._spans is None:
-            return await self._answer(cycle)
-        with self._spans.request(_METHOD, cycle.field("traceparent") or "") as span:
-            self._spans.note_route(span, _METHOD, JOIN_PATH)
+        drain_headers = self._drain_headers if self._health.draining else ()
+        try:
+            answer = await (self._answer(cycle) if self._spans is None else self._traced(cycle, self._spans))
+            await cycle.write(answer, drain_headers)
+        except asyncio.CancelledError:
+            # The client has gone, or the replica stops.
+            cycle.abandon()
+            raise
+        except Exception as error:
+            log_bug(_logger, "unexpected error in a response", error)
+            cycle.abandon()
+
+    async def _traced(self, cycle: JoinCycle, spans: RequestSpans) -> Answer:
+        with spans.request(_METHOD, cycle.field("traceparent") or "") as span:
+            spans.note_route(span, _METHOD, JOIN_PATH)
             answer = await self._answer(cycle)
-            self._spans.note_answer(span, answer.status, answer.result)
+            spans.note_answer(span, answer.status, answer.result)
         return answer
 
     async def _answer(self, cycle: JoinCycle) -> Answer:
         try:
             body = await cycle.read_body()
-            client = self._client(self._addresses.address(cycle.scope))
+            client = self._client(self._addresses.address({"client": cycle.client, "headers": cycle.head.headers}))
             with Deadline(self._redis_timeout):
                 answer = await answer_join(self._service, body, client, token_of(cycle.field("authorization")))
         except SessionError as error:
@@ -147,55 +203,52 @@ class JoinLane:
         answer.headers.update(browser_headers(self._allowed, cycle.field, ""))
         return answer
 
-    def headers_besides(self) -> Sequence[tuple[str, str]]:
-        """Return the headers of responses that depend on the state of the replica."""
-        return self._drain_headers if self._health.draining else ()
-
-    def leave(self, counted_as: str | None) -> None:
-        """Count a request as done."""
-        if self._cap is not None and counted_as is not None:
+    def leave(self, counted_as: str) -> None:
+        """Count a request of an address as done."""
+        if self._cap is not None:
             self._cap.leave(counted_as)
 
 
 class JoinCycle:
     """One request and its response, in place of uvicorn's ``RequestResponseCycle``.
 
-    Uvicorn's protocol runs ``run_asgi``, sets the public attributes and then calls ``set``.
+    Uvicorn's protocol sets the public attributes and then calls ``set``.
     """
 
     __slots__ = (
         "_body_read",
         "_connection",
         "_counted_as",
-        "_fields",
         "_lane",
         "_task",
         "body",
         "disconnected",
+        "head",
         "keep_alive",
         "more_body",
         "response_complete",
         "response_started",
-        "scope",
         "started",
         "waiting_for_100_continue",
     )
 
-    def __init__(
-        self, lane: JoinLane, connection: Connection, fields: dict[bytes, bytes], counted_as: str | None
-    ) -> None:
+    def __init__(self, lane: JoinLane, connection: Connection, head: Head, counted_as: str | None) -> None:
         self.started = perf_counter()
-        self.scope = connection.scope
+        self.head = head
         self.body = b""
         self.more_body = True
-        self.keep_alive = connection.parser.should_keep_alive()
+        self.keep_alive = head.keep_alive
         self.disconnected = self.response_started = self.response_complete = self.waiting_for_100_continue = False
         self._lane = lane
         self._connection = connection
-        self._fields = fields
         self._counted_as = counted_as
         self._body_read: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def client(self) -> tuple[str, int] | None:
+        """The peer of the connection."""
+        return self._connection.client
 
     @property
     def message_event(self) -> JoinCycle:
@@ -212,13 +265,13 @@ class JoinCycle:
 
     def field(self, name: str) -> str | None:
         """Return a header of the request by its lower-case name."""
-        value = self._fields.get(name.encode())
+        value = self.head.fields.get(name.encode())
         return None if value is None else value.decode("latin-1")
 
     async def read_body(self) -> bytes:
         """Return the body when it is complete. Raise ``request-timeout`` if that takes too long."""
         if self.more_body:
-            self._body_read = asyncio.get_running_loop().create_future()
+            self._body_read = self._connection.loop.create_future()
             try:
                 async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
                     await self._body_read
@@ -226,26 +279,23 @@ class JoinCycle:
                 raise SessionError("request-timeout") from None
         return self.body
 
-    async def run_asgi(self, _app: object) -> None:
-        self._task = asyncio.current_task()
-        besides = self._lane.headers_besides()
-        try:
-            if not self.disconnected:
-                answer = await self._lane.answer(self)
-                if self._connection.flow.write_paused:
-                    await self._connection.flow.drain()
-            if not self.disconnected:
-                self._write(answer, besides)
-        except BaseException:
-            if not self.disconnected:
-                self._connection.transport.close()
-            raise
-        finally:
-            self._task = None
-            self._lane.leave(self._counted_as)
+    def start(self) -> None:
+        """Begin to answer the request, in a context of its own."""
+        self._task = self._connection.loop.create_task(self._lane.serve(self), context=Context())
+        if self._counted_as is not None:
+            # Not by the task itself, which may be cancelled before it has begun.
+            self._task.add_done_callback(self._leave)
 
-    def _write(self, answer: Answer, besides: Sequence[tuple[str, str]]) -> None:
+    def abandon(self) -> None:
+        """Close the connection, unless the response is complete."""
+        if not self.response_complete:
+            self._connection.transport.close()
+
+    async def write(self, answer: Answer, besides: Sequence[tuple[str, str]]) -> None:
+        """Write the response, with some headers besides those of the answer."""
         connection = self._connection
+        if connection.flow.write_paused:
+            await connection.flow.drain()
         text = "".join([f"{name}: {value}\r\n" for name, value in [*answer.headers.items(), *besides]])
         if besides or "connection" in answer.headers:
             # Both have the field that announces the close.
@@ -259,3 +309,7 @@ class JoinCycle:
         if not self.keep_alive:
             connection.transport.close()
         connection.on_response_complete()
+
+    def _leave(self, _task: object) -> None:
+        if self._counted_as is not None:
+            self._lane.leave(self._counted_as)

@@ -12,15 +12,12 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.http.handshake import asgi_handshake, asks_for_websocket, check_handshake, head_of, key_of, websocket_scope
+from app.http.heads import MAX_FIELDS, MAX_HEAD_BYTES, begins_too_large, head_size
 from app.http.port import PortState, drop
 from app.http.refusals import FULL, INVALID, LATE, TOO_LARGE, TOO_MANY, Refused
 
 __all__ = ["HttpProtocol"]
 
-_MAX_HEAD_BYTES: Final = 16_384
-_MAX_FIELDS: Final = 100
-# Nothing shorter has that many.
-_MIN_TOO_LARGE: Final = 4 * _MAX_FIELDS
 # Bytes that may frame each byte of a chunked body: the smallest chunk has five.
 _FRAMING: Final = 16
 _HEAD_TIMEOUT_SECONDS: Final = 10.0
@@ -110,14 +107,20 @@ class HttpProtocol(HttpToolsProtocol):
         if self._final_answer is not None:
             return
         self._unset_keepalive_if_required()
+        lane = self.server_state.lane if self._is_idle() else None
+        if lane is not None and (cycle := lane.known(self, data)) is not None:
+            self._answer_by(cycle)
+            return
         self._segment = len(data)
         self._overhead += self._segment
         self._began = False
-        refused = TOO_LARGE if self._is_too_large(data) else self._feed(data)
+        refused = TOO_LARGE if not self._reads_body and begins_too_large(data) else self._feed(data)
         if refused is None and self._is_websocket:
             # The connection is another protocol's now: nothing that belongs to requests may be written to it.
             return
         refused = refused or self._excess(data)
+        if refused is None and lane is not None:
+            lane.learn(self.cycle, data)
         if refused is not None:
             self._refuse(refused)
         elif self._is_answering() and not self._reads_head:
@@ -147,7 +150,7 @@ class HttpProtocol(HttpToolsProtocol):
         if not self._reads_head:
             # Behind a chunked body: nothing here reads such fields, and no request may change while it is served.
             self._trailer_count += 1
-            if self._trailer_count > _MAX_FIELDS:
+            if self._trailer_count > MAX_FIELDS:
                 raise Refused(TOO_LARGE)
             return
         name = name.lower()
@@ -158,8 +161,8 @@ class HttpProtocol(HttpToolsProtocol):
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        if len(self.headers) > _MAX_FIELDS or (
-            self._overhead > _MAX_HEAD_BYTES and self._head_size() > _MAX_HEAD_BYTES
+        if len(self.headers) > MAX_FIELDS or (
+            self._overhead > MAX_HEAD_BYTES and head_size(self.url, self.headers) > MAX_HEAD_BYTES
         ):
             raise Refused(TOO_LARGE)
         # RFC 9112, section 3.2.
@@ -185,8 +188,7 @@ class HttpProtocol(HttpToolsProtocol):
         if cycle is None:
             super().on_headers_complete()
         else:
-            self.cycle = cycle
-            self._start_asgi_task(cycle, self.app)
+            self._answer_by(cycle)
         if self._is_reserve:
             self.cycle.keep_alive = False
 
@@ -236,16 +238,6 @@ class HttpProtocol(HttpToolsProtocol):
 
     # Reading
 
-    def _is_too_large(self, data: bytes) -> bool:
-        """Whether ``data`` begins with a head that is too large, told before each of its fields is parsed."""
-        if self._reads_body or len(data) < _MIN_TOO_LARGE:
-            return False
-        # Some room for the method and the version, which do not count.
-        most = _MAX_HEAD_BYTES + 64
-        end = data.find(b"\r\n\r\n", 0, most)
-        # The request line comes before the fields.
-        return (end < 0 and len(data) > most) or data.count(b"\n", 0, end) > _MAX_FIELDS + 1
-
     def _feed(self, data: bytes) -> bytes | None:
         """Has the parser read; returns the answer to what it does not take."""
         rest = data
@@ -267,14 +259,11 @@ class HttpProtocol(HttpToolsProtocol):
     def _excess(self, data: bytes) -> bytes | None:
         """The answer to a head, or to what frames a body, that has not ended within its bounds."""
         if not self._reads_head:
-            return TOO_LARGE if self._overhead > 2 * _MAX_HEAD_BYTES + _FRAMING * self._body_bytes else None
-        if self._began and self._overhead > _MAX_HEAD_BYTES:
+            return TOO_LARGE if self._overhead > 2 * MAX_HEAD_BYTES + _FRAMING * self._body_bytes else None
+        if self._began and self._overhead > MAX_HEAD_BYTES:
             # Without what belongs to the messages before.
             self._overhead = max(0, len(data) - (data.rfind(b"\r\n\r\n") + 4 if b"\r\n\r\n" in data else 0))
-        return TOO_LARGE if self._overhead > _MAX_HEAD_BYTES or len(self.headers or ()) > _MAX_FIELDS else None
-
-    def _head_size(self) -> int:
-        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        return TOO_LARGE if self._overhead > MAX_HEAD_BYTES or len(self.headers or ()) > MAX_FIELDS else None
 
     def _path(self) -> str:
         return unquote((httptools.parse_url(self.url).path or b"").decode("ascii"))
@@ -284,6 +273,14 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _is_answering(self) -> bool:
         return self._running is not None and not self._running.response_complete
+
+    def _is_idle(self) -> bool:
+        """Whether nothing of a request has come since the last one was answered."""
+        return not (self._reads_head or self._reads_body or self._deadline or self._is_answering())
+
+    def _answer_by(self, cycle: Any) -> None:
+        self.cycle = self._running = cycle
+        cycle.start()
 
     def _set_deadline(self, seconds: float) -> None:
         self._clear_deadline()

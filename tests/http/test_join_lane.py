@@ -149,6 +149,41 @@ async def test_what_is_unusual_is_left_to_the_application(text: str) -> None:
         assert reached() == 1
 
 
+async def test_a_head_that_is_known_changes_no_answer() -> None:
+    async with both() as (fast, plain, code):
+        bodies = (f'{{"sessionID":"{code}"}}', '{"sessionID":"000000"}', '{"sessionID":"00000x"}')
+        joins = [request("", body) for body in bodies]
+        other, last = request("X-Other: 1\r\n", bodies[0]), request("Connection: close\r\n", bodies[0])
+        pieces = (
+            *(joins * 2),
+            request("", "{}"),
+            *joins,
+            joins[0] + joins[1],
+            joins[0][:-3],
+            joins[0][-3:] + joins[1][:20],
+            joins[1][20:],
+            "\r\n" + joins[0],
+            joins[2],
+            *([other] * 3),
+            joins[0],
+            *([last] * 2),
+        )
+        answers = []
+        for replica in (fast, plain):
+            seen = []
+            async with wire(replica.port) as connection:
+                for piece in pieces[:-1]:
+                    await connection.write(piece)
+                    await asyncio.sleep(0.02)
+                seen.append(await everything(connection))
+            answers.append(seen)
+            async with wire(replica.port) as connection:
+                await connection.write(pieces[-1])
+                seen.append(await everything(connection))
+        assert answers[0] == answers[1]
+        assert answers[0][0].count(b"HTTP/1.1 ") == len(pieces) - 1
+
+
 async def test_answers_come_in_the_order_of_the_requests() -> None:
     async with both() as (fast, plain, code):
         join = request("", f'{{"sessionID":"{code}"}}')

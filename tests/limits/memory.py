@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from app.http.port import PortState
 from app.observability.log_writer import LineWriter
 from app.sessions.answers import Meta
 from app.sessions.model import Head, Snapshot
@@ -18,6 +19,7 @@ from app.store.session_hash import StoredSession
 from app.store.snapshots import EncodedSessions, Snapshots
 from tests.harness.redis import RedisServer
 from tests.harness.waiting import until
+from tests.harness.wire import wire
 from tests.limits.attempts import Limited, exceeds, limited
 from tests.limits.frames import frame, websocket
 
@@ -68,6 +70,21 @@ async def many_small_sessions_that_are_read(redis: RedisServer) -> None:
         encoded.put(one, snapshot)
     kept = [one for one in stored if encoded.get(one)]
     assert kept == stored[-(16 * 2**20 // (20 * 2**10)) :]
+
+
+@exceeds("Cache of parsed request heads")
+async def many_different_heads(redis: RedisServer) -> None:
+    async with limited(redis) as replica, wire(replica.here.port) as connection:
+        for number in range(1200):
+            size = "x" * (1000 if number % 10 == 0 else 1)
+            head = f"POST /api/session/join HTTP/1.1\r\nHost: x\r\nX-{number}: {size}\r\nContent-Length: 2\r\n\r\n"
+            assert (await connection.ask(head, "{}"))[0] == 400
+        state = replica.here.replica.public.server_state
+        assert isinstance(state, PortState)
+        assert state.lane is not None
+        lane = state.lane
+        assert len(lane.known_heads) <= 1024
+        assert max(len(head) for head in lane.known_heads) <= 1024
 
 
 @exceeds("Data kept of the request that opens a socket")
