@@ -31,7 +31,7 @@ CHANGED = "Session found. This file was changed."
 
 async def test_dev_shows_a_changed_file_within_seconds_and_leaves_nothing(kind: Cluster, tmp_path: Path) -> None:
     project = await _copy(tmp_path)
-    changed = project / "app" / "http" / "sessions.py"
+    changed = project / "app" / "http" / "join.py"
     say("skaffold dev")
     async with _dev(kind, project, tmp_path / "dev.log") as (process, url), _client(url) as client:
         code = (await client.post("/api/session/create")).json()["sessionID"]

@@ -12,6 +12,8 @@ from tests.harness.waiting import until
 
 SERVICE = "join-session"
 QUORUM = 2
+# Shorter, and a server that waits for its turn on a busy machine is replaced.
+DOWN_AFTER_MILLISECONDS = 2_000
 
 
 class Sentinel(RedisServer):
@@ -27,7 +29,7 @@ class Sentinel(RedisServer):
             f"bind {LOOPBACK}",
             f"dir {self.directory}",
             f"sentinel monitor {SERVICE} {LOOPBACK} {self._primary_port} {QUORUM}",
-            f"sentinel down-after-milliseconds {SERVICE} 500",
+            f"sentinel down-after-milliseconds {SERVICE} {DOWN_AFTER_MILLISECONDS}",
             f"sentinel failover-timeout {SERVICE} 2000",
         ]
 
