@@ -4,7 +4,7 @@ BIN := .venv/bin
 # The file that npm writes last.
 NODE := tests/js/node_modules/.package-lock.json
 
-.PHONY: help run test quick e2e slow serial cluster matrix mutants lint lock version-set clean
+.PHONY: help run test quick e2e slow serial cluster matrix mutants bench bench-smoke lint lock version-set clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -45,6 +45,12 @@ matrix: .venv/ready $(NODE) ## Run all tests with and without each lane, in ever
 mutants: .venv/ready ## Put faults into the code and list those that no test finds; takes hours; ARGS goes to tests.mutants
 	$(BIN)/python -m tests.mutants.run $(ARGS)
 
+bench: .venv/ready ## Measure against Node and write docs/benchmarks.md; 15 minutes on an idle machine; ARGS="A B" for some scenarios
+	$(BIN)/python -m bench $(ARGS)
+
+bench-smoke: .venv/ready ## Check in a minute that the benchmarks run
+	$(BIN)/python -m bench --smoke $(ARGS)
+
 lint: .venv/ready ## Check style and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -61,7 +67,8 @@ version-set: .venv/ready ## Set the version in all files that contain it: VERSIO
 	@$(BIN)/python -m tests.packaging.generate
 
 clean: ## Remove everything that make has installed or built
-	rm -rf .venv .cache tests/js/node_modules tests/js/build .dmypy.json .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .cache bench/node_modules bench/peers/bun/node_modules tests/js/node_modules tests/js/build .dmypy.json \
+		.mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(NODE): tests/js/package-lock.json | .venv/ready
 	@$(BIN)/python -m tests.harness.node

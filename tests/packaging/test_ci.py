@@ -74,7 +74,7 @@ def machine(tmp_path: Path) -> Machine:
 
 def test_all_suites_run_and_each_shows_its_last_line(machine: Machine) -> None:
     assert machine.run() == (0, "===== 1 passed in 1.00s =====\n" * len(SUITES))
-    assert machine.suites() == ["test", "lint", "slow", "serial", "cluster"]
+    assert machine.suites() == ["test", "lint", "slow", "serial", "bench-smoke", "cluster"]
 
 
 def test_the_twenty_slowest_of_all_suites_are_shown(machine: Machine) -> None:
@@ -93,7 +93,7 @@ def test_what_passes_when_run_again_is_told_with_its_reason(machine: Machine) ->
     code, told = machine.run()
     assert code == 0
     assert told.endswith("run again:\nFAILED tests/a.py::test_b[x - y] - assert 1 == 2\n")
-    assert machine.suites() == ["test", "lint", "slow", "slow", "serial", "cluster"]
+    assert machine.suites() == ["test", "lint", "slow", "slow", "serial", "bench-smoke", "cluster"]
 
 
 @pytest.mark.parametrize(("count", "code"), [(3, 0), (4, 1)])

@@ -1,0 +1,1 @@
+"""Measures the service against its peers: ``make bench``, see docs/benchmarks.md."""
