@@ -29,8 +29,7 @@ def version(reply: list[Reply]) -> int:
 
 
 def due(reply: list[Reply]) -> int:
-    _, due = reply
-    return integer(due)
+    return integer(reply[0])
 
 
 def movies_stored(reply: list[Reply]) -> MoviesStored:

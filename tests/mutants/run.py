@@ -47,15 +47,7 @@ class _Tests:
         return first_failure(folder, self.others, timeout=_TIMEOUT_SECONDS)
 
 
-_LOOK_UPS: Final = _Tests(
-    quick=(
-        "tests/model/test_look_ups.py",
-        "tests/model/test_admission.py",
-        "tests/http/test_budgets.py",
-        "tests/http/test_look_ups.py",
-    )
-)
-_USE_CASES: Final = _Tests(quick=("tests/model", "tests/http/test_create.py", "tests/http/test_read.py"))
+_LOOK_UPS: Final = _Tests(quick=("tests/model/test_look_ups.py", "tests/model/test_admission.py"))
 _VALUES: Final = _Tests(
     quick=(
         "tests/model/test_rules.py",
@@ -70,13 +62,13 @@ _VALUES: Final = _Tests(
 # The first pattern that a path matches counts.
 _PARTS: Final = {
     "app/store/scripts/session/*.lua": _Tests(quick=("tests/steps", "tests/model/test_session.py")),
-    "app/store/scripts/*.lua": _Tests(quick=("tests/steps", "tests/store/test_replicas.py")),
+    "app/store/scripts/*.lua": _Tests(quick=("tests/steps",)),
     "app/sessions/administration.py": _Tests(quick=("tests/operators/test_operators_api.py",)),
     "app/sessions/admission.py": _LOOK_UPS,
     "app/sessions/guard.py": _LOOK_UPS,
     "app/sessions/look_ups.py": _LOOK_UPS,
-    "app/sessions/creation.py": _USE_CASES,
-    "app/sessions/service.py": _USE_CASES,
+    "app/sessions/creation.py": _Tests(quick=("tests/model",)),
+    "app/sessions/service.py": _Tests(quick=("tests/model",)),
     "app/sessions/*.py": _VALUES,
     "app/socketio_server/packets.py": _Tests(quick=("tests/protocol/test_socket_io.py",), others=("tests/protocol",)),
 }

@@ -1,6 +1,6 @@
 -- Detaches connections. Their participants stay for a grace time after the last one.
 -- call.connections: {connection, recovery id that becomes void, or ""}.
--- Replies: ok, version, when to look for participants to remove (0: no new ones).
+-- Replies: ok, when to look for participants to remove (0: no new ones).
 if not field('instance') then
   return reply('session-not-found')
 end
@@ -15,4 +15,7 @@ for _, gone in ipairs(call.connections) do
     put('d:' .. participant, due)
   end
 end
-return reply('ok', due > 0 and commit(false) or version(), due)
+if due > 0 then
+  commit(false)
+end
+return reply('ok', due)

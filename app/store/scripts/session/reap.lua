@@ -1,10 +1,10 @@
 -- Detaches all connections of a dead replica, or all but those in a list.
--- Replies: ok, the number of participants left without a connection, when to look for those to remove (0: no new ones).
+-- Replies: ok, when to look for participants to remove (0: no new ones).
 if not field('instance') then
   return reply('session-not-found')
 end
 local prefix = 'c:' .. call.replica .. '.'
-local due, away = 0, 0
+local due = 0
 local living = {}
 for _, name in ipairs(call.living or {}) do
   living['c:' .. name] = true
@@ -20,11 +20,10 @@ for _, name in ipairs(redis.call('HKEYS', connections)) do
     if last and field('p:' .. participant) then
       due = now + call.grace
       put('d:' .. participant, due)
-      away = away + 1
     end
   end
 end
-if away > 0 then
+if due > 0 then
   commit(false)
 end
-return reply('ok', away, due)
+return reply('ok', due)
