@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple, cast
 
 import orjson
@@ -147,5 +147,11 @@ class Session:
 
 def timestamp(milliseconds: int) -> str:
     """Format a time as JavaScript's ``toISOString`` does: ISO 8601 in UTC with three decimals and ``Z``."""
-    seconds, rest = divmod(milliseconds, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
+    minute, rest = divmod(milliseconds, 60_000)
+    return f"{_minute(minute)}:{rest / 1000:06.3f}Z"
+
+
+@lru_cache(maxsize=1024)
+def _minute(minutes: int) -> str:
+    """Minutes since 1970, to the minute. The times in a session are close together, and are shown again and again."""
+    return f"{datetime.fromtimestamp(60 * minutes, UTC):%Y-%m-%dT%H:%M}"
