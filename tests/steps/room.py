@@ -25,11 +25,13 @@ from app.sessions.tokens import Credential
 from app.store.sessions import RedisSessions
 from tests.harness.keys import KEYS
 
-__all__ = ["DAY", "GRACE", "LIFETIME", "MAX_MOVIES", "REST", "Room", "details", "new_session"]
+__all__ = ["DAY", "GRACE", "LIFETIME", "MAX_MOVIES", "REST", "SURPLUS", "Room", "details", "new_session"]
 
 LIFETIME: Final = 600_000
 DAY: Final = 86_400_000
 REST: Final = 30_000
+# By how much what is kept of a session may outlive it.
+SURPLUS: Final = 2000
 GRACE: Final = 60_000
 MAX_MOVIES: Final = 3
 MAX_BYTES: Final = 1000
@@ -111,6 +113,10 @@ class Room:
         """When the session expires, or another key beside it."""
         key = KEYS.session(self.code) + (f":{kept}" if kept else "")
         return integer(await self.redis.execute("PEXPIRETIME", key))
+
+    async def keeps(self, kept: str) -> bool:
+        """Whether another key lives as long as the session, and no more than a little longer."""
+        return 0 <= await self.lives(kept) - await self.lives() <= SURPLUS
 
     async def put(self, **fields: Any) -> None:
         """Writes into the hash of the session, past all steps."""

@@ -7,7 +7,7 @@ import pytest
 from app.redis_client.reply import integer
 from app.sessions.errors import SessionError
 from tests.harness.keys import KEYS
-from tests.steps.room import DAY, LIFETIME, REST, Room, details, new_session
+from tests.steps.room import DAY, LIFETIME, REST, SURPLUS, Room, details, new_session
 
 # Milliseconds that a step may take.
 SOON = 5000
@@ -160,10 +160,24 @@ async def test_what_is_kept_of_a_session_lives_as_long_as_it_does_and_its_code_r
     await room.join("bob")
     await room.vote("bob", "m1", 5, key="k")
     await room.leave("bob")
-    expires = await room.lives()
     for kept in ("votes", "connections", "replies", "absent", "former", "repliers"):
-        assert await room.lives(kept) == expires, kept
-    assert await room.lives("code") == expires + REST
+        assert await room.keeps(kept), kept
+    assert await room.lives("code") == await room.lives("votes") + REST
+
+
+async def test_what_is_kept_of_a_session_is_extended_only_when_the_session_would_outlive_it(room: Room) -> None:
+    await room.join("ann")
+    code = f"{KEYS.session(room.code)}:code"
+    kept = await room.lives("connections")
+    await room.redis.execute("PEXPIREAT", code, kept + REST - 1)
+    await room.vote("ann", "m1", 5)
+    assert await room.lives("votes") == kept - 1
+    assert await room.lives("connections") == kept
+    await room.redis.execute("PEXPIREAT", code, await room.lives() + REST - 1)
+    await room.vote("ann", "m1", 4)
+    for extended in ("votes", "connections"):
+        assert await room.lives(extended) == await room.lives() + SURPLUS, extended
+    assert await room.lives("code") == await room.lives() + SURPLUS + REST
 
 
 async def test_the_list_hears_of_a_session_when_its_life_has_grown_by_more_than_a_tenth(room: Room) -> None:

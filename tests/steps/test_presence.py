@@ -83,7 +83,7 @@ async def test_what_a_replica_sent_before_it_was_taken_for_dead_does_not_count(r
 
 async def test_the_note_that_a_replica_was_taken_for_dead_expires_with_the_session(room: Room) -> None:
     await room.sessions.reap(room.code, "a", grace=GRACE)
-    assert await room.lives("connections") == await room.lives()
+    assert await room.keeps("connections")
 
 
 async def test_whoever_stays_away_is_removed_and_nobody_else(room: Room) -> None:

@@ -1,11 +1,13 @@
 """The Lua scripts, one file for each atomic step.
 
-The folder ``session`` has the steps of a session. Shared code is in files whose names begin with ``_`` and is prepended
-to each of them. The other scripts work on one list or counter.
+The folder ``session`` has the steps of a session. Shared code is in files whose names begin with ``_``. A step is sent
+with the shared functions that it uses and no others: Redis creates all functions of a script at each call, which takes
+longer than most of them run. The other scripts work on one list or counter.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -16,6 +18,11 @@ from app.redis_client.client import Script
 __all__ = ["LIST_SCRIPTS", "SESSION_SCRIPTS", "ListScripts", "SessionScripts", "load_scripts"]
 
 _SHARED: Final = ("_prelude", "_replies", "_change")
+_COMMENT: Final = re.compile(r"^ *--.*\n", re.MULTILINE)
+# What stands between empty lines, from the margin.
+_BLOCKS: Final = re.compile(r"\n\n+(?=\S)")
+# A function, or a variable in one line.
+_DEFINITION: Final = re.compile(r"local (?:function (\w+)\(|(\w+) = .*$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +68,22 @@ class ListScripts:
 def load_scripts(folder: Traversable) -> tuple[SessionScripts, ListScripts]:
     """Load all scripts of a folder; raise RuntimeError if one is missing or unused."""
     steps = _texts(folder / "session", {*_names(SessionScripts), *_SHARED})
-    shared = "".join(steps.pop(part) for part in _SHARED)
+    shared = "\n".join(steps.pop(part) for part in _SHARED)
     others = _texts(folder, _names(ListScripts))
     return (
-        SessionScripts(**{name: _script(name, shared + text) for name, text in steps.items()}),
+        SessionScripts(**{name: _script(name, _with_shared(shared, text)) for name, text in steps.items()}),
         ListScripts(**{name: _script(name, text) for name, text in others.items()}),
     )
+
+
+def _with_shared(shared: str, text: str) -> str:
+    """The step behind the shared parts, but for definitions that are not used from there on."""
+    text = _COMMENT.sub("", text)
+    for block in reversed(_BLOCKS.split(_COMMENT.sub("", shared))):
+        definition = _DEFINITION.match(block)
+        if definition is None or re.search(rf"\b{definition[1] or definition[2]}\b", text):
+            text = f"{block}\n\n{text}"
+    return text
 
 
 def _texts(folder: Traversable, used: set[str]) -> dict[str, str]:

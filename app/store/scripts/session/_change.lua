@@ -34,8 +34,8 @@ local function holds_token()
 end
 
 local function void_token()
-  redis.call('HINCRBY', session, 'generation', 1)
-  redis.call('HDEL', session, 'tokenholder')
+  add(session, 'generation', 1)
+  remove(session, 'tokenholder')
 end
 
 local LONGEST_REPLY = 4096
@@ -51,7 +51,7 @@ local function change(apply, again, abridged)
     stored = key and recall_reply(whose, call.key)
   else
     -- The reply to the one who ended the session rests with its code.
-    local last = redis.call('GET', reservation)
+    local last = redis.call('GET', RESERVATION)
     local ended, told = (last or ''):match('^ended (%S+) ?(.*)$')
     if key and ended == call.instance and told:sub(1, #key + 1) == key .. ' ' then
       stored = told:sub(#key + 2)
@@ -73,13 +73,12 @@ local function change(apply, again, abridged)
     return reply(refusal)
   end
   local result = apply(key)
-  if key and redis.call('EXISTS', session) == 1 then
+  if key and field('instance') then
     local text = cjson.encode(result)
     if abridged and #text > LONGEST_REPLY then
       text = abridged(result)
     end
     remember_reply(whose, call.key, call.fingerprint .. ' ' .. text)
-    prolong(false)
   end
   return reply(unpack(result))
 end

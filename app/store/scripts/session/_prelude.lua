@@ -21,58 +21,196 @@
 -- sessions should hear of it, else 0; voided are recovery ids that continue nobody any more, each with 1 if that is to
 -- be remembered, else 0; announced is how many announcements the replicas got; head is where the session stands now, as
 -- "<epoch>-<version>"; status is "ok" or the code of an error.
-local session, votes, connections, replies, reservation, absent, former, repliers = unpack(KEYS)
+local SESSION, VOTES, CONNECTIONS, REPLIES, RESERVATION, ABSENT, FORMER, REPLIERS = unpack(KEYS)
 local call = cjson.decode(ARGV[1])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local relist, voided, announced = 0, {}, 0
+local relist, voided, news = 0, {}, {}
+
+-- The hash of the session expires on time. The other keys mean nothing without it; they expire a little later, so that
+-- most calls need not move them. `moved`: the expiries that this call moves; `made`: the keys that it may have created.
+local expires, kept, moved, made = nil, nil, {}, {}
+
+-- When the session expires.
+local function expiry()
+  expires = expires or redis.call('PEXPIRETIME', SESSION)
+  return expires
+end
+
+local opened = {}
+
+-- A hash whose changes are collected, to be written at once.
+local function open(key)
+  local hash = {key = key, read = {}, changed = {}}
+  opened[#opened + 1] = hash
+  return hash
+end
+
+local session = open(SESSION)
+
+local connections = open(CONNECTIONS)
+
+local replies = open(REPLIES)
+
+-- The value of a field, false if it does not exist.
+local function get(hash, name)
+  local value = hash.changed[name]
+  if value == nil then
+    value = hash.read[name]
+  end
+  if value == nil then
+    value = redis.call('HGET', hash.key, name)
+  end
+  return value
+end
+
+local function put(hash, name, value)
+  hash.changed[name] = type(value) == 'number' and string.format('%.0f', value) or value
+end
+
+local function remove(hash, ...)
+  for _, name in ipairs({...}) do
+    hash.changed[name] = false
+  end
+end
+
+-- Removes a field immediately: if its first write frees memory, a script may go on to write in a full Redis.
+local function free(hash, name)
+  redis.call('HDEL', hash.key, name)
+  hash.read[name], hash.changed[name] = false, nil
+end
+
+-- Adds a number to a field and returns the sum.
+local function add(hash, name, number)
+  local sum = (get(hash, name) or 0) + number
+  put(hash, name, sum)
+  return sum
+end
+
+local function save(hash)
+  if next(hash.changed) == nil then
+    return
+  end
+  local values, gone, new = {}, {}, 0
+  for name, value in pairs(hash.changed) do
+    if value then
+      values[#values + 1] = name
+      values[#values + 1] = value
+    else
+      gone[#gone + 1] = name
+    end
+  end
+  hash.read, hash.changed = {}, {}
+  -- Lua's stack limits the number of arguments to a few thousand.
+  for first = 1, #values, 1000 do
+    new = new + redis.call('HSET', hash.key, unpack(values, first, math.min(#values, first + 999)))
+  end
+  if new > 0 and new == #values / 2 then
+    made[hash.key] = true
+  end
+  for first = 1, #gone, 1000 do
+    redis.call('HDEL', hash.key, unpack(gone, first, math.min(#gone, first + 999)))
+  end
+end
+
+-- The names of all fields, as stored now.
+local function names_of(hash)
+  save(hash)
+  return redis.call('HKEYS', hash.key)
+end
+
+-- The names and values of all fields, alternating.
+local function all_of(hash)
+  save(hash)
+  return redis.call('HGETALL', hash.key)
+end
 
 local function field(name)
-  return redis.call('HGET', session, name)
+  return get(session, name)
 end
 
-local function put(...)
-  redis.call('HSET', session, ...)
+-- Most scripts need these fields; they are read with one command.
+do
+  local names = {'instance', 'epoch', 'version', 'host', 'people', 'lifetime', 'deadline', 'listed', 'rest',
+    'unjoined'}
+  names[#names + 1] = call.participant and 'p:' .. call.participant
+  names[#names + 1] = call.movie and 'm:' .. call.movie
+  for index, value in ipairs(redis.call('HMGET', SESSION, unpack(names))) do
+    session.read[names[index]] = value
+  end
 end
 
-local function reply(...)
-  local epoch, version = unpack(redis.call('HMGET', session, 'epoch', 'version'))
-  return {relist, voided, announced, epoch and (epoch .. '-' .. version) or '', ...}
+-- Sets the score of a member of a sorted set.
+local function enlist(key, score, member)
+  if redis.call('ZADD', key, score, member) == 1 then
+    made[key] = true
+  end
+end
+
+-- When the other keys expire; the reservation of the code lives longer, by its rest.
+local function kept_until()
+  kept = kept or redis.call('PEXPIRETIME', RESERVATION) - (field('rest') or 0)
+  return kept
+end
+
+local function free_at()
+  return kept_until() + (field('rest') or 0)
 end
 
 -- The session lives on for its lifetime, a shorter one until somebody has joined, or `least` where that is longer; at
--- the most until its deadline. New keys get their lifetime here, too.
-local function prolong(extend, least)
-  local expires = redis.call('PEXPIRETIME', session)
-  if extend then
-    local stored = redis.call('HMGET', session, 'lifetime', 'deadline', 'listed', 'unjoined', 'people')
-    local lifetime, listed = tonumber(stored[1]), tonumber(stored[3])
-    if stored[4] and tonumber(stored[5]) > 0 then
-      redis.call('HDEL', session, 'unjoined')
-    elseif stored[4] then
-      lifetime = tonumber(stored[4])
-    end
-    expires = math.max(expires, math.min(now + math.max(lifetime, least or 0), tonumber(stored[2])))
-    if expires - listed > lifetime / 10 then
-      put('listed', expires)
-      relist = expires
-    end
+-- the most until its deadline.
+local function prolong(least)
+  local lifetime, unjoined = tonumber(field('lifetime')), field('unjoined')
+  if unjoined and tonumber(field('people')) > 0 then
+    remove(session, 'unjoined')
+  elseif unjoined then
+    lifetime = tonumber(unjoined)
   end
-  for _, name in ipairs(KEYS) do
-    redis.call('PEXPIREAT', name, expires + (name == reservation and tonumber(field('rest')) or 0))
+  local promised = math.min(now + math.max(lifetime, least or 0), tonumber(field('deadline')))
+  if promised > expiry() then
+    expires, moved.session = promised, true
+  end
+  if expires > kept_until() then
+    kept, moved.others = expires + math.min(2000, math.floor(lifetime / 100)), true
+  end
+  if expires - field('listed') > lifetime / 10 then
+    put(session, 'listed', expires)
+    relist = expires
   end
 end
 
-local function announce(news)
-  redis.call('SPUBLISH', session, string.format('%s %s %.0f', news, call.trace or '', now))
-  announced = announced + 1
+-- Writes all changes and expiries, then announces the commits. A key without an expiry would never go away.
+local function write()
+  for _, hash in ipairs(opened) do
+    save(hash)
+  end
+  if moved.session then
+    redis.call('PEXPIREAT', SESSION, expires)
+  end
+  for index = 2, #KEYS do
+    local key = KEYS[index]
+    if moved.others or made[key] then
+      redis.call('PEXPIREAT', key, key == RESERVATION and free_at() or kept_until())
+    end
+  end
+  for _, text in ipairs(news) do
+    redis.call('SPUBLISH', SESSION, string.format('%s %s %.0f', text, call.trace or '', now))
+  end
+end
+
+local function reply(...)
+  local epoch, version = field('epoch'), field('version')
+  write()
+  return {relist, voided, #news, epoch and (epoch .. '-' .. version) or '', ...}
 end
 
 -- One change, seen by everybody: the version grows and the replicas that have members hear that it did.
 local function commit(extend)
-  local version = redis.call('HINCRBY', session, 'version', 1)
-  prolong(extend)
-  announce(field('epoch') .. '-' .. version)
+  local version = add(session, 'version', 1)
+  if extend then
+    prolong()
+  end
+  news[#news + 1] = field('epoch') .. '-' .. version
   return version
 end
 
@@ -81,24 +219,26 @@ local function version()
 end
 
 -- Below a version that somebody was shown changes were lost: before anything else happens a new epoch says so, once.
-local epoch = field('epoch')
-local lowest = epoch and call.seen and call.seen[epoch]
-if lowest and version() < lowest then
-  -- Whoever joined later than this in the epoch that ends is not known here.
-  local lost = {}
-  for ended in (field('lost') or ''):gmatch('%S+ %d+') do
-    lost[#lost + 1] = ended
-  end
-  lost[#lost + 1] = epoch .. ' ' .. field('order')
-  put('lost', table.concat(lost, ' ', math.max(1, #lost - 7)))
-  put('epoch', redis.sha1hex(epoch .. ' ' .. time[1] .. ' ' .. time[2]):sub(1, 15))
-  -- Who is connected is not known any more: those who are say so when they see the new epoch.
-  for _, name in ipairs(redis.call('HKEYS', connections)) do
-    if name:match('^[can]:') then
-      redis.call('HDEL', connections, name)
+do
+  local epoch = field('epoch')
+  local lowest = epoch and call.seen and call.seen[epoch]
+  if lowest and version() < lowest then
+    -- Whoever joined later than this in the epoch that ends is not known here.
+    local lost = {}
+    for ended in (field('lost') or ''):gmatch('%S+ %d+') do
+      lost[#lost + 1] = ended
     end
+    lost[#lost + 1] = epoch .. ' ' .. field('order')
+    put(session, 'lost', table.concat(lost, ' ', math.max(1, #lost - 7)))
+    put(session, 'epoch', redis.sha1hex(epoch .. ' ' .. time[1] .. ' ' .. time[2]):sub(1, 15))
+    -- Who is connected is not known any more: those who are say so when they see the new epoch.
+    for _, name in ipairs(names_of(connections)) do
+      if name:match('^[can]:') then
+        remove(connections, name)
+      end
+    end
+    commit(false)
   end
-  commit(false)
 end
 
 local function add_to_tally(order, rating, sign)
@@ -113,13 +253,13 @@ local function add_to_tally(order, rating, sign)
     count = count + sign
     points = points + sign * (rating - 1) * 25
   end
-  put('t:' .. order, string.format('%d %d %d', count, vetoes, points))
+  put(session, 't:' .. order, string.format('%d %d %d', count, vetoes, points))
 end
 
 -- Strictly one host while anyone is there: the longest present, those who are connected first.
 local function promote()
   local away, chosen, chosen_rank = {}, nil, nil
-  local fields = redis.call('HGETALL', session)
+  local fields = all_of(session)
   for index = 1, #fields, 2 do
     if fields[index]:sub(1, 2) == 'd:' then
       away[fields[index]:sub(3)] = true
@@ -135,9 +275,9 @@ local function promote()
     end
   end
   if chosen then
-    put('host', chosen)
+    put(session, 'host', chosen)
   else
-    redis.call('HDEL', session, 'host')
+    remove(session, 'host')
   end
 end
 
@@ -171,29 +311,30 @@ end
 
 local function put_words(name, all)
   if #all == 0 then
-    redis.call('HDEL', connections, name)
+    remove(connections, name)
   else
-    redis.call('HSET', connections, name, table.concat(all, ' '))
+    put(connections, name, table.concat(all, ' '))
   end
 end
 
 -- The recovery ids that are known of a participant.
 local function ids_of(participant)
-  return words(redis.call('HGET', connections, 'i:' .. participant))
+  return words(get(connections, 'i:' .. participant))
 end
 
 local function put_ids(participant, ids, before)
   put_words('i:' .. participant, ids)
-  redis.call('HINCRBY', connections, 'ids', #ids - before)
+  add(connections, 'ids', #ids - before)
 end
 
 -- The participant that a recovery id continues, if it is good.
 local function continued_by(recovery)
-  return (redis.call('HGET', connections, 'r:' .. recovery) or ''):match('^%S+')
+  return (get(connections, 'r:' .. recovery) or ''):match('^%S+')
 end
 
 local function void_recovery(recovery)
-  if redis.call('HDEL', connections, 'r:' .. recovery) == 1 then
+  if get(connections, 'r:' .. recovery) then
+    free(connections, 'r:' .. recovery)
     voided[#voided + 1] = recovery
     voided[#voided + 1] = 1
   end
@@ -205,7 +346,7 @@ local function forget_recovery(participant, recovery)
   if owner and owner ~= participant then
     return
   end
-  redis.call('HDEL', connections, 'r:' .. recovery)
+  remove(connections, 'r:' .. recovery)
   voided[#voided + 1] = recovery
   voided[#voided + 1] = 0
 end
@@ -215,11 +356,11 @@ end
 local function forget_former()
   local most = 2 * tonumber(field('capacity'))
   for _ = 1, 8 do
-    local ids = tonumber(redis.call('HGET', connections, 'ids') or 0)
-    if ids <= most and size(former) <= most then
+    local ids = tonumber(get(connections, 'ids') or 0)
+    if ids <= most and size(FORMER) <= most then
       return
     end
-    local participant = first(former)
+    local participant = first(FORMER)
     if not participant then
       return
     end
@@ -231,13 +372,13 @@ local function forget_former()
       end
       put_ids(participant, {}, #known)
     end
-    local record = redis.call('HGET', connections, 'f:' .. participant)
+    local record = get(connections, 'f:' .. participant)
     if record and record:match('^[^|]+') ~= 'away' then
       -- From now on it would not be known of everybody who was told to go.
-      redis.call('HDEL', session, 'lost')
+      remove(session, 'lost')
     end
-    redis.call('HDEL', connections, 'f:' .. participant)
-    redis.call('ZREM', former, participant)
+    remove(connections, 'f:' .. participant)
+    redis.call('ZREM', FORMER, participant)
   end
 end
 
@@ -248,7 +389,7 @@ local function note_recovery(participant, connection, recovery)
     local theirs = ids_of(owner)
     put_ids(owner, without(theirs, recovery), #theirs)
   end
-  redis.call('HSET', connections, 'r:' .. recovery, participant .. ' ' .. connection)
+  put(connections, 'r:' .. recovery, participant .. ' ' .. connection)
   local before = ids_of(participant)
   local ids = without(before, recovery)
   ids[#ids + 1] = recovery
@@ -260,25 +401,25 @@ local function note_recovery(participant, connection, recovery)
 end
 
 local function add_connection(connection, participant)
-  redis.call('HSET', connections, 'c:' .. connection, participant)
-  redis.call('HINCRBY', connections, 'n:' .. participant, 1)
-  local names = without(words(redis.call('HGET', connections, 'a:' .. participant)), connection)
+  put(connections, 'c:' .. connection, participant)
+  add(connections, 'n:' .. participant, 1)
+  local names = without(words(get(connections, 'a:' .. participant)), connection)
   names[#names + 1] = connection
   put_words('a:' .. participant, names)
 end
 
 -- Takes a connection away; true when it was its participant's last one.
 local function drop_connection(connection)
-  local participant = redis.call('HGET', connections, 'c:' .. connection)
+  local participant = get(connections, 'c:' .. connection)
   if not participant then
     return false
   end
-  redis.call('HDEL', connections, 'c:' .. connection)
-  put_words('a:' .. participant, without(words(redis.call('HGET', connections, 'a:' .. participant)), connection))
-  if redis.call('HINCRBY', connections, 'n:' .. participant, -1) > 0 then
+  free(connections, 'c:' .. connection)
+  put_words('a:' .. participant, without(words(get(connections, 'a:' .. participant)), connection))
+  if add(connections, 'n:' .. participant, -1) > 0 then
     return false, participant
   end
-  redis.call('HDEL', connections, 'n:' .. participant, 'a:' .. participant)
+  remove(connections, 'n:' .. participant, 'a:' .. participant)
   return true, participant
 end
 
@@ -291,17 +432,17 @@ local function disconnect(participant, connection, recovery)
   end
   local function drop_others(names)
     for _, name in ipairs(names) do
-      if name ~= connection and redis.call('HGET', connections, 'c:' .. name) == participant then
+      if name ~= connection and get(connections, 'c:' .. name) == participant then
         drop_connection(name)
       end
     end
   end
-  drop_others(words(redis.call('HGET', connections, 'a:' .. participant)))
-  local kept = connection and redis.call('HGET', connections, 'c:' .. connection) == participant and 1 or 0
-  if tonumber(redis.call('HGET', connections, 'n:' .. participant) or 0) > kept then
+  drop_others(words(get(connections, 'a:' .. participant)))
+  local kept = connection and get(connections, 'c:' .. connection) == participant and 1 or 0
+  if tonumber(get(connections, 'n:' .. participant) or 0) > kept then
     -- Replicas of an earlier release have attached some, and do not keep the list.
     local names = {}
-    for _, name in ipairs(redis.call('HKEYS', connections)) do
+    for _, name in ipairs(names_of(connections)) do
       if name:sub(1, 2) == 'c:' then
         names[#names + 1] = name:sub(3)
       end
@@ -314,19 +455,19 @@ end
 local function peak()
   local most, people = tonumber(field('peak') or 0), tonumber(field('people'))
   if people > most then
-    put('peak', people)
+    put(session, 'peak', people)
   end
   return math.max(most, people)
 end
 
 -- Takes somebody's ratings out of the tallies; how many they were.
 local function drop_ratings(participant)
-  local cast, number = redis.call('HGET', votes, participant), 0
+  local cast, number = redis.call('HGET', VOTES, participant), 0
   for order, rating in pairs(cast and cjson.decode(cast) or {}) do
     add_to_tally(order, rating, -1)
     number = number + 1
   end
-  redis.call('HDEL', votes, participant)
+  redis.call('HDEL', VOTES, participant)
   return number
 end
 
@@ -336,12 +477,12 @@ local droppable = 2000
 
 local function limit_absent()
   local most, changed = peak(), false
-  while size(absent) > most do
+  while size(ABSENT) > most do
     if droppable <= 0 then
       return changed, true
     end
-    local longest = first(absent)
-    redis.call('ZREM', absent, longest)
+    local longest = first(ABSENT)
+    redis.call('ZREM', ABSENT, longest)
     -- An older version lets people in without taking them off the list.
     if not field('p:' .. longest) then
       droppable = droppable - drop_ratings(longest)
@@ -358,11 +499,11 @@ local function stays_of(participant)
   local entry = field('p:' .. participant)
   if entry then
     local order = tonumber(entry:match('^(%d+)|'))
-    local since, current = (redis.call('HGET', connections, 's:' .. participant) or ''):match('^(%d+) (%d+)$')
+    local since, current = (get(connections, 's:' .. participant) or ''):match('^(%d+) (%d+)$')
     return {since = tonumber(current) == order and tonumber(since) or order, order = order}
   end
   local told = field('k:' .. participant)
-  local record = redis.call('HGET', connections, 'f:' .. participant)
+  local record = get(connections, 'f:' .. participant)
   local reason, since, order, name = (record or ''):match('^([^|]+)|(%d+)|(%d+)|(.*)$')
   if reason == 'away' and not told then
     return {reason = reason, since = tonumber(since), order = tonumber(order), name = name}
@@ -396,9 +537,9 @@ end
 -- Rooms and replicas of earlier releases see in the session itself why somebody was told to go: all who are banned, and
 -- the newest 64 others.
 local function tell(participant, reason)
-  put('k:' .. participant, reason)
+  put(session, 'k:' .. participant, reason)
   if reason == 'banned' then
-    redis.call('HINCRBY', session, 'bans', 1)
+    add(session, 'bans', 1)
     return
   end
   local told = without(words(field('told')), participant)
@@ -406,10 +547,10 @@ local function tell(participant, reason)
   if #told > 64 then
     local oldest = table.remove(told, 1)
     if field('k:' .. oldest) ~= 'banned' then
-      redis.call('HDEL', session, 'k:' .. oldest)
+      remove(session, 'k:' .. oldest)
     end
   end
-  put('told', table.concat(told, ' '))
+  put(session, 'told', table.concat(told, ' '))
 end
 
 -- `reason`: away, when the grace time is over, left, kicked or banned. It is on record until others have gone; those
@@ -418,16 +559,16 @@ local function remove_participant(participant, reason)
   local stays = stays_of(participant)
   local name = field('p:' .. participant):match('^%d+|%d+|(.*)$')
   local record = string.format('%s|%d|%d|%s', reason, stays.since, stays.order, name)
-  redis.call('HSET', connections, 'f:' .. participant, record)
-  redis.call('HDEL', connections, 's:' .. participant)
-  redis.call('ZADD', former, version() + (reason == 'away' and 2 ^ 40 or 0), participant)
+  put(connections, 'f:' .. participant, record)
+  remove(connections, 's:' .. participant)
+  enlist(FORMER, version() + (reason == 'away' and 2 ^ 40 or 0), participant)
   peak()
-  redis.call('HDEL', session, 'p:' .. participant, 'd:' .. participant, 'o:' .. participant)
-  redis.call('HINCRBY', session, 'people', -1)
+  remove(session, 'p:' .. participant, 'd:' .. participant, 'o:' .. participant)
+  add(session, 'people', -1)
   if reason ~= 'away' and field('leavers') == 'drop' then
     drop_ratings(participant)
-  elseif redis.call('HEXISTS', votes, participant) == 1 then
-    redis.call('ZADD', absent, redis.call('HINCRBY', session, 'order', 1), participant)
+  elseif redis.call('HEXISTS', VOTES, participant) == 1 then
+    enlist(ABSENT, add(session, 'order', 1), participant)
     limit_absent()
   end
   if field('host') == participant then

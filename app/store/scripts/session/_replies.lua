@@ -5,21 +5,21 @@ local MOST_REPLY_BYTES, MOST_BYTES_OF_ALL_REPLIES = 65536, 2097152
 local REPLY_OVERHEAD = 200
 
 local function kept(whose)
-  local first, after, bytes = (redis.call('HGET', replies, '#' .. whose) or '1 1 0'):match('^(%d+) (%d+) (%d+)$')
+  local first, after, bytes = (get(replies, '#' .. whose) or '1 1 0'):match('^(%d+) (%d+) (%d+)$')
   return tonumber(first), tonumber(after), tonumber(bytes)
 end
 
 local function keep(whose, first, after, bytes)
   if first == after then
-    redis.call('HDEL', replies, '#' .. whose)
-    redis.call('ZREM', repliers, whose)
+    remove(replies, '#' .. whose)
+    redis.call('ZREM', REPLIERS, whose)
   else
-    redis.call('HSET', replies, '#' .. whose, string.format('%d %d %d', first, after, bytes))
+    put(replies, '#' .. whose, string.format('%d %d %d', first, after, bytes))
   end
 end
 
 local function fits(size)
-  return tonumber(redis.call('HGET', replies, 'bytes') or 0) + size <= MOST_BYTES_OF_ALL_REPLIES
+  return tonumber(get(replies, 'bytes') or 0) + size <= MOST_BYTES_OF_ALL_REPLIES
 end
 
 -- Deletes a caller's oldest reply, with `expired` only an expired one. Returns whether one was deleted.
@@ -29,30 +29,30 @@ local function forget_reply(whose, expired)
     return false
   end
   local number = '#' .. whose .. ' ' .. first
-  local at, size, key = redis.call('HGET', replies, number):match('^(%d+) (%d+) (.*)$')
+  local at, size, key = get(replies, number):match('^(%d+) (%d+) (.*)$')
   if expired and tonumber(at) > now - REPLY_MEMORY then
     return false
   end
-  redis.call('HDEL', replies, number, whose .. ' ' .. key)
+  remove(replies, number, whose .. ' ' .. key)
   keep(whose, first + 1, after, bytes - size)
-  redis.call('HINCRBY', replies, 'bytes', -size)
+  add(replies, 'bytes', -size)
   return true
 end
 
 -- Deletes a few expired replies of any callers.
 local function tidy_replies()
   for _ = 1, 3 do
-    local whose = redis.call('ZRANGE', repliers, '-inf', now, 'BYSCORE', 'LIMIT', 0, 1)[1]
+    local whose = redis.call('ZRANGE', REPLIERS, '-inf', now, 'BYSCORE', 'LIMIT', 0, 1)[1]
     if not whose then
       return
     end
     if not forget_reply(whose, true) then
       local first, after = kept(whose)
       if first == after then
-        redis.call('ZREM', repliers, whose)
+        redis.call('ZREM', REPLIERS, whose)
       else
-        local at = redis.call('HGET', replies, '#' .. whose .. ' ' .. first):match('^%d+')
-        redis.call('ZADD', repliers, at + REPLY_MEMORY, whose)
+        local at = get(replies, '#' .. whose .. ' ' .. first):match('^%d+')
+        enlist(REPLIERS, at + REPLY_MEMORY, whose)
       end
     end
   end
@@ -70,13 +70,13 @@ end
 -- Evicts replies of other callers to make room for so many bytes. It looks at a few callers: those with the oldest
 -- replies, and some at random.
 local function take_from_others(whose, size, bytes)
-  local number = redis.call('ZCOUNT', repliers, '-inf', '+inf')
+  local number = redis.call('ZCOUNT', REPLIERS, '-inf', '+inf')
   for turn = 0, 31 do
     if number == 0 or fits(size) then
       return
     end
     local rank = turn < 16 and turn or (now + turn) % number
-    local other = redis.call('ZRANGE', repliers, rank, rank)[1]
+    local other = redis.call('ZRANGE', REPLIERS, rank, rank)[1]
     while other and other ~= whose and not fits(size) and gives_way(other, bytes) and forget_reply(other) do
     end
   end
@@ -98,7 +98,7 @@ end
 local function recall_reply(whose, key)
   while forget_reply(whose, true) do
   end
-  return redis.call('HGET', replies, whose .. ' ' .. key)
+  return get(replies, whose .. ' ' .. key)
 end
 
 local function remember_reply(whose, key, text)
@@ -108,10 +108,12 @@ local function remember_reply(whose, key, text)
     return
   end
   local first, after, bytes = kept(whose)
-  redis.call('HSET', replies, whose .. ' ' .. key, text,
-    '#' .. whose .. ' ' .. after, string.format('%.0f %d %s', now, size, key))
+  put(replies, whose .. ' ' .. key, text)
+  put(replies, '#' .. whose .. ' ' .. after, string.format('%.0f %d %s', now, size, key))
   keep(whose, first, after + 1, bytes + size)
-  redis.call('HINCRBY', replies, 'bytes', size)
-  redis.call('ZADD', repliers, 'NX', now + REPLY_MEMORY, whose)
+  add(replies, 'bytes', size)
+  if first == after then
+    enlist(REPLIERS, now + REPLY_MEMORY, whose)
+  end
 end
 

@@ -22,12 +22,13 @@ return change(function()
   end
   local ids = {}
   for _, movie in ipairs(added) do
-    local order = redis.call('HINCRBY', session, 'order', 1)
-    put('m:' .. movie.id, string.format('%d|%d|%s|%s', order, now, caller or '', movie.details), 't:' .. order, '0 0 0')
+    local order = add(session, 'order', 1)
+    put(session, 'm:' .. movie.id, string.format('%d|%d|%s|%s', order, now, caller or '', movie.details))
+    put(session, 't:' .. order, '0 0 0')
     ids[#ids + 1] = movie.id
   end
-  redis.call('HINCRBY', session, 'films', #added)
-  redis.call('HINCRBY', session, 'bytes', bytes)
+  add(session, 'films', #added)
+  add(session, 'bytes', bytes)
   return {'ok', commit(true), ids, present}
 end, function(text)
   -- The same movies were requested again.

@@ -12,7 +12,7 @@ for _, gone in ipairs(call.connections) do
   local last, participant = drop_connection(gone[1])
   if last and field('p:' .. participant) then
     due = now + call.grace
-    put('d:' .. participant, due)
+    put(session, 'd:' .. participant, due)
   end
 end
 if due > 0 then

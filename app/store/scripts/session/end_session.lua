@@ -2,15 +2,18 @@
 -- Replies: ok, version.
 local function finish(key)
   local ended = {'ok', version() + 1}
-  for _, name in ipairs(redis.call('HKEYS', connections)) do
+  for _, name in ipairs(names_of(connections)) do
     if name:sub(1, 2) == 'r:' then
       void_recovery(name:sub(3))
     end
   end
   local told = key and (' ' .. key .. ' ' .. call.fingerprint .. ' ' .. cjson.encode(ended)) or ''
-  redis.call('SET', reservation, 'ended ' .. field('instance') .. told, 'PX', math.max(1, tonumber(field('rest'))))
-  announce('ended')
-  redis.call('DEL', session, votes, connections, replies, absent, former, repliers)
+  redis.call('SET', RESERVATION, 'ended ' .. field('instance') .. told, 'PX', math.max(1, tonumber(field('rest'))))
+  redis.call('DEL', SESSION, VOTES, CONNECTIONS, REPLIES, ABSENT, FORMER, REPLIERS)
+  for _, hash in ipairs(opened) do
+    hash.read, hash.changed = {}, {}
+  end
+  news[#news + 1] = 'ended'
   return ended
 end
 

@@ -11,7 +11,7 @@ if call.instance and call.instance ~= instance then
   return reply('unauthorized')
 end
 -- A replica whose connections were taken away for want of a lease renews that before it attaches any.
-local reaped = redis.call('HGET', connections, 'x:' .. call.connection:match('^[^.]*'))
+local reaped = get(connections, 'x:' .. call.connection:match('^[^.]*'))
 if reaped and call.leased and call.leased <= tonumber(reaped) then
   return reply('unavailable')
 end
@@ -21,7 +21,7 @@ if call.generation then
     return reply('unauthorized')
   end
   -- Who is in already becomes the host as the participant that they are.
-  participant = field('tokenholder') or redis.call('HGET', connections, 'c:' .. call.connection)
+  participant = field('tokenholder') or get(connections, 'c:' .. call.connection)
 end
 participant = participant or call.newcomer
 if field('k:' .. participant) == 'banned' then
@@ -31,11 +31,13 @@ end
 local entry = field('p:' .. participant)
 local changed = false
 -- A recovered connection takes the place of the one that it continues, which may not be known to be lost yet.
-local earlier = redis.call('HGET', connections, 'r:' .. call.recovery)
+local earlier = get(connections, 'r:' .. call.recovery)
 if call.recovering and not earlier then
   return reply('not-joined')
 end
 local stays = stays_of(participant)
+-- Of whom nothing is known there is nothing to be found either.
+local is_new = participant == call.newcomer and not entry and not stays.reason
 if call.stay and not goes_on(stays, call.stay, call.joined_in) then
   return reply('not-joined')
 end
@@ -45,16 +47,16 @@ if earlier then
     drop_connection(connection)
   end
 end
-local other = redis.call('HGET', connections, 'c:' .. call.connection)
+local other = get(connections, 'c:' .. call.connection)
 local attached = other == participant
 if entry then
-  if not attached and call.policy == 'reject' and redis.call('HEXISTS', connections, 'n:' .. participant) == 1 then
+  if not attached and call.policy == 'reject' and get(connections, 'n:' .. participant) then
     return reply('limit-reached', 'Already connected elsewhere')
   end
   local order, joined, name = entry:match('^(%d+)|(%d+)|(.*)$')
   if call.name and call.name ~= name then
     entry = order .. '|' .. joined .. '|' .. call.name
-    put('p:' .. participant, entry)
+    put(session, 'p:' .. participant, entry)
     changed = true
   end
 else
@@ -65,18 +67,21 @@ else
     return reply('session-full')
   end
   local name = call.name or stays.name or call.known_name
-  name = name or ('Guest ' .. redis.call('HINCRBY', session, 'guests', 1))
-  local order = redis.call('HINCRBY', session, 'order', 1)
+  name = name or ('Guest ' .. add(session, 'guests', 1))
+  local order = add(session, 'order', 1)
   entry = order .. '|' .. now .. '|' .. name
-  put('p:' .. participant, entry)
-  redis.call('HINCRBY', session, 'people', 1)
-  redis.call('ZREM', absent, participant)
+  put(session, 'p:' .. participant, entry)
+  add(session, 'people', 1)
   if stays.since then
-    redis.call('HSET', connections, 's:' .. participant, stays.since .. ' ' .. order)
+    put(connections, 's:' .. participant, stays.since .. ' ' .. order)
   end
-  redis.call('HDEL', connections, 'f:' .. participant)
-  redis.call('ZREM', former, participant)
-  redis.call('HDEL', session, 'k:' .. participant, 'l:' .. participant)
+  if not is_new then
+    remove(connections, 'f:' .. participant)
+    save(session)
+    redis.call('ZREM', ABSENT, participant)
+    redis.call('ZREM', FORMER, participant)
+    remove(session, 'k:' .. participant, 'l:' .. participant)
+  end
   changed = true
 end
 note_recovery(participant, call.connection, call.recovery)
@@ -89,36 +94,37 @@ end
 if not attached then
   add_connection(call.connection, participant)
 end
-if call.policy == 'newest' and redis.call('HGET', connections, 'n:' .. participant) ~= '1' then
+if call.policy == 'newest' and get(connections, 'n:' .. participant) ~= '1' then
   disconnect(participant, call.connection, call.recovery)
 end
-if redis.call('HDEL', session, 'd:' .. participant) == 1 then
+if not is_new and field('d:' .. participant) then
+  remove(session, 'd:' .. participant)
   changed = true
 end
 if call.policy == 'newest' and field('o:' .. participant) ~= call.connection then
-  put('o:' .. participant, call.connection)
+  put(session, 'o:' .. participant, call.connection)
   changed = true
 end
 if call.generation and field('tokenholder') ~= participant then
-  put('tokenholder', participant)
+  put(session, 'tokenholder', participant)
 end
 local host = field('host')
 if (call.generation or not host) and host ~= participant then
-  put('host', participant)
+  put(session, 'host', participant)
   changed = true
 end
 local at
 if changed then
   at = commit(true)
 else
-  prolong(true)
+  prolong()
   at = version()
 end
 local ratings = {}
-local cast = redis.call('HGET', votes, participant)
+local cast = not is_new and redis.call('HGET', VOTES, participant)
 if cast then
   local by_order = cjson.decode(cast)
-  local fields = redis.call('HGETALL', session)
+  local fields = all_of(session)
   for index = 1, #fields, 2 do
     local rating = fields[index]:sub(1, 2) == 'm:' and by_order[fields[index + 1]:match('^(%d+)|')]
     if rating then
@@ -129,4 +135,4 @@ if cast then
 end
 local order, known_as = entry:match('^(%d+)|%d+|(.*)$')
 return reply('ok', at, field('epoch'), instance, participant, tonumber(order),
-  redis.call('PEXPIRETIME', reservation), ratings, known_as)
+  free_at(), ratings, known_as)

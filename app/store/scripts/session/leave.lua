@@ -2,7 +2,7 @@
 local function leave(participant)
   void_recovery(call.recovery)
   drop_connection(call.connection)
-  if redis.call('HEXISTS', connections, 'n:' .. participant) == 1 then
+  if get(connections, 'n:' .. participant) then
     return version()
   end
   disconnect(participant)
@@ -14,7 +14,7 @@ return change(function()
   return {'ok', leave(caller)}
 end, function()
   -- The call was repeated by another connection of the same participant, which leaves, too.
-  if redis.call('HGET', connections, 'c:' .. call.connection) == call.participant then
+  if get(connections, 'c:' .. call.connection) == call.participant then
     leave(call.participant)
   end
 end)

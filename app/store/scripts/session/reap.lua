@@ -11,15 +11,14 @@ for _, name in ipairs(call.living or {}) do
 end
 if not call.living then
   -- Later commands that the replica sent before do not count; see join.lua.
-  redis.call('HSET', connections, 'x:' .. call.replica, now)
-  prolong(false)
+  put(connections, 'x:' .. call.replica, now)
 end
-for _, name in ipairs(redis.call('HKEYS', connections)) do
+for _, name in ipairs(names_of(connections)) do
   if name:sub(1, #prefix) == prefix and not living[name] then
     local last, participant = drop_connection(name:sub(3))
     if last and field('p:' .. participant) then
       due = now + call.grace
-      put('d:' .. participant, due)
+      put(session, 'd:' .. participant, due)
     end
   end
 end

@@ -8,8 +8,9 @@ return change(function()
   if grant == 'own' and adder ~= caller then
     return {'forbidden'}
   end
-  redis.call('HDEL', session, 'm:' .. call.movie, 't:' .. order)
-  redis.call('HINCRBY', session, 'films', -1)
-  redis.call('HINCRBY', session, 'bytes', -#details)
+  free(session, 'm:' .. call.movie)
+  remove(session, 't:' .. order)
+  add(session, 'films', -1)
+  add(session, 'bytes', -#details)
   return {'ok', commit(true)}
 end)

@@ -15,6 +15,6 @@ return change(function()
   if name == call.name then
     return {'ok', version()}
   end
-  put('p:' .. target, order .. '|' .. joined .. '|' .. call.name)
+  put(session, 'p:' .. target, order .. '|' .. joined .. '|' .. call.name)
   return {'ok', commit(true)}
 end)

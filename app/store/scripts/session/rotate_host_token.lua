@@ -3,6 +3,6 @@ return change(function()
   if not holds_token() then
     return {'forbidden', 'Only who holds the host token can renew it'}
   end
-  local generation = redis.call('HINCRBY', session, 'generation', 1)
+  local generation = add(session, 'generation', 1)
   return {'ok', commit(true), generation}
 end)

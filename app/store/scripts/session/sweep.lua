@@ -4,7 +4,7 @@ if not field('instance') then
   return reply('session-not-found')
 end
 local over, away, next_due, changed = {}, {}, 0, false
-local fields = redis.call('HGETALL', session)
+local fields = all_of(session)
 for index = 1, #fields, 2 do
   if fields[index]:sub(1, 2) == 'd:' then
     local participant, due = fields[index]:sub(3), tonumber(fields[index + 1])
@@ -18,8 +18,8 @@ for index = 1, #fields, 2 do
 end
 for index = 1, #fields, 2 do
   local participant = fields[index]:sub(1, 2) == 'p:' and fields[index]:sub(3)
-  if participant and not away[participant] and redis.call('HEXISTS', connections, 'n:' .. participant) == 0 then
-    put('d:' .. participant, now + call.grace)
+  if participant and not away[participant] and not get(connections, 'n:' .. participant) then
+    put(session, 'd:' .. participant, now + call.grace)
     next_due = next_due == 0 and now + call.grace or math.min(next_due, now + call.grace)
     changed = true
   end

@@ -3,5 +3,5 @@
 if not field('instance') then
   return reply('session-not-found')
 end
-prolong(true, call.least)
-return reply('ok', now, redis.call('PEXPIRETIME', session), tonumber(field('deadline')), tonumber(field('lifetime')))
+prolong(call.least)
+return reply('ok', now, expiry(), tonumber(field('deadline')), tonumber(field('lifetime')))

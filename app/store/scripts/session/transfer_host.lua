@@ -7,7 +7,7 @@ return change(function()
   if field('host') == call.target then
     return {'ok', version()}
   end
-  put('host', call.target)
+  put(session, 'host', call.target)
   if holds_token() then
     void_token()
   end

@@ -1,19 +1,19 @@
 -- Changes the settings of the session: title ("" removes it), capacity, locked, lifetime.
 return change(function()
   if call.title == '' then
-    redis.call('HDEL', session, 'title')
+    remove(session, 'title')
   elseif call.title then
-    put('title', call.title)
+    put(session, 'title', call.title)
   end
   if call.capacity then
-    put('capacity', call.capacity)
+    put(session, 'capacity', call.capacity)
   end
   if call.locked then
-    put('locked', call.locked)
+    put(session, 'locked', call.locked)
   end
   if call.lifetime then
-    put('lifetime', call.lifetime)
-    redis.call('HDEL', session, 'unjoined')
+    put(session, 'lifetime', call.lifetime)
+    remove(session, 'unjoined')
   end
   return {'ok', commit(true)}
 end)

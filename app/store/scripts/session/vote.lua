@@ -8,7 +8,7 @@ return change(function()
     return {'movie-not-found'}
   end
   local order = entry:match('^(%d+)|')
-  local cast = redis.call('HGET', votes, caller)
+  local cast = redis.call('HGET', VOTES, caller)
   cast = cast and cjson.decode(cast) or {}
   local before = cast[order] or 0
   if before == call.rating then
@@ -35,6 +35,8 @@ return change(function()
       end
     end
   end
-  redis.call('HSET', votes, caller, cjson.encode(cast))
+  if redis.call('HSET', VOTES, caller, cjson.encode(cast)) == 1 then
+    made[VOTES] = true
+  end
   return {'ok', commit(true)}
 end)
