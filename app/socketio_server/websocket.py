@@ -211,9 +211,8 @@ class WebSocketProtocol(asyncio.Protocol):
             self.transport.resume_reading()
 
     def _pause(self) -> None:
-        if not self._is_paused and self._closing is None:
-            self._is_paused = True
-            self.transport.pause_reading()
+        self._is_paused = True
+        self.transport.pause_reading()
 
     def _read_unread(self) -> None:
         unread, self._unread = self._unread, None
@@ -238,8 +237,10 @@ class WebSocketProtocol(asyncio.Protocol):
                     self._answer(pings)
                     self._take(frame)
             else:
-                self._pause()
-                asyncio.get_running_loop().call_soon(self.read_on)
+                # If the receiver has paused, it calls ``read_on`` itself.
+                if not self._is_paused and not self.transport.is_closing():
+                    self._pause()
+                    asyncio.get_running_loop().call_soon(self.read_on)
             self._answer(pings)
         except FrameError as error:
             self._answer(pings)

@@ -128,6 +128,49 @@ async def test_pings_behind_a_goodbye_are_not_answered() -> None:
                 await loop.sock_recv(connection, 1)
 
 
+async def test_reading_pauses_whatever_came_with_the_last_event_that_has_room() -> None:
+    loop, released = asyncio.get_running_loop(), asyncio.Event()
+
+    async def wait(sid: str) -> None:
+        await released.wait()
+
+    async with recorder(max_queued=10) as record:
+        record.server.on("wait", wait)
+        async with raw(record.client) as connection:
+            await loop.sock_sendall(connection, frame(b"40") + frame(b'42["wait"]') * 10)
+            await until(lambda: record.count("connect") == 1)
+            (session,) = record.server.connections()
+            await until(lambda: session.unhandled == 9)
+            # As many frames as are parsed in one turn of the event loop, the last of them an event.
+            await loop.sock_sendall(connection, (frame(b"", PONG) * 255 + frame(b'42["wait"]')) * 20)
+            await until(lambda: record.server.eio.heartbeats.is_held(session))
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert session.unhandled == 10
+            released.set()
+        await until(lambda: not protocols())
+
+
+async def test_what_comes_behind_the_end_of_a_websocket_is_not_kept() -> None:
+    loop = asyncio.get_running_loop()
+    async with recorder() as record, raw(record.client) as connection:
+        await loop.sock_sendall(connection, frame(b"40"))
+        await until(lambda: record.count("connect") == 1)
+        # The answer is a close frame, which this client does not answer.
+        await loop.sock_sendall(connection, frame(b"9"))
+        await until(lambda: record.count("disconnect") == 1)
+        data = frame(b"", PING) * 40_000
+        tracemalloc.start()
+        try:
+            with pytest.raises(ConnectionError):
+                async with asyncio.timeout(5):
+                    while True:
+                        await loop.sock_sendall(connection, data)
+            assert tracemalloc.get_traced_memory()[1] < 2**20
+        finally:
+            tracemalloc.stop()
+
+
 @pytest.mark.parametrize("fragment", [b"", b"x"])
 async def test_a_message_has_a_bounded_number_of_fragments(fragment: bytes) -> None:
     loop = asyncio.get_running_loop()
