@@ -173,6 +173,11 @@ class UvicornWebSocketProtocol(WebSocketsSansIOProtocol):
         if pong and not (self.close_sent or self.transport.is_closing()):
             self.transport.write(pong)
 
+    def on_task_complete(self, task: Any) -> None:
+        super().on_task_complete(task)
+        # The transport closes once its data is sent, which a peer that does not read would delay for ever.
+        self.loop.call_later(self.close_timeout, self.transport.abort)
+
     def handle_ping(self) -> None:
         # At the first ping of a slice this is the answer to all its pings, and to a close frame after them.
         output = b"".join(self.conn.data_to_send())

@@ -44,7 +44,7 @@ _GOING_AWAY: Final = 1001
 _FRAMES_PER_TURN: Final = 256
 # Each fragment takes memory besides its bytes, of which it may have none. Proxies that split messages use kilobytes.
 _MAX_FRAGMENTS: Final = 1024
-# Seconds for the peer to answer a close frame.
+# Seconds for the peer to answer a close frame, or to read what was sent before.
 _CLOSE_TIMEOUT: Final = 1.0
 
 
@@ -92,7 +92,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._is_paused = False
         self._is_write_paused = False
         self._writable_waiter: asyncio.Future[None] | None = None
-        # The timer that aborts a peer which does not answer the close frame; set after that frame was sent.
+        # The timer that aborts the connection; set after a close frame was sent or the peer has closed its side.
         self._closing: asyncio.TimerHandle | None = None
         # Received data that was not parsed yet.
         self._unread: bytearray | None = None
@@ -156,10 +156,14 @@ class WebSocketProtocol(asyncio.Protocol):
         if self._closing is not None or self.transport.is_closing():
             return
         self.transport.write(websocket_frame(CLOSE, payload))
-        self._closing = asyncio.get_running_loop().call_later(_CLOSE_TIMEOUT, self.transport.abort)
+        self._abort_soon()
         if self._is_paused:
             # Read on to get the peer's close frame.
             asyncio.get_running_loop().call_soon(self.read_on)
+
+    def _abort_soon(self) -> None:
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().call_later(_CLOSE_TIMEOUT, self.transport.abort)
 
     # asyncio
 
@@ -172,6 +176,10 @@ class WebSocketProtocol(asyncio.Protocol):
         if on_lost is not None:
             on_lost()
             self.receiver.lost()
+
+    def eof_received(self) -> None:
+        # The transport closes once its data is sent, which a peer that does not read would delay for ever.
+        self._abort_soon()
 
     def pause_writing(self) -> None:
         self._is_write_paused = True

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import socket
 import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import pytest
 
-from app.socketio_server import WebSocketProtocol
+from app.socketio_server import UvicornWebSocketProtocol, WebSocketProtocol
 from tests.harness.waiting import until
 
 from .harness import SOCKET_BUFFER, Client, closed_at_once, receive, recorder
@@ -95,8 +97,8 @@ async def test_a_message_over_the_limit_of_the_websocket_ends_it() -> None:
         await until(lambda: record.count("disconnect") == 1)
 
 
-def protocols() -> list[WebSocketProtocol]:
-    return [peer for peer in gc.get_objects() if type(peer) is WebSocketProtocol]
+def protocols(kind: type[asyncio.Protocol] = WebSocketProtocol) -> list[Any]:
+    return [peer for peer in gc.get_objects() if type(peer) is kind]
 
 
 async def test_of_pings_whose_sender_does_not_read_the_last_is_answered() -> None:
@@ -162,13 +164,31 @@ async def test_what_comes_behind_the_end_of_a_websocket_is_not_kept() -> None:
         data = frame(b"", PING) * 40_000
         tracemalloc.start()
         try:
-            with pytest.raises(ConnectionError):
-                async with asyncio.timeout(5):
+            async with asyncio.timeout(5):
+                with contextlib.suppress(ConnectionError):
                     while True:
                         await loop.sock_sendall(connection, data)
             assert tracemalloc.get_traced_memory()[1] < 2**20
         finally:
             tracemalloc.stop()
+
+
+@pytest.mark.parametrize("kind", [WebSocketProtocol, UvicornWebSocketProtocol], ids=["direct", "asgi"])
+async def test_a_client_that_does_not_read_cannot_delay_its_end(kind: type[asyncio.Protocol]) -> None:
+    loop = asyncio.get_running_loop()
+    async with (
+        recorder(direct=kind is WebSocketProtocol, ping_interval=0.3, ping_timeout=0.2) as record,
+        raw(record.client) as connection,
+    ):
+        await loop.sock_sendall(connection, frame(b"40"))
+        await until(lambda: record.count("connect") == 1)
+        (transport,) = (peer.transport for peer in protocols(kind))
+        while not transport.get_write_buffer_size():
+            await loop.sock_sendall(connection, frame(b"x" * 125, PING) * 10)
+            await asyncio.sleep(0)
+        connection.shutdown(socket.SHUT_WR)
+        await until(lambda: record.count("disconnect") == 1)
+        await until(lambda: not transport.get_write_buffer_size())
 
 
 @pytest.mark.parametrize("fragment", [b"", b"x"])

@@ -39,6 +39,7 @@ from .harness import recorder
         (WebSocketsSansIOProtocol, "receive", ["self"]),
         (WebSocketsSansIOProtocol, "send", ["self", "message"]),
         (WebSocketsSansIOProtocol, "handle_ping", ["self"]),
+        (WebSocketsSansIOProtocol, "on_task_complete", ["self", "task"]),
         (WebSocketsSansIOProtocol, "handle_cont", ["self", "event"]),
         (WebSocketsSansIOProtocol, "send_receive_event_to_app", ["self"]),
         (WebSocketsSansIOProtocol, "handle_parser_exception", ["self"]),
