@@ -149,7 +149,8 @@ class JoinLane:
 
     def learn(self, cycle: object, data: bytes) -> None:
         """Remember the head of ``data``, if that is the whole request of ``cycle``."""
-        if not isinstance(cycle, JoinCycle) or cycle.more_body:
+        # A response that is complete belongs to a request before ``data``.
+        if not isinstance(cycle, JoinCycle) or cycle.more_body or cycle.response_complete:
             return
         end = data.find(b"\r\n\r\n") + 4
         if end > _MAX_KNOWN_HEAD_BYTES or len(data) - end != cycle.head.body_size:

@@ -184,6 +184,28 @@ async def test_a_head_that_is_known_changes_no_answer() -> None:
         assert answers[0][0].count(b"HTTP/1.1 ") == len(pieces) - 1
 
 
+async def test_no_part_of_a_request_is_taken_for_a_head() -> None:
+    async with both() as (fast, plain, code):
+        # As many bytes behind the first three as the body of the request before has.
+        part = "POST /ap"
+        first = request("", "x" * (len(part) - 3))
+        rest = request("", f'{{"sessionID":"{code}"}}').removeprefix(part)
+        answers = []
+        for replica in (fast, plain):
+            async with wire(replica.port) as hostile:
+                assert (await hostile.ask(first))[0] == 400
+                await hostile.write(part)
+                await asyncio.sleep(0.05)
+            async with wire(replica.port) as connection:
+                assert (await connection.ask(first))[0] == 400
+                await connection.write(part)
+                await asyncio.sleep(0.05)
+                await connection.write(rest)
+                answers.append((await connection.answer())[::2])
+        assert answers[0] == answers[1]
+        assert answers[0][0] == 200
+
+
 async def test_answers_come_in_the_order_of_the_requests() -> None:
     async with both() as (fast, plain, code):
         join = request("", f'{{"sessionID":"{code}"}}')
