@@ -128,8 +128,13 @@ class HttpProtocol(HttpToolsProtocol):
         elif self._deadline is None:
             self._set_deadline(_HEAD_TIMEOUT_SECONDS)
 
+    def eof_received(self) -> None:
+        super().eof_received()
+        self._close_in_time()
+
     def pause_writing(self) -> None:
         super().pause_writing()
+        self._end_wait()
         self._write_deadline = self.loop.call_later(self.server_state.limits.write_timeout, drop, self.transport)
         self.server_state.wait(self)
 
@@ -173,7 +178,8 @@ class HttpProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             is_get = self.parser.get_method() == b"GET" and self.parser.get_http_version() == "1.1"
             if is_get and asks_for_websocket(self.headers) and self._is_websocket_path():
-                if self._is_answering():
+                # The transport tells its protocol only once that a client does not read.
+                if self._is_answering() or self.flow.write_paused:
                     raise Refused(INVALID)
                 check_handshake(self.headers)
                 self._is_websocket = True

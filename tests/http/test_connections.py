@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -12,13 +13,16 @@ from typing import Any
 import pytest
 
 from app.http.port import PortLimits
+from app.http.protocol import HttpProtocol
 from app.replica.listener import Listener
 from tests.harness.here import Here, served_here
 from tests.harness.ports import LOOPBACK
 from tests.harness.redis import RedisServer
 from tests.harness.unread import Unread, large
+from tests.harness.waiting import until
 from tests.harness.wire import UPGRADE, Answer, Wire, refusal, wire
 
+SOCKET = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\n"
 POLL = "GET /socket.io/?EIO=4&transport=polling"
 FULL = (503, "unavailable")
 TOO_MANY = (429, "too-many-requests")
@@ -128,6 +132,41 @@ async def test_an_answer_that_nobody_reads_ends_its_connection() -> None:
         path = await large(replica)
         with Unread(replica.port, path) as unread:
             assert await unread.aborted()
+
+
+async def unread_answers(replica: Here, connection: socket.socket, enough: Callable[[HttpProtocol], bool]) -> None:
+    """Ask one thing after another on a connection that does not read, until enough answers wait for its client."""
+    loop, state = asyncio.get_running_loop(), replica.replica.public.server_state
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.setblocking(False)
+    await loop.sock_connect(connection, (LOOPBACK, replica.port))
+    (protocol,) = await until(lambda: list(state.connections))
+    join = b"POST /api/session/join HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+
+    async def ask(count: int) -> None:
+        await loop.sock_sendall(connection, join)
+        await until(lambda: state.total_requests == count or enough(protocol), poll=0)
+
+    while not enough(protocol):
+        await ask(state.total_requests + 1)
+
+
+async def test_who_has_not_read_an_answer_gets_no_websocket() -> None:
+    async with serving(write_timeout=1) as replica, AsyncExitStack() as stack:
+        connection = stack.enter_context(socket.socket())
+        await unread_answers(replica, connection, lambda protocol: protocol.flow.write_paused)
+        await asyncio.get_running_loop().sock_sendall(connection, f"{SOCKET}{UPGRADE}\r\n".encode())
+        # Much less than until the heartbeat of a WebSocket fails.
+        await until(lambda: not replica.replica.public.server_state.connections, timeout=20)
+
+
+async def test_a_client_that_ends_its_side_must_read_its_answers_all_the_same() -> None:
+    async with serving(write_timeout=1) as replica, AsyncExitStack() as stack:
+        connection = stack.enter_context(socket.socket())
+        await unread_answers(replica, connection, lambda protocol: bool(protocol.transport.get_write_buffer_size()))
+        await asyncio.get_running_loop().sock_sendall(connection, b"GET / HTTP/1.1\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        await until(lambda: not replica.replica.public.server_state.connections)
 
 
 async def test_answers_that_nobody_reads_are_bounded_in_bytes(caplog: pytest.LogCaptureFixture) -> None:
