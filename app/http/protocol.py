@@ -25,7 +25,7 @@ _HEAD_TIMEOUT_SECONDS: Final = 10.0
 _LINGER_SECONDS: Final = 1.0
 # Bytes of an answer that may wait for the client before that counts as not reading.
 _MAX_UNREAD_BYTES: Final = 16_384
-# For how long a port that closes waits for a client that does not read.
+# For how long a port that closes waits for a client that does not read, or does not send the rest of a request.
 _LAST_CHANCE_SECONDS: Final = 0.5
 # Requests that may wait on a connection for their turn.
 _MAX_PIPELINED: Final = 64
@@ -96,7 +96,8 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._clear_deadline()
         self._end_wait()
-        self._leave()
+        if self._is_counted:
+            self.server_state.leave(self.address)
         self.pipeline.clear()
         super().connection_lost(exc)
         if self._running is not None and not self._running.response_complete:
@@ -234,6 +235,8 @@ class HttpProtocol(HttpToolsProtocol):
         super().shutdown()
         if self.transport.is_closing():
             self._close_in_time()
+        elif self._reads_body:
+            self._set_deadline(_LAST_CHANCE_SECONDS)
         if self._write_deadline is not None:
             self._write_deadline.cancel()
             self._write_deadline = self.loop.call_later(_LAST_CHANCE_SECONDS, drop, self.transport)
@@ -315,11 +318,6 @@ class HttpProtocol(HttpToolsProtocol):
             self._write_deadline.cancel()
             self._write_deadline = None
             self.server_state.read(self)
-
-    def _leave(self) -> None:
-        if self._is_counted:
-            self._is_counted = False
-            self.server_state.leave(self.address)
 
     # Refusing
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from contextlib import AsyncExitStack
 
 import pytest
 
 from tests.harness.here import served_here
 from tests.harness.redis import RedisServer
+from tests.harness.waiting import until
 from tests.harness.wire import refusal, wire
 
 JOIN = "POST /api/session/join HTTP/1.1\r\nHost: x\r\n"
@@ -50,4 +52,15 @@ async def test_nothing_is_written_behind_the_final_answer(
         for request, _ in REFUSED.values():
             async with wire(replica.port) as connection:
                 await connection.write(request)
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+async def test_a_port_that_closes_waits_for_no_body(caplog: pytest.LogCaptureFixture) -> None:
+    async with AsyncExitStack() as clients, RedisServer() as redis, served_here(redis.url()) as (replica,):
+        for path in ("join", "create"):
+            head = f"POST /api/session/{path} HTTP/1.1\r\nHost: x\r\n"
+            connection = await clients.enter_async_context(wire(replica.port))
+            await connection.write(f"{head}Content-Length: 2\r\n\r\n{{")
+        state = replica.replica.public.server_state
+        await until(lambda: sum(getattr(each, "cycle", None) is not None for each in state.connections) == 2)
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
