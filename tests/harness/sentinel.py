@@ -12,7 +12,8 @@ from tests.harness.waiting import until
 
 SERVICE = "join-session"
 QUORUM = 2
-# Shorter, and a server that waits for its turn on a busy machine is replaced.
+# A sentinel pings a server once in this time, and at least once a second. If this is shorter, it may take a new primary
+# for dead before that has answered its first ping, and replace it, too.
 DOWN_AFTER_MILLISECONDS = 2_000
 
 
