@@ -17,7 +17,7 @@ from app.redis_client.client import Script
 
 __all__ = ["LIST_SCRIPTS", "SESSION_SCRIPTS", "ListScripts", "SessionScripts", "load_scripts"]
 
-_SHARED: Final = ("_prelude", "_replies", "_change")
+_SHARED: Final = ("_prelude", "_people", "_replies", "_change")
 _COMMENT: Final = re.compile(r"^ *--.*\n", re.MULTILINE)
 # What stands between empty lines, from the margin.
 _BLOCKS: Final = re.compile(r"\n\n+(?=\S)")
