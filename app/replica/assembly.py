@@ -35,7 +35,14 @@ from app.redis_client.observer import Observer
 from app.redis_client.tracing import CommandSpans
 from app.replica.applications import InternalApplication, PublicApplication
 from app.replica.drain import Drain, drain_headers
-from app.replica.from_settings import forwarding_limits, port_limits, session_rules, shown_limits, socket_server
+from app.replica.from_settings import (
+    forwarding_limits,
+    port_limits,
+    session_rules,
+    shown_limits,
+    socket_server,
+    unread_timeout,
+)
 from app.replica.listener import Listener
 from app.sessions.administration import Administration
 from app.sessions.codes import CodeSpace
@@ -247,6 +254,7 @@ def assemble_http(
         limits=port_limits(settings, sockets.server.path, addresses.is_exempt),
         max_message=settings.movies_body_limit,
         timeout=_PUBLIC_TIMEOUT_SECONDS,
+        unread_timeout=unread_timeout(settings),
         take_over=sockets.server.take_over if settings.direct_websockets else None,
         lane=lane if settings.direct_joins else None,
     )
@@ -287,6 +295,7 @@ def assemble_internal(
         limits=port_limits(settings, FORWARDED_PATH, is_exempt, PROBES),
         max_message=settings.movies_body_limit,
         timeout=_INTERNAL_TIMEOUT_SECONDS,
+        unread_timeout=unread_timeout(settings),
     )
 
 

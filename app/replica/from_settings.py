@@ -114,3 +114,8 @@ def session_rules(settings: Settings) -> Rules:
         max_sessions=settings.max_sessions,
         max_sessions_per_address=settings.max_sessions_per_address,
     )
+
+
+def unread_timeout(settings: Settings) -> float:
+    """Return the seconds that a client may take to read, or to come back into a network; heartbeats allow as much."""
+    return max(settings.write_timeout, settings.ping_interval + settings.ping_timeout)

@@ -34,12 +34,14 @@ class Listener(uvicorn.Server):
         limits: PortLimits,
         max_message: int,
         timeout: int,
+        unread_timeout: float,
         take_over: TakeOver | None = None,
         lane: JoinLane | None = None,
     ) -> None:
         """Create a listener.
 
         ``max_message``: bytes of a WebSocket message. ``timeout``: seconds for requests in progress at the end.
+        ``unread_timeout``: seconds for a client to take data that the kernel has buffered for it.
         ``take_over`` returns a protocol for a WebSocket, and ``lane`` answers joins, before the application is called.
         """
         super().__init__(
@@ -65,7 +67,7 @@ class Listener(uvicorn.Server):
             )
         )
         self.server_state = PortState(limits, take_over, lane)
-        self._socket = _bind(host, port)
+        self._socket = _bind(host, port, unread_timeout)
         self.port: int = self._socket.getsockname()[1]
         self._serving: asyncio.Task[None] | None = None
         self._listening = asyncio.Event()
@@ -90,7 +92,7 @@ class Listener(uvicorn.Server):
             await self._serving
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int, unread_timeout: float) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -98,6 +100,9 @@ def _bind(host: str, port: int) -> socket.socket:
         # Inherited by every connection. Without it the kernel buffers megabytes of outdated states for a client that
         # does not read; with it messages wait in our queue, where newer states replace older ones.
         bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Inherited as well. Without it the kernel keeps the data of connections that were closed, for many minutes.
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(unread_timeout * 1000))
     try:
         bound.bind((host, port))
     except OSError as error:

@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from app.http.port import PortLimits
 from app.http.protocol import HttpProtocol
 from app.replica.listener import Listener
+from app.socketio_server import WebSocketProtocol
 from tests.harness.here import Here, served_here
 from tests.harness.ports import LOOPBACK
 from tests.harness.redis import RedisServer
@@ -169,6 +171,32 @@ async def test_a_client_that_ends_its_side_must_read_its_answers_all_the_same() 
         await until(lambda: not replica.replica.public.server_state.connections)
 
 
+async def test_nothing_is_kept_for_a_client_that_has_not_read_when_its_websocket_ended() -> None:
+    async with serving(ping_interval=1, ping_timeout=1, write_timeout=1) as replica, AsyncExitStack() as stack:
+        connection = stack.enter_context(socket.socket())
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.setblocking(False)
+        loop, state = asyncio.get_running_loop(), replica.replica.public.server_state
+        await loop.sock_connect(connection, (LOOPBACK, replica.port))
+        await loop.sock_sendall(connection, f"{SOCKET}{UPGRADE}\r\n".encode())
+        ends = f":{replica.port:04X} ", f":{connection.getsockname()[1]:04X} "
+
+        def kept() -> bool:
+            """Whether the kernel knows the connection of the server."""
+            rows = (row.split() for row in Path("/proc/net/tcp").read_text().splitlines())
+            return any(f"{row[1]} ".endswith(ends[0]) and f"{row[2]} ".endswith(ends[1]) for row in rows)
+
+        # The answers to pings fill the buffers of the kernel.
+        ping = b"\x89\xfd\0\0\0\0" + b"x" * 125
+        (websocket,) = await until(lambda: [each for each in state.connections if isinstance(each, WebSocketProtocol)])
+        while not websocket.transport.get_write_buffer_size():
+            await loop.sock_sendall(connection, ping * 10)
+            await asyncio.sleep(0)
+        assert kept()
+        await until(lambda: not state.connections)
+        await until(lambda: not kept(), timeout=20)
+
+
 async def test_answers_that_nobody_reads_are_bounded_in_bytes(caplog: pytest.LogCaptureFixture) -> None:
     size = 200_000
     async with (
@@ -226,7 +254,7 @@ async def test_a_request_that_was_pipelined_is_none_of_the_one_before() -> None:
         write_timeout=1,
         max_unread=1000,
     )
-    listener = Listener(app, LOOPBACK, 0, limits=limits, max_message=1000, timeout=1)
+    listener = Listener(app, LOOPBACK, 0, limits=limits, max_message=1000, timeout=1, unread_timeout=1)
     await listener.start()
     async with wire(listener.port) as connection:
         await connection.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 2)
