@@ -15,7 +15,6 @@ from app.socketio_server.endings import (
     TOO_BIG,
     TRANSPORT_CLOSE,
     TRANSPORT_ERROR,
-    TRY_AGAIN,
 )
 from app.socketio_server.frames import Encoded, ProtocolError
 from app.socketio_server.heartbeat import Heartbeats
@@ -148,7 +147,7 @@ class Connection:
             self._owner.coalesced()
         if self._outbox.size > self.options.max_backlog:
             self._owner.slow(self)
-            self.close(TRANSPORT_ERROR, code=TRY_AGAIN, drop=True)
+            self.close(TRANSPORT_ERROR, drop=True)
         elif websocket is not None:
             self._drain(websocket)
         else:

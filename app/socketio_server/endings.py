@@ -14,7 +14,6 @@ __all__ = [
     "TOO_BIG",
     "TRANSPORT_CLOSE",
     "TRANSPORT_ERROR",
-    "TRY_AGAIN",
 ]
 
 # Reasons that disconnect handlers get, named as in python-socketio.
@@ -30,4 +29,3 @@ TRANSPORT_ERROR: Final = "transport error"
 NORMAL: Final = 1000
 POLICY_VIOLATION: Final = 1008
 TOO_BIG: Final = 1009
-TRY_AGAIN: Final = 1013

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from app.socketio_server.connection import Connection
-from app.socketio_server.endings import TRANSPORT_ERROR, TRY_AGAIN
+from app.socketio_server.endings import TRANSPORT_ERROR
 from app.socketio_server.frames import Encoded
 from app.socketio_server.packets import BinaryPacket
 from app.socketio_server.queues import Outbox
@@ -30,7 +30,7 @@ class Socket:
         else:
             self.held.put(message, latest)
             if self.held.size > self.connection.options.max_backlog:
-                self.connection.close(TRANSPORT_ERROR, code=TRY_AGAIN, drop=True)
+                self.connection.close(TRANSPORT_ERROR, drop=True)
 
     def release(self) -> None:
         """Send the held messages."""
