@@ -61,6 +61,10 @@ class SessionReads:
             replies = iter(await self._client.batch(commands))
             for code, futures in wanted.items():
                 _settle(futures, code, next(replies), next(replies))
+        except Exception:
+            for futures in wanted.values():
+                _fail(futures, SessionError("internal-error"))
+            raise
         finally:
             # Some are left only if the replica stops.
             for futures in wanted.values():
@@ -75,15 +79,18 @@ class SessionReads:
 def _settle(futures: Iterable[Wanted], code: str, *replies: Reply | StoreError) -> None:
     """Give the outcome of a read to everybody who waits for it."""
     try:
-        stored, error = _stored(code, *replies), None
-    except SessionError as refused:
-        stored, error = None, refused
+        stored = _stored(code, *replies)
+    except SessionError as error:
+        _fail(futures, error)
+        return
     for future in futures:
-        if future.done():
-            continue
-        if error is None:
+        if not future.done():
             future.set_result(stored)
-        else:
+
+
+def _fail(futures: Iterable[Wanted], error: SessionError) -> None:
+    for future in futures:
+        if not future.done():
             future.set_exception(error)
 
 

@@ -83,3 +83,12 @@ async def test_without_redis_all_fail_in_time(redis_server: RedisServer, reads: 
     finally:
         redis_server.resume()
     assert {str(outcome) for outcome in found} == {"unavailable: Service unavailable"}
+
+
+async def test_a_bug_in_a_read_is_an_error_for_all_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    # What has no such method fails as a bug of ours would.
+    reads = SessionReads(object(), KEYS)  # type: ignore[arg-type]
+    found = await asyncio.gather(*(reads.together("111111") for _ in range(3)), return_exceptions=True)
+    assert {getattr(outcome, "code", outcome) for outcome in found} == {"internal-error"}
+    await reads.close()
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == ["background task failed"]
