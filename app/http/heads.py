@@ -1,10 +1,13 @@
-"""The limits of the head of a request: the request line and the header fields."""
+"""The head of a request, that is the request line and the header fields: its limits, and its path."""
 
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import unquote
 
-__all__ = ["MAX_FIELDS", "MAX_HEAD_BYTES", "begins_too_large", "head_size"]
+import httptools
+
+__all__ = ["MAX_FIELDS", "MAX_HEAD_BYTES", "begins_too_large", "head_size", "path_of"]
 
 MAX_HEAD_BYTES: Final = 16_384
 MAX_FIELDS: Final = 100
@@ -28,3 +31,8 @@ def begins_too_large(data: bytes) -> bool:
 def head_size(url: bytes, fields: list[tuple[bytes, bytes]]) -> int:
     """Return the bytes of a head that count."""
     return len(url) + sum(len(name) + len(value) + 4 for name, value in fields)
+
+
+def path_of(url: bytes) -> str:
+    """Return the path that a request line asks for."""
+    return unquote((httptools.parse_url(url).path or b"").decode("ascii"))

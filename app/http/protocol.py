@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from typing import Any, Final
-from urllib.parse import unquote
 
 import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.http.handshake import asgi_handshake, asks_for_websocket, check_handshake, head_of, key_of, websocket_scope
-from app.http.heads import MAX_FIELDS, MAX_HEAD_BYTES, begins_too_large, head_size
+from app.http.heads import MAX_FIELDS, MAX_HEAD_BYTES, begins_too_large, head_size, path_of
+from app.http.idle import IdleTimer
 from app.http.port import PortState, drop
 from app.http.refusals import FULL, INVALID, LATE, TOO_LARGE, TOO_MANY, Refused
 
@@ -59,6 +59,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._is_reserve = False
         self._deadline: asyncio.TimerHandle | None = None
         self._write_deadline: asyncio.TimerHandle | None = None
+        self._keep_alive = IdleTimer(self.loop, self.timeout_keep_alive)
         self._running: RequestResponseCycle | None = None
         self._final_answer: bytes | None = None
         # Of the message that is being read.
@@ -95,6 +96,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._clear_deadline()
+        self._keep_alive.close()
         self._end_wait()
         if self._is_counted:
             self.server_state.leave(self.address)
@@ -107,7 +109,7 @@ class HttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._final_answer is not None:
             return
-        self._unset_keepalive_if_required()
+        self._keep_alive.stop()
         lane = self.server_state.lane if self._is_idle() else None
         if lane is not None and (cycle := lane.known(self, data)) is not None:
             self._answer_by(cycle)
@@ -174,11 +176,12 @@ class HttpProtocol(HttpToolsProtocol):
         # RFC 9112, section 3.2.
         if self._host_count != 1 and (self._host_count or self.parser.get_http_version() != "1.0"):
             raise Refused(INVALID)
-        if self._is_reserve and self._path() not in self.server_state.limits.served_when_full:
+        if self._is_reserve and path_of(self.url) not in self.server_state.limits.served_when_full:
             raise Refused(FULL)
         if self.parser.should_upgrade():
             is_get = self.parser.get_method() == b"GET" and self.parser.get_http_version() == "1.1"
-            if is_get and asks_for_websocket(self.headers) and self._is_websocket_path():
+            is_its_path = path_of(self.url).rstrip("/") == self.server_state.limits.websocket_path.rstrip("/")
+            if is_get and is_its_path and asks_for_websocket(self.headers):
                 # The transport tells its protocol only once that a client does not read.
                 if self._is_answering() or self.flow.write_paused:
                     raise Refused(INVALID)
@@ -191,11 +194,10 @@ class HttpProtocol(HttpToolsProtocol):
         self._reads_head = False
         self._reads_body = True
         lane = None if self._is_answering() else self.server_state.lane
-        cycle: Any = None if lane is None else lane.cycle(self)
-        if cycle is None:
-            super().on_headers_complete()
-        else:
+        if lane is not None and (cycle := lane.cycle(self)) is not None:
             self._answer_by(cycle)
+        else:
+            super().on_headers_complete()
         if self._is_reserve:
             self.cycle.keep_alive = False
 
@@ -219,12 +221,15 @@ class HttpProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
-        is_last = not self.pipeline
-        super().on_response_complete()
-        if self.transport.is_closing():
-            self._close_in_time()
-        if not is_last or self.transport.is_closing():
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+            if self.transport.is_closing():
+                self._close_in_time()
             return
+        # All that uvicorn does, but for its timer.
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        self._keep_alive.start(self.timeout_keep_alive_handler)
         if self._final_answer is not None:
             self._send_final_answer()
         elif self._reads_body:
@@ -273,12 +278,6 @@ class HttpProtocol(HttpToolsProtocol):
             # Without what belongs to the messages before.
             self._overhead = max(0, len(data) - (data.rfind(b"\r\n\r\n") + 4 if b"\r\n\r\n" in data else 0))
         return TOO_LARGE if self._overhead > MAX_HEAD_BYTES or len(self.headers or ()) > MAX_FIELDS else None
-
-    def _path(self) -> str:
-        return unquote((httptools.parse_url(self.url).path or b"").decode("ascii"))
-
-    def _is_websocket_path(self) -> bool:
-        return self._path().rstrip("/") == self.server_state.limits.websocket_path.rstrip("/")
 
     def _is_answering(self) -> bool:
         return self._running is not None and not self._running.response_complete
@@ -341,7 +340,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._send_final_answer()
 
     def _send_final_answer(self) -> None:
-        self._unset_keepalive_if_required()
+        self._keep_alive.close()
         if self._running is not None and self._running.response_started and not self._running.response_complete:
             self.transport.close()
             self._close_in_time()
@@ -367,6 +366,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _begin_websocket(self, rest: bytes) -> None:
         self._clear_deadline()
+        self._keep_alive.close()
         self._end_wait()
         self.connections.discard(self)
         # Whoever has the connection now is counted, without this object, which would keep the head.

@@ -61,7 +61,6 @@ from .harness import recorder
         (HttpToolsProtocol, "shutdown", ["self"]),
         (HttpToolsProtocol, "timeout_keep_alive_handler", ["self"]),
         (HttpToolsProtocol, "_start_asgi_task", ["self", "cycle", "app"]),
-        (HttpToolsProtocol, "_unset_keepalive_if_required", ["self"]),
     ],
 )
 def test_a_method_is_where_it_was(owner: Any, name: str, parameters: list[str]) -> None:
@@ -74,7 +73,7 @@ def test_a_method_is_where_it_was(owner: Any, name: str, parameters: list[str]) 
         (
             HttpToolsProtocol,
             "app_state client config connections cycle expect_100_continue flow headers loop parser pipeline"
-            " server_state transport url",
+            " server_state timeout_keep_alive transport url",
         ),
         (
             RequestResponseCycle,
