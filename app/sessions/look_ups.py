@@ -3,7 +3,8 @@
 A look-up is counted before its outcome is known, at the same time as the session is read, and its result is used only
 once it has been counted. A hit returns its count to the budget, a miss keeps it, so concurrent look-ups cannot exceed
 the budget. Look-ups beyond the budget wait for others to return theirs. They are refused once misses alone have used up
-the budget.
+the budget. A hit does not return its count while look-ups of the address wait at this replica, but passes it on to one
+of them. It does so for a fraction of a second, because other replicas may wait for it, too.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import random
 import secrets
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -31,9 +33,12 @@ MISSES: Final = frozenset({"session-not-found", "unauthorized"})
 
 # Once the budget of the deployment is used up, each address has this fraction of its own.
 _SHRUNK: Final = 10
-# The time that a look-up waits for others, and the interval of checks whether another replica has returned some.
+# The time that a look-up waits for others, and the interval of checks whether another replica has returned some: its
+# lower and upper bound, because of two replicas in step only one would ever find any.
 _TIMEOUT_SECONDS: Final = 1.5
-_POLL_SECONDS: Final = 0.05
+_POLL_SECONDS: Final = (0.02, 0.05)
+# For how long a count is passed on, at least and at most. They differ, so that some are returned at any time.
+_PASSED_ON_SECONDS: Final = (0.05, 0.25)
 _REMEMBERED: Final = 10_000
 
 T = TypeVar("T")
@@ -50,13 +55,15 @@ class _Refusal:
 class _Unit:
     """One counted look-up. Concurrent look-ups of one code share it: any number of hits, at most one miss.
 
-    ``verdict``: None once it is counted. ``apart``: nothing is read before that.
+    ``verdict``: None once it is counted. ``apart``: nothing is read before that. ``number``: names its count, which is
+    passed on until a loop time.
     """
 
-    id: str
     code: str
     apart: bool
     verdict: asyncio.Future[_Refusal | None]
+    number: str = ""
+    passed_on_until: float = 0
     users: int = 1
     missed: bool = False
 
@@ -68,9 +75,15 @@ class _Unit:
     def counted(self) -> bool:
         return self.verdict.done() and self.verdict.result() is None
 
-    async def until_counted(self) -> None:
-        left = within(_TIMEOUT_SECONDS) - asyncio.get_running_loop().time()
-        await asyncio.wait((self.verdict,), timeout=left)
+    def count(self, number: str, passed_on_until: float) -> None:
+        self.number, self.passed_on_until = number, passed_on_until
+        self.decide(None)
+
+    async def until_counted(self, at: float | None = None) -> None:
+        """Return once it is counted. Raise ``SessionError`` if it is refused, or at a loop time."""
+        if not self.verdict.done():
+            left = (within(_TIMEOUT_SECONDS) if at is None else at) - asyncio.get_running_loop().time()
+            await asyncio.wait((self.verdict,), timeout=left)
         if not self.verdict.done():
             raise SessionError("unavailable")
         if refusal := self.verdict.result():
@@ -87,8 +100,8 @@ class _Line:
     address: str
     users: int = 0
     units: dict[str, _Unit] = field(default_factory=dict)
-    fresh: list[_Unit] = field(default_factory=list)
-    waiting: list[_Unit] = field(default_factory=list)
+    fresh: deque[_Unit] = field(default_factory=deque)
+    waiting: deque[_Unit] = field(default_factory=deque)
     queueing: bool = False
     freed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -111,7 +124,9 @@ class LookUp:
         if self._unit.apart:
             await self._unit.until_counted()
             return await look()
-        _, found = await asyncio.gather(self._unit.until_counted(), look())
+        at = within(_TIMEOUT_SECONDS)
+        found = await look()
+        await self._unit.until_counted(at)
         return found
 
 
@@ -156,7 +171,7 @@ class LookUps:
     def _take(self, line: _Line, code: str) -> _Unit:
         apart = line.queueing or self._was_refused(line.address)
         verdict = asyncio.get_running_loop().create_future()
-        unit = _Unit(f"{self._replica}.{next(self._numbers)}", code, apart, verdict)
+        unit = _Unit(code, apart, verdict)
         if line.queueing:
             line.waiting.append(unit)
         else:
@@ -176,7 +191,7 @@ class LookUps:
                 raise
         unit.missed = True
         self._forget(line, unit)
-        await self._budgets.settle(line.address, (unit.id,), missed=True)
+        await self._budgets.settle(line.address, (unit.number,), missed=True)
         line.freed.set()
 
     def _leave(self, line: _Line, unit: _Unit) -> None:
@@ -184,8 +199,11 @@ class LookUps:
         if unit.users:
             return
         self._forget(line, unit)
-        if unit.counted and not unit.missed:
-            self._give_back(line, [unit])
+        if not unit.counted or unit.missed:
+            return
+        is_recent = unit.passed_on_until > asyncio.get_running_loop().time()
+        if not (is_recent and _count_first(line.waiting, unit.number, unit.passed_on_until)):
+            self._give_back(line, [unit.number])
 
     def _forget(self, line: _Line, unit: _Unit) -> None:
         if line.units.get(unit.code) is unit:
@@ -193,9 +211,9 @@ class LookUps:
 
     async def _count_fresh(self, line: _Line) -> None:
         """Count the look-ups that were started in one turn of the event loop, with one command."""
-        fresh, line.fresh = line.fresh, []
-        rest = await self._count(line, fresh)
-        line.waiting.extend(rest)
+        fresh, line.fresh = line.fresh, deque()
+        await self._count(line, fresh)
+        line.waiting.extend(fresh)
         if line.waiting and not line.queueing:
             line.queueing = True
             try:
@@ -206,38 +224,37 @@ class LookUps:
     async def _serve_waiting(self, line: _Line) -> None:
         while line.waiting:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_POLL_SECONDS):
+                async with asyncio.timeout(random.uniform(*_POLL_SECONDS)):  # noqa: S311 - jitter
                     await line.freed.wait()
             line.freed.clear()
-            waiting, line.waiting = [unit for unit in line.waiting if unit.users], []
-            line.waiting = await self._count(line, waiting) + line.waiting
+            line.waiting = deque(unit for unit in line.waiting if unit.users)
+            await self._count(line, line.waiting)
 
-    async def _count(self, line: _Line, units: list[_Unit]) -> list[_Unit]:
-        """Decide on units as far as possible; return those that have to wait."""
+    async def _count(self, line: _Line, units: deque[_Unit]) -> None:
+        """Decide on units as far as possible; those that have to wait stay in ``units``."""
         if not units:
-            return []
+            return
+        count = min(len(units), self._rules.miss_budget)
+        numbers = [f"{self._replica}.{next(self._numbers)}" for _ in range(count)]
         try:
-            used = await self._budgets.reserve(line.address, [unit.id for unit in units], self._rules.miss_budget)
+            used = await self._budgets.reserve(line.address, numbers, self._rules.miss_budget)
         except Exception as error:
             if not isinstance(error, SessionError):
                 _logger.error("unexpected error in counting look-ups", exc_info=error)
-            refusal = _Refusal(error.code if isinstance(error, SessionError) else "internal-error")
-            return self._refuse(units, refusal)
+            _refuse(units, _Refusal(error.code if isinstance(error, SessionError) else "internal-error"))
+            return
         fit = min(used.counted, self._room(used))
-        counted, rest = units[:fit], units[fit:]
-        for unit in counted:
-            unit.decide(None)
-        if unused := rest + [unit for unit in counted if not unit.users]:
+        now = asyncio.get_running_loop().time()
+        unused = numbers[fit:]
+        for number in numbers[:fit]:
+            until = now + random.uniform(*_PASSED_ON_SECONDS)  # noqa: S311 - jitter
+            if not _count_first(units, number, until):
+                unused.append(number)
+        if unused:
             self._give_back(line, unused)
         if used.misses >= self._budget(used.total_misses):
             self._remember_refusal(line.address, used.seconds_left)
-            return self._refuse(rest, _Refusal("too-many-requests", used.seconds_left))
-        return rest
-
-    def _refuse(self, units: list[_Unit], refusal: _Refusal) -> list[_Unit]:
-        for unit in units:
-            unit.decide(refusal)
-        return []
+            _refuse(units, _Refusal("too-many-requests", used.seconds_left))
 
     def _budget(self, total: int) -> int:
         budget = self._rules.miss_budget
@@ -255,11 +272,28 @@ class LookUps:
         if len(self._refused) > _REMEMBERED:
             self._refused.popitem(last=False)
 
-    def _give_back(self, line: _Line, units: list[_Unit]) -> None:
-        self._background.start(self._settle(line, [unit.id for unit in units]))
+    def _give_back(self, line: _Line, numbers: list[str]) -> None:
+        # Where look-ups wait, they ask for it at the next poll, as those of other replicas do.
+        self._background.start(self._settle(line, numbers, frees=not line.waiting))
 
-    async def _settle(self, line: _Line, ids: list[str]) -> None:
+    async def _settle(self, line: _Line, numbers: list[str], *, frees: bool) -> None:
         # A count that cannot be returned expires with the window.
         with suppress(SessionError):
-            await self._budgets.settle(line.address, ids)
-        line.freed.set()
+            await self._budgets.settle(line.address, numbers)
+        if frees:
+            line.freed.set()
+
+
+def _count_first(units: deque[_Unit], number: str, passed_on_until: float) -> bool:
+    """Count the first of ``units`` that is still wanted, and remove it; return whether there is one."""
+    while units:
+        unit = units.popleft()
+        if unit.users:
+            unit.count(number, passed_on_until)
+            return True
+    return False
+
+
+def _refuse(units: deque[_Unit], refusal: _Refusal) -> None:
+    while units:
+        units.popleft().decide(refusal)

@@ -140,6 +140,31 @@ async def test_more_live_codes_than_the_budget_are_all_found_one_after_another(l
     assert await looking.find(look_ups, "Later") == "found"
 
 
+async def test_a_hit_passes_its_count_on_to_a_look_up_that_waits(looking: Looking) -> None:
+    look_ups = looking.look_ups()
+    codes = [f"Live{number}" for number in range(200)]
+    assert await asyncio.gather(*(looking.find(look_ups, code) for code in codes)) == ["found"] * 200
+    await looking.given_back()
+    stats = (await looking.server.call("INFO", "commandstats")).decode()
+    (scripts,) = (line for line in stats.split() if line.startswith("cmdstat_evalsha:"))
+    assert int(scripts.partition("calls=")[2].partition(",")[0]) < 100
+
+
+async def test_where_two_replicas_wait_for_one_budget_both_get_a_part_of_it(looking: Looking) -> None:
+    busy, other = looking.look_ups(), looking.look_ups()
+    ended = asyncio.Event()
+
+    async def keep_looking(number: int) -> None:
+        while not ended.is_set():
+            assert await looking.find(busy, f"Live{number}") == "found"
+
+    lookers = [asyncio.create_task(keep_looking(number)) for number in range(10)]
+    for _ in range(3):
+        assert await looking.find(other, "Live") == "found"
+    ended.set()
+    await asyncio.gather(*lookers)
+
+
 async def test_who_waits_is_refused_once_misses_alone_have_spent_the_budget(looking: Looking) -> None:
     look_ups = looking.look_ups(miss_budget=1)
     outcomes = await asyncio.gather(*(looking.find(look_ups, code) for code in ("none", "Live1", "Live2")))
