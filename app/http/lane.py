@@ -139,6 +139,7 @@ class JoinLane:
     def known(self, connection: Connection, data: bytes) -> JoinCycle | None:
         """Return the cycle that answers ``data``, if it is one whole request with a head that was parsed before."""
         end = data.find(b"\r\n\r\n") + 4
+        # If the head has no end yet, these are three bytes, which no head is.
         head = self.known_heads.get(data[:end])
         if head is None or len(data) - end != head.body_size:
             return None
@@ -257,6 +258,7 @@ class JoinCycle:
         return self
 
     def set(self) -> None:
+        """End the request if the connection is lost, or note that its body is complete."""
         if self.disconnected:
             if self._task is not None:
                 self._task.cancel()
