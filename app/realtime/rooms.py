@@ -6,37 +6,29 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
-from typing import Final, Protocol
+from typing import Final
 
 from app.background import Background
-from app.deadline import before_deadline, context_without_deadline
+from app.deadline import context_without_deadline
 from app.realtime.lifetime import Lifetime
 from app.realtime.member import Emitter, Member
 from app.realtime.members import Members
 from app.realtime.room import Room
+from app.realtime.subscriptions import Subscriptions
 from app.realtime.telemetry import Telemetry
 from app.sessions.errors import SessionError
 from app.sessions.service import SessionService
 from app.sessions.steps import ContinuedMembership
 from app.store.announcements import Announcement
 from app.store.recoveries import RedisRecoveries
-from app.store.replicas import RedisReplicas
 from app.store.sessions import RedisSessions
 
-__all__ = ["RoomChannels", "Rooms"]
+__all__ = ["Rooms"]
 
 _HEARTBEAT_SECONDS: Final = 2.0
 _HEARTBEAT_BATCH: Final = 500
 
 _logger = logging.getLogger(__name__)
-
-
-class RoomChannels(Protocol):
-    """Subscriptions by session code; the methods raise ``SessionError``."""
-
-    async def subscribe(self, code: str) -> None: ...
-
-    async def unsubscribe(self, code: str) -> None: ...
 
 
 class Rooms:
@@ -50,8 +42,7 @@ class Rooms:
         self,
         service: SessionService,
         store: RedisSessions,
-        channels: RoomChannels,
-        replicas: RedisReplicas,
+        subscriptions: Subscriptions,
         recoveries: RedisRecoveries,
         emitter: Emitter,
         telemetry: Telemetry,
@@ -64,8 +55,7 @@ class Rooms:
         self._expiry_warning = expiry_warning
         self._service = service
         self._store = store
-        self._channels = channels
-        self._replicas = replicas
+        self._subscriptions = subscriptions
         self._recoveries = recoveries
         self._emitter = emitter
         self._on_loss = on_loss
@@ -74,7 +64,6 @@ class Rooms:
         self._rooms: dict[str, Room] = {}
         self._lifetimes: dict[str, Lifetime] = {}
         self._pins: dict[str, int] = {}
-        self._opening: dict[str, asyncio.Task[None]] = {}
         self._background = Background("rooms", _logger)
 
     @property
@@ -87,7 +76,7 @@ class Rooms:
         self._pins[code] = self._pins.get(code, 0) + 1
         self._store.watch(code)
         try:
-            await self._open(code)
+            await self._subscriptions.open(code)
             yield
         finally:
             self._pins[code] -= 1
@@ -131,8 +120,7 @@ class Rooms:
 
     async def reattach_all(self) -> None:
         """Attach every member again: other replicas may have removed them, taking this replica for dead."""
-        for code in {*self._rooms, *self._pins}:
-            await self._replicas.enter(code)
+        await self._subscriptions.list_again()
         for member in self.members:
             if member in self.members and not member.leaving:
                 await self._reattach(member)
@@ -158,7 +146,7 @@ class Rooms:
         for lifetime in self._lifetimes.values():
             lifetime.close()
         await asyncio.gather(*(room.close() for room in self._rooms.values()))
-        await asyncio.gather(*self._opening.values(), return_exceptions=True)
+        await self._subscriptions.close()
         await self._background.close(timeout=None)
 
     def _new_room(self, code: str) -> Room:
@@ -171,29 +159,6 @@ class Rooms:
             removed=self._removed,
             lost=lambda: self._on_loss(code),
         )
-
-    async def _open(self, code: str) -> None:
-        if code in self._rooms:
-            return
-        opening = self._opening.get(code)
-        if opening is None:
-            opening = asyncio.get_running_loop().create_task(self._subscribe(code), context=context_without_deadline())
-            self._opening[code] = opening
-            opening.add_done_callback(lambda done: self._opened(code, done))
-        try:
-            await before_deadline(opening)
-        except TimeoutError as error:
-            raise SessionError("unavailable") from error
-
-    def _opened(self, code: str, opening: asyncio.Task[None]) -> None:
-        del self._opening[code]
-        if not opening.cancelled():
-            opening.exception()
-        # The callers that waited for the subscription may have given up.
-        self._release_empty(code)
-
-    async def _subscribe(self, code: str) -> None:
-        await asyncio.gather(self._channels.subscribe(code), self._replicas.enter(code))
 
     def _forget(self, member: Member) -> None:
         self.members.remove(member)
@@ -215,23 +180,13 @@ class Rooms:
 
     def _release_empty(self, code: str) -> None:
         room = self._rooms.get(code)
-        if code in self._pins or code in self._opening or (room is not None and room.members):
+        if code in self._pins or (room is not None and room.members):
             return
         self._rooms.pop(code, None)
         self._store.unwatch(code)
         if lifetime := self._lifetimes.pop(code, None):
             lifetime.close()
-        self._background.start(self._leave_channel(code), context=context_without_deadline())
-
-    async def _leave_channel(self, code: str) -> None:
-        """Unsubscribe, unless the session has members again."""
-        if code in self._pins or code in self._rooms:
-            return
-        try:
-            await self._channels.unsubscribe(code)
-            await self._replicas.exit(code)
-        except SessionError as error:
-            _logger.debug("a channel was not left", extra={"code": error.code})
+        self._subscriptions.release(code)
 
     async def _reattach(self, member: Member) -> None:
         try:

@@ -28,6 +28,7 @@ from app.realtime.handlers import SocketHandlers
 from app.realtime.membership import Membership
 from app.realtime.presence import Presence
 from app.realtime.rooms import Rooms
+from app.realtime.subscriptions import Subscriptions
 from app.realtime.telemetry import Telemetry
 from app.redis_client.client import RedisClient
 from app.redis_client.metrics import CommandMetrics
@@ -177,8 +178,7 @@ def assemble_sockets(
     rooms = Rooms(
         sessions.service,
         redis.sessions,
-        redis.announcements,
-        redis.replicas,
+        Subscriptions(redis.announcements, redis.replicas),
         redis.recoveries,
         server,
         telemetry,

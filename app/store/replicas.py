@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 from weakref import WeakValueDictionary
@@ -57,7 +58,7 @@ class RedisReplicas:
         # The sessions with connections here; and those for which Redis may have the wrong entry, until when.
         self._entered: set[str] = set()
         self._doubtful: dict[str, float] = {}
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._renew = LIST_SCRIPTS.renew_lease
         self._tell = LIST_SCRIPTS.tell_details
         self._schedule = LIST_SCRIPTS.schedule_due
@@ -105,38 +106,50 @@ class RedisReplicas:
             with reading_reply():
                 return {name: orjson.loads(text(details)) for name, details in zip(known, told, strict=True) if details}
 
-    async def enter(self, code: str) -> None:
-        """Note that this replica is about to have connections in a session."""
-        self._entered.add(code)
-        async with self._turn(code):
-            with client_errors(changing=True):
-                await self._client.execute("SADD", self._keys.replica_codes(self._replica), code)
-
-    async def exit(self, code: str) -> None:
-        """Note that this replica has no connections left in a session."""
-        self._entered.discard(code)
-        async with self._turn(code):
-            if code in self._entered:
-                return
-            try:
+    async def enter(self, codes: Sequence[str]) -> None:
+        """Note that this replica is about to have connections in sessions."""
+        self._entered.update(codes)
+        for batch in _batches(codes):
+            async with self._turns(batch):
                 with client_errors(changing=True):
-                    await self._client.execute("SREM", self._keys.replica_codes(self._replica), code)
-            except SessionError:
-                # The command may still arrive, after one that enters the session again.
-                self._doubtful[code] = time.monotonic() + 2 * self._lease / 1000
-                raise
+                    await self._client.execute("SADD", self._keys.replica_codes(self._replica), *batch)
 
-    def _turn(self, code: str) -> asyncio.Lock:
-        """Return the lock that keeps ``enter`` and ``exit`` of a session in order."""
-        return self._turns.setdefault(code, asyncio.Lock())
+    async def exit(self, codes: Sequence[str]) -> None:
+        """Note that this replica has no connections left in sessions."""
+        self._entered.difference_update(codes)
+        failures: list[SessionError] = []
+        for batch in _batches(codes):
+            async with self._turns(batch):
+                gone = [code for code in batch if code not in self._entered]
+                try:
+                    await self._remove(gone)
+                except SessionError as error:
+                    # The command may still arrive, after one that enters the sessions again.
+                    self._doubtful |= dict.fromkeys(gone, time.monotonic() + 2 * self._lease / 1000)
+                    failures.append(error)
+        if failures:
+            raise failures[0]
+
+    async def _remove(self, codes: Sequence[str]) -> None:
+        if codes:
+            with client_errors(changing=True):
+                await self._client.execute("SREM", self._keys.replica_codes(self._replica), *codes)
+
+    @asynccontextmanager
+    async def _turns(self, codes: Sequence[str]) -> AsyncIterator[None]:
+        """Keep ``enter`` and ``exit`` of a session in order."""
+        async with AsyncExitStack() as stack:
+            # In one order for all callers, so that no two wait for each other.
+            for code in sorted(codes):
+                await stack.enter_async_context(self._locks.setdefault(code, asyncio.Lock()))
+            yield
 
     async def _resolve_doubts(self) -> None:
         """Repeat the entries that a late command may have overwritten."""
         now = time.monotonic()
         doubtful = list(self._doubtful)
         self._doubtful = {code: until for code, until in self._doubtful.items() if until > now}
-        for start in range(0, len(doubtful), _BATCH):
-            batch = doubtful[start : start + _BATCH]
+        for batch in _batches(doubtful):
             if there := [code for code in batch if code in self._entered]:
                 await self._client.execute("SADD", self._keys.replica_codes(self._replica), *there)
             if gone := [code for code in batch if code not in self._entered]:
@@ -176,3 +189,7 @@ class RedisReplicas:
         """End a claim: the session was swept, and is due again at ``next_due`` (0: not scheduled)."""
         with client_errors(changing=True):
             await self._client.run(self._settle, [self._keys.due], [code, claim, next_due])
+
+
+def _batches(codes: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (codes[start : start + _BATCH] for start in range(0, len(codes), _BATCH))

@@ -109,11 +109,11 @@ async def test_entering_again_and_leaving_keep_their_order_over_a_reconnect(redi
 
         for turn in range(25):
             code = str(turn)
-            await replica.enter(code)
+            await replica.enter([code])
             await link.refuse()
             link.cut()
             await until(lost, "the connection is lost")
-            asked = [asyncio.create_task(replica.exit(code)), asyncio.create_task(replica.enter(code))]
+            asked = [asyncio.create_task(replica.exit([code])), asyncio.create_task(replica.enter([code]))]
             await asyncio.sleep(0.05)
             await link.accept()
             await asyncio.gather(*asked)
@@ -125,12 +125,12 @@ async def test_what_was_sent_before_entering_again_and_comes_late_is_put_right(r
     async with FaultProxy(redis_server.port) as link:
         connection = RedisClient.connect(f"redis://127.0.0.1:{link.port}", timeout=0.3)
         replica = RedisReplicas(connection, KEYS, "one", lease=10)
-        await replica.enter(CODE)
+        await replica.enter([CODE])
         link.freeze(answers_only=True)
         with pytest.raises(SessionError, match="outcome-unknown"):
-            await replica.exit(CODE)
+            await replica.exit([CODE])
         link.thaw()
-        await replica.enter(CODE)
+        await replica.enter([CODE])
         # As if it had been on its way until now.
         await redis_server.call("SREM", KEYS.replica_codes("one"), CODE)
         await replica.renew({})
