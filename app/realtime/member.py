@@ -45,8 +45,13 @@ class Member:
 
 
 class Emitter(Protocol):
-    """The engine's interface for sending: encode an event once, deliver it to any number of sockets."""
+    """The engine's interface for sending: encode an event once, deliver it to any number of sockets.
+
+    ``cork`` writes what one socket is sent in this turn of the event loop at once.
+    """
 
     def encode(self, event: str, *args: object) -> Encoded: ...
 
     def deliver(self, sids: Iterable[str], encoded: Encoded, *, latest: Hashable | None = None) -> None: ...
+
+    def cork(self, sid: str) -> None: ...

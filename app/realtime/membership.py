@@ -58,9 +58,16 @@ class Membership:
         known_as = member.access.credential if member is not None and member.code == code else None
         async with self._rooms.listening(code), _attaching(socket, code):
             joined = await self._service.join(
-                code, options, socket.client, connection=socket.connection, recovery=socket.recovery, known_as=known_as
+                code,
+                options,
+                socket.client,
+                connection=socket.connection,
+                recovery=socket.recovery,
+                known_as=known_as,
+                with_session=code not in self._rooms,
             )
             former = await self._admit(socket, joined)
+            self._emitter.cork(socket.sid)
             self._emitter.deliver([socket.sid], self._emitter.encode("joined-session", {"sessionID": code}))
         if former is not None:
             await self._leave_for_another(former)
@@ -158,7 +165,7 @@ class Membership:
             socket.recovery,
             attached.name,
         )
-        return self._rooms.admit(member)
+        return self._rooms.admit(member, attached)
 
     async def _leave_for_another(self, former: Member) -> None:
         try:

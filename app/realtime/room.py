@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextvars import Context
 from typing import Final
+
+from opentelemetry.trace import Span
 
 from app.background import Background
 from app.backoff import Backoff
@@ -75,8 +78,12 @@ class Room:
         self._background = Background("room", _logger)
         self._running = False
 
-    def admit(self, member: Member) -> None:
-        """Add a member. It receives the next state that is read."""
+    def admit(self, member: Member, state: Session | None = None, announcements: Iterable[Announcement] = ()) -> None:
+        """Add a member. It receives the next state that is read.
+
+        The first member may come with the ``state`` at which it was attached, which it receives in the next turn of
+        the event loop, and with the ``announcements`` that have arrived since the session is listened to.
+        """
         if self.instance not in (None, member.access.credential.instance):
             for stranger in list(self.members.values()):
                 self.dismiss(stranger, "expired")
@@ -85,7 +92,10 @@ class Room:
         member.seen = None
         self.members[member.sid] = member
         self._newcomers.add(member)
-        self._wake()
+        if state is None:
+            self._wake()
+        else:
+            asyncio.get_running_loop().call_soon(self._begin, state, announcements, context=Context())
 
     def release(self, member: Member) -> None:
         """Remove a member without notifying it."""
@@ -136,6 +146,14 @@ class Room:
         with self._telemetry.delivering(_traces([announcement])) as span:
             span.set_attribute(_SOCKETS, 0)
             self._telemetry.delivered(0, [announcement.committed])
+
+    def _begin(self, state: Session, announcements: Iterable[Announcement]) -> None:
+        """Show the first member the state at which it was attached, unless the session is read already."""
+        if not self._running:
+            with self._telemetry.delivering(()) as span:
+                self._take(state, set(self._newcomers), (), span, everybody=False)
+        for announcement in announcements:
+            self.announced(announcement)
 
     def _behind(self) -> bool:
         return any(member.seen != self._highest for member in self.members.values())
@@ -189,15 +207,27 @@ class Room:
             if session is None or session.instance != self.instance:
                 await self._end(self.instance or "")
                 return
-            self._newcomers -= newcomers
-            if self._highest is not None and self._highest.epoch != session.head.epoch:
-                self._telemetry.resynced("loss")
-                self._lost()
-            self._check_members(session)
-            shown = self._show(session, newcomers, everybody=everybody)
-            span.set_attribute(_SOCKETS, shown)
-            if shown:
-                self._telemetry.delivered(shown, [each.committed for each in announcements])
+            self._take(session, newcomers, announcements, span, everybody=everybody)
+
+    def _take(
+        self,
+        session: Session,
+        newcomers: set[Member],
+        announcements: Sequence[Announcement],
+        span: Span,
+        *,
+        everybody: bool,
+    ) -> None:
+        """Handle a state of the session."""
+        self._newcomers -= newcomers
+        if self._highest is not None and self._highest.epoch != session.head.epoch:
+            self._telemetry.resynced("loss")
+            self._lost()
+        self._check_members(session)
+        shown = self._show(session, newcomers, everybody=everybody)
+        span.set_attribute(_SOCKETS, shown)
+        if shown:
+            self._telemetry.delivered(shown, [each.committed for each in announcements])
 
     def _show(self, session: Session, newcomers: set[Member], *, everybody: bool) -> int:
         """Send the state to the members who have not received it; return their number."""

@@ -18,7 +18,7 @@ from app.realtime.subscriptions import Subscriptions
 from app.realtime.telemetry import Telemetry
 from app.sessions.errors import SessionError
 from app.sessions.service import SessionService
-from app.sessions.steps import ContinuedMembership
+from app.sessions.steps import Attached, ContinuedMembership
 from app.store.announcements import Announcement
 from app.store.recoveries import RedisRecoveries
 from app.store.sessions import RedisSessions
@@ -27,6 +27,7 @@ __all__ = ["Rooms"]
 
 _HEARTBEAT_SECONDS: Final = 2.0
 _HEARTBEAT_BATCH: Final = 500
+_MAX_EARLY: Final = 16
 
 _logger = logging.getLogger(__name__)
 
@@ -64,6 +65,9 @@ class Rooms:
         self._rooms: dict[str, Room] = {}
         self._lifetimes: dict[str, Lifetime] = {}
         self._pins: dict[str, int] = {}
+        # For sessions that are about to have a room: the announcements so far, and whether some may be missing.
+        self._early: dict[str, list[Announcement]] = {}
+        self._missed: set[str] = set()
         self._background = Background("rooms", _logger)
 
     @property
@@ -82,21 +86,31 @@ class Rooms:
             self._pins[code] -= 1
             if not self._pins[code]:
                 del self._pins[code]
+                self._early.pop(code, None)
+                self._missed.discard(code)
             self._release_empty(code)
 
-    def admit(self, member: Member) -> Member | None:
+    def __contains__(self, code: str) -> bool:
+        """Return whether a session has a room."""
+        return code in self._rooms
+
+    def admit(self, member: Member, attached: Attached) -> Member | None:
         """Add a member, within ``listening``; return the member that its socket was in another session."""
         code = member.code
         room = self._rooms.get(code)
+        first_state = None
         if room is None:
             room = self._rooms[code] = self._new_room(code)
+            first_state = attached.session if code not in self._missed else None
         former = self.members.get(member.sid)
         if former is not None:
             self._forget(former)
         self.members.add(member)
-        room.admit(member)
+        room.admit(member, first_state, self._early.pop(code, ()))
         if code not in self._lifetimes:
-            self._lifetimes[code] = Lifetime(code, self._store, self._emitter, room, warning=self._expiry_warning)
+            self._lifetimes[code] = Lifetime(
+                code, self._store, self._emitter, room, attached.extended, warning=self._expiry_warning
+            )
         return former if former is not None and former.code != code else None
 
     def release(self, sid: str) -> Member | None:
@@ -110,10 +124,18 @@ class Rooms:
         """Pass an announcement to the session's room."""
         if room := self._rooms.get(code):
             room.announced(announcement)
+        elif code in self._pins:
+            early = self._early.setdefault(code, [])
+            early.append(announcement)
+            if len(early) > _MAX_EARLY:
+                self._missed.add(code)
+                early.clear()
 
     def missed(self, codes: Iterable[str] | None = None) -> None:
         """Refresh these sessions, or all, because announcements may have been missed."""
-        for code in list(self._rooms) if codes is None else codes:
+        for code in [*self._rooms, *self._pins] if codes is None else codes:
+            if code in self._pins:
+                self._missed.add(code)
             if room := self._rooms.get(code):
                 self._telemetry.resynced("gap")
                 room.refresh()

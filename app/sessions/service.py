@@ -177,11 +177,13 @@ class SessionService:
         connection: str,
         recovery: str,
         known_as: Credential | None = None,
+        with_session: bool = False,
     ) -> Joined:
         """Attach a connection to a participant of the session: a new one, or the one of the token.
 
         ``known_as``: the connection's current participant in this session. ``recovery``: the id with which a later
-        connection can continue this one. An invalid code or token counts as a failed look-up.
+        connection can continue this one. ``with_session``: whether to return the session. An invalid code or token
+        counts as a failed look-up.
         """
         credential = known_as
         try:
@@ -189,7 +191,14 @@ class SessionService:
                 credential = self._signer.verify(options.token)
                 if credential is None:
                     raise SessionError("unauthorized")
-            return await self.attach(code, credential, options.name, connection=connection, recovery=recovery)
+            return await self.attach(
+                code,
+                credential,
+                options.name,
+                connection=connection,
+                recovery=recovery,
+                with_session=with_session,
+            )
         except SessionError as error:
             await self._admission.note(error, client, code)
             raise
@@ -204,6 +213,7 @@ class SessionService:
         recovery: str,
         recovering: bool = False,
         continued: ContinuedMembership | None = None,
+        with_session: bool = False,
     ) -> Joined:
         """Attach a connection like ``join``, for a code and a credential that are known to be valid.
 
@@ -222,6 +232,7 @@ class SessionService:
                 recovering=recovering,
                 continued=continued,
                 lease_renewed_at=self._renewed_at(),
+                with_session=with_session,
             ),
         )
         credential = Credential("participant", attached.instance, attached.participant)

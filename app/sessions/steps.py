@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from app.sessions.model import Head
+from app.sessions.model import Head, Session
 from app.sessions.permissions import Action
 from app.sessions.tokens import Credential
 
@@ -95,7 +95,7 @@ class Attachment:
 
     ``newcomer``: the id of a new participant. ``recovery``: the id with which the connection can be continued; with
     ``recovering`` it has to be valid. ``second_connection``: the policy for a participant who is connected already.
-    ``lease_renewed_at``: the last renewal of the replica's lease.
+    ``lease_renewed_at``: the last renewal of the replica's lease. ``with_session``: whether to return the session.
     """
 
     connection: str
@@ -107,13 +107,15 @@ class Attachment:
     recovering: bool = False
     continued: ContinuedMembership | None = None
     lease_renewed_at: int | None = None
+    with_session: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Attached:
     """A participant to whom a connection was attached.
 
-    ``free_at``: when the session's code becomes free. ``votes``: the participant's ratings by movie.
+    ``free_at``: when the session's code becomes free. ``votes``: the participant's ratings by movie. ``session`` and
+    ``extended``: the session with the participant, if it was asked for.
     """
 
     head: Head
@@ -123,6 +125,8 @@ class Attached:
     free_at: int
     name: str
     votes: dict[str, int]
+    session: Session | None = None
+    extended: Extended | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,9 @@ class AsgiWebSocket:
         self._all_sent.clear()
         self._has_unsent.set()
 
+    def cork(self) -> None:
+        """Do nothing: ASGI sends one message after the other."""
+
     def read_on(self) -> None:
         self._may_read.set()
 

@@ -110,8 +110,7 @@ class Connection:
     @property
     def session(self) -> dict[Any, Any]:
         """The application's data for the session."""
-        if self._session is None:
-            self._session = {}
+        self._session = self._session if self._session is not None else {}
         return self._session
 
     @property
@@ -152,6 +151,11 @@ class Connection:
             self._drain(websocket)
         else:
             self.wake_poll()
+
+    def cork(self) -> None:
+        """Send what is sent in this turn of the event loop together."""
+        if websocket := self._websocket:
+            websocket.cork()
 
     def attach(self, websocket: WebSocket) -> None:
         """Make a WebSocket the session's transport, and send it the queued messages."""

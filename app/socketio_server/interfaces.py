@@ -29,6 +29,9 @@ class WebSocket(Protocol):
     def write(self, message: Encoded) -> None:
         """Send all packets of a message; ignore that the peer is gone."""
 
+    def cork(self) -> None:
+        """Send what is written in this turn of the event loop at its end, together."""
+
     def read_on(self) -> None:
         """Deliver further messages after ``received`` has returned False."""
 

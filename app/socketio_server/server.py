@@ -172,6 +172,11 @@ class SocketServer(ReceivingServer):
             if socket is not None:
                 socket.send(message, latest)
 
+    def cork(self, sid: str) -> None:
+        """Write what is sent to a socket in this turn of the event loop at once; unknown sids are ignored."""
+        if (socket := self._sockets.get(sid)) is not None:
+            socket.connection.cork()
+
     async def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> None:
         """Disconnect a client; stock clients do not reconnect by themselves.
 

@@ -68,6 +68,7 @@ class WebSocketProtocol(asyncio.Protocol):
     __slots__ = (
         "__weakref__",
         "_closing",
+        "_corked",
         "_fragments",
         "_fragments_size",
         "_has_failed",
@@ -94,6 +95,8 @@ class WebSocketProtocol(asyncio.Protocol):
         self._writable_waiter: asyncio.Future[None] | None = None
         # The timer that aborts the connection; set after a close frame was sent or the peer has closed its side.
         self._closing: asyncio.TimerHandle | None = None
+        # What was written since ``cork``.
+        self._corked: list[bytes] | None = None
         # Received data that was not parsed yet.
         self._unread: bytearray | None = None
         # The fragments of the current message.
@@ -119,7 +122,8 @@ class WebSocketProtocol(asyncio.Protocol):
         self._on_lost = on_lost
         transport.set_protocol(self)
         accept = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
-        transport.write(
+        self.cork()
+        self._send(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Accept: %s\r\n%s\r\n" % (accept, b"".join(b"%s: %s\r\n" % header for header in headers))
         )
@@ -144,7 +148,12 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def write(self, message: Encoded) -> None:
         if self._closing is None and not self.transport.is_closing():
-            self.transport.write(message.websocket)
+            self._send(message.websocket)
+
+    def cork(self) -> None:
+        if self._corked is None:
+            self._corked = []
+            asyncio.get_running_loop().call_soon(self._uncork)
 
     def close(self, code: int) -> None:
         self._send_close(code.to_bytes(2, "big"))
@@ -152,9 +161,21 @@ class WebSocketProtocol(asyncio.Protocol):
     def abort(self) -> None:
         self.transport.abort()
 
+    def _send(self, data: bytes) -> None:
+        if self._corked is None:
+            self.transport.write(data)
+        else:
+            self._corked.append(data)
+
+    def _uncork(self) -> None:
+        corked, self._corked = self._corked, None
+        if corked and not self.transport.is_closing():
+            self.transport.write(b"".join(corked))
+
     def _send_close(self, payload: bytes) -> None:
         if self._closing is not None or self.transport.is_closing():
             return
+        self._uncork()
         self.transport.write(websocket_frame(CLOSE, payload))
         self._abort_soon()
         if self._is_paused:
@@ -298,7 +319,7 @@ class WebSocketProtocol(asyncio.Protocol):
             if self._is_write_paused:
                 self._pong = websocket_frame(PONG, pings[-1])
             else:
-                self.transport.write(b"".join(websocket_frame(PONG, ping) for ping in pings))
+                self._send(b"".join(websocket_frame(PONG, ping) for ping in pings))
         pings.clear()
 
     def _closed_by_peer(self, payload: bytes) -> None:

@@ -71,6 +71,7 @@ def attachment(asked: Attachment) -> dict[str, object]:
         "known_name": continued.name if continued else None,
         "policy": asked.second_connection,
         "leased": asked.lease_renewed_at,
+        "whole": asked.with_session or None,
         **_identity(asked.credential),
     }
 

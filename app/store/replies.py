@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from app.redis_client.reply import Reply, array, integer, text, texts
-from app.sessions.model import Head
+from app.sessions.model import Head, Session
 from app.sessions.steps import Attached, Extended, HostTokenGeneration, MoviesStored, Swept
+from app.store.session_hash import StoredSession, parse_session
 
 __all__ = [
     "attached",
@@ -42,18 +43,32 @@ def host_token_generation(reply: list[Reply]) -> HostTokenGeneration:
     return HostTokenGeneration(integer(version), integer(generation))
 
 
-def attached(reply: list[Reply]) -> Attached:
-    version, epoch, instance, participant, membership_id, free_at, votes, name = reply
+def attached(code: str, reply: list[Reply]) -> Attached:
+    version, epoch, instance, participant, membership_id, free_at, votes, name, whole = reply
     ratings = array(votes)
+    head = Head(text(epoch), integer(version))
+    session, extended = _whole(code, head, array(whole))
     return Attached(
-        head=Head(text(epoch), integer(version)),
+        head=head,
         instance=text(instance),
         participant=text(participant),
         membership_id=integer(membership_id),
         free_at=integer(free_at),
         name=text(name),
         votes={text(movie): integer(rating) for movie, rating in zip(ratings[::2], ratings[1::2], strict=True)},
+        session=session,
+        extended=extended,
     )
+
+
+def _whole(code: str, head: Head, reply: list[Reply]) -> tuple[Session, Extended] | tuple[None, None]:
+    if not reply:
+        return None, None
+    fields, expires_at, now = reply
+    alternating = [each for each in array(fields) if isinstance(each, bytes)]
+    stored = dict(zip(alternating[::2], alternating[1::2], strict=True))
+    session = parse_session(StoredSession(code, stored, integer(expires_at), head))
+    return session, Extended(integer(now), session.expires_at, session.deadline, int(stored[b"lifetime"]))
 
 
 def swept(reply: list[Reply]) -> Swept:

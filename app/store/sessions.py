@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from time import monotonic
 from typing import Final, TypeVar
 
@@ -299,7 +300,8 @@ class RedisSessions:
     # Presence
 
     async def attach(self, code: str, attachment: Attachment) -> Attached:
-        return await self._steps.run(self._scripts.join, code, calls.attachment(attachment), replies.attached)
+        read = partial(replies.attached, code)
+        return await self._steps.run(self._scripts.join, code, calls.attachment(attachment), read)
 
     async def detach(self, code: str, connections: Mapping[str, str | None], *, grace: int) -> int:
         gone = [[connection, recovery or ""] for connection, recovery in connections.items()]

@@ -59,6 +59,9 @@ class Outbox:
     def encode(self, event: str, *args: object) -> Shown:
         return Shown(str(args[-1]))
 
+    def cork(self, sid: str) -> None:
+        raise AssertionError("one message is sent at a time")
+
     def deliver(self, sids: Iterable[str], encoded: Encoded, *, latest: Hashable | None = None) -> None:
         assert isinstance(encoded, Shown)
         self.shown.append(encoded.head)

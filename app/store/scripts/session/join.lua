@@ -1,8 +1,9 @@
 -- Attaches a connection to a participant, who joins, comes back or is there already; whoever the connection was
 -- before leaves.
 -- call.stay: the order of the membership that goes on, if it does; call.joined_in: the epoch in which it was attached.
+-- call.whole: whether the session is replied, too, as {field, value, ...}, its time of expiry, now.
 -- Replies: ok, version, epoch, instance, participant, stay, when the code is free again, {movie, rating, ...} that were
--- cast, name.
+-- cast, name, the session or nothing.
 local instance = field('instance')
 if not instance then
   return reply('session-not-found')
@@ -135,4 +136,4 @@ if cast then
 end
 local order, known_as = entry:match('^(%d+)|%d+|(.*)$')
 return reply('ok', at, field('epoch'), instance, participant, tonumber(order),
-  free_at(), ratings, known_as)
+  free_at(), ratings, known_as, call.whole and {all_of(session), expiry(), now} or {})
