@@ -7,13 +7,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
 from quart import Blueprint, Response, request
 
 from app.http.addresses import ClientAddresses, is_address, subscriber
 from app.http.bodies import bearer_token, read_flag
 from app.http.responses import answer
 from app.sessions.administration import LONGEST_PAGE, Administration
-from app.sessions.answers import SessionState
 from app.sessions.errors import SessionError
 from app.sessions.guard import KeyGuard
 
@@ -72,7 +72,8 @@ class OperatorsAPI:
 
     async def session(self, session_id: str) -> Response:
         session = await self._administration.session(session_id)
-        body: SessionState = {"sessionID": session.code, "sessionData": session.data, "meta": session.meta}
+        data = orjson.Fragment(session.data)
+        body = {"sessionID": session.code, "sessionData": data, "meta": session.meta}
         return answer(body)
 
     async def end(self, session_id: str) -> Response:

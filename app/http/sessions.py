@@ -16,7 +16,6 @@ from app.http.join import answer_join, etag
 from app.http.responses import answer, response_of
 from app.http.routes import rule_of, variable_of
 from app.sessions.admission import Client
-from app.sessions.answers import SessionCreated
 from app.sessions.guard import KeyGuard
 from app.sessions.model import Head, Snapshot
 from app.sessions.operations import ROUTES, Change, Route, UseCase
@@ -88,10 +87,10 @@ class SessionAPI:
         # guessable.
         key = idempotency_key(shortest=MIN_CREATION_KEY)
         created = await self._service.create(parse_body(CreateSession, body), client, key)
-        answered: SessionCreated = {
+        answered = {
             "sessionID": created.session.code,
             "message": "Session created",
-            "sessionData": created.session.data,
+            "sessionData": orjson.Fragment(created.session.data),
             "hostToken": created.host_token,
             "meta": created.session.meta,
         }

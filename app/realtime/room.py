@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextvars import Context
 from typing import Final
 
+import orjson
 from opentelemetry.trace import Span
 
 from app.background import Background
@@ -240,7 +241,9 @@ class Room:
         if not behind:
             return 0
         if self._encoded is None or self._encoded[0] != session.head:
-            update = self._emitter.encode("session-update", session.data, session.meta, str(session.head))
+            update = self._emitter.encode(
+                "session-update", orjson.Fragment(session.data), session.meta, str(session.head)
+            )
             self._encoded = (session.head, update)
         update = self._encoded[1]
         for member in behind:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import orjson
 
-from app.sessions.answers import Meta, Movie, Participant, Role, SessionData
+from app.sessions.answers import Meta, Participant, Role
 from app.sessions.rating import Tally, ranking
 
 __all__ = ["Head", "MovieEntry", "ParticipantEntry", "Session", "Snapshot", "timestamp"]
@@ -47,6 +47,20 @@ class ParticipantEntry:
     connected: bool
     owner: str | None = None
     """The connection that may act for the participant, if a new connection replaces an older one."""
+    _encoded: dict[Role, bytes] = field(default_factory=dict, compare=False, repr=False)
+
+    def encoded(self, role: Role) -> bytes:
+        """Return the participant as JSON."""
+        if role not in self._encoded:
+            shown: Participant = {
+                "id": self.id,
+                "name": self.name,
+                "role": role,
+                "connected": self.connected,
+                "joinedAt": timestamp(self.joined_at),
+            }
+            self._encoded[role] = orjson.dumps(shown)
+        return self._encoded[role]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +73,26 @@ class MovieEntry:
     added_by: str | None
     details: dict[str, Any]
     tally: Tally
+    _encoded: dict[int, bytes] = field(default_factory=dict, compare=False, repr=False)
+
+    def encoded(self, rank: int) -> bytes:
+        """Return the movie as JSON."""
+        if rank not in self._encoded:
+            tally = self.tally
+            shown = {
+                **self.details,
+                "addedBy": self.added_by,
+                "addedAt": timestamp(self.added_at),
+                "count": tally.count,
+                "vetoes": tally.vetoes,
+                "score": tally.score,
+                "compatibility": tally.compatibility,
+                "rank": rank,
+            }
+            # Only the newest: a movie can have many ranks.
+            self._encoded.clear()
+            self._encoded[rank] = orjson.dumps(shown)
+        return self._encoded[rank]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +130,16 @@ class Session:
     """Participants that were removed, with the reason: ``kicked`` or ``banned``."""
 
     @cached_property
-    def data(self) -> SessionData:
+    def data(self) -> bytes:
+        """The ``sessionData`` for clients as JSON. Entries that were encoded before are not encoded again."""
         ranks = ranking((movie.id, movie.tally) for movie in self.movies.values())
-        return {
-            "createdAt": timestamp(self.created_at),
-            "movies": [self._movie(movie, ranks[movie.id]) for movie in self.movies.values()],
-            "participants": [self._participant(entry) for entry in self.participants.values()],
-        }
+        movies = [movie.encoded(ranks[movie.id]) for movie in self.movies.values()]
+        people = [entry.encoded("host" if entry.id == self.host else "member") for entry in self.participants.values()]
+        return b'{"createdAt":"%b","movies":[%b],"participants":[%b]}' % (
+            timestamp(self.created_at).encode(),
+            b",".join(movies),
+            b",".join(people),
+        )
 
     @property
     def meta(self) -> Meta:
@@ -118,31 +155,7 @@ class Session:
 
     @property
     def snapshot(self) -> Snapshot:
-        return Snapshot(self.instance, self.head, self.meta, orjson.dumps(self.data))
-
-    def _participant(self, entry: ParticipantEntry) -> Participant:
-        role: Role = "host" if entry.id == self.host else "member"
-        return {
-            "id": entry.id,
-            "name": entry.name,
-            "role": role,
-            "connected": entry.connected,
-            "joinedAt": timestamp(entry.joined_at),
-        }
-
-    def _movie(self, movie: MovieEntry, rank: int) -> Movie:
-        tally = movie.tally
-        shown = {
-            **movie.details,
-            "addedBy": movie.added_by,
-            "addedAt": timestamp(movie.added_at),
-            "count": tally.count,
-            "vetoes": tally.vetoes,
-            "score": tally.score,
-            "compatibility": tally.compatibility,
-            "rank": rank,
-        }
-        return cast("Movie", shown)
+        return Snapshot(self.instance, self.head, self.meta, self.data)
 
 
 def timestamp(milliseconds: int) -> str:

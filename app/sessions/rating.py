@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from math import isqrt
 from typing import Final, Protocol
 
@@ -50,10 +51,16 @@ class Tally:
         The square of the value is ``points² · count⁵ / (count + vetoes)⁷``. The integer part of the square root of four
         times that counts half steps, so no floating point is needed.
         """
-        if not self.count:
-            return 0
-        half_steps = isqrt(4 * self.points**2 * self.count**5 // (self.count + self.vetoes) ** 7)
-        return (half_steps + 1) // 2
+        return _compatibility(self.count, self.vetoes, self.points)
+
+
+@lru_cache(maxsize=4096)
+def _compatibility(count: int, vetoes: int, points: int) -> int:
+    """Compute a compatibility; most tallies are the same as at the last ranking."""
+    if not count:
+        return 0
+    half_steps = isqrt(4 * points**2 * count**5 // (count + vetoes) ** 7)
+    return (half_steps + 1) // 2
 
 
 def points(rating: int) -> int:

@@ -18,15 +18,18 @@ All numbers are decimal. All times are Unix milliseconds of Redis's clock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from operator import attrgetter
+from typing import NamedTuple, TypeVar
 
 import orjson
 
 from app.sessions.model import Head, MovieEntry, ParticipantEntry, Session
 from app.sessions.rating import Tally
 
-__all__ = ["StoredSession", "parse_session"]
+__all__ = ["SessionParser", "StoredSession"]
+
+E = TypeVar("E", MovieEntry, ParticipantEntry)
 
 
 class StoredSession(NamedTuple):
@@ -38,44 +41,86 @@ class StoredSession(NamedTuple):
     head: Head
 
 
-def parse_session(stored: StoredSession) -> Session:
-    """Parse a stored session. A malformed one raises any of the errors of ``reading_reply``."""
-    fields = {name.decode(): value.decode() for name, value in stored.fields.items()}
-    participants, movies, removed = [], [], {}
-    for name, value in fields.items():
-        match name[:2]:
-            case "p:":
-                participants.append(_participant(name[2:], value, fields))
-            case "m:":
-                movies.append(_movie(name[2:], value, fields))
-            case "k:":
-                removed[name[2:]] = value
-    participants.sort(key=lambda participant: participant.order)
-    movies.sort(key=lambda movie: movie.order)
-    return Session(
-        code=stored.code,
-        instance=fields["instance"],
-        head=stored.head,
-        created_at=int(fields["created"]),
-        expires_at=stored.expires_at,
-        deadline=int(fields["deadline"]),
-        title=fields.get("title"),
-        locked=fields["locked"] == "1",
-        capacity=int(fields["capacity"]),
-        host=fields.get("host"),
-        participants={participant.id: participant for participant in participants},
-        movies={movie.id: movie for movie in movies},
-        removed=removed,
-    )
+class SessionParser:
+    """Parses versions of one session. Entries that have not changed are the same objects, with what they keep."""
+
+    __slots__ = ("_movies", "_participants")
+
+    def __init__(self) -> None:
+        self._participants: dict[bytes, _ParsedParticipant] = {}
+        self._movies: dict[bytes, _ParsedMovie] = {}
+
+    def parse(self, stored: StoredSession) -> Session:
+        """Parse a stored session. A malformed one raises any of the errors of ``reading_reply``."""
+        fields = stored.fields
+        participants: dict[bytes, _ParsedParticipant] = {}
+        movies: dict[bytes, _ParsedMovie] = {}
+        removed = {}
+        for name, value in fields.items():
+            kind = name[:2]
+            if kind == b"p:":
+                participants[name] = _participant(name, value, fields, self._participants.get(name))
+            elif kind == b"m:":
+                movies[name] = _movie(name, value, fields, self._movies.get(name))
+            elif kind == b"k:":
+                removed[name[2:].decode()] = value.decode()
+        self._participants, self._movies = participants, movies
+        title, host = fields.get(b"title"), fields.get(b"host")
+        return Session(
+            code=stored.code,
+            instance=fields[b"instance"].decode(),
+            head=stored.head,
+            created_at=int(fields[b"created"]),
+            expires_at=stored.expires_at,
+            deadline=int(fields[b"deadline"]),
+            title=None if title is None else title.decode(),
+            locked=fields[b"locked"] == b"1",
+            capacity=int(fields[b"capacity"]),
+            host=None if host is None else host.decode(),
+            participants={entry.id: entry for entry in _ordered(each.entry for each in participants.values())},
+            movies={entry.id: entry for entry in _ordered(each.entry for each in movies.values())},
+            removed=removed,
+        )
 
 
-def _participant(participant: str, entry: str, fields: dict[str, str]) -> ParticipantEntry:
-    order, joined_at, name = entry.split("|", 2)
-    connected = f"d:{participant}" not in fields
-    return ParticipantEntry(participant, int(order), int(joined_at), name, connected, fields.get(f"o:{participant}"))
+class _ParsedParticipant(NamedTuple):
+    stored: bytes
+    owner: bytes | None
+    entry: ParticipantEntry
 
 
-def _movie(movie: str, entry: str, fields: dict[str, str]) -> MovieEntry:
-    order, added_at, adder, details = entry.split("|", 3)
-    tally = Tally(*(int(number) for number in fields[f"t:{order}"].split(" ")))
-    return MovieEntry(movie, int(order), int(added_at), adder or None, orjson.loads(details), tally)
+class _ParsedMovie(NamedTuple):
+    stored: bytes
+    tally: bytes
+    entry: MovieEntry
+
+
+def _participant(
+    name: bytes, value: bytes, fields: Mapping[bytes, bytes], earlier: _ParsedParticipant | None
+) -> _ParsedParticipant:
+    own = name[2:]
+    connected, owner = b"d:" + own not in fields, fields.get(b"o:" + own)
+    if earlier and earlier.stored == value and earlier.owner == owner and earlier.entry.connected == connected:
+        return earlier
+    order, joined_at, shown = value.decode().split("|", 2)
+    owned_by = None if owner is None else owner.decode()
+    entry = ParticipantEntry(own.decode(), int(order), int(joined_at), shown, connected, owned_by)
+    return _ParsedParticipant(value, owner, entry)
+
+
+def _movie(name: bytes, value: bytes, fields: Mapping[bytes, bytes], earlier: _ParsedMovie | None) -> _ParsedMovie:
+    tally = fields[b"t:" + value[: value.index(b"|")]]
+    if earlier and earlier.stored == value:
+        if earlier.tally == tally:
+            return earlier
+        entry = earlier.entry
+        order, added_at, added_by, details = entry.order, entry.added_at, entry.added_by, entry.details
+    else:
+        words = value.decode().split("|", 3)
+        order, added_at, added_by, details = int(words[0]), int(words[1]), words[2] or None, orjson.loads(words[3])
+    counted = Tally(*map(int, tally.split(b" ")))
+    return _ParsedMovie(value, tally, MovieEntry(name[2:].decode(), order, added_at, added_by, details, counted))
+
+
+def _ordered(entries: Iterable[E]) -> list[E]:
+    return sorted(entries, key=attrgetter("order"))

@@ -35,7 +35,7 @@ from app.store.client_errors import client_errors
 from app.store.keys import Keys
 from app.store.reads import SessionReads
 from app.store.scripts import SESSION_SCRIPTS
-from app.store.session_hash import StoredSession, parse_session
+from app.store.session_hash import SessionParser, StoredSession
 from app.store.snapshots import EncodedSessions, Snapshots
 from app.store.steps import StepRunner
 from app.store.watermarks import Watermarks
@@ -71,16 +71,19 @@ class RedisSessions:
         self._snapshots = Snapshots(monotonic)
         self._encoded = EncodedSessions()
         self._reads = SessionReads(client, keys)
+        self._parsers: dict[str, SessionParser] = {}
         self._tracing = tracing
         remembered = max(1, round(quarantine * 1000))
         self._steps = StepRunner(client, keys, self._seen, remembered=remembered, tracing=tracing)
 
     def watch(self, code: str) -> None:
-        """Detect from now on if Redis loses changes of this session that this replica has seen."""
+        """Read this session often: detect if Redis loses changes that were seen, and parse only what has changed."""
         self._seen.watch(code)
+        self._parsers.setdefault(code, SessionParser())
 
     def unwatch(self, code: str) -> None:
         self._seen.unwatch(code)
+        self._parsers.pop(code, None)
 
     async def close(self) -> None:
         """Wait for pending writes."""
@@ -93,7 +96,7 @@ class RedisSessions:
         stored = await self._reads.alone(code)
         if stored is not None and self._is_outdated(stored):
             stored = await self._renewed(code)
-        return None if stored is None else _session(stored)
+        return None if stored is None else self._parsed(stored)
 
     async def snapshot(self, code: str) -> Snapshot | None:
         """Return the newest version for reading.
@@ -113,10 +116,17 @@ class RedisSessions:
             return None
         if same := self._encoded.get(stored):
             return same
-        snapshot = _session(stored).snapshot
+        snapshot = self._parsed(stored).snapshot
         self._snapshots.put(code, snapshot)
         self._encoded.put(stored, snapshot)
         return snapshot
+
+    def _parser(self, code: str) -> SessionParser:
+        return self._parsers.get(code) or SessionParser()
+
+    def _parsed(self, stored: StoredSession) -> Session:
+        with client_errors(changing=False), reading_reply():
+            return self._parser(stored.code).parse(stored)
 
     def _may_share(self) -> bool:
         """Return whether a read may be one of many; not one with a span of its own, or with little time."""
@@ -300,7 +310,7 @@ class RedisSessions:
     # Presence
 
     async def attach(self, code: str, attachment: Attachment) -> Attached:
-        read = partial(replies.attached, code)
+        read = partial(replies.attached, code, self._parser(code))
         return await self._steps.run(self._scripts.join, code, calls.attachment(attachment), read)
 
     async def detach(self, code: str, connections: Mapping[str, str | None], *, grace: int) -> int:
@@ -322,8 +332,3 @@ class RedisSessions:
     async def touch(self, code: str, *, least: int) -> Extended:
         """Extend a session that somebody is in, by at least so many milliseconds."""
         return await self._steps.run(self._scripts.touch, code, {"least": least}, replies.extended)
-
-
-def _session(stored: StoredSession) -> Session:
-    with client_errors(changing=False), reading_reply():
-        return parse_session(stored)

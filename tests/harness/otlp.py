@@ -52,7 +52,7 @@ class Span:
 
 
 class Receiver:
-    """Keeps the received spans, and all data as received (`raw`) and in readable form (`text`).
+    """Keeps the received spans, and all data as received (`raw`) and in readable form without ids (`text`).
 
     `refused` counts requests to other paths than that for traces.
     """
@@ -85,7 +85,7 @@ class Receiver:
 
     @property
     def text(self) -> str:
-        return "".join(str(ExportTraceServiceRequest.FromString(body)) for body in self._bodies)
+        return "".join(map(_readable, self._bodies))
 
     def named(self, name: str) -> list[Span]:
         return [span for span in list(self.spans) if span.name == name]
@@ -157,6 +157,19 @@ def receiver() -> Iterator[Receiver]:
     finally:
         listening.close()
     assert_nothing_private(listening.text)
+
+
+def _readable(body: bytes) -> str:
+    """Return a request as text, without its random ids: their bytes may happen to be a name."""
+    request = ExportTraceServiceRequest.FromString(body)
+    for group in request.resource_spans:
+        for scope in group.scope_spans:
+            for span in scope.spans:
+                for message in (span, *span.links):
+                    message.ClearField("trace_id")
+                    message.ClearField("span_id")
+                span.ClearField("parent_span_id")
+    return str(request)
 
 
 def _attributes(pairs: Any) -> dict[str, Any]:

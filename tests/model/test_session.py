@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, ClassVar, Final, TypeVar
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -412,7 +413,7 @@ class SessionMachine(RuleBasedStateMachine):
         assert (session is None) == self.model.ended
         if session is None:
             return
-        data: Any = session.data
+        data: Any = orjson.loads(session.data)
         shown = ("id", "name", "role", "connected")
         figures = ("id", "addedBy", "count", "vetoes", "score", "compatibility", "rank")
         assert {
