@@ -73,11 +73,12 @@ class MovieEntry:
     added_by: str | None
     details: dict[str, Any]
     tally: Tally
-    _encoded: dict[int, bytes] = field(default_factory=dict, compare=False, repr=False)
+    # The JSON up to the rank, once it was encoded: one vote changes the ranks of many movies.
+    _encoded: list[bytes] = field(default_factory=list, compare=False, repr=False)
 
     def encoded(self, rank: int) -> bytes:
         """Return the movie as JSON."""
-        if rank not in self._encoded:
+        if not self._encoded:
             tally = self.tally
             shown = {
                 **self.details,
@@ -87,12 +88,9 @@ class MovieEntry:
                 "vetoes": tally.vetoes,
                 "score": tally.score,
                 "compatibility": tally.compatibility,
-                "rank": rank,
             }
-            # Only the newest: a movie can have many ranks.
-            self._encoded.clear()
-            self._encoded[rank] = orjson.dumps(shown)
-        return self._encoded[rank]
+            self._encoded.append(orjson.dumps(shown)[:-1] + b',"rank":')
+        return b"%b%d}" % (self._encoded[0], rank)
 
 
 @dataclass(frozen=True, slots=True)
