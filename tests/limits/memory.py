@@ -12,11 +12,17 @@ import pytest
 
 from app.http.port import PortState
 from app.observability.log_writer import LineWriter
+from app.observability.metrics import Metrics
+from app.realtime.subscriptions import Subscriptions
+from app.redis_client.client import RedisClient
 from app.sessions.answers import Meta
 from app.sessions.model import Head, Snapshot
 from app.socketio_server.queues import Inbox
+from app.store.announcements import Announcements
+from app.store.replicas import RedisReplicas
 from app.store.session_hash import StoredSession
 from app.store.snapshots import EncodedSessions, Snapshots
+from tests.harness.keys import KEYS
 from tests.harness.redis import RedisServer
 from tests.harness.waiting import until
 from tests.harness.wire import wire
@@ -70,6 +76,25 @@ async def many_small_sessions_that_are_read(redis: RedisServer) -> None:
         encoded.put(one, snapshot)
     kept = [one for one in stored if encoded.get(one)]
     assert kept == stored[-(16 * 2**20 // (20 * 2**10)) :]
+
+
+@exceeds("Sessions without members that stay subscribed")
+async def many_sessions_that_are_left(redis: RedisServer) -> None:
+    client = RedisClient.connect(redis.url())
+    announcements = Announcements(client, KEYS, timeout=5, metrics=Metrics())
+    await announcements.start()
+    subscriptions = Subscriptions(announcements, RedisReplicas(client, KEYS, "one", lease=10))
+    for number in range(1_200):
+        await subscriptions.open(str(number))
+        subscriptions.release(str(number))
+
+    async def left() -> bool:
+        return await client.execute("SCARD", KEYS.replica_codes("one")) == 1_000
+
+    await until(left, "the others are left")
+    await subscriptions.close()
+    await announcements.close()
+    await client.close()
 
 
 @exceeds("Cache of parsed request heads")

@@ -97,3 +97,24 @@ async def test_a_hint_in_the_turn_in_which_a_room_falls_idle_is_not_missed() -> 
             outbox.news.clear()
             await outbox.news.wait()
     await room.close()
+
+
+async def test_a_first_member_is_shown_the_state_at_which_it_joined_and_what_was_announced_since() -> None:
+    store = Store()
+    store.current = Head("e", 3)
+
+    async def reattach(member: Member) -> None:
+        raise AssertionError("nobody is lost")
+
+    outbox = Outbox(lambda: None)
+    telemetry = Telemetry(Metrics(), lambda: 0)
+    room = Room("123456", store, outbox, telemetry, reattach=reattach, removed=lambda _: None, lost=lambda: None)
+    access = Access("123456", Credential("participant", "i", "p"))
+    member = Member("s", access, membership_id=1, since=Head("e", 2), connection="c", recovery="r", name="Ann")
+    own, next_change = Announcement(Head("e", 2), "", 0), Announcement(Head("e", 3), "", 0)
+    room.admit(member, session_at(Head("e", 2)), [own, next_change])
+    async with asyncio.timeout(1):
+        while outbox.shown != ["e-2", "e-3"]:
+            outbox.news.clear()
+            await outbox.news.wait()
+    await room.close()

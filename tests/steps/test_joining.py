@@ -299,3 +299,17 @@ async def test_whoever_leaves_for_good_has_no_recovery_id_left(room: Room) -> No
     await room.detach("b.bob")
     await room.leave("bob")
     assert await room.recoveries() == {"a.ann"}
+
+
+async def test_whoever_asks_for_the_session_gets_it_as_a_read_shows_it(room: Room) -> None:
+    await room.join("ann")
+    attached = await room.join("bob", name="Bob", with_session=True)
+    seen = await room.seen()
+    assert attached.session == seen
+    assert attached.session is not None
+    assert attached.session.head == attached.head
+    assert attached.extended is not None
+    assert attached.extended.expires_at == seen.expires_at == await room.lives()
+    assert attached.extended.deadline == seen.deadline
+    assert abs(attached.extended.now - await room.now()) < 5000
+    assert (await room.join("cid")).session is None
