@@ -122,6 +122,8 @@ class Rooms:
 
     def announced(self, code: str, announcement: Announcement) -> None:
         """Pass an announcement to the session's room."""
+        if announcement.head is not None:
+            self._store.announced(code, announcement.head)
         if room := self._rooms.get(code):
             room.announced(announcement)
         elif code in self._pins:

@@ -81,6 +81,10 @@ class RedisSessions:
         self._seen.watch(code)
         self._parsers.setdefault(code, SessionParser())
 
+    def announced(self, code: str, head: Head) -> None:
+        """Note the announced head of a watched session."""
+        self._seen.announced(code, head)
+
     def unwatch(self, code: str) -> None:
         self._seen.unwatch(code)
         self._parsers.pop(code, None)

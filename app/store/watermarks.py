@@ -18,12 +18,14 @@ class Watermarks:
 
     def __init__(self) -> None:
         self._lowest: dict[str, dict[str, int]] = {}
+        self._announced: dict[str, Head] = {}
 
     def watch(self, code: str) -> None:
         self._lowest.setdefault(code, {})
 
     def unwatch(self, code: str) -> None:
         self._lowest.pop(code, None)
+        self._announced.pop(code, None)
 
     def note(self, code: str, head: Head) -> None:
         """Note that the session was seen at ``head``."""
@@ -34,10 +36,18 @@ class Watermarks:
             lowest.update(dict.fromkeys(lowest, _NEVER))
         lowest[head.epoch] = max(lowest.get(head.epoch, 0), head.version)
 
+    def announced(self, code: str, head: Head) -> None:
+        """Note that the session was announced to be at ``head``, perhaps later than it is read at a lower version."""
+        if code in self._lowest:
+            self._announced[code] = head
+
     def lowest(self, code: str) -> Mapping[str, int]:
         """Return, for each epoch seen, the lowest version that the session can have unless changes were lost."""
-        return self._lowest.get(code, {})
+        lowest, announced = self._lowest.get(code, {}), self._announced.get(code)
+        if announced is None or lowest.get(announced.epoch, _NEVER) >= announced.version:
+            return lowest
+        return {**lowest, announced.epoch: announced.version}
 
     def is_below(self, code: str, head: Head) -> bool:
-        """Return whether changes were lost since the session was seen."""
-        return head.version < self.lowest(code).get(head.epoch, 0)
+        """Return whether changes were lost since the session was seen; announcements may be ahead of a read."""
+        return head.version < self._lowest.get(code, {}).get(head.epoch, 0)

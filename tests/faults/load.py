@@ -167,32 +167,35 @@ class _Member:
     async def attempt(self, change: Change) -> Answer:
         movie = {"id": change.movie, "title": "T", "mid": change.mid}
         socket = self.client.id
-        ack = await self.ask("add-movie", movie)
-        if ack is None or ack.get("code") in ("unavailable", "outcome-unknown"):
+        answered = await self.ask("add-movie", movie)
+        if answered is None or answered.data.get("code") in ("unavailable", "outcome-unknown"):
             return Answer("unknown")
+        ack = answered.data
         if not ack["ok"]:
             return Answer("refused")
-        at = time.time()
         fresh = ack["added"] == [change.movie]
-        return Answer("done", ack["version"], fresh, socket if self.client.id == socket else None, at)
+        return Answer("done", ack["version"], fresh, socket if self.client.id == socket else None, answered.at)
 
-    async def ask(self, event: str, payload: dict[str, Any]) -> dict[str, Any] | None:
-        """The ack of an event, None when the connection ended before it came."""
+    async def ask(self, event: str, payload: dict[str, Any]) -> Event | None:
+        """The ack of an event, None when the connection ended before it came.
+
+        Its time is that of the clients, as that of all events: this process may be late when it checks what they see.
+        """
         socket = self.client.id
         try:
-            ack: dict[str, Any] = await self.client.emit(event, payload, ack=True, timeout=_TIMEOUT_SECONDS)
+            return await self.client.ask(event, payload, timeout=_TIMEOUT_SECONDS)
         except ClientError:
             # An ack that never comes by a connection that stands is another matter.
             if socket is not None and socket == self.client.id:
                 raise
             return None
-        return ack
 
     async def insist(self, event: str, payload: dict[str, Any]) -> dict[str, Any]:
         """The ack of an event that is repeated until its outcome is known."""
         while True:
-            ack = await self.ask(event, payload)
-            if ack is not None and ack.get("code") not in ("unavailable", "outcome-unknown"):
+            answered = await self.ask(event, payload)
+            if answered is not None and answered.data.get("code") not in ("unavailable", "outcome-unknown"):
+                ack: dict[str, Any] = answered.data
                 assert ack["ok"], f"{event}: {ack}"
                 return ack
             await asyncio.sleep(_BETWEEN_ATTEMPTS)

@@ -93,11 +93,17 @@ class Client:
 
     async def emit(self, event: str, *args: Any, ack: bool = False, timeout: float = 5.0) -> Any:
         """Emit an event; with `ack` returns the acknowledgement's first argument, or raises ClientError without one."""
-        command = {"event": event, "args": args, "ack": ack, "timeout": timeout}
-        answer = await self._host.command("emit", self._name, **command)
-        if ack and self._host.documented:
-            check_ack(event, answer)
-        return answer
+        if ack:
+            return (await self.ask(event, *args, timeout=timeout)).data
+        return await self._host.command("emit", self._name, event=event, args=args)
+
+    async def ask(self, event: str, *args: Any, timeout: float = 5.0) -> Event:
+        """Emit an event; return its acknowledgement with its time. Raises ClientError without one."""
+        command = {"event": event, "args": args, "ack": True, "timeout": timeout}
+        answer = await self._host.answer("emit", self._name, **command)
+        if self._host.documented:
+            check_ack(event, answer["result"])
+        return Event(event, [answer["result"]], answer["at"])
 
     async def next(self, name: str, timeout: float = 5.0) -> Event:
         """Wait for the first event of this name that `next` has not returned yet. Raises TimeoutError."""
@@ -219,6 +225,10 @@ class NodeClients:
 
     async def command(self, do: str, client: str, **fields: Any) -> Any:
         """Send a command to the process and return its result; raises ClientError if it fails."""
+        return (await self.answer(do, client, **fields))["result"]
+
+    async def answer(self, do: str, client: str, **fields: Any) -> Mapping[str, Any]:
+        """Send a command to the process and return the line with its result; raises ClientError if it fails."""
         if self._ended:
             raise ClientError("the Node process has ended")
         number = next(self._ids)
@@ -226,7 +236,8 @@ class NodeClients:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({"id": number, "do": do, "client": client, **fields}).encode() + b"\n")
         await self._process.stdin.drain()
-        return await answer
+        line: Mapping[str, Any] = await answer
+        return line
 
     async def read(self) -> None:
         """Read the lines of the process until it ends; then raise ClientError for pending commands."""
@@ -254,7 +265,7 @@ class NodeClients:
             if "error" in line:
                 answer.set_exception(ClientError(line["error"]))
             else:
-                answer.set_result(line["result"])
+                answer.set_result(line)
 
 
 @asynccontextmanager

@@ -1,6 +1,6 @@
 // Hosts any number of stock Socket.IO clients, driven by JSON lines:
 //   stdin   {"id": 1, "do": "connect", "client": "c1", ...}   one command a line
-//   stdout  {"id": 1, "result": ...} or {"id": 1, "error": "..."}
+//   stdout  {"id": 1, "result": ..., "at": 1700000000.123} or {"id": 1, "error": "..."}
 //           {"client": "c1", "event": "joined-session", "args": [...], "at": 1700000000.123}
 // Besides the events of the server there are connect, disconnect and connect_error, and :upgrade, :reconnect_attempt
 // and, where asked for, :frame, whose colon no event of a server begins with.
@@ -13,6 +13,7 @@ const bareFetch = globalThis.fetch;
 // Standard output is for the lines; what the seed's flow says is told as events.
 console.log = console.error = () => {};
 
+const now = () => (performance.timeOrigin + performance.now()) / 1000;
 const write = (line) => process.stdout.write(JSON.stringify(line) + "\n");
 
 const commands = {
@@ -54,8 +55,7 @@ const commands = {
 
 function watch(client, socket, frames, digest) {
   clients.set(client, socket);
-  const tell = (event, ...args) =>
-    write({ client, event, args, at: (performance.timeOrigin + performance.now()) / 1000, ...state(socket) });
+  const tell = (event, ...args) => write({ client, event, args, at: now(), ...state(socket) });
 
   socket.onAny((event, ...args) => tell(event, ...(digest && event === "session-update" ? digested(args) : args)));
   socket.on("connect", () => tell("connect"));
@@ -102,7 +102,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   const command = JSON.parse(line);
   Promise.resolve()
     .then(() => commands[command.do](command))
-    .then((result) => write({ id: command.id, result: result ?? null }))
+    .then((result) => write({ id: command.id, result: result ?? null, at: now() }))
     .catch((error) => write({ id: command.id, error: error.message }));
 }
 // Nobody asks for more: say goodbye, and leave once that is out, or soon in any case.

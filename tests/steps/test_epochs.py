@@ -7,6 +7,7 @@ import re
 import pytest
 
 from app.sessions.errors import SessionError
+from app.sessions.model import Head
 from app.sessions.steps import ContinuedMembership
 from tests.steps.room import Room
 
@@ -50,6 +51,18 @@ async def test_a_new_epoch_extends_nothing(room: Room) -> None:
     await lose(room)
     await room.seen()
     assert await room.lives() == expires
+
+
+async def test_below_what_was_announced_a_step_begins_it_and_a_read_that_is_late_does_not(room: Room) -> None:
+    before = (await room.seen()).head
+    room.sessions.announced(room.code, Head(before.epoch, before.version + 1))
+    assert (await room.seen()).head == before
+    await room.vote("ann", "m1", 5)
+    after = (await room.seen()).head
+    assert after.epoch != before.epoch
+    room.sessions.announced(room.code, Head(before.epoch, before.version + 5))
+    await room.vote("ann", "m1", 4)
+    assert (await room.seen()).head == Head(after.epoch, after.version + 1)
 
 
 async def test_another_step_begins_it_as_well(room: Room) -> None:
