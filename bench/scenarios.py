@@ -80,12 +80,13 @@ def socket_joins(stage: Stage) -> Figures:
 
 
 def joins_beside(stage: Stage) -> Figures:
+    """The others are in sessions of their own: what they are sent is another scenario."""
     with stage.fresh() as server:
-        codes = server.create(stage.size(_ROOMS))
+        codes, others = server.create(stage.size(_ROOMS)), server.create(stage.size(_ROOMS))
         loads.joins(server, codes, stage.size(300))
         figures: Figures = {}
         for there in (100, 10_000):
-            with loads.connected(server, codes, stage.size(there), stage.size(there) // 10 or 1):
+            with loads.connected(server, others, stage.size(there), stage.size(there) // 10 or 1):
                 done = loads.joins(server, codes, stage.size(1000))
             figures |= {f"cpu_us_{there}": done.cpu_us, f"p99_ms_{there}": done.p99_ms, "failed": done.failed}
             time.sleep(1)
