@@ -56,6 +56,8 @@ async def serving(folder: Path | None = None) -> AsyncIterator[Services]:
                 "allowed_origins": ALLOWED,
                 "operator_token": OPERATOR_TOKEN,
                 "demo": True,
+                # Each code has a letter, so that it is not the same in small letters.
+                "code_alphabet": "2CFGHJMPQRVWX",
             },
             "strict": {
                 "redis_url": redis.url(db=1),
