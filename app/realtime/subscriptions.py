@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from itertools import islice
 from typing import Final, Protocol
 
 from app.background import Background
@@ -67,9 +68,10 @@ class Subscriptions:
         self._wanted.discard(code)
         if code in self._opening:
             return
-        if len(self._idle) >= _MAX_IDLE:
-            self._background.start(self._end([next(iter(self._idle))]))
         self._idle[code] = asyncio.get_running_loop().time()
+        if len(self._idle) == _MAX_IDLE + 1:
+            # It runs in the next turn of the event loop, when many more may have been released.
+            self._background.start(self._end_surplus())
         if not self._is_closing_idle:
             self._is_closing_idle = True
             self._background.start(self._end_idle())
@@ -102,6 +104,9 @@ class Subscriptions:
                 await self._end([code for code, since in self._idle.items() if since <= latest])
         finally:
             self._is_closing_idle = False
+
+    async def _end_surplus(self) -> None:
+        await self._end(list(islice(self._idle, max(0, len(self._idle) - _MAX_IDLE))))
 
     async def _end(self, codes: list[str]) -> None:
         """End the subscriptions of sessions that nobody wants."""

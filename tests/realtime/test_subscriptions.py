@@ -92,6 +92,26 @@ async def test_the_session_that_was_released_first_is_left_at_once_when_there_ar
     assert await listening.channels() == {KEYS.channel("two"), KEYS.channel("three")}
 
 
+async def test_sessions_that_are_released_at_once_are_left_but_for_the_newest(
+    listening: Listening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.realtime.subscriptions._IDLE_SECONDS", 60)
+    monkeypatch.setattr("app.realtime.subscriptions._MAX_IDLE", 2)
+    codes = [f"code{number}" for number in range(10)]
+    for code in codes:
+        await listening.subscriptions.open(code)
+    for code in codes:
+        listening.subscriptions.release(code)
+    # One that is wanted again in the same turn of the event loop is not left.
+    await listening.subscriptions.open("code3")
+
+    async def left() -> bool:
+        return await listening.listed() == {"code3", "code8", "code9"}
+
+    await until(left, "the others are left")
+    assert await listening.channels() == {KEYS.channel(code) for code in ("code3", "code8", "code9")}
+
+
 async def test_a_session_that_could_not_be_opened_is_opened_the_next_time(
     listening: Listening, redis_server: RedisServer
 ) -> None:
