@@ -33,6 +33,7 @@ async def test_the_documented_user_may_do_all_that_the_service_does_and_nothing_
                 await operate(started[0])
                 started[1].kill()
                 await until(lambda: alone(api, code), "the dead replica's people are gone")
+            await until(lambda: has_left(redis), "the session that has ended is left", timeout=15)
             await api.close()
             await asyncio.to_thread(started[0].stop)
         assert await redis.refusals() == []
@@ -70,6 +71,10 @@ async def operate(replica: Replica) -> None:
         for path in ("/replicas", "/limits"):
             assert (await desk.get(path)).status_code == 200
         assert (await desk.delete("/limits/192.0.2.1")).status_code == 200
+
+
+async def has_left(redis: Secured) -> bool:
+    return "sunsubscribe" in await commands(redis)
 
 
 async def alone(api: Api, code: str) -> bool:
