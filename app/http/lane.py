@@ -55,12 +55,12 @@ class Flow(Protocol):
 
 
 class Connection(Protocol):
-    """The parts of uvicorn's HTTP protocol that the lane uses; the first four belong to the current request."""
+    """The parts of uvicorn's HTTP protocol that the lane uses; the first three belong to the current request."""
 
     url: bytes
     headers: list[tuple[bytes, bytes]]
-    client: tuple[str, int] | None
     expect_100_continue: bool
+    client: tuple[str, int] | None
     loop: asyncio.AbstractEventLoop
     parser: httptools.HttpRequestParser
     transport: asyncio.Transport
@@ -132,9 +132,7 @@ class JoinLane:
         length = fields.get(b"content-length")
         if length is None or int(length) > self._body_limit or b"transfer-encoding" in fields:
             return None
-        return self._cycle(
-            connection, Head(connection.headers, fields, connection.parser.should_keep_alive(), int(length))
-        )
+        return self._cycle(connection, Head(connection.headers, fields, parser.should_keep_alive(), int(length)))
 
     def known(self, connection: Connection, data: bytes) -> JoinCycle | None:
         """Return the cycle that answers ``data``, if it is one whole request with a head that was parsed before."""

@@ -135,7 +135,7 @@ class Rooms:
 
     def missed(self, codes: Iterable[str] | None = None) -> None:
         """Refresh these sessions, or all, because announcements may have been missed."""
-        for code in [*self._rooms, *self._pins] if codes is None else codes:
+        for code in {*self._rooms, *self._pins} if codes is None else codes:
             if code in self._pins:
                 self._missed.add(code)
             if room := self._rooms.get(code):

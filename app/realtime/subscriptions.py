@@ -17,6 +17,8 @@ __all__ = ["SessionChannels", "Subscriptions"]
 # A participant who reloads the page is back within this time.
 _IDLE_SECONDS: Final = 5.0
 _MAX_IDLE: Final = 1_000
+# How often those that have been idle for so long are ended, together.
+_INTERVAL_SECONDS: Final = 1.0
 
 _logger = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ class Subscriptions:
         # Sessions that nobody wants, with the loop time of their release, the earliest first.
         self._idle: dict[str, float] = {}
         self._background = Background("subscriptions", _logger)
-        self._is_closing_idle = False
+        self._is_ending_idle = False
 
     async def open(self, code: str) -> None:
         """Return when every later change of the session will be announced. Raises ``SessionError``."""
@@ -72,8 +74,8 @@ class Subscriptions:
         if len(self._idle) == _MAX_IDLE + 1:
             # It runs in the next turn of the event loop, when many more may have been released.
             self._background.start(self._end_surplus())
-        if not self._is_closing_idle:
-            self._is_closing_idle = True
+        if not self._is_ending_idle:
+            self._is_ending_idle = True
             self._background.start(self._end_idle())
 
     async def list_again(self) -> None:
@@ -98,12 +100,11 @@ class Subscriptions:
     async def _end_idle(self) -> None:
         try:
             while self._idle:
-                now = asyncio.get_running_loop().time()
-                await asyncio.sleep(next(iter(self._idle.values())) + _IDLE_SECONDS - now)
+                await asyncio.sleep(_INTERVAL_SECONDS)
                 latest = asyncio.get_running_loop().time() - _IDLE_SECONDS
                 await self._end([code for code, since in self._idle.items() if since <= latest])
         finally:
-            self._is_closing_idle = False
+            self._is_ending_idle = False
 
     async def _end_surplus(self) -> None:
         await self._end(list(islice(self._idle, max(0, len(self._idle) - _MAX_IDLE))))

@@ -110,7 +110,8 @@ class Connection:
     @property
     def session(self) -> dict[Any, Any]:
         """The application's data for the session."""
-        self._session = self._session if self._session is not None else {}
+        if self._session is None:
+            self._session = {}
         return self._session
 
     @property
@@ -154,8 +155,8 @@ class Connection:
 
     def cork(self) -> None:
         """Send what is sent in this turn of the event loop together."""
-        if websocket := self._websocket:
-            websocket.cork()
+        if self._websocket is not None:
+            self._websocket.cork()
 
     def attach(self, websocket: WebSocket) -> None:
         """Make a WebSocket the session's transport, and send it the queued messages."""

@@ -8,10 +8,11 @@ from collections.abc import Iterable
 
 from app.background import Background
 from app.redis_client.client import RedisClient
-from app.redis_client.errors import StoreError, UnexpectedReply
+from app.redis_client.errors import StoreError, reading_reply
 from app.redis_client.reply import Reply, integer, mapping
 from app.sessions.errors import SessionError
 from app.sessions.model import Head
+from app.store.batches import succeeded
 from app.store.client_errors import client_errors
 from app.store.keys import Keys
 from app.store.session_hash import StoredSession
@@ -94,15 +95,10 @@ def _fail(futures: Iterable[Wanted], error: SessionError) -> None:
             future.set_exception(error)
 
 
-def _stored(code: str, fields: Reply | StoreError, expires_at: Reply | StoreError) -> StoredSession | None:
-    try:
-        if isinstance(fields, StoreError) or isinstance(expires_at, StoreError):
-            raise TypeError
+def _stored(code: str, *replies: Reply | StoreError) -> StoredSession | None:
+    with client_errors(changing=False), reading_reply():
+        fields, expires_at = succeeded(replies)
         found, expiry = mapping(fields), integer(expires_at)
         if not found or expiry <= 0:
             return None
         return StoredSession(code, found, expiry, Head(found[b"epoch"].decode(), int(found[b"version"])))
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
-        with client_errors(changing=False):
-            failed = next((reply for reply in (fields, expires_at) if isinstance(reply, StoreError)), None)
-            raise failed or UnexpectedReply(type(error).__name__) from error

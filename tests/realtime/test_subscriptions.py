@@ -37,6 +37,7 @@ class Listening:
 @pytest.fixture
 async def listening(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Listening]:
     monkeypatch.setattr("app.realtime.subscriptions._IDLE_SECONDS", IDLE_SECONDS)
+    monkeypatch.setattr("app.realtime.subscriptions._INTERVAL_SECONDS", IDLE_SECONDS)
     redis = RedisClient.connect(redis_server.url())
     announcements = Announcements(redis, KEYS, timeout=1.5, metrics=Metrics())
     await announcements.start()
