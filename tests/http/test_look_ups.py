@@ -83,6 +83,8 @@ async def deployed() -> AsyncIterator[Deployment]:
         async with replicas(url, 3, secret=SECRET, **limits) as started:
             api = Api(started)
             deployment = Deployment(redis, way, started, api)
+            # From now on Redis knows the scripts: it cannot ask for them while its answers are held back.
+            assert await deployment.burst(next(_addresses), unknown(1)) == [404]
             yield deployment
             await api.close()
 
