@@ -183,9 +183,10 @@ class JoinLane:
 
     async def _traced(self, cycle: JoinCycle, spans: RequestSpans) -> Answer:
         with spans.request(_METHOD, cycle.field("traceparent") or "") as span:
-            spans.note_route(span, _METHOD, JOIN_PATH)
             answer = await self._answer(cycle)
-            spans.note_answer(span, answer.status, answer.result)
+            if span.is_recording():
+                spans.note_route(span, _METHOD, JOIN_PATH)
+                spans.note_answer(span, answer.status, answer.result)
         return answer
 
     async def _answer(self, cycle: JoinCycle) -> Answer:

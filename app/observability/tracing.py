@@ -12,7 +12,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Final
 
 from opentelemetry.context import Context
@@ -28,6 +28,7 @@ from opentelemetry.trace import (
     format_trace_id,
     get_current_span,
     set_span_in_context,
+    use_span,
 )
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -44,6 +45,8 @@ _SERVICE: Final = "join-session"
 _MAX_TRACEPARENT_CHARACTERS: Final = 64
 _LAST_BATCH_SECONDS: Final = 3.0
 _TRACE_CONTEXT: Final = TraceContextTextMapPropagator()
+_NO_PARENT: Final = Context()
+_UNTRACED: Final = nullcontext(INVALID_SPAN)
 
 _logger = logging.getLogger(__name__)
 
@@ -69,11 +72,15 @@ class Tracing:
         If it were the parent, any client could force its requests to be recorded. Its ``tracestate`` is ignored.
         """
         links = [Link(context)] if client and (context := _context(client)) else []
-        return self._span(name, kind, attributes, Context(), links)
+        span = self._tracer.start_span(name, _NO_PARENT, kind, attributes, links)
+        if span.is_recording():
+            return _ending(span, _class_name)
+        # Nothing to make current: most requests are not recorded, and this is the most frequent call of all.
+        return _UNTRACED if get_current_span() is INVALID_SPAN else use_span(INVALID_SPAN)
 
     def step(self, name: str, kind: SpanKind, attributes: Attributes, reason: Reason) -> AbstractContextManager[Span]:
         """Return a child of the current span. ``reason`` returns the status for an exception that ends it."""
-        return self._span(name, kind, attributes, None, (), reason)
+        return _ending(self._tracer.start_span(name, None, kind, attributes), reason)
 
     def publishing(self, attributes: Attributes) -> tuple[Span, str]:
         """Return a child span for a message that may be published, and its ``traceparent``.
@@ -102,7 +109,8 @@ class Tracing:
         }
         parent = set_span_in_context(NonRecordingSpan(contexts[0]), Context())
         links = [Link(context) for context in contexts]
-        with self._span("deliver session", SpanKind.CONSUMER, attributes, parent, links) as span:
+        started = self._tracer.start_span("deliver session", parent, SpanKind.CONSUMER, attributes, links)
+        with _ending(started, _class_name) as span:
             yield span
 
     async def close(self, timeout: float = _LAST_BATCH_SECONDS) -> None:
@@ -126,36 +134,26 @@ class Tracing:
         except TimeoutError:
             _logger.warning("trace export timed out at shutdown")
 
-    @contextmanager
-    def _span(
-        self,
-        name: str,
-        kind: SpanKind,
-        attributes: Attributes,
-        parent: Context | None,
-        links: Sequence[Link],
-        reason: Reason = lambda error: type(error).__name__,
-    ) -> Iterator[Span]:
-        with self._tracer.start_as_current_span(
-            name,
-            context=parent,
-            kind=kind,
-            attributes=dict(attributes),
-            links=links,
-            record_exception=False,
-            set_status_on_exception=False,
-        ) as span:
-            try:
-                yield span
-            except BaseException as error:
-                failed(span, reason(error))
-                raise
-
 
 def failed(span: Span, reason: str) -> None:
     """Mark a span as failed; ``reason`` is a word from a fixed set."""
     span.set_attribute("error.type", reason)
     span.set_status(StatusCode.ERROR)
+
+
+@contextmanager
+def _ending(span: Span, reason: Reason) -> Iterator[Span]:
+    """Make a span the current one, and end it afterwards; ``reason`` returns the status for an exception."""
+    with use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
+        try:
+            yield span
+        except BaseException as error:
+            failed(span, reason(error))
+            raise
+
+
+def _class_name(error: BaseException) -> str:
+    return type(error).__name__
 
 
 def _context(traceparent: str) -> SpanContext | None:
