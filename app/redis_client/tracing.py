@@ -10,7 +10,7 @@ from app.observability.tracing import Attributes, Tracing, failed
 from app.redis_client.errors import CommandFailed, StoreUnavailable
 from app.redis_client.observer import Ended, Operation
 
-__all__ = ["CommandSpans"]
+__all__ = ["CommandSpans", "failure_of"]
 
 
 class CommandSpans:
@@ -23,12 +23,12 @@ class CommandSpans:
         if not get_current_span().is_recording():
             return _nothing_to_end
         name = f"{operation.command} {operation.script}".rstrip()
-        step = self._tracing.step(name, SpanKind.CLIENT, _attributes(operation), _reason)
+        step = self._tracing.step(name, SpanKind.CLIENT, _attributes(operation), failure_of)
         span = step.__enter__()
 
         def ended(errors: Sequence[BaseException]) -> None:
             if errors:
-                failed(span, _reason(errors[0]))
+                failed(span, failure_of(errors[0]))
             step.__exit__(None, None, None)
 
         return ended
@@ -47,7 +47,8 @@ def _attributes(operation: Operation) -> Attributes:
     return attributes
 
 
-def _reason(error: BaseException) -> str:
+def failure_of(error: BaseException) -> str:
+    """Return the ``error.type`` of a span that ended with an error."""
     match error:
         case StoreUnavailable():
             return error.reason

@@ -8,13 +8,14 @@ from functools import partial
 from time import monotonic
 from typing import Final, TypeVar
 
-from opentelemetry.trace import get_current_span
+from opentelemetry.trace import SpanKind, get_current_span
 
 from app.deadline import has_time
-from app.observability.tracing import Tracing
+from app.observability.tracing import Attributes, Tracing
 from app.redis_client.client import RedisClient, Script
 from app.redis_client.errors import reading_reply
 from app.redis_client.reply import Reply, array, integer, text, text_or_none
+from app.redis_client.tracing import failure_of
 from app.sessions.model import Head, Session, Snapshot
 from app.sessions.steps import (
     Attached,
@@ -44,6 +45,12 @@ __all__ = ["RedisSessions"]
 
 T = TypeVar("T")
 
+# The span of a read, as those of other calls; see app/redis_client/tracing.py.
+_READING: Final[Attributes] = {
+    "db.system.name": "redis",
+    "db.operation.name": "PIPELINE",
+    "db.operation.batch.size": 2,
+}
 _END_REASONS: Final = {"kicked": "kicked", "banned": "kicked", "left": "left"}
 
 
@@ -112,7 +119,8 @@ class RedisSessions:
             head, expires_at = await asyncio.gather(self.head(code), self._expiry(code))
             if head == known.head and expires_at > 0:
                 return known.expiring(expires_at)
-        stored = await (self._reads.together(code) if self._may_share() else self._reads.alone(code))
+        # A shared read has the time-out of the client.
+        stored = await (self._shared(code) if has_time(self._client.timeout) else self._reads.alone(code))
         if stored is not None and self._is_outdated(stored):
             stored = await self._renewed(code)
         if stored is None:
@@ -132,10 +140,12 @@ class RedisSessions:
         with client_errors(changing=False), reading_reply():
             return self._parser(stored.code).parse(stored)
 
-    def _may_share(self) -> bool:
-        """Return whether a read may be one of many; not one with a span of its own, or with little time."""
-        is_traced = self._tracing is not None and get_current_span().is_recording()
-        return not is_traced and has_time(self._client.timeout)
+    async def _shared(self, code: str) -> StoredSession | None:
+        """Read a session together with others; if the caller is traced, within a span of its own."""
+        if self._tracing is None or not get_current_span().is_recording():
+            return await self._reads.together(code)
+        with self._tracing.step("PIPELINE", SpanKind.CLIENT, _READING, _failure):
+            return await self._reads.together(code)
 
     def _is_outdated(self, stored: StoredSession) -> bool:
         """Return whether Redis has lost changes of a session that was read; note how far it is otherwise."""
@@ -336,3 +346,7 @@ class RedisSessions:
     async def touch(self, code: str, *, least: int) -> Extended:
         """Extend a session that somebody is in, by at least so many milliseconds."""
         return await self._steps.run(self._scripts.touch, code, {"least": least}, replies.extended)
+
+
+def _failure(error: BaseException) -> str:
+    return failure_of(error.__cause__ or error)
