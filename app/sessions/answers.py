@@ -23,6 +23,7 @@ __all__ = [
     "Movie",
     "MoviesAdded",
     "Participant",
+    "PatchMeta",
     "Refused",
     "Role",
     "SessionCreated",
@@ -91,6 +92,20 @@ class Meta(TypedDict):
     locked: bool
     capacity: Annotated[int, Field(ge=1)]
     expiresAt: Time
+
+
+_PatchStart = TypedDict("_PatchStart", {"from": Version})
+
+
+class PatchMeta(_PatchStart, TypedDict):
+    """Of a patch from the version ``from`` to ``version``, both of this ``epoch``; the others are there if changed."""
+
+    epoch: str
+    version: Version
+    title: NotRequired[str | None]
+    locked: NotRequired[bool]
+    capacity: NotRequired[Annotated[int, Field(ge=1)]]
+    expiresAt: NotRequired[Time]
 
 
 class SessionFound(TypedDict):

@@ -1,0 +1,160 @@
+"""Patches: RFC 6902 operations that turn the ``sessionData`` of one version of a session into that of a later one.
+
+Entries that have not changed are the same objects in both versions. They are recognized by that and neither compared
+nor encoded, so the cost of a patch follows the size of the change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import compress, count
+from operator import is_not
+from typing import Final, Generic, NamedTuple, TypeVar, cast
+
+import orjson
+
+from app.sessions.answers import Meta, PatchMeta, Role
+from app.sessions.model import MovieEntry, ParticipantEntry, Session
+
+__all__ = ["RankedSession", "patch", "patch_meta"]
+
+E = TypeVar("E", MovieEntry, ParticipantEntry)
+
+# No movie and no participant is shorter as JSON.
+_SMALLEST_ENTRY_BYTES: Final = 80
+
+
+class RankedSession(NamedTuple):
+    """One version of a session, and the ranks of its movies as ``ranking`` returns them."""
+
+    session: Session
+    ranks: Mapping[str, int]
+
+
+def patch(before: RankedSession, after: RankedSession) -> bytes | None:
+    """Return the operations as JSON, in the order in which to apply them; None if the whole state is smaller."""
+    operations = b"[%b]" % b",".join([*_movies(before, after), *_participants(before.session, after.session)])
+    entries = len(after.session.movies) + len(after.session.participants)
+    # Most patches are so small that the state need not be encoded to know that it is larger.
+    if len(operations) > _SMALLEST_ENTRY_BYTES * entries and len(operations) > len(after.session.data):
+        return None
+    return operations
+
+
+def patch_meta(before: Meta, after: Meta) -> PatchMeta:
+    """Return the ``meta`` of a patch: where it starts and ends, and what has changed."""
+    known: Mapping[str, object] = before
+    changed = {key: value for key, value in after.items() if value != known[key]}
+    head = {"epoch": after["epoch"], "version": after["version"], "from": before["version"]}
+    return cast("PatchMeta", head | changed)
+
+
+def _movies(before: RankedSession, after: RankedSession) -> Iterator[bytes]:
+    then, now = before.session.movies, after.session.movies
+    if then is now:
+        return
+    listed = [*now.values()]
+    difference = _difference([*then.values()], listed)
+    yield from _removals(b"/movies", difference)
+    for index in difference.added:
+        yield _operation(b"add", b"/movies/%d" % index, listed[index].encoded(after.ranks[listed[index].id]))
+    for place, old, new in difference.changed:
+        old_json, new_json = old.encoded(before.ranks[old.id]), new.encoded(after.ranks[new.id])
+        yield from _changes(b"/movies/%d" % place, old_json, new_json)
+    for index, movie in enumerate(listed):
+        rank = after.ranks[movie.id]
+        if then.get(movie.id) is movie and before.ranks[movie.id] != rank:
+            yield _operation(b"replace", b"/movies/%d/rank" % index, b"%d" % rank)
+
+
+def _participants(before: Session, after: Session) -> Iterator[bytes]:
+    then, now = before.participants, after.participants
+    if then is not now:
+        listed = [*now.values()]
+        difference = _difference([*then.values()], listed)
+        yield from _removals(b"/participants", difference)
+        for index in difference.added:
+            yield _operation(b"add", b"/participants/%d" % index, listed[index].encoded(_role(after, listed[index])))
+        for place, old, new in difference.changed:
+            old_json, new_json = old.encoded(_role(before, old)), new.encoded(_role(after, new))
+            yield from _changes(b"/participants/%d" % place, old_json, new_json)
+    if before.host == after.host:
+        return
+    for id_ in (before.host, after.host):
+        entry = now.get(id_) if id_ is not None else None
+        if entry is not None and then.get(entry.id) is entry:
+            path = b"/participants/%d/role" % [*now].index(entry.id)
+            yield _operation(b"replace", path, orjson.dumps(_role(after, entry)))
+
+
+class _Changed(NamedTuple, Generic[E]):
+    """An entry that has other content. ``place`` is its index in the later version."""
+
+    place: int
+    before: E
+    after: E
+
+
+class _Difference(NamedTuple, Generic[E]):
+    """How one list becomes another: indexes in the first that go, indexes in the second that come, and what changes."""
+
+    removed: list[int]
+    added: list[int]
+    changed: list[_Changed[E]]
+
+
+def _difference(before: Sequence[E], after: Sequence[E]) -> _Difference[E]:
+    """Compare two lists, both in ascending ``order``."""
+    difference: _Difference[E] = _Difference([], [], [])
+    then = now = _identical(before, after)
+    tail = _identical(before[:then:-1], after[:now:-1])
+    then_end, now_end = len(before) - tail, len(after) - tail
+    while then < then_end and now < now_end:
+        old, new = before[then], after[now]
+        if old is new or (old.order == new.order and old.id == new.id):
+            if old is not new:
+                difference.changed.append(_Changed(now, old, new))
+            then, now = then + 1, now + 1
+        elif old.order <= new.order:
+            difference.removed.append(then)
+            then += 1
+        else:
+            difference.added.append(now)
+            now += 1
+    difference.removed.extend(range(then, then_end))
+    difference.added.extend(range(now, now_end))
+    return difference
+
+
+def _identical(before: Sequence[E], after: Sequence[E]) -> int:
+    """Return the number of entries at the beginning that are the same objects."""
+    return next(compress(count(), map(is_not, before, after)), min(len(before), len(after)))
+
+
+def _removals(path: bytes, difference: _Difference[E]) -> Iterator[bytes]:
+    """From the highest index down, so that the others stay valid."""
+    for index in reversed(difference.removed):
+        yield b'{"op":"remove","path":"%b/%d"}' % (path, index)
+
+
+def _changes(path: bytes, before: bytes, after: bytes) -> Iterator[bytes]:
+    """Replace what has changed in an object, or all of it if that is smaller."""
+    old, new = orjson.loads(before), orjson.loads(after)
+    fields = [b'{"op":"remove","path":"%b/%b"}' % (path, name.encode()) for name in old if name not in new]
+    for name, value in new.items():
+        if name not in old or old[name] != value:
+            verb = b"replace" if name in old else b"add"
+            fields.append(_operation(verb, b"%b/%b" % (path, name.encode()), orjson.dumps(value)))
+    whole = _operation(b"replace", path, after)
+    if sum(map(len, fields)) + len(fields) <= len(whole):
+        yield from fields
+    else:
+        yield whole
+
+
+def _operation(verb: bytes, path: bytes, value: bytes) -> bytes:
+    return b'{"op":"%b","path":"%b","value":%b}' % (verb, path, value)
+
+
+def _role(session: Session, entry: ParticipantEntry) -> Role:
+    return "host" if entry.id == session.host else "member"
