@@ -64,6 +64,7 @@ export interface JoinFailure {
 export interface JoinOptions {
   name?: string | null;
   token?: string | null;
+  patches?: boolean;
 }
 
 /** Body of `POST /api/session/join`. */
@@ -76,6 +77,7 @@ export interface JoinSession {
   sessionID: SessionID;
   name?: string | null;
   token?: string | null;
+  patches?: boolean;
 }
 
 /** `token` lets the participant come back; `votes` are the participant's own ratings, by movie. */

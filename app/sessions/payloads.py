@@ -151,6 +151,7 @@ class JoinOptions(Payload):
 
     name: Annotated[str, _Text(MAX_NAME)] | None = None
     token: Annotated[str, Field(max_length=256)] | None = None
+    patches: bool = False
 
 
 class AddMovie(MovieDetails, Mutation):
