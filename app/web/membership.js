@@ -4,6 +4,7 @@
 import { io } from "./vendor/socket.io.esm.min.js";
 
 import { Outbox } from "./outbox.js";
+import { patched } from "./patch.js";
 import { dropHostTicket, dropTicket, hostTicketOf, keepTicket, ticketOf } from "./tickets.js";
 
 const PATIENCE = 5000;
@@ -17,7 +18,7 @@ export class Membership {
   #arrivals = [];
   #in = false;
   #joining = false;
-  #epoch = null;
+  #held = null;
   #name;
   #on;
 
@@ -41,12 +42,16 @@ export class Membership {
     });
     socket.on("connect_error", () => this.#become("offline"));
     socket.on("session-update", (data, meta, offset) => {
-      const lost = this.#epoch !== null && this.#epoch !== meta.epoch;
-      this.#epoch = meta.epoch;
-      this.offset = offset;
-      this.#on.updated(data, meta);
+      const lost = this.#held !== null && this.#held.meta.epoch !== meta.epoch;
+      this.#hold({ data, meta }, offset);
       // The database has lost changes, perhaps ours: joining again tells what there is.
       if (lost && this.#in) this.#join();
+    });
+    socket.on("session-patch", (operations, meta, offset) => {
+      const state = patched(this.#held, operations, meta);
+      // The answer to joining again is the whole state.
+      if (state === null) this.#join();
+      else this.#hold(state, offset);
     });
     socket.on("session-expiring", ({ expiresAt }) => this.#on.expiring(expiresAt));
     socket.on("session-ended", ({ sessionID, reason }) => {
@@ -77,6 +82,12 @@ export class Membership {
     this.#outbox.close();
     for (const arrival of this.#arrivals.splice(0)) arrival();
     this.#socket.disconnect();
+  }
+
+  #hold(state, offset) {
+    this.#held = state;
+    this.offset = offset;
+    this.#on.updated(state.data, state.meta);
   }
 
   async #join() {
@@ -119,7 +130,8 @@ export class Membership {
   }
 
   #joinWith(options) {
-    return this.#ask("join-session", this.code, { ...(this.#name && { name: this.#name }), ...options });
+    const name = this.#name && { name: this.#name };
+    return this.#ask("join-session", this.code, { patches: true, ...name, ...options });
   }
 
   async #ask(event, ...args) {
