@@ -27,6 +27,7 @@ KINDS: Final = {
     "wrong-tally": "a movie's ratings are not those that were acknowledged",
     "wrong-ranking": "the ranks do not follow from the ratings",
     "wrong-order": "joining was not answered by one joined-session, then the state as joined",
+    "wrong-patch": "a patch was unasked for, did not start at the state that the client held, or did not fit it",
     "unanswered": "an event was not acknowledged within the deadline, and the connection stood",
     "malformed": "a packet or an answer was not what the documents say",
 }
@@ -201,7 +202,7 @@ class Watcher:
             self._gone_at = at
 
     def update(self, state: State, at: float) -> None:
-        """Note that the client received ``session-update``."""
+        """Note that the client received a state, whole or as a patch."""
         self.updates += 1
         if not self._joined:
             self._violate("wrong-order", "session-update came before joined-session", state.version)

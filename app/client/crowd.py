@@ -7,7 +7,7 @@ import hashlib
 import itertools
 import random
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -15,12 +15,14 @@ from app.backoff import Backoff
 from app.client.checker import SessionCheck, State, Watcher
 from app.client.http import request
 from app.client.ledger import Change, ChangeKind
+from app.client.patch import PatchError, SessionCopy
 from app.client.plan import Run
 from app.client.socket import Socket, parse_event
 
 __all__ = ["Crowd", "Visitor"]
 
 _UPDATE: Final = b'42["session-update",'
+_PATCH: Final = b'42["session-patch",'
 _MAX_ATTEMPTS: Final = 6
 _MIN_PAUSE_SECONDS: Final = 0.2
 _MAX_JOIN_PAUSE_SECONDS: Final = 2.0
@@ -30,6 +32,13 @@ _POLL_SECONDS: Final = 0.1
 # Keeps snapshots as small as those of a group of friends.
 _MAX_MOVIES: Final = 12
 _MAX_KNOWN_FRAMES: Final = 64
+
+
+class Seen(NamedTuple):
+    """What a client holds: the state for the checker, and the copy that the next patch applies to."""
+
+    state: State
+    copy: SessionCopy
 
 
 class Crowd:
@@ -42,25 +51,45 @@ class Crowd:
         self.numbers = itertools.count(1)
         self._run = run
         self._host_token = host_token
-        self._frames: dict[bytes, State] = {}
+        self._frames: dict[tuple[State | None, bytes], Seen] = {}
+        self._patched = asyncio.Event()
         urls, first = run.plan.urls, number * run.plan.clients
         self.visitors = [
             Visitor(run, self, watcher, urls[(first + watcher.client) % len(urls)]) for watcher in self.check.watchers
         ]
 
-    def read(self, packet: bytes) -> State:
-        """Return the state in a ``session-update``. Most clients get identical packets, so each is parsed once."""
-        known = self._frames.get(packet)
+    def read(self, packet: bytes) -> Seen:
+        """Return what a ``session-update`` shows. Most clients get identical packets, so each is parsed once."""
+        known = self._frames.get((None, packet))
         if known is None:
             _, data, meta, offset, *_ = parse_event(packet)
-            known = _state(data, meta)
-            if offset != f"{known.epoch}-{known.version}":
-                raise ValueError("the offset is not that of the state")
-            self.movies = [movie["id"] for movie in data["movies"]]
-            if len(self._frames) == _MAX_KNOWN_FRAMES:
-                del self._frames[next(iter(self._frames))]
-            self._frames[packet] = known
+            known = self._remember(None, packet, SessionCopy(data, meta), offset)
         return known
+
+    def patch(self, before: Seen, packet: bytes) -> Seen:
+        """Return what a ``session-patch`` makes of a state; most clients hold the same one."""
+        known = self._frames.get((before.state, packet))
+        if known is None:
+            _, operations, meta, offset, *_ = parse_event(packet)
+            known = self._remember(before.state, packet, before.copy.patched(operations, meta), offset)
+            self._patched.set()
+        return known
+
+    async def compare(self) -> None:
+        """Compare each patched state with the one that HTTP returns, as long as it is the newest."""
+        urls = itertools.cycle(self._run.plan.urls)
+        while True:
+            await self._patched.wait()
+            self._patched.clear()
+            try:
+                async with self._run.turns:
+                    answer = await request("GET", f"{next(urls)}/api/session/{self.code}")
+                if answer.status == 200:
+                    self.check.compare(_state(answer.body["sessionData"], answer.body["meta"]))
+            except ConnectionError:
+                continue
+            except (KeyError, TypeError):
+                self.check.violate("malformed", "the answer is not a session's state")
 
     async def settle(self) -> None:
         """Wait until all clients have the state that HTTP returns, or until the deadline; then judge."""
@@ -91,6 +120,16 @@ class Crowd:
         except ConnectionError:
             return
 
+    def _remember(self, before: State | None, packet: bytes, copy: SessionCopy, offset: str) -> Seen:
+        state = _state(copy.data, copy.meta)
+        if offset != f"{state.epoch}-{state.version}":
+            raise ValueError("the offset is not that of the state")
+        self.movies = [movie["id"] for movie in copy.data["movies"]]
+        if len(self._frames) == _MAX_KNOWN_FRAMES:
+            del self._frames[next(iter(self._frames))]
+        seen = self._frames[before, packet] = Seen(state, copy)
+        return seen
+
     def _agree(self, readings: list[State]) -> bool:
         shown = {watcher.shown for watcher in self.check.watchers if not watcher.absent}
         return len({*readings, *shown}) == 1
@@ -110,6 +149,7 @@ class Visitor:
         self._own: list[str] = []
         self._socket: Socket | None = None
         self._token: str | None = None
+        self._seen: Seen | None = None
         self._joined = asyncio.Event()
         self._shown = asyncio.Event()
         self._closing = False
@@ -178,7 +218,8 @@ class Visitor:
         measured, deadline = self._run.measured, self._run.plan.deadline
         started = perf_counter()
         self._watcher.joining()
-        options = {"token": self._token} if self._token else {"name": f"Client {self._watcher.client}"}
+        options: dict[str, Any] = {"patches": True} if self._run.plan.patches else {}
+        options |= {"token": self._token} if self._token else {"name": f"Client {self._watcher.client}"}
         try:
             ack = await socket.emit("join-session", self._crowd.code, options, timeout=deadline)
         except BaseException as error:
@@ -203,6 +244,7 @@ class Visitor:
         self._joined.set()
 
     def _away(self) -> None:
+        self._seen = None
         self._joined.clear()
         self._shown.clear()
         self._watcher.lost(perf_counter())
@@ -210,12 +252,25 @@ class Visitor:
     def _take(self, packet: bytes) -> None:
         try:
             if packet.startswith(_UPDATE):
-                self._watcher.update(self._crowd.read(packet), perf_counter())
-                self._shown.set()
+                self._show(self._crowd.read(packet))
+            elif packet.startswith(_PATCH):
+                if self._seen is None or not self._run.plan.patches:
+                    raise PatchError("a patch came unasked, or before the first update")
+                self._show(self._crowd.patch(self._seen, packet))
+                self._run.measured.patches += 1
             elif parse_event(packet)[0] == "joined-session":
                 self._watcher.joined()
+        except PatchError as error:
+            self._violate("wrong-patch", str(error))
+            # The connection ends, and the client joins again: its state is unknown.
+            raise
         except (ValueError, KeyError, TypeError) as error:
             self._violate("malformed", f"{type(error).__name__} in an event")
+
+    def _show(self, seen: Seen) -> None:
+        self._seen = seen
+        self._watcher.update(seen.state, perf_counter())
+        self._shown.set()
 
     def _choose(self) -> Change:
         movies, chance = self._crowd.movies, self._random.random()

@@ -61,6 +61,7 @@ class Load:
             self.crowds.sort(key=lambda crowd: crowd.check.number)
             self.phase = "joining"
             background += [asyncio.create_task(visitor.run()) for visitor in self.visitors]
+            background += [asyncio.create_task(crowd.compare()) for crowd in self.crowds]
             await self._gather_everybody()
             self.phase = "running"
             await self._make_changes()

@@ -18,7 +18,7 @@ class Plan:
     """The parameters of a load. ``clients`` is per session, ``rate`` is changes per second and session.
 
     Times are in seconds. ``ramp``: the time over which the clients join. ``deadline``: the time within which every
-    change must be acknowledged, and received by all clients.
+    change must be acknowledged, and received by all clients. ``patches``: clients ask for patches.
     """
 
     urls: tuple[str, ...]
@@ -29,6 +29,7 @@ class Plan:
     ramp: float = 10.0
     deadline: float = 10.0
     seed: int = 0
+    patches: bool = False
     create_key: str | None = None
 
 
@@ -45,6 +46,7 @@ class Measured:
     lag: array[float] = field(default_factory=lambda: array("d"))
     refusals: Counter[str] = field(default_factory=Counter)
     failed_joins: Counter[str] = field(default_factory=Counter)
+    patches: int = 0
     disconnects: int = 0
     began: float = 0.0
     ended: float = 0.0

@@ -28,6 +28,7 @@ class Planned(TypedDict):
     ramp: float
     deadline: float
     seed: int
+    patches: bool
 
 
 class Changes(TypedDict):
@@ -37,13 +38,17 @@ class Changes(TypedDict):
 
 
 class Counts(TypedDict):
-    """``updatesPassedOver`` counts versions that clients did not receive, because a newer one was available."""
+    """``updates`` counts whole ones and patches, ``patches`` those alone.
+
+    ``updatesPassedOver`` counts versions that clients did not receive, because a newer one was available.
+    """
 
     sessions: int
     clients: int
     changes: Changes
     refusals: dict[str, int]
     updates: int
+    patches: int
     updatesPassedOver: int
     disconnects: int
     failedJoins: dict[str, int]
@@ -144,6 +149,7 @@ def _planned(load: Load) -> Planned:
         "ramp": plan.ramp,
         "deadline": plan.deadline,
         "seed": plan.seed,
+        "patches": plan.patches,
     }
 
 
@@ -159,6 +165,7 @@ def _counts(load: Load, changes: Counter[Outcome]) -> Counts:
         },
         "refusals": dict(sorted(load.measured.refusals.items())),
         "updates": sum(watcher.updates for watcher in watchers),
+        "patches": load.measured.patches,
         "updatesPassedOver": sum(watcher.passed_over for watcher in watchers),
         "disconnects": load.measured.disconnects,
         "failedJoins": dict(sorted(load.measured.failed_joins.items())),

@@ -35,8 +35,8 @@ class Socket:
     """A connected socket.
 
     ``on_event`` is called with the unparsed packet of every event. Most clients of a session get identical packets,
-    which need be parsed only once. ``welcome`` is the payload of the server's CONNECT packet. ``closed`` is set when
-    the connection has ended.
+    which need be parsed only once. A ValueError that it raises ends the connection. ``welcome`` is the payload of the
+    server's CONNECT packet. ``closed`` is set when the connection has ended.
     """
 
     def __init__(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from app.backoff import Backoff
 from app.client.http import request
+from app.client.patch import PatchError, SessionCopy
 from app.client.socket import Socket, parse_event
 
 __all__ = ["CannotWatchError", "Frame", "changes", "masked", "watch"]
@@ -43,6 +44,8 @@ class Frame:
 async def watch(url: str, code: str, name: str | None) -> AsyncGenerator[Frame, None]:
     """Join the session and yield frames until it is over for this client; reconnect when the connection ends.
 
+    A ``session-patch`` is yielded as the ``session-update`` that it stands for.
+
     Closing the generator leaves the session. Raises CannotWatchError if the join is refused.
     """
     token, ended = None, False
@@ -68,14 +71,44 @@ async def watch(url: str, code: str, name: str | None) -> AsyncGenerator[Frame, 
                 token = ack.get("token")
                 backoff.reset()
                 yield Frame("joined", [masked(ack)], note=True)
+            updates = _Updates()
             while not ended and (frame := await frames.get()) is not None:
-                yield frame
-                ended = frame.event == "session-ended"
+                try:
+                    shown = updates.read(frame)
+                except PatchError:
+                    await _join_again(socket, code, token)
+                    continue
+                if shown is not None:
+                    yield shown
+                    ended = shown.event == "session-ended"
             if not ended:
                 yield Frame("disconnected", [], note=True)
         finally:
             await _leave(socket)
             await closing
+
+
+class _Updates:
+    """Turns the patches of one connection into the updates that they stand for."""
+
+    def __init__(self) -> None:
+        self._copy: SessionCopy | None = None
+
+    def read(self, frame: Frame) -> Frame | None:
+        """Return what to show. Raises PatchError if a patch does not fit, and then returns None until the next update.
+
+        Joining again is answered with an update.
+        """
+        if frame.event == "session-update":
+            self._copy = SessionCopy(*frame.arguments[:2])
+        if frame.event != "session-patch":
+            return frame
+        copy, self._copy = self._copy, None
+        if copy is None:
+            return None
+        operations, meta, *rest = frame.arguments
+        self._copy = copy.patched(operations, meta)
+        return replace(frame, event="session-update", arguments=[self._copy.data, self._copy.meta, *rest])
 
 
 def masked(value: Any) -> Any:
@@ -113,7 +146,7 @@ async def _connect(url: str, code: str, frames: asyncio.Queue[Frame | None]) -> 
 
 async def _join(socket: Socket, code: str, options: dict[str, Any]) -> dict[str, Any] | None:
     """Return the ack, or None if the client has to reconnect."""
-    given = {key: value for key, value in options.items() if value is not None}
+    given = {key: value for key, value in options.items() if value is not None} | {"patches": True}
     try:
         ack = await socket.emit("join-session", code, given, timeout=_ACK_TIMEOUT_SECONDS)
     except (ConnectionError, TimeoutError):
@@ -127,6 +160,14 @@ async def _join(socket: Socket, code: str, options: dict[str, Any]) -> dict[str,
         raise CannotWatchError(str(ack.get("message")))
     await socket.close()
     return None
+
+
+async def _join_again(socket: Socket, code: str, token: str | None) -> None:
+    """Ask for the whole state. Where that is refused, a new connection finds out why."""
+    try:
+        await _join(socket, code, {"token": token})
+    except CannotWatchError:
+        await socket.close()
 
 
 async def _leave(socket: Socket) -> None:

@@ -56,6 +56,7 @@ def add_load_commands(commands: Any) -> None:
         help="seconds within which events are acknowledged and changes seen (10)",
     )
     command.add_argument("--seed", metavar="N", type=int, default=0, help="random seed (0)")
+    command.add_argument("--patches", action="store_true", help="ask for patches, and compare the results with HTTP")
     command.add_argument("--json", action="store_true", help="print the report as JSON")
     command.add_argument("--report", metavar="FILE", type=Path, help="also write the report to FILE, as JSON")
     command.set_defaults(command=load)
@@ -83,6 +84,7 @@ def load(options: argparse.Namespace) -> int:
         ramp=options.ramp,
         deadline=options.deadline,
         seed=options.seed,
+        patches=options.patches,
         create_key=key.get_secret_value() if key else None,
     )
     try:
@@ -165,6 +167,7 @@ def _table(told: Report) -> Iterator[str]:
     yield (
         f"updates   {counts['updates']:,} delivered ({rates['updates']:,} a second), "
         f"{counts['updatesPassedOver']:,} versions passed over"
+        + (f", {counts['patches']:,} as patches" if counts["patches"] else "")
     )
     yield f"trouble   {counts['disconnects']:,} disconnects, {counts['newEpochs']:,} new epochs" + "".join(
         f", {number:,} times {reason}" for reason, number in (counts["failedJoins"] | counts["refusals"]).items()

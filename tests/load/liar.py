@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.harness.ports import LOOPBACK, free_port, stop_listening
 
-__all__ = ["Honest", "liar", "spoilt"]
+__all__ = ["Honest", "Patching", "liar", "spoilt"]
 
 _UPDATE = '42["session-update",'
 
@@ -37,6 +37,38 @@ class Honest:
     def asked(self, packet: str) -> str | None:
         """The answer to a packet of the client, which is then not forwarded; None forwards it."""
         return None
+
+
+class Patching(Honest):
+    """Sends each update after the first as a patch, which replaces both lists."""
+
+    head: dict[str, Any] | None = None
+
+    def updated(self, packet: str) -> list[str]:
+        _, data, meta, offset = json.loads(packet[2:])
+        before, self.head = self.head, meta
+        if before is None or before["epoch"] != meta["epoch"]:
+            return [packet]
+        operations = [
+            {"op": "replace", "path": f"/{name}", "value": self.patched(name, data[name])}
+            for name in ("movies", "participants")
+        ]
+        patch = ["session-patch", operations, {**meta, "from": self.start(before["version"])}, offset]
+        return ["42" + json.dumps(patch, ensure_ascii=False, separators=(",", ":"))]
+
+    def patched(self, name: str, value: Any) -> Any:
+        """What a list becomes."""
+        return value
+
+    def start(self, version: int) -> int:
+        """The version from which a patch starts."""
+        return version
+
+    def asked(self, packet: str) -> str | None:
+        """Joining again is answered with a whole update."""
+        if '"join-session"' in packet:
+            self.head = None
+        return super().asked(packet)
 
 
 def spoilt(packet: str, spoil: Callable[[dict[str, Any], dict[str, Any]], None]) -> str:

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from tests.harness.commands import Done, run
 from tests.harness.service import Replica
-from tests.load.liar import Honest, liar, spoilt
+from tests.load.liar import Honest, Patching, liar, spoilt
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -156,6 +156,27 @@ class PassesOverSome(Honest):
         return [] if self.updates in (3, 5) else [packet]
 
 
+class PatchesWrongly(Patching):
+    """All clients are sent the same wrong patches: what HTTP returns is different."""
+
+    def patched(self, name: str, value: Any) -> Any:
+        return [{**entry, "title": "Another"} for entry in value] if name == "movies" else value
+
+
+class PatchesFromElsewhere(Patching):
+    """Patches that start at a version which the client does not hold."""
+
+    patches = 0
+
+    def start(self, version: int) -> int:
+        self.patches += 1
+        return version - 1 if self.patches == 3 else version
+
+
+class PatchesUnasked(Patching):
+    """Patches for clients that did not ask for them."""
+
+
 def _retitle(data: dict[str, Any], meta: dict[str, Any]) -> None:
     for movie in data["movies"]:
         movie["title"] = "Another"
@@ -173,8 +194,11 @@ LIES: Final[dict[type[Honest], set[str]]] = {
     JoinsTwice: {"wrong-order"},
     StatesBeforeJoining: {"wrong-order"},
     MumblesOnce: {"malformed"},
+    PatchesWrongly: {"divergence"},
+    PatchesFromElsewhere: {"wrong-patch"},
+    PatchesUnasked: {"wrong-patch"},
 }
-TRUTHS: Final[tuple[type[Honest], ...]] = (Honest, PassesOverSome)
+TRUTHS: Final[tuple[type[Honest], ...]] = (Honest, PassesOverSome, Patching)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -185,8 +209,9 @@ async def loads(service: list[Replica]) -> dict[type[Honest], Done]:
     async def ask(kind: type[Honest]) -> Done:
         # Lies are found out at the deadline, truths need none.
         deadline = "1" if kind in LIES else "20"
+        patches = ("--patches",) if kind is not PatchesUnasked else ()
         async with turns, liar(service[0].port, kind) as url:
-            return await run("load", "--url", url, *ONE_SESSION, "--deadline", deadline)
+            return await run("load", "--url", url, *ONE_SESSION, "--deadline", deadline, *patches)
 
     kinds = [*LIES, *TRUTHS]
     return dict(zip(kinds, await asyncio.gather(*map(ask, kinds)), strict=True))
@@ -206,3 +231,4 @@ async def test_a_lie_is_found_out_by_its_name(lie: type[Honest], loads: dict[typ
 async def test_what_a_service_may_do_is_not_accused(truth: type[Honest], loads: dict[type[Honest], Done]) -> None:
     done = loads[truth]
     assert (done.code, done.json["violations"]["total"]) == (0, 0), done.out
+    assert (done.json["counts"]["patches"] > 0) == issubclass(truth, Patching)

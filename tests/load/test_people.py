@@ -20,6 +20,7 @@ from tests.harness.ports import free_port
 from tests.harness.proxy import FaultProxy
 from tests.harness.redis import RedisServer
 from tests.harness.service import Replica
+from tests.load.liar import Patching, liar
 
 __all__ = ["api", "node", "people"]
 
@@ -201,6 +202,30 @@ async def test_watching_comes_back_as_the_same_participant(service: list[Replica
             await api.call("DELETE", made.path, token=made.host_token)
             await watcher.until("session-ended")
             assert await watcher.exit_code() == 0
+
+
+class PatchingAmiss(Patching):
+    """Each third patch starts at a state that the client does not hold."""
+
+    patches = 0
+
+    def start(self, version: int) -> int:
+        self.patches += 1
+        return version - (self.patches % 3 == 0)
+
+
+@pytest.mark.parametrize("kind", [Patching, PatchingAmiss])
+async def test_watching_shows_what_patches_change(kind: type[Patching], service: list[Replica], api: Api) -> None:
+    made = await api.create(movies=[movie("m1", title="Alien")])
+    async with (
+        liar(service[0].port, kind) as url,
+        watching(made.code, "--url", url, "--name", "Watcher") as watcher,
+    ):
+        await watcher.until("1 participant, 1 movie  [1. Alien 0]")
+        for number in range(8):
+            added = movie(f"x{number}", title=f"Movie {number}")
+            await api.call("POST", f"{made.path}/movies", json=added, token=made.host_token)
+            assert "session-update" in await watcher.until(f"Movie {number} added")
 
 
 async def test_the_commands_of_the_page_do_what_it_says(service: list[Replica], api: Api, tmp_path: Path) -> None:
