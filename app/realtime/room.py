@@ -1,15 +1,17 @@
 """The members of one session at this replica, and how they receive its newest state.
 
-Redis holds the state; an announcement on the session's channel only says that it has changed. A room reads the state
-once for all its members, encodes it once and sends it to those who have not received it. The first change is sent at
-once, the changes of a burst at intervals that grow with the bytes to send. Members who have just joined do not wait for
-the interval; if many join a large session at once, one read serves them all.
+Redis holds the state. Announcements on the session's channel carry what has changed, and the store applies that to what
+was read before. If one was lost or carries nothing, a room reads the state once for all its members; it also does so
+every few minutes. The state is encoded once and sent to those who have not received it: the first change at once, the
+changes of a burst at intervals that grow with the bytes to send. Members who have just joined do not wait for the
+interval.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextvars import Context
 from typing import Final
@@ -33,6 +35,8 @@ __all__ = ["Room"]
 
 _MIN_PAUSE_SECONDS: Final = 0.05
 _MAX_PAUSE_SECONDS: Final = 1.0
+# Redis can lose a change and give its version to another one; what was made of the lost one is then read again.
+_READ_AGAIN_SECONDS: Final = 300.0
 # The default limit of links of a span.
 _MAX_SPAN_LINKS: Final = 128
 _SOCKETS: Final = "join_session.sockets"
@@ -69,21 +73,32 @@ class Room:
         self._telemetry = telemetry
         self._encoded: tuple[Head, Encoded] | None = None
         self._highest: Head | None = None
+        # Whether there may be something that not all members have received.
         self._stale = False
+        # Why the mirrored state may not be the newest: a change that could not be applied, or any other doubt.
+        self._has_gap = False
+        self._must_read = True
         # Announcements of changes that members have not received.
         self._pending_announcements: list[Announcement] = []
-        self._newcomers: set[Member] = set()
-        self._pace = Pace(asyncio.get_running_loop().time)
+        # Who has not received any state, and whether the session was read since they were attached.
+        self._newcomers: dict[Member, bool] = {}
+        # Who is not known to be in the session, and that in which the others are.
+        self._unchecked: set[Member] = set()
+        self._checked: Session | None = None
+        self._clock = asyncio.get_running_loop().time
+        self._pace = Pace(self._clock)
         self._backoff = Backoff(_MIN_PAUSE_SECONDS, _MAX_PAUSE_SECONDS)
-        self._woken = asyncio.Event()
         self._background = Background("room", _logger)
-        self._running = False
+        self._reading = False
+        self._read_again_at = 0.0
+        self._turn: asyncio.Handle | None = None
+        self._turn_at = 0.0
 
     def admit(self, member: Member, state: Session | None = None, announcements: Iterable[Announcement] = ()) -> None:
-        """Add a member. It receives the next state that is read.
+        """Add a member. It receives the newest state in the next turn of the event loop, or when that is read.
 
-        The first member may come with the ``state`` at which it was attached, which it receives in the next turn of
-        the event loop, and with the ``announcements`` that have arrived since the session is listened to.
+        The first member may come with the ``state`` at which it was attached, and with the ``announcements`` that have
+        arrived since the session is listened to.
         """
         if self.instance not in (None, member.access.credential.instance):
             for stranger in list(self.members.values()):
@@ -92,42 +107,54 @@ class Room:
         self.instance = member.access.credential.instance
         member.seen = None
         self.members[member.sid] = member
-        self._newcomers.add(member)
-        if state is None:
-            self._wake()
-        else:
-            asyncio.get_running_loop().call_soon(self._begin, state, announcements, context=Context())
+        self._newcomers[member] = False
+        self._unchecked.add(member)
+        if state is not None:
+            self._must_read = False
+            self._read_again_later()
+            for announcement in announcements:
+                self.announced(announcement)
+        self._schedule()
 
     def release(self, member: Member) -> None:
         """Remove a member without notifying it."""
         self.members.pop(member.sid, None)
-        self._newcomers.discard(member)
+        self._newcomers.pop(member, None)
+        self._unchecked.discard(member)
 
     def announced(self, announcement: Announcement) -> None:
         """Handle an announcement. Announcements may be late, out of order or lost."""
         head, highest = announcement.head, self._highest
+        if not self._store.apply(self.code, announcement):
+            self._has_gap = True
         if head and highest and head.epoch == highest.epoch and head.version <= highest.version and not self._behind():
             self._note_shown(announcement)
             return
         if len(self._pending_announcements) < _MAX_SPAN_LINKS:
             self._pending_announcements.append(announcement)
-        self.refresh()
+        self._stale = True
+        self._schedule()
 
     def verify(self, head: Head | None) -> int:
         """Compare with the head in Redis; read again if it differs. Return how many versions the room is behind."""
-        if head == self._highest and not self._behind():
-            return 0
-        if not self._running:
-            # No announcement has arrived.
-            self._telemetry.resynced("heartbeat")
-        self.refresh()
-        highest = self._highest
+        known, highest = self._store.mirrored(self.code), self._highest
+        if known is None or known.head != head:
+            if not self._reading:
+                # No announcement has arrived.
+                self._telemetry.resynced("heartbeat")
+            self.refresh()
+        elif self._clock() >= self._read_again_at:
+            self.refresh()
+        elif head != highest or self._behind():
+            self._stale = True
+            self._schedule()
         return max(0, head.version - highest.version) if head and highest and head.epoch == highest.epoch else 0
 
     def refresh(self) -> None:
         """Read the state again, because something may have been missed."""
-        self._stale = True
-        self._wake()
+        self._stale = self._must_read = True
+        self._checked = None
+        self._schedule()
 
     def dismiss(self, member: Member, reason: str) -> None:
         """End a membership: send the reason, then the error of an unknown session, which every client handles."""
@@ -140,6 +167,9 @@ class Room:
 
     async def close(self) -> None:
         """Stop the background tasks."""
+        if self._turn is not None:
+            self._turn.cancel()
+        self.members.clear()
         await self._background.close()
 
     def _note_shown(self, announcement: Announcement) -> None:
@@ -148,67 +178,83 @@ class Room:
             span.set_attribute(_SOCKETS, 0)
             self._telemetry.delivered(0, [announcement.committed])
 
-    def _begin(self, state: Session, announcements: Iterable[Announcement]) -> None:
-        """Show the first member the state at which it was attached, unless the session is read already."""
-        if not self._running:
-            with self._telemetry.delivering(()) as span:
-                self._take(state, set(self._newcomers), (), span, everybody=False)
-        for announcement in announcements:
-            self.announced(announcement)
-
     def _behind(self) -> bool:
         return any(member.seen != self._highest for member in self.members.values())
 
-    def _wake(self) -> None:
-        self._woken.set()
-        if not self._running:
-            self._running = True
-            self._background.start(self._run())
+    def _schedule(self) -> None:
+        """Send the state as soon as the pace allows, in a later turn of the event loop."""
+        if self._reading or not self.members or not (self._stale or self._newcomers):
+            return
+        delay = max(0.0, self._pace.remaining(newcomers=bool(self._newcomers)))
+        at = self._clock() + delay
+        if self._turn is not None:
+            if self._turn_at <= at:
+                return
+            self._turn.cancel()
+        self._turn_at = at
+        self._turn = asyncio.get_running_loop().call_later(delay, self._send_newest, context=Context())
 
-    async def _run(self) -> None:
-        try:
-            while self.members and (self._stale or self._newcomers):
-                if not await self._waited():
-                    await self._catch_up()
-        finally:
-            # Set in the same turn of the event loop as the last check of the condition, so that no wake-up is lost.
-            self._running = False
-
-    async def _catch_up(self) -> None:
-        try:
-            await self._read()
-            self._backoff.reset()
-        except SessionError:
-            self._stale = True
-            await asyncio.sleep(self._backoff.next())
-
-    async def _waited(self) -> bool:
-        """Wait for the next time to read, or for a newcomer; return False if it is time to read."""
-        remaining = self._pace.remaining(newcomers=bool(self._newcomers))
-        if remaining <= 0:
-            return False
-        self._woken.clear()
-        try:
-            async with asyncio.timeout(remaining):
-                await self._woken.wait()
-        except TimeoutError:
-            pass
-        return True
-
-    async def _read(self) -> None:
+    def _send_newest(self) -> None:
+        self._turn = None
+        if not self.members:
+            return
+        session = self._certain()
+        if session is None:
+            self._reading = True
+            self._background.start(self._read())
+            return
         newcomers = set(self._newcomers)
         everybody = self._pace.is_update_due()
         announcements: list[Announcement] = []
         if everybody:
             self._stale = False
-            announcements = self._pending_announcements.copy()
+            announcements, self._pending_announcements = self._pending_announcements, []
         with self._telemetry.delivering(_traces(announcements)) as span:
+            self._take(session, newcomers, announcements, span, everybody=everybody)
+        self._schedule()
+
+    def _certain(self) -> Session | None:
+        """Return the mirrored state, unless a later one may be in Redis."""
+        session = self._store.mirrored(self.code)
+        if self._has_gap or self._must_read or session is None or session.instance != self.instance:
+            return None
+        for member, is_read in self._newcomers.items():
+            if not is_read and not session.head.includes(member.since):
+                return None
+        return session
+
+    async def _read(self) -> None:
+        newcomers = list(self._newcomers)
+        self._has_gap = self._must_read = False
+        # Room for those that arrive during the read.
+        del self._pending_announcements[_MAX_SPAN_LINKS // 2 :]
+        try:
             session = await self._store.read(self.code)
-            del self._pending_announcements[: len(announcements)]
+            self._backoff.reset()
             if session is None or session.instance != self.instance:
                 await self._end(self.instance or "")
+                self._stale = False
                 return
-            self._take(session, newcomers, announcements, span, everybody=everybody)
+            self._newcomers.update((member, True) for member in newcomers if member in self._newcomers)
+            self._read_again_later()
+            if self._has_gap:
+                self._apply_again()
+        except SessionError:
+            self._stale = self._must_read = True
+            await asyncio.sleep(self._backoff.next())
+        finally:
+            # In one turn of the event loop, so that nothing is missed.
+            self._reading = False
+            self._schedule()
+
+    def _apply_again(self) -> None:
+        """Apply the changes that were announced during a read, of which that has shown some."""
+        announcements = self._pending_announcements
+        applied = [self._store.apply(self.code, announcement) for announcement in announcements]
+        self._has_gap = len(announcements) >= _MAX_SPAN_LINKS or not all(applied)
+
+    def _read_again_later(self) -> None:
+        self._read_again_at = self._clock() + random.uniform(0.5, 1) * _READ_AGAIN_SECONDS  # noqa: S311 - jitter
 
     def _take(
         self,
@@ -220,7 +266,8 @@ class Room:
         everybody: bool,
     ) -> None:
         """Handle a state of the session."""
-        self._newcomers -= newcomers
+        for member in newcomers:
+            self._newcomers.pop(member, None)
         if self._highest is not None and self._highest.epoch != session.head.epoch:
             self._telemetry.resynced("loss")
             self._lost()
@@ -256,22 +303,34 @@ class Room:
         return len(behind)
 
     def _check_members(self, session: Session) -> None:
-        for member in list(self.members.values()):
-            if member.since.epoch == session.head.epoch and member.since.version > session.head.version:
-                continue
-            entry = session.participants.get(member.participant)
-            if entry is not None:
-                member.name = entry.name
-            # The session does not show whether Redis still has a connection of an earlier epoch.
-            known = entry is not None and entry.connected and member.since.epoch == session.head.epoch
-            if entry is not None and entry.order == member.membership_id and known:
-                if entry.owner not in (None, member.connection):
-                    self.dismiss(member, "replaced")
-            elif entry is None and member.participant in session.removed:
-                self.dismiss(member, "kicked")
-            elif not member.reattaching and not member.leaving:
-                member.reattaching = True
-                self._background.start(self._reattach(member))
+        """Find out who is not in the session any more: of all members, if those who are in it have changed."""
+        is_same = self._checked is not None and _same_people(self._checked, session)
+        self._checked = session
+        for member in list(self._unchecked if is_same else self.members.values()):
+            if self._is_in(session, member):
+                self._unchecked.discard(member)
+            elif member.sid in self.members:
+                self._unchecked.add(member)
+
+    def _is_in(self, session: Session, member: Member) -> bool:
+        """Return whether a member is in the session; dismiss it, or attach it again, if it is not."""
+        if member.since.epoch == session.head.epoch and member.since.version > session.head.version:
+            return False
+        entry = session.participants.get(member.participant)
+        if entry is not None:
+            member.name = entry.name
+        # The session does not show whether Redis still has a connection of an earlier epoch.
+        known = entry is not None and entry.connected and member.since.epoch == session.head.epoch
+        if entry is not None and entry.order == member.membership_id and known:
+            if entry.owner in (None, member.connection):
+                return True
+            self.dismiss(member, "replaced")
+        elif entry is None and member.participant in session.removed:
+            self.dismiss(member, "kicked")
+        elif not member.reattaching and not member.leaving:
+            member.reattaching = True
+            self._background.start(self._reattach(member))
+        return False
 
     async def _end(self, instance: str) -> None:
         reason = await self._store.end_reason(self.code, instance)
@@ -282,3 +341,12 @@ class Room:
 
 def _traces(announcements: Sequence[Announcement]) -> list[str]:
     return [announcement.trace for announcement in announcements if announcement.trace]
+
+
+def _same_people(before: Session, after: Session) -> bool:
+    """Return whether the participants are the same, connected or not."""
+    return (
+        before.head.epoch == after.head.epoch
+        and before.participants is after.participants
+        and before.removed is after.removed
+    )

@@ -122,8 +122,6 @@ class Rooms:
 
     def announced(self, code: str, announcement: Announcement) -> None:
         """Pass an announcement to the session's room."""
-        if announcement.head is not None:
-            self._store.announced(code, announcement.head)
         if room := self._rooms.get(code):
             room.announced(announcement)
         elif code in self._pins:
@@ -132,6 +130,10 @@ class Rooms:
             if len(early) > _MAX_EARLY:
                 self._missed.add(code)
                 early.clear()
+
+    def extended(self, code: str, expires_at: int) -> None:
+        """Note another time of expiry of a session; its members see it with the next change."""
+        self._store.extended(code, expires_at)
 
     def missed(self, codes: Iterable[str] | None = None) -> None:
         """Refresh these sessions, or all, because announcements may have been missed."""

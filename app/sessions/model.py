@@ -12,7 +12,7 @@ import orjson
 from app.sessions.answers import Meta, Participant, Role
 from app.sessions.rating import Tally, ranking
 
-__all__ = ["Head", "MovieEntry", "ParticipantEntry", "Session", "Snapshot", "timestamp"]
+__all__ = ["Head", "MovieEntry", "Movies", "ParticipantEntry", "Participants", "Session", "Snapshot", "timestamp"]
 
 
 class Head(NamedTuple):
@@ -26,6 +26,10 @@ class Head(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.epoch}-{self.version}"
+
+    def includes(self, other: Head) -> bool:
+        """Return whether ``other`` is the same or an earlier version of the same epoch."""
+        return self.epoch == other.epoch and self.version >= other.version
 
     @classmethod
     def parse(cls, text: str) -> Head:
@@ -76,6 +80,10 @@ class MovieEntry:
     # The JSON up to the rank, once it was encoded: one vote changes the ranks of many movies.
     _encoded: list[bytes] = field(default_factory=list, compare=False, repr=False)
 
+    def counted(self, tally: Tally) -> MovieEntry:
+        """Return the movie with other ratings."""
+        return MovieEntry(self.id, self.order, self.added_at, self.added_by, self.details, tally)
+
     def encoded(self, rank: int) -> bytes:
         """Return the movie as JSON."""
         if not self._encoded:
@@ -91,6 +99,37 @@ class MovieEntry:
             }
             self._encoded.append(orjson.dumps(shown)[:-1] + b',"rank":')
         return b"%b%d}" % (self._encoded[0], rank)
+
+
+class Participants(dict[str, ParticipantEntry]):
+    """The participants of a session by id, in the order in which they joined. Not changed after it is made."""
+
+    def encoded(self, host: str | None) -> bytes:
+        """Return them as the elements of a JSON array."""
+        if host not in self._by_host:
+            self._by_host[host] = b",".join(
+                [entry.encoded("host" if entry.id == host else "member") for entry in self.values()]
+            )
+        return self._by_host[host]
+
+    @cached_property
+    def _by_host(self) -> dict[str | None, bytes]:
+        return {}
+
+
+class Movies(dict[str, MovieEntry]):
+    """The movies of a session by id, in the order in which they were added. Not changed after it is made."""
+
+    @cached_property
+    def ranks(self) -> dict[str, int]:
+        """The rank of each movie, from 1."""
+        return ranking((movie.id, movie.tally) for movie in self.values())
+
+    @cached_property
+    def encoded(self) -> bytes:
+        """The movies as the elements of a JSON array."""
+        ranks = self.ranks
+        return b",".join([movie.encoded(ranks[movie.id]) for movie in self.values()])
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,21 +161,18 @@ class Session:
     locked: bool
     capacity: int
     host: str | None
-    participants: dict[str, ParticipantEntry]
-    movies: dict[str, MovieEntry]
+    participants: Participants
+    movies: Movies
     removed: dict[str, str]
     """Participants that were removed, with the reason: ``kicked`` or ``banned``."""
 
     @cached_property
     def data(self) -> bytes:
-        """The ``sessionData`` for clients as JSON. Entries that were encoded before are not encoded again."""
-        ranks = ranking((movie.id, movie.tally) for movie in self.movies.values())
-        movies = [movie.encoded(ranks[movie.id]) for movie in self.movies.values()]
-        people = [entry.encoded("host" if entry.id == self.host else "member") for entry in self.participants.values()]
+        """The ``sessionData`` for clients as JSON, joined of what is encoded already."""
         return b'{"createdAt":"%b","movies":[%b],"participants":[%b]}' % (
             timestamp(self.created_at).encode(),
-            b",".join(movies),
-            b",".join(people),
+            self.movies.encoded,
+            self.participants.encoded(self.host),
         )
 
     @property

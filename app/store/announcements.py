@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import NamedTuple, Protocol
+
+import orjson
 
 from app.observability.metrics import Metrics
 from app.redis_client.client import RedisClient
@@ -23,12 +25,15 @@ class Announcement(NamedTuple):
     """A session has changed and is now at ``head``, or has ended (None).
 
     ``trace``: the W3C ``traceparent`` of the change, or "". ``committed``: its time, Unix milliseconds of Redis's
-    clock.
+    clock. ``expires_at``: when the session expires. ``changes``: the mirrored fields that were set, or deleted (None),
+    since the version before; None if they were not announced, because they are large or by an earlier release.
     """
 
     head: Head | None
     trace: str
     committed: int
+    expires_at: int | None = None
+    changes: Mapping[bytes, bytes | None] | None = None
 
 
 class Listener(Protocol):
@@ -36,6 +41,9 @@ class Listener(Protocol):
 
     def announced(self, code: str, announcement: Announcement) -> None:
         """Handle a change of a session."""
+
+    def extended(self, code: str, expires_at: int) -> None:
+        """Handle another time of expiry (Unix milliseconds) of a session that has not changed."""
 
     def missed(self, codes: Iterable[str] | None) -> None:
         """Handle that announcements of these sessions, or of any (None), may have been missed.
@@ -89,18 +97,21 @@ class Announcements:
             await self._channels.unsubscribe(self._keys.channel(code))
 
     def _heard(self, channel: str, message: bytes) -> None:
+        code = self._keys.code_of(channel)
         try:
-            # Later versions may append further fields.
-            announced, trace, committed, *_ = message.decode().split(" ")
-            head = None if announced == "ended" else Head.parse(announced)
-            announcement = Announcement(head, trace, int(committed))
+            heard = _parsed(message)
         except ValueError:
             _logger.warning("an announcement cannot be read: the session is read", extra={"bytes": len(message)})
-            self._tell_missed([self._keys.code_of(channel)])
+            self._tell_missed([code])
             return
-        self._metrics.announcements.inc()
-        if self._listener is not None:
-            self._listener.announced(self._keys.code_of(channel), announcement)
+        if isinstance(heard, Announcement):
+            self._metrics.announcements.inc()
+        if self._listener is None:
+            return
+        if isinstance(heard, Announcement):
+            self._listener.announced(code, heard)
+        else:
+            self._listener.extended(code, heard)
 
     def _missed(self, channels: Iterable[str] | None) -> None:
         self._metrics.gaps.inc()
@@ -109,3 +120,36 @@ class Announcements:
     def _tell_missed(self, codes: Iterable[str] | None) -> None:
         if self._listener is not None:
             self._listener.missed(codes)
+
+
+def _parsed(message: bytes) -> Announcement | int:
+    """Parse a change, or a time of expiry; raise ValueError for anything else.
+
+    ``<epoch>-<version> <trace> <committed> {"expires": ..., "fields": {...}}``, without the JSON from earlier releases;
+    later ones may add keys to it. ``ended <trace> <committed>``. ``expires <time>``.
+    """
+    first, *words = message.decode().split(" ", 3)
+    if first == "expires" and len(words) == 1:
+        return int(words[0])
+    trace, committed, *rest = words
+    if first == "ended":
+        return Announcement(None, trace, int(committed))
+    if not rest:
+        return Announcement(Head.parse(first), trace, int(committed))
+    told = orjson.loads(rest[0])
+    if not isinstance(told, dict) or not isinstance(expires_at := told.get("expires"), int):
+        raise ValueError("no time of expiry")
+    return Announcement(Head.parse(first), trace, int(committed), expires_at, _changes(told.get("fields")))
+
+
+def _changes(told: object) -> dict[bytes, bytes | None] | None:
+    if told is None:
+        return None
+    if not isinstance(told, dict):
+        raise ValueError("no fields")
+    changes: dict[bytes, bytes | None] = {}
+    for name, value in told.items():
+        if value is not None and not isinstance(value, str):
+            raise ValueError("no field")
+        changes[name.encode()] = None if value is None else value.encode()
+    return changes

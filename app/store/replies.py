@@ -5,7 +5,8 @@ from __future__ import annotations
 from app.redis_client.reply import Reply, array, integer, text, texts
 from app.sessions.model import Head, Session
 from app.sessions.steps import Attached, Extended, HostTokenGeneration, MoviesStored, Swept
-from app.store.session_hash import SessionParser, StoredSession
+from app.store.mirror import SessionMirror
+from app.store.session_hash import StoredSession
 
 __all__ = [
     "attached",
@@ -43,11 +44,11 @@ def host_token_generation(reply: list[Reply]) -> HostTokenGeneration:
     return HostTokenGeneration(integer(version), integer(generation))
 
 
-def attached(code: str, parser: SessionParser, reply: list[Reply]) -> Attached:
+def attached(code: str, mirror: SessionMirror, reply: list[Reply]) -> Attached:
     version, epoch, instance, participant, membership_id, free_at, votes, name, whole = reply
     ratings = array(votes)
     head = Head(text(epoch), integer(version))
-    session, extended = _whole(code, parser, head, array(whole))
+    session, extended = _whole(code, mirror, head, array(whole))
     return Attached(
         head=head,
         instance=text(instance),
@@ -62,14 +63,14 @@ def attached(code: str, parser: SessionParser, reply: list[Reply]) -> Attached:
 
 
 def _whole(
-    code: str, parser: SessionParser, head: Head, reply: list[Reply]
+    code: str, mirror: SessionMirror, head: Head, reply: list[Reply]
 ) -> tuple[Session, Extended] | tuple[None, None]:
     if not reply:
         return None, None
     fields, expires_at, now = reply
     alternating = [each for each in array(fields) if isinstance(each, bytes)]
     stored = dict(zip(alternating[::2], alternating[1::2], strict=True))
-    session = parser.parse(StoredSession(code, stored, integer(expires_at), head))
+    session = mirror.read(StoredSession(code, stored, integer(expires_at), head))
     return session, Extended(integer(now), session.expires_at, session.deadline, int(stored[b"lifetime"]))
 
 

@@ -4,7 +4,7 @@ All numbers are decimal. All times are Unix milliseconds of Redis's clock.
 
 - ``instance``: unique among all sessions; ``epoch``, ``version``: the head; ``created``, ``deadline``, ``lifetime``;
   ``unjoined``: the shorter lifetime until the first join, if any; ``rest``: how long the code stays reserved after the
-  end; ``listed``: the time of expiry in ``js:sessions``
+  end; ``listed``: the time of expiry in ``js:sessions``; ``heard``: the last one that was announced without a change
 - ``title``, ``capacity``, ``locked`` (0, 1), ``leavers`` (keep, drop)
 - ``host``: the host's id; ``generation``: of the valid host token; ``tokenholder``: the participant who has used it
 - ``order``, ``guests``, ``people``, ``films``, ``bytes``: counters; ``peak``: the maximum of ``people`` so far
@@ -18,18 +18,18 @@ All numbers are decimal. All times are Unix milliseconds of Redis's clock.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from operator import attrgetter
-from typing import NamedTuple, TypeVar
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
 import orjson
 
-from app.sessions.model import Head, MovieEntry, ParticipantEntry, Session
+from app.sessions.model import Head, MovieEntry, ParticipantEntry
 from app.sessions.rating import Tally
 
-__all__ = ["SessionParser", "StoredSession"]
+__all__ = ["StoredSession", "is_mirrored", "movie_entry", "participant_entry", "tally_of"]
 
-E = TypeVar("E", MovieEntry, ParticipantEntry)
+_MIRRORED: Final = frozenset({b"created", b"deadline", b"instance", b"title", b"locked", b"capacity", b"host"})
+_MIRRORED_KINDS: Final = frozenset({b"d:", b"k:", b"m:", b"o:", b"p:", b"t:"})
 
 
 class StoredSession(NamedTuple):
@@ -41,86 +41,44 @@ class StoredSession(NamedTuple):
     head: Head
 
 
-class SessionParser:
-    """Parses versions of one session. Entries that have not changed are the same objects, with what they keep."""
-
-    __slots__ = ("_movies", "_participants")
-
-    def __init__(self) -> None:
-        self._participants: dict[bytes, _ParsedParticipant] = {}
-        self._movies: dict[bytes, _ParsedMovie] = {}
-
-    def parse(self, stored: StoredSession) -> Session:
-        """Parse a stored session. A malformed one raises any of the errors of ``reading_reply``."""
-        fields = stored.fields
-        participants: dict[bytes, _ParsedParticipant] = {}
-        movies: dict[bytes, _ParsedMovie] = {}
-        removed = {}
-        for name, value in fields.items():
-            kind = name[:2]
-            if kind == b"p:":
-                participants[name] = _participant(name, value, fields, self._participants.get(name))
-            elif kind == b"m:":
-                movies[name] = _movie(name, value, fields, self._movies.get(name))
-            elif kind == b"k:":
-                removed[name[2:].decode()] = value.decode()
-        self._participants, self._movies = participants, movies
-        title, host = fields.get(b"title"), fields.get(b"host")
-        return Session(
-            code=stored.code,
-            instance=fields[b"instance"].decode(),
-            head=stored.head,
-            created_at=int(fields[b"created"]),
-            expires_at=stored.expires_at,
-            deadline=int(fields[b"deadline"]),
-            title=None if title is None else title.decode(),
-            locked=fields[b"locked"] == b"1",
-            capacity=int(fields[b"capacity"]),
-            host=None if host is None else host.decode(),
-            participants={entry.id: entry for entry in _ordered(each.entry for each in participants.values())},
-            movies={entry.id: entry for entry in _ordered(each.entry for each in movies.values())},
-            removed=removed,
-        )
+def is_mirrored(name: bytes) -> bool:
+    """Return whether a ``Session`` is made of this field; ``_prelude.lua`` has the list of those that change."""
+    return name[:2] in _MIRRORED_KINDS or name in _MIRRORED
 
 
-class _ParsedParticipant(NamedTuple):
-    stored: bytes
-    owner: bytes | None
-    entry: ParticipantEntry
+def participant_entry(participant: bytes, fields: Mapping[bytes, bytes]) -> ParticipantEntry | None:
+    """Parse a participant; None if there is none. A malformed one raises any of the errors of ``reading_reply``."""
+    stored = fields.get(b"p:" + participant)
+    if stored is None:
+        return None
+    order, joined_at, name = stored.decode().split("|", 2)
+    owner = fields.get(b"o:" + participant)
+    return ParticipantEntry(
+        id=participant.decode(),
+        order=int(order),
+        joined_at=int(joined_at),
+        name=name,
+        connected=b"d:" + participant not in fields,
+        owner=None if owner is None else owner.decode(),
+    )
 
 
-class _ParsedMovie(NamedTuple):
-    stored: bytes
-    tally: bytes
-    entry: MovieEntry
+def movie_entry(movie: bytes, fields: Mapping[bytes, bytes]) -> MovieEntry | None:
+    """Parse a movie with its tally; None if there is none. A malformed one raises as a participant does."""
+    stored = fields.get(b"m:" + movie)
+    if stored is None:
+        return None
+    order, added_at, added_by, details = stored.decode().split("|", 3)
+    return MovieEntry(
+        id=movie.decode(),
+        order=int(order),
+        added_at=int(added_at),
+        added_by=added_by or None,
+        details=orjson.loads(details),
+        tally=tally_of(int(order), fields),
+    )
 
 
-def _participant(
-    name: bytes, value: bytes, fields: Mapping[bytes, bytes], earlier: _ParsedParticipant | None
-) -> _ParsedParticipant:
-    own = name[2:]
-    connected, owner = b"d:" + own not in fields, fields.get(b"o:" + own)
-    if earlier and earlier.stored == value and earlier.owner == owner and earlier.entry.connected == connected:
-        return earlier
-    order, joined_at, shown = value.decode().split("|", 2)
-    owned_by = None if owner is None else owner.decode()
-    entry = ParticipantEntry(own.decode(), int(order), int(joined_at), shown, connected, owned_by)
-    return _ParsedParticipant(value, owner, entry)
-
-
-def _movie(name: bytes, value: bytes, fields: Mapping[bytes, bytes], earlier: _ParsedMovie | None) -> _ParsedMovie:
-    tally = fields[b"t:" + value[: value.index(b"|")]]
-    if earlier and earlier.stored == value:
-        if earlier.tally == tally:
-            return earlier
-        entry = earlier.entry
-        order, added_at, added_by, details = entry.order, entry.added_at, entry.added_by, entry.details
-    else:
-        words = value.decode().split("|", 3)
-        order, added_at, added_by, details = int(words[0]), int(words[1]), words[2] or None, orjson.loads(words[3])
-    counted = Tally(*map(int, tally.split(b" ")))
-    return _ParsedMovie(value, tally, MovieEntry(name[2:].decode(), order, added_at, added_by, details, counted))
-
-
-def _ordered(entries: Iterable[E]) -> list[E]:
-    return sorted(entries, key=attrgetter("order"))
+def tally_of(order: int, fields: Mapping[bytes, bytes]) -> Tally:
+    """Parse the tally of the movie that was added at this order."""
+    return Tally(*map(int, fields[b"t:%d" % order].split(b" ")))

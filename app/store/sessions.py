@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from time import monotonic
@@ -13,7 +14,7 @@ from opentelemetry.trace import SpanKind, get_current_span
 from app.deadline import has_time
 from app.observability.tracing import Attributes, Tracing
 from app.redis_client.client import RedisClient, Script
-from app.redis_client.errors import reading_reply
+from app.redis_client.errors import UnexpectedReply, reading_reply
 from app.redis_client.reply import Reply, array, integer, text, text_or_none
 from app.redis_client.tracing import failure_of
 from app.sessions.model import Head, Session, Snapshot
@@ -31,12 +32,14 @@ from app.sessions.steps import (
     Swept,
 )
 from app.store import calls, replies
+from app.store.announcements import Announcement
 from app.store.batches import run_batch
 from app.store.client_errors import client_errors
 from app.store.keys import Keys
+from app.store.mirror import SessionMirror
 from app.store.reads import SessionReads
 from app.store.scripts import SESSION_SCRIPTS
-from app.store.session_hash import SessionParser, StoredSession
+from app.store.session_hash import StoredSession
 from app.store.snapshots import EncodedSessions, Snapshots
 from app.store.steps import StepRunner
 from app.store.watermarks import Watermarks
@@ -44,6 +47,8 @@ from app.store.watermarks import Watermarks
 __all__ = ["RedisSessions"]
 
 T = TypeVar("T")
+
+_logger = logging.getLogger(__name__)
 
 # The span of a read, as those of other calls; see app/redis_client/tracing.py.
 _READING: Final[Attributes] = {
@@ -78,23 +83,46 @@ class RedisSessions:
         self._snapshots = Snapshots(monotonic)
         self._encoded = EncodedSessions()
         self._reads = SessionReads(client, keys)
-        self._parsers: dict[str, SessionParser] = {}
+        self._mirrors: dict[str, SessionMirror] = {}
         self._tracing = tracing
         remembered = max(1, round(quarantine * 1000))
         self._steps = StepRunner(client, keys, self._seen, remembered=remembered, tracing=tracing)
 
     def watch(self, code: str) -> None:
-        """Read this session often: detect if Redis loses changes that were seen, and parse only what has changed."""
+        """Mirror this session: detect if Redis loses changes that were seen, and parse only what has changed."""
         self._seen.watch(code)
-        self._parsers.setdefault(code, SessionParser())
+        self._mirrors.setdefault(code, SessionMirror(code))
 
-    def announced(self, code: str, head: Head) -> None:
-        """Note the announced head of a watched session."""
-        self._seen.announced(code, head)
+    def apply(self, code: str, announcement: Announcement) -> bool:
+        """Apply an announced change to a watched session. Return False if the session has to be read."""
+        head, mirror = announcement.head, self._mirrors.get(code)
+        if head is None or mirror is None:
+            return False
+        try:
+            with reading_reply():
+                applied = mirror.apply(head, announcement.expires_at, announcement.changes)
+        except UnexpectedReply:
+            _logger.warning("an announced change cannot be applied: the session is read")
+            applied = False
+        if applied:
+            self._seen.note(code, head)
+        else:
+            self._seen.announced(code, head)
+        return applied
+
+    def extended(self, code: str, expires_at: int) -> None:
+        """Note the announced time of expiry (Unix milliseconds) of a watched session."""
+        if mirror := self._mirrors.get(code):
+            mirror.extend(expires_at)
+
+    def mirrored(self, code: str) -> Session | None:
+        """Return the newest known version of a watched session."""
+        mirror = self._mirrors.get(code)
+        return None if mirror is None else mirror.session
 
     def unwatch(self, code: str) -> None:
         self._seen.unwatch(code)
-        self._parsers.pop(code, None)
+        self._mirrors.pop(code, None)
 
     async def close(self) -> None:
         """Wait for pending writes."""
@@ -133,12 +161,12 @@ class RedisSessions:
         self._encoded.put(stored, snapshot)
         return snapshot
 
-    def _parser(self, code: str) -> SessionParser:
-        return self._parsers.get(code) or SessionParser()
+    def _mirror(self, code: str) -> SessionMirror:
+        return self._mirrors.get(code) or SessionMirror(code)
 
     def _parsed(self, stored: StoredSession) -> Session:
         with client_errors(changing=False), reading_reply():
-            return self._parser(stored.code).parse(stored)
+            return self._mirror(stored.code).read(stored)
 
     async def _shared(self, code: str) -> StoredSession | None:
         """Read a session together with others; if the caller is traced, within a span of its own."""
@@ -324,7 +352,7 @@ class RedisSessions:
     # Presence
 
     async def attach(self, code: str, attachment: Attachment) -> Attached:
-        read = partial(replies.attached, code, self._parser(code))
+        read = partial(replies.attached, code, self._mirror(code))
         return await self._steps.run(self._scripts.join, code, calls.attachment(attachment), read)
 
     async def detach(self, code: str, connections: Mapping[str, str | None], *, grace: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import replace
 from typing import Any, ClassVar, Final, TypeVar
 
 import orjson
@@ -26,7 +27,7 @@ from app.redis_client.client import RedisClient
 from app.sessions.admission import Client
 from app.sessions.codes import CodeSpace
 from app.sessions.errors import SessionError
-from app.sessions.model import Head
+from app.sessions.model import Head, Session
 from app.sessions.payloads import (
     AddMovies,
     CreateSession,
@@ -48,12 +49,15 @@ from app.sessions.tokens import Credential, TokenSigner
 from app.store import replies
 from app.store.budgets import RedisBudgets
 from app.store.creators import RedisCreators
+from app.store.reads import SessionReads
 from app.store.scripts import SESSION_SCRIPTS
+from app.store.session_hash import StoredSession
 from app.store.sessions import RedisSessions
 from app.store.steps import StepRunner
 from app.store.watermarks import Watermarks
 from tests.harness.keys import KEYS
 from tests.harness.redis import RedisServer
+from tests.model.follower import Follower
 from tests.model.session import Caller, Film, ModelSession, Refused
 
 T = TypeVar("T")
@@ -98,6 +102,7 @@ class Store:
         self._runner = runner
         self.connection = runner.run(self._connect(server.url()))
         self.sessions = RedisSessions(self.connection, KEYS, creation_memory=60, quarantine=60)
+        self.follower = Follower(self.connection)
         self._numbers = itertools.count()
         self.last_id = ""
 
@@ -130,6 +135,7 @@ class Store:
         return self._runner.run(work)
 
     def close(self) -> None:
+        self.run(self.follower.close())
         self.run(self.sessions.close())
         self.run(self.connection.close())
 
@@ -168,6 +174,8 @@ class SessionMachine(RuleBasedStateMachine):
         self.model = ModelSession(capacity, leavers, policy, MAX_MOVIES, title=title)
         self.model.films["m1"] = Film(None)
         self.steps = 0
+        self.versions: dict[Head, Session] = {}
+        self.store.run(self.store.follower.follow(self.code))
         return multiple(
             self._join(host, None, CONNECTIONS[0], CONNECTIONS[0], recovering=False),
             self._join(None, "Bob", CONNECTIONS[1], CONNECTIONS[1], recovering=False),
@@ -404,6 +412,38 @@ class SessionMachine(RuleBasedStateMachine):
         if ahead > 0:
             self.model.lose()
 
+    @rule(
+        fates=st.lists(st.sampled_from(["in time", "lost", "doubled", "late"]), max_size=6),
+        reading=st.booleans(),
+    )
+    def announce(self, fates: list[str], reading: bool) -> None:
+        """What was announced arrives at a replica, more or less, which may read the session before."""
+        follower = self.store.follower
+        self.store.run(follower.catch_up())
+        if reading and (stored := self.store.run(self._stored())) is not None:
+            follower.read(stored)
+        arriving, late = [], []
+        for announcement, fate in itertools.zip_longest(follower.heard, fates[: len(follower.heard)]):
+            if fate == "late":
+                late.append(announcement)
+            elif fate != "lost":
+                arriving += [announcement] * (2 if fate == "doubled" else 1)
+        follower.heard.clear()
+        for announcement in arriving + late:
+            follower.take(announcement)
+
+    @invariant()
+    def a_replica_is_right_or_in_doubt(self) -> None:
+        if not hasattr(self, "model"):
+            return
+        if (session := self.store.run(self.store.sessions.read(self.code))) is not None:
+            self.versions[session.head] = session
+        known = self.store.follower.certain
+        if known is not None and known.head in self.versions:
+            right = replace(self.versions[known.head], expires_at=known.expires_at)
+            assert known == right
+            assert known.data == right.data
+
     @invariant()
     def looks_alike(self) -> None:
         if not hasattr(self, "model"):
@@ -464,6 +504,12 @@ class SessionMachine(RuleBasedStateMachine):
         assert attached.head.version == self.model.version
         assert attached.votes == self.model.votes_of(attached.participant)
         return ("person", attached.participant)
+
+    async def _stored(self) -> StoredSession | None:
+        reads = SessionReads(self.store.connection, KEYS)
+        stored = await reads.alone(self.code)
+        await reads.close()
+        return stored
 
     def _pass_time(self) -> None:
         """So that of two moments the store's clock knows which was first."""

@@ -290,6 +290,9 @@ async def test_what_the_sampler_leaves_out_is_not_passed_on_to_other_replicas(
             passed_on.append(announcement.trace)
             heard.set()
 
+        def extended(self, _code: str, _expires_at: int) -> None:
+            """Nobody is told of a change."""
+
         def missed(self, _codes: Iterable[str] | None) -> None:
             raise AssertionError("announcements were missed")
 

@@ -9,7 +9,7 @@ from app.observability.metrics import Metrics
 from app.realtime.member import Member
 from app.realtime.room import Room
 from app.realtime.telemetry import Telemetry
-from app.sessions.model import Head, ParticipantEntry, Session
+from app.sessions.model import Head, Movies, ParticipantEntry, Participants, Session
 from app.sessions.service import Access
 from app.sessions.tokens import Credential
 from app.socketio_server import Encoded
@@ -29,20 +29,29 @@ def session_at(head: Head) -> Session:
         locked=False,
         capacity=10,
         host="p",
-        participants={"p": ParticipantEntry("p", 1, 0, "Guest 1", connected=True)},
-        movies={},
+        participants=Participants(p=ParticipantEntry("p", 1, 0, "Guest 1", connected=True)),
+        movies=Movies(),
         removed={},
     )
 
 
 class Store(RedisSessions):
-    """A session that stands at `current`."""
+    """A session that stands at `current`, of which announcements carry nothing."""
 
     def __init__(self) -> None:
         self.current = Head("e", 1)
+        self.known: Session | None = None
 
     async def read(self, code: str) -> Session | None:
-        return session_at(self.current)
+        self.known = session_at(self.current)
+        return self.known
+
+    def mirrored(self, code: str) -> Session | None:
+        return self.known
+
+    def apply(self, code: str, announcement: Announcement) -> bool:
+        head = announcement.head
+        return self.known is not None and head is not None and self.known.head.includes(head)
 
     async def end_reason(self, code: str, instance: str, participant: str = "") -> str:
         raise AssertionError("the session is there")
@@ -112,7 +121,11 @@ async def test_a_first_member_is_shown_the_state_at_which_it_joined_and_what_was
     access = Access("123456", Credential("participant", "i", "p"))
     member = Member("s", access, membership_id=1, since=Head("e", 2), connection="c", recovery="r", name="Ann")
     own, next_change = Announcement(Head("e", 2), "", 0), Announcement(Head("e", 3), "", 0)
-    room.admit(member, session_at(Head("e", 2)), [own, next_change])
+    store.known = session_at(Head("e", 2))
+    room.admit(member, store.known, [own])
+    async with asyncio.timeout(1):
+        await outbox.news.wait()
+    room.announced(next_change)
     async with asyncio.timeout(1):
         while outbox.shown != ["e-2", "e-3"]:
             outbox.news.clear()

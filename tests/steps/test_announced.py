@@ -1,8 +1,9 @@
-"""What replicas hear of a session: every change, once, with where the session stands then."""
+"""What replicas hear of a session: every change, once, with where the session stands then and what was written."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, fields
 from typing import Final
 
 import orjson
@@ -10,32 +11,47 @@ import pytest
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
-from app.redis_client.reply import array
-from app.store.scripts import SESSION_SCRIPTS
+from app.redis_client.reply import array, mapping
+from app.sessions.model import Head
+from app.sessions.permissions import Action
+from app.sessions.steps import NewMovie
+from app.store.mirror import SessionMirror
+from app.store.scripts import SESSION_SCRIPTS, SessionScripts
+from app.store.session_hash import StoredSession, is_mirrored
 from tests.harness.keys import KEYS
 from tests.harness.redis import RedisServer
 from tests.steps.room import GRACE, Room
 
+
+async def sweep_one(room: Room) -> None:
+    """Bob's grace time ends at a sweep that is the only step: he was detached before the test."""
+    await room.sessions.sweep(room.code, grace=GRACE)
+
+
 CHANGES: Final[dict[str, Callable[[Room], Awaitable[object]]]] = {
     "join": lambda room: room.join("cid"),
+    "join as somebody else": lambda room: room.come_back("bob", "a.ann"),
+    "join in place of another connection": lambda room: room.come_back("bob", "b.bob", policy="newest"),
+    "sweep": sweep_one,
     "detach": lambda room: room.detach("a.bob"),
     "leave": lambda room: room.leave("bob"),
     "reap": lambda room: room.sessions.reap(room.code, "a", grace=GRACE),
     "add movies": lambda room: room.add("ann", "m3"),
     "remove movie": lambda room: room.take_off("ann", "m1"),
     "vote": lambda room: room.vote("ann", "m1", 5),
-    "rename": lambda room: room.rename("ann", "Ann"),
-    "update": lambda room: room.update("ann", title="x"),
-    "kick": lambda room: room.remove("ann", "bob"),
-    "transfer": lambda room: room.hand_over("ann", "bob"),
-    "rotate": lambda room: room.rotate(room.host_token()),
+    "rename participant": lambda room: room.rename("ann", "Ann"),
+    "update session": lambda room: room.update("ann", title="x"),
+    "remove participant": lambda room: room.remove("ann", "bob"),
+    "transfer host": lambda room: room.hand_over("ann", "bob"),
+    "rotate host token": lambda room: room.rotate(room.host_token()),
 }
 NO_CHANGES: Final[dict[str, Callable[[Room], Awaitable[object]]]] = {
     "join again": lambda room: room.come_back("bob"),
     "detach nobody": lambda room: room.detach("a.nobody"),
-    "sweep": lambda room: room.sessions.sweep(room.code, grace=GRACE),
+    "sweep nobody": lambda room: room.sessions.sweep(room.code, grace=GRACE),
     "reap nobody": lambda room: room.sessions.reap(room.code, "b", grace=GRACE),
     "touch": lambda room: room.sessions.touch(room.code, least=0),
+    "authorize": lambda room: room.sessions.authorize(room.code, room.person("ann", Action.VOTE)),
     "no rating": lambda room: room.vote("ann", "m1", 0),
 }
 
@@ -47,6 +63,14 @@ async def room(room: Room) -> Room:
     return room
 
 
+@dataclass(frozen=True)
+class Heard:
+    """An announcement, but for its time, which is now, and the time of expiry, which is the session's."""
+
+    what: str
+    fields: dict[str, str | None] | None = None
+
+
 class Feed:
     """What is announced of a session."""
 
@@ -54,19 +78,36 @@ class Feed:
         self._room = room
         self._subscribed = subscribed
 
-    async def heard(self) -> list[str]:
-        """What was announced since the last call, but for the times, which are now."""
+    async def raw(self) -> list[str]:
+        """What was announced since the last call, as it was published."""
         await self._room.redis.execute("SPUBLISH", KEYS.channel(self._room.code), "no more")
-        now = await self._room.now()
         found: list[str] = []
         while (message := await self._subscribed.get_message(timeout=5)) is not None:
             text = message["data"].decode()
             if text == "no more":
                 return found
-            what, time = text.rsplit(" ", 1)
-            assert now - 60_000 < int(time) <= now
-            found.append(what)
+            found.append(text)
         raise AssertionError("the feed has ended")
+
+    async def heard(self) -> list[Heard]:
+        """The changes that were announced since the last call."""
+        now, expires = await self._room.now(), await self._room.lives()
+        found: list[Heard] = []
+        for text in await self.raw():
+            what, trace, time, *rest = text.split(" ", 3)
+            assert trace == ""
+            assert now - 60_000 < int(time) <= now
+            told = orjson.loads(rest[0]) if rest else {}
+            assert told.pop("expires", expires) == expires
+            found.append(Heard(what, told.pop("fields", None)))
+            assert not told
+        return found
+
+
+async def stored(room: Room) -> StoredSession:
+    fields = mapping(await room.redis.execute("HGETALL", KEYS.session(room.code)))
+    head = Head(fields[b"epoch"].decode(), int(fields[b"version"]))
+    return StoredSession(room.code, fields, await room.lives(), head)
 
 
 @pytest.fixture
@@ -78,13 +119,54 @@ async def feed(room: Room, redis: RedisServer) -> AsyncIterator[Feed]:
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-async def test_every_change_is_announced_once(
+async def test_every_change_is_announced_once_with_what_it_has_written(
     room: Room, feed: Feed, change: Callable[[Room], Awaitable[object]]
 ) -> None:
-    before = await room.version()
+    if change is sweep_one:
+        await room.detach("a.bob", grace=0)
+        await feed.raw()
+    mirror = SessionMirror(room.code)
+    before = mirror.read(await stored(room)).head
     await change(room)
-    assert await room.version() == before + 1
-    assert await feed.heard() == [f"first-{before + 1} "]
+    after = Head(before.epoch, before.version + 1)
+    [heard] = await feed.heard()
+    assert heard.what == str(after)
+    assert heard.fields is not None
+    told = {name.encode(): None if value is None else value.encode() for name, value in heard.fields.items()}
+    assert all(map(is_mirrored, told))
+    now = await stored(room)
+    assert mirror.apply(after, now.expires_at, told)
+    assert mirror.session == SessionMirror(room.code).read(now)
+
+
+async def test_every_step_is_among_those_that_are_tried() -> None:
+    tried = {name.replace(" ", "_") for name in (*CHANGES, *NO_CHANGES)}
+    others = {"create", "end_session", "new_epoch"}
+    assert {field.name for field in fields(SessionScripts)} - others <= tried
+
+
+async def test_of_a_large_change_only_the_head_is_announced(room: Room, feed: Feed) -> None:
+    movies = [NewMovie(f"n{number}", f'{{"title":"{"x" * 1000}"}}') for number in range(20)]
+    await room.sessions.add_movies(
+        room.code, room.person("ann", Action.ADD_MOVIES), movies, max_movies=100, max_bytes=100_000
+    )
+    [heard] = await feed.heard()
+    assert heard.fields is None
+
+
+@pytest.mark.parametrize(("moved", "heard"), [(9_000, 0), (11_000, 1)])
+async def test_a_later_time_of_expiry_is_announced_once_in_ten_seconds(
+    room: Room, feed: Feed, moved: int, heard: int
+) -> None:
+    expires = await room.lives()
+    await room.put(heard=expires)
+    await room.redis.execute("PEXPIREAT", KEYS.session(room.code), expires - 30_000)
+    await room.put(heard=expires - moved)
+    await room.sessions.touch(room.code, least=0)
+    found = await feed.raw()
+    assert [text.split(" ") for text in found] == [["expires", str(await room.lives())]] * heard
+    await room.sessions.touch(room.code, least=0)
+    assert await feed.raw() == []
 
 
 @pytest.mark.parametrize("step", NO_CHANGES.values(), ids=NO_CHANGES)
@@ -99,7 +181,7 @@ async def test_what_changes_nothing_is_not_announced(
 
 async def test_the_end_is_announced(room: Room, feed: Feed) -> None:
     await room.end("ann")
-    assert await feed.heard() == ["ended "]
+    assert await feed.heard() == [Heard("ended")]
 
 
 async def test_a_new_epoch_is_announced_before_what_is_done_in_it(room: Room, feed: Feed) -> None:
@@ -108,7 +190,7 @@ async def test_a_new_epoch_is_announced_before_what_is_done_in_it(room: Room, fe
     await room.put(version=version - 1)
     await room.vote("ann", "m1", 5)
     epoch = (await room.seen()).head.epoch
-    assert await feed.heard() == [f"{epoch}-{version} ", f"{epoch}-{version + 1} "]
+    assert [heard.what for heard in await feed.heard()] == [f"{epoch}-{version}", f"{epoch}-{version + 1}"]
 
 
 @pytest.mark.parametrize(("seen", "announced"), [(2, 0), (99, 1)])

@@ -9,6 +9,7 @@ import pytest
 from app.sessions.errors import SessionError
 from app.sessions.model import Head
 from app.sessions.steps import ContinuedMembership
+from app.store.announcements import Announcement
 from tests.steps.room import Room
 
 
@@ -55,12 +56,12 @@ async def test_a_new_epoch_extends_nothing(room: Room) -> None:
 
 async def test_below_what_was_announced_a_step_begins_it_and_a_read_that_is_late_does_not(room: Room) -> None:
     before = (await room.seen()).head
-    room.sessions.announced(room.code, Head(before.epoch, before.version + 1))
+    assert not room.sessions.apply(room.code, Announcement(Head(before.epoch, before.version + 1), "", 0))
     assert (await room.seen()).head == before
     await room.vote("ann", "m1", 5)
     after = (await room.seen()).head
     assert after.epoch != before.epoch
-    room.sessions.announced(room.code, Head(before.epoch, before.version + 5))
+    assert not room.sessions.apply(room.code, Announcement(Head(before.epoch, before.version + 5), "", 0))
     await room.vote("ann", "m1", 4)
     assert (await room.seen()).head == Head(after.epoch, after.version + 1)
 

@@ -27,6 +27,9 @@ class Told:
     def announced(self, _code: str, announcement: Announcement) -> None:
         self._told.put_nowait(announcement)
 
+    def extended(self, _code: str, expires_at: int) -> None:
+        self._told.put_nowait(expires_at)
+
     def missed(self, codes: Iterable[str] | None) -> None:
         self._told.put_nowait(None if codes is None else list(codes))
 
@@ -35,8 +38,19 @@ class Told:
     ("message", "heard"),
     [
         ("epoch-7  1700000000000", Announcement(Head("epoch", 7), "", 1700000000000)),
-        ("epoch-7 00-trace 1700000000000 and more words", Announcement(Head("epoch", 7), "00-trace", 1700000000000)),
+        ("ended  1700000000000", Announcement(None, "", 1700000000000)),
         ("ended  1700000000000 why", Announcement(None, "", 1700000000000)),
+        ("expires 1700000000000", 1700000000000),
+        (
+            'epoch-7 00-trace 1700000000000 {"expires": 5, "fields": {"p:a": "1|2|Ann Bo", "d:a": null}, "later": 1}',
+            Announcement(Head("epoch", 7), "00-trace", 1700000000000, 5, {b"p:a": b"1|2|Ann Bo", b"d:a": None}),
+        ),
+        ('epoch-7  1700000000000 {"expires": 5}', Announcement(Head("epoch", 7), "", 1700000000000, 5)),
+        ("epoch-7  1700000000000 and more words", [CODE]),
+        ('epoch-7  1700000000000 {"fields": {}}', [CODE]),
+        ('epoch-7  1700000000000 {"expires": 5, "fields": []}', [CODE]),
+        ('epoch-7  1700000000000 {"expires": 5, "fields": {"host": 7}}', [CODE]),
+        ("expires soon", [CODE]),
         ("epoch-7", [CODE]),
         ('{"head": "epoch-7"}', [CODE]),
         ("epoch  soon", [CODE]),
@@ -45,7 +59,7 @@ class Told:
     ids=str,
 )
 async def test_an_announcement_of_another_version_is_read_or_makes_the_room_read(
-    redis_server: RedisServer, message: str | bytes, heard: Announcement | list[str]
+    redis_server: RedisServer, message: str | bytes, heard: Announcement | int | list[str]
 ) -> None:
     told: asyncio.Queue[object] = asyncio.Queue()
 

@@ -48,6 +48,18 @@ end
 
 local session = open(SESSION)
 
+-- The fields that replicas mirror (app/store/mirror.py): what is shown of the session, and who is in it. No secrets.
+local MIRRORED = {title = true, locked = true, capacity = true, host = true}
+
+-- What this call has set of them, null for what it has deleted.
+local changes = {}
+
+local function note_change(hash, name, value)
+  if hash == session and (MIRRORED[name] or name:match('^[dkmopt]:')) then
+    changes[name] = value or cjson.null
+  end
+end
+
 local connections = open(CONNECTIONS)
 
 local replies = open(REPLIES)
@@ -78,6 +90,7 @@ end
 local function free(hash, name)
   redis.call('HDEL', hash.key, name)
   hash.read[name], hash.changed[name] = false, nil
+  note_change(hash, name, false)
 end
 
 -- Adds a number to a field and returns the sum.
@@ -93,6 +106,7 @@ local function save(hash)
   end
   local values, gone, new = {}, {}, 0
   for name, value in pairs(hash.changed) do
+    note_change(hash, name, value)
     if value then
       values[#values + 1] = name
       values[#values + 1] = value
@@ -179,8 +193,27 @@ local function prolong(least)
   end
 end
 
+-- Replicas that mirror the session hear of its time of expiry by each announcement, and where that moves without one,
+-- once in ten seconds; of a short lifetime, in a tenth of it.
+local function is_expiry_news()
+  return #news == 0 and moved.session and
+    expires - (field('heard') or field('listed')) >= math.min(10000, tonumber(field('lifetime')) / 10)
+end
+
+-- What an announcement says of a session that lives on. Of a large change it says that there is one.
+local LARGEST_CHANGE = 16384
+
+local function told_of(fields)
+  local text = cjson.encode({expires = expiry(), fields = fields})
+  return #text <= LARGEST_CHANGE and text or cjson.encode({expires = expiry()})
+end
+
 -- Writes all changes and expiries, then announces the commits. A key without an expiry would never go away.
 local function write()
+  local is_extended = is_expiry_news()
+  if is_extended then
+    put(session, 'heard', expires)
+  end
   for _, hash in ipairs(opened) do
     save(hash)
   end
@@ -193,8 +226,16 @@ local function write()
       redis.call('PEXPIREAT', key, key == RESERVATION and free_at() or kept_until())
     end
   end
-  for _, text in ipairs(news) do
-    redis.call('SPUBLISH', SESSION, string.format('%s %s %.0f', text, call.trace or '', now))
+  for index, text in ipairs(news) do
+    local words = string.format('%s %s %.0f', text, call.trace or '', now)
+    if text ~= 'ended' then
+      -- Only a new epoch is announced before another commit, and nothing of it is mirrored.
+      words = words .. ' ' .. told_of(index == #news and changes or {})
+    end
+    redis.call('SPUBLISH', SESSION, words)
+  end
+  if is_extended then
+    redis.call('SPUBLISH', SESSION, string.format('expires %.0f', expires))
   end
 end
 

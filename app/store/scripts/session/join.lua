@@ -90,6 +90,7 @@ if other and not attached then
   if drop_connection(call.connection) then
     disconnect(other)
     remove_participant(other, 'left')
+    changed = true
   end
 end
 if not attached then
