@@ -172,7 +172,8 @@ async def test_a_client_that_ends_its_side_must_read_its_answers_all_the_same() 
 
 
 async def test_nothing_is_kept_for_a_client_that_has_not_read_when_its_websocket_ended() -> None:
-    async with serving(ping_interval=1, ping_timeout=1, write_timeout=1) as replica, AsyncExitStack() as stack:
+    settings = {"ping_interval": 1, "ping_timeout": 1, "write_timeout": 1, "direct_websockets": True}
+    async with serving(**settings) as replica, AsyncExitStack() as stack:
         connection = stack.enter_context(socket.socket())
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.setblocking(False)

@@ -24,6 +24,7 @@ from app.store.session_hash import StoredSession
 from app.store.snapshots import EncodedSessions, Snapshots
 from tests.harness.keys import KEYS
 from tests.harness.redis import RedisServer
+from tests.harness.sockets import Socket
 from tests.harness.waiting import until
 from tests.harness.wire import wire
 from tests.limits.attempts import Limited, exceeds, limited
@@ -78,6 +79,20 @@ async def many_small_sessions_that_are_read(redis: RedisServer) -> None:
     assert kept == stored[-(16 * 2**20 // (20 * 2**10)) :]
 
 
+@exceeds("Sessions mirrored from Redis")
+async def one_socket_that_joins_many_sessions(redis: RedisServer) -> None:
+    async with limited(redis) as replica:
+        made = [await replica.api.create() for _ in range(20)]
+        socket = await Socket.open(replica.here.url)
+        for each in made:
+            assert (await socket.emit("join-session", each.code))["ok"]
+        sessions = replica.here.replica.redis.sessions
+        assert [each.code for each in made if sessions.mirrored(each.code)] == [made[-1].code]
+        assert (await socket.emit("leave-session"))["ok"]
+        assert sessions.mirrored(made[-1].code) is None
+        await socket.close()
+
+
 @exceeds("Sessions without members that stay subscribed")
 async def many_sessions_that_are_left(redis: RedisServer) -> None:
     client = RedisClient.connect(redis.url())
@@ -99,7 +114,7 @@ async def many_sessions_that_are_left(redis: RedisServer) -> None:
 
 @exceeds("Cache of parsed request heads")
 async def many_different_heads(redis: RedisServer) -> None:
-    async with limited(redis) as replica, wire(replica.here.port) as connection:
+    async with limited(redis, direct_joins=True) as replica, wire(replica.here.port) as connection:
         for number in range(1200):
             size = "x" * (1000 if number % 10 == 0 else 1)
             head = f"POST /api/session/join HTTP/1.1\r\nHost: x\r\nX-{number}: {size}\r\nContent-Length: 2\r\n\r\n"

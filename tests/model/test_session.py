@@ -413,21 +413,21 @@ class SessionMachine(RuleBasedStateMachine):
             self.model.lose()
 
     @rule(
-        fates=st.lists(st.sampled_from(["in time", "lost", "doubled", "late"]), max_size=6),
+        arrivals=st.lists(st.sampled_from(["in time", "lost", "doubled", "late"]), max_size=6),
         reading=st.booleans(),
     )
-    def announce(self, fates: list[str], reading: bool) -> None:
+    def announce(self, arrivals: list[str], reading: bool) -> None:
         """What was announced arrives at a replica, more or less, which may read the session before."""
         follower = self.store.follower
         self.store.run(follower.catch_up())
         if reading and (stored := self.store.run(self._stored())) is not None:
             follower.read(stored)
         arriving, late = [], []
-        for announcement, fate in itertools.zip_longest(follower.heard, fates[: len(follower.heard)]):
-            if fate == "late":
+        for announcement, arrival in itertools.zip_longest(follower.heard, arrivals[: len(follower.heard)]):
+            if arrival == "late":
                 late.append(announcement)
-            elif fate != "lost":
-                arriving += [announcement] * (2 if fate == "doubled" else 1)
+            elif arrival != "lost":
+                arriving += [announcement] * (2 if arrival == "doubled" else 1)
         follower.heard.clear()
         for announcement in arriving + late:
             follower.take(announcement)
