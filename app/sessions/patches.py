@@ -16,7 +16,7 @@ import orjson
 from app.sessions.answers import Meta, PatchMeta, Role
 from app.sessions.model import MovieEntry, ParticipantEntry, Session
 
-__all__ = ["RankedSession", "patch", "patch_meta"]
+__all__ = ["patch", "patch_meta"]
 
 E = TypeVar("E", MovieEntry, ParticipantEntry)
 
@@ -24,19 +24,12 @@ E = TypeVar("E", MovieEntry, ParticipantEntry)
 _SMALLEST_ENTRY_BYTES: Final = 80
 
 
-class RankedSession(NamedTuple):
-    """One version of a session, and the ranks of its movies as ``ranking`` returns them."""
-
-    session: Session
-    ranks: Mapping[str, int]
-
-
-def patch(before: RankedSession, after: RankedSession) -> bytes | None:
+def patch(before: Session, after: Session) -> bytes | None:
     """Return the operations as JSON, in the order in which to apply them; None if the whole state is smaller."""
-    operations = b"[%b]" % b",".join([*_movies(before, after), *_participants(before.session, after.session)])
-    entries = len(after.session.movies) + len(after.session.participants)
+    operations = b"[%b]" % b",".join([*_movies(before, after), *_participants(before, after)])
+    entries = len(after.movies) + len(after.participants)
     # Most patches are so small that the state need not be encoded to know that it is larger.
-    if len(operations) > _SMALLEST_ENTRY_BYTES * entries and len(operations) > len(after.session.data):
+    if len(operations) > _SMALLEST_ENTRY_BYTES * entries and len(operations) > len(after.data):
         return None
     return operations
 
@@ -49,21 +42,22 @@ def patch_meta(before: Meta, after: Meta) -> PatchMeta:
     return cast("PatchMeta", head | changed)
 
 
-def _movies(before: RankedSession, after: RankedSession) -> Iterator[bytes]:
-    then, now = before.session.movies, after.session.movies
+def _movies(before: Session, after: Session) -> Iterator[bytes]:
+    then, now = before.movies, after.movies
     if then is now:
         return
+    ranks_then, ranks = then.ranks, now.ranks
     listed = [*now.values()]
     difference = _difference([*then.values()], listed)
     yield from _removals(b"/movies", difference)
     for index in difference.added:
-        yield _operation(b"add", b"/movies/%d" % index, listed[index].encoded(after.ranks[listed[index].id]))
+        yield _operation(b"add", b"/movies/%d" % index, listed[index].encoded(ranks[listed[index].id]))
     for place, old, new in difference.changed:
-        old_json, new_json = old.encoded(before.ranks[old.id]), new.encoded(after.ranks[new.id])
+        old_json, new_json = old.encoded(ranks_then[old.id]), new.encoded(ranks[new.id])
         yield from _changes(b"/movies/%d" % place, old_json, new_json)
     for index, movie in enumerate(listed):
-        rank = after.ranks[movie.id]
-        if then.get(movie.id) is movie and before.ranks[movie.id] != rank:
+        rank = ranks[movie.id]
+        if then.get(movie.id) is movie and ranks_then[movie.id] != rank:
             yield _operation(b"replace", b"/movies/%d/rank" % index, b"%d" % rank)
 
 

@@ -12,11 +12,10 @@ from typing import Any, Final, TypeVar
 
 from hypothesis import strategies as st
 
-from app.sessions.model import Head, MovieEntry, ParticipantEntry, Session
-from app.sessions.patches import RankedSession
-from app.sessions.rating import Tally, ranking
+from app.sessions.model import Head, MovieEntry, Movies, ParticipantEntry, Participants, Session
+from app.sessions.rating import Tally
 
-__all__ = ["EMPTY", "HISTORIES", "ranked", "with_movies", "with_participants"]
+__all__ = ["EMPTY", "HISTORIES", "with_movies", "with_participants"]
 
 E = TypeVar("E", MovieEntry, ParticipantEntry)
 Change = tuple[str, int, int]
@@ -32,8 +31,8 @@ EMPTY: Final = Session(
     locked=False,
     capacity=100,
     host=None,
-    participants={},
-    movies={},
+    participants=Participants(),
+    movies=Movies(),
     removed={},
 )
 CHANGES: Final = (
@@ -49,19 +48,15 @@ DETAILS: Final[tuple[dict[str, Any], ...]] = (
 )
 
 
-def ranked(session: Session) -> RankedSession:
-    return RankedSession(session, ranking((movie.id, movie.tally) for movie in session.movies.values()))
-
-
 def with_movies(session: Session, *entries: MovieEntry) -> Session:
     """Return the session with these movies added, or in the place of those with their ids."""
     movies = session.movies | {entry.id: entry for entry in entries}
-    return replace(session, movies=_ordered(movies))
+    return replace(session, movies=Movies(_ordered(movies)))
 
 
 def with_participants(session: Session, *entries: ParticipantEntry) -> Session:
     people = session.participants | {entry.id: entry for entry in entries}
-    return replace(session, participants=_ordered(people))
+    return replace(session, participants=Participants(_ordered(people)))
 
 
 def _history(steps: Sequence[Sequence[Change]]) -> list[Session]:
@@ -108,7 +103,8 @@ def _changed_movie(session: Session, kind: str, which: int, how: int, order: int
     if entry is None:
         return session
     if kind == "remove-movie":
-        return replace(session, movies={id_: other for id_, other in session.movies.items() if other is not entry})
+        left = {id_: other for id_, other in session.movies.items() if other is not entry}
+        return replace(session, movies=Movies(left))
     if kind == "vote":
         return with_movies(session, replace(entry, tally=Tally(how, which % 3, 25 * how), _encoded=[]))
     details = {"id": entry.id, "title": TITLES[how % 4], **DETAILS[which % 4]}
@@ -127,7 +123,7 @@ def _participant(which: int, how: int, order: int) -> ParticipantEntry:
 
 def _without_participant(session: Session, id_: str) -> Session:
     people = {other: entry for other, entry in session.participants.items() if other != id_}
-    return replace(session, participants=people)
+    return replace(session, participants=Participants(people))
 
 
 def _selected(entries: dict[str, E], which: int) -> E | None:

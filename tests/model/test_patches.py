@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import jsonpatch
 import orjson
 import pytest
 from hypothesis import example, given
 
-from app.sessions.model import Head, MovieEntry, ParticipantEntry, Session
+from app.sessions.model import Head, MovieEntry, Movies, ParticipantEntry, Participants, Session
 from app.sessions.patches import patch, patch_meta
 from app.sessions.rating import Tally
-from tests.harness.histories import EMPTY, HISTORIES, ranked, with_movies, with_participants
+from tests.harness.histories import EMPTY, HISTORIES, with_movies, with_participants
+
+E = TypeVar("E", Movies, Participants)
 
 VERBS: Final = {"add", "remove", "replace"}
 
@@ -35,7 +37,7 @@ def session(movies: int = 0, people: int = 0) -> Session:
 
 def operations(before: Session, after: Session) -> list[dict[str, Any]]:
     """The patch, which was applied, too."""
-    made = patch(ranked(before), ranked(after))
+    made = patch(before, after)
     assert made is not None
     parsed: list[dict[str, Any]] = orjson.loads(made)
     assert applied(before, parsed) == orjson.loads(after.data)
@@ -46,15 +48,15 @@ def applied(before: Session, made: list[dict[str, Any]]) -> Any:
     return jsonpatch.apply_patch(orjson.loads(before.data), made)
 
 
-def without(entries: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {id_: entry for id_, entry in entries.items() if id_ not in names}
+def without(entries: E, *names: str) -> E:
+    return type(entries)({id_: entry for id_, entry in entries.items() if id_ not in names})
 
 
 @given(HISTORIES)
-@example([session(3, 3), replace(session(3, 3), participants={}, movies={}), session(1, 1)])
+@example([session(3, 3), replace(session(3, 3), participants=Participants(), movies=Movies()), session(1, 1)])
 def test_a_patch_turns_any_version_into_any_later_one(versions: list[Session]) -> None:
     for before, after in itertools.combinations(versions, 2):
-        made = patch(ranked(before), ranked(after))
+        made = patch(before, after)
         if made is None:
             continue
         assert len(made) <= len(after.data)
@@ -65,15 +67,15 @@ def test_a_patch_turns_any_version_into_any_later_one(versions: list[Session]) -
 
 def test_where_nothing_has_changed_there_is_nothing_to_do() -> None:
     before = session(2, 2)
-    assert patch(ranked(before), ranked(before)) == b"[]"
-    assert patch(ranked(before), ranked(replace(session(2, 2), title="Friday"))) == b"[]"
+    assert patch(before, before) == b"[]"
+    assert patch(before, replace(session(2, 2), title="Friday")) == b"[]"
 
 
 def test_a_patch_larger_than_the_state_is_not_made() -> None:
     before, after = session(300), with_movies(session(0), movie(1))
-    assert patch(ranked(before), ranked(after)) is None
-    assert patch(ranked(after), ranked(session(1, 1))) is None
-    assert patch(ranked(session(30, 30)), ranked(EMPTY)) is None
+    assert patch(before, after) is None
+    assert patch(after, session(1, 1)) is None
+    assert patch(session(30, 30), EMPTY) is None
 
 
 def test_a_vote_changes_single_fields() -> None:
@@ -167,9 +169,9 @@ def test_a_vote_is_small(movies: int, tally: Tally, limit: int) -> None:
     for number in (0, movies // 2, movies - 1):
         after = with_movies(before, movie(number, tally))
         after = replace(after, head=Head(EMPTY.head.epoch, 100_000), expires_at=before.expires_at + 1)
-        made = patch(ranked(before), ranked(after))
+        made = patch(before, after)
         assert made is not None
-        then, now = ranked(before).ranks, ranked(after).ranks
+        then, now = before.movies.ranks, after.movies.ranks
         changed = sum(then[id_] != now[id_] for id_ in now)
         meta, offset = patch_meta(before.meta, after.meta), str(after.head)
         event = b'42["session-patch",%b,%b]' % (made, orjson.dumps([meta, offset])[1:-1])
@@ -179,10 +181,10 @@ def test_a_vote_is_small(movies: int, tally: Tally, limit: int) -> None:
 def test_a_vote_neither_encodes_nor_compares_participants() -> None:
     before = session(30, 1000)
     after = with_movies(before, movie(3, Tally(2, 0, 175)))
-    assert patch(ranked(before), ranked(after)) is not None
+    assert patch(before, after) is not None
     # A reader makes another dictionary of the same participants.
-    again = replace(after, participants=dict(after.participants))
-    assert patch(ranked(before), ranked(again)) == patch(ranked(before), ranked(after))
+    again = replace(after, participants=Participants(after.participants))
+    assert patch(before, again) == patch(before, after)
     assert not any(entry._encoded for entry in before.participants.values())
     assert [entry.id for entry in after.movies.values() if entry._encoded] == ["m3"]
 
