@@ -4,7 +4,7 @@ BIN := .venv/bin
 # The file that npm writes last.
 NODE := tests/js/node_modules/.package-lock.json
 
-.PHONY: help run test quick e2e slow serial cluster matrix mutants bench bench-smoke lint lock version-set clean
+.PHONY: help run test quick e2e slow serial cluster matrix mutants bench bench-smoke autobahn lint lock version-set clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ matrix: .venv/ready $(NODE) ## Run all tests with and without each lane, in ever
 		TEST_DIRECT_JOINS=$$joins TEST_DIRECT_WEBSOCKETS=$$websockets \
 			$(MAKE) --no-print-directory test slow serial || exit 1; \
 	done; done
+
+autobahn: .venv/ready ## Run all cases of the Autobahn test suite against the WebSocket protocol
+	$(BIN)/python -m tests.protocol.autobahn
 
 mutants: .venv/ready ## Put faults into the code and list those that no test finds; takes hours; ARGS goes to tests.mutants
 	$(BIN)/python -m tests.mutants.run $(ARGS)

@@ -199,6 +199,9 @@ class Settings(BaseSettings):
     direct_websockets: bool = Field(
         True, description="Serve WebSockets without ASGI, which costs less; `false` is for finding faults."
     )
+    compression: bool = Field(
+        True, description="Compress updates and responses from 1 KiB on for clients that accept it."
+    )
     direct_joins: bool = Field(
         True,
         description="Answer `POST /api/session/join` without Quart, which costs less; `false`: to find faults.",

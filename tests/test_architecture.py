@@ -18,7 +18,15 @@ LONGEST: Final = 400
 LARGEST_SHARE: Final = 1 / 5
 
 # Small mechanisms that know nothing of us; every package may import them.
-SHARED: Final = ("app.background", "app.backoff", "app.deadline", "app.http_client", "app.origins", "app.terminal")
+SHARED: Final = (
+    "app.background",
+    "app.backoff",
+    "app.compression",
+    "app.deadline",
+    "app.http_client",
+    "app.origins",
+    "app.terminal",
+)
 
 # What each package may import besides itself and what is shared; the longest prefix of a module's name decides.
 # `redis_client` and `socketio_server` are libraries: neither they nor what they import knows a session.

@@ -16,6 +16,7 @@ ROOT: Final = Path(__file__).parent.parent
 # The 57 cases of the protocol run with and without in any case: `tests/protocol`.
 SUITES: Final = {
     "direct_joins": ("tests/http", "tests/contract", "tests/observability", "tests/documents", "tests/replica"),
+    "compression": ("tests/contract", "tests/realtime", "tests/http"),
     "direct_websockets": ("tests/contract", "tests/realtime", "tests/limits", "tests/http/test_upgrades.py"),
 }
 

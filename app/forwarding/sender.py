@@ -37,8 +37,9 @@ Send = Callable[[Any], Any]
 Result = Literal["answered", "abandoned", "unknown", "unreachable", "severed"]
 
 _SESSION_ID: Final = re.compile(r"([0-9a-f]{12})\.[\w-]{20}", re.ASCII)
-# The origin was already checked here; the owner needs both headers for the CORS headers of its response.
-_PASSED_ON: Final = (b"host", b"origin")
+# The origin was already checked here; the owner needs both headers for the CORS headers of its response. It compresses
+# the response.
+_PASSED_ON: Final = (b"host", b"origin", b"accept-encoding")
 _NOT_PASSED_BACK: Final = (b"connection", b"date", b"keep-alive", b"server", b"transfer-encoding")
 # The Engine.IO packet that completes an upgrade to WebSocket.
 _UPGRADE: Final = "5"

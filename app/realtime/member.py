@@ -47,10 +47,11 @@ class Member:
 class Emitter(Protocol):
     """The engine's interface for sending: encode an event once, deliver it to any number of sockets.
 
-    ``cork`` writes what one socket is sent in this turn of the event loop at once.
+    ``compress``: an event without secrets may be compressed. ``cork`` writes what one socket is sent in this turn of
+    the event loop at once.
     """
 
-    def encode(self, event: str, *args: object) -> Encoded: ...
+    def encode(self, event: str, *args: object, compress: bool = False) -> Encoded: ...
 
     def deliver(self, sids: Iterable[str], encoded: Encoded, *, latest: Hashable | None = None) -> None: ...
 

@@ -289,7 +289,7 @@ class Room:
             return 0
         if self._encoded is None or self._encoded[0] != session.head:
             update = self._emitter.encode(
-                "session-update", orjson.Fragment(session.data), session.meta, str(session.head)
+                "session-update", orjson.Fragment(session.data), session.meta, str(session.head), compress=True
             )
             self._encoded = (session.head, update)
         update = self._encoded[1]

@@ -32,6 +32,7 @@ def socket_server(
             write_timeout=settings.write_timeout,
             events_per_second=settings.events_per_second,
             burst=settings.events_burst,
+            compression=settings.compression,
         ),
         origins=Origins(AllowedOrigins(settings.allowed_origins)),
         limits=ConnectionLimits(

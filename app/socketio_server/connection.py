@@ -280,7 +280,7 @@ class Connection:
         if kind == "4":
             self._accept(packet[1:], frames.text_size(packet))
         elif kind == "3":
-            self._inbox.count()
+            self._inbox.count(len(packet))
             self._owner.heartbeats.answered(self)
         elif packet == "1":
             self.final_packet = frames.NOOP
@@ -313,7 +313,7 @@ class Connection:
         if size > self.options.max_payload:
             raise ProtocolError("too large")
         item = self._owner.decode(self, data)
-        self._inbox.count()
+        self._inbox.count(size)
         if item is not None:
             self.enqueue(item, frames.parsed_size(data) if isinstance(data, str) else size)
 

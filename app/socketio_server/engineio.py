@@ -12,12 +12,14 @@ from typing import Any
 
 import orjson
 
+from app.compression import MIN_SIZE, accepts_gzip
 from app.observability.logging import Throttle
 from app.socketio_server import asgi, endings, frames, refusals
-from app.socketio_server.admission import ConnectionLimits, Origins
+from app.socketio_server.admission import ConnectionLimits, Origins, header
 from app.socketio_server.asgi_websocket import AsgiWebSocket
 from app.socketio_server.connection import Connection
-from app.socketio_server.frames import Encoded, ProtocolError
+from app.socketio_server.extensions import accept_deflate
+from app.socketio_server.frames import Encoded, ProtocolError, gzip_payload, may_compress, payload
 from app.socketio_server.heartbeat import Heartbeats
 from app.socketio_server.hooks import RequestHooks
 from app.socketio_server.interfaces import Receive, Receiver, Scope, Send
@@ -27,7 +29,7 @@ from app.socketio_server.options import Options
 from app.socketio_server.probe import Probe
 from app.socketio_server.queues import Closed
 from app.socketio_server.refusals import Refusal
-from app.socketio_server.websocket import WebSocketProtocol, is_plain_handshake
+from app.socketio_server.websocket import WebSocketProtocol
 
 __all__ = ["Decode", "EngineServer"]
 
@@ -126,16 +128,21 @@ class EngineServer(EngineIOServer):
     def take_over(self, scope: Scope) -> WebSocketProtocol | None:
         """Return the protocol for the connection of a WebSocket handshake, or None to serve it with ASGI.
 
-        ASGI serves refused handshakes, sessions that are unknown here, and clients that negotiate extensions.
+        ASGI serves refused handshakes, sessions that are unknown here, and clients that ask for a subprotocol.
         """
-        if not is_plain_handshake(scope["headers"]):
+        if header(scope, b"sec-websocket-protocol") is not None:
             return None
         try:
             self._origins.check(scope)
+            deflate = accept_deflate(header(scope, b"sec-websocket-extensions") or "")
             receiver = self._receiver(scope, asgi.read_query(scope))
         except Refusal:
             return None
-        return None if receiver is None else WebSocketProtocol(receiver, self.options.max_payload)
+        if receiver is None:
+            return None
+        return WebSocketProtocol(
+            receiver, self.options.max_payload, deflate=deflate if self.options.compression else None
+        )
 
     async def handle_request(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve an HTTP request or a WebSocket.
@@ -173,7 +180,7 @@ class EngineServer(EngineIOServer):
         if session is None:
             await self._serve_foreign(sid, scope, receive, send)
         else:
-            await self._request(session, scope["method"], transport, receive, send, headers)
+            await self._request(session, scope, transport, receive, send, headers)
 
     async def _serve_foreign(self, sid: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Let ``foreign_session`` answer. Raises ``Refusal`` if it does not know the session."""
@@ -229,12 +236,13 @@ class EngineServer(EngineIOServer):
     async def _request(
         self,
         session: Connection,
-        method: str,
+        scope: Scope,
         transport: str,
         receive: Receive,
         send: Send,
         headers: list[tuple[bytes, bytes]],
     ) -> None:
+        method = scope["method"]
         if method == "GET" and session.upgrade is not None:
             await session.upgrade.settled()
         if session.overdue:
@@ -242,14 +250,14 @@ class EngineServer(EngineIOServer):
         if session.closed or session.upgraded or transport != "polling":
             raise refusals.bad_request()
         if method == "GET":
-            await self._poll(session, receive, send, headers)
+            await self._poll(session, scope, receive, send, headers)
         elif method == "POST":
             await self._post(session, receive, send, headers)
         else:
             raise refusals.bad_request()
 
     async def _poll(
-        self, session: Connection, receive: Receive, send: Send, headers: list[tuple[bytes, bytes]]
+        self, session: Connection, scope: Scope, receive: Receive, send: Send, headers: list[tuple[bytes, bytes]]
     ) -> None:
         if session.polling:
             session.close(endings.TRANSPORT_ERROR)
@@ -257,9 +265,15 @@ class EngineServer(EngineIOServer):
         messages = await session.poll(receive)
         if messages is None:
             return
+        body = payload(messages)
+        if self.options.compression and len(body) >= MIN_SIZE and may_compress(messages):
+            headers = [*headers, (b"vary", b"Accept-Encoding")]
+            if accepts_gzip(header(scope, b"accept-encoding")):
+                headers.append((b"content-encoding", b"gzip"))
+                body = gzip_payload(messages)
         try:
             async with asyncio.timeout(self.options.write_timeout):
-                await asgi.respond(send, 200, frames.payload(messages), headers)
+                await asgi.respond(send, 200, body, headers)
                 await flushed(send)
         except TimeoutError:
             self.slow(session)
@@ -309,6 +323,8 @@ class EngineServer(EngineIOServer):
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         query = asgi.read_query(scope)
+        # Nothing is accepted over ASGI, but a malformed header is refused there as well.
+        accept_deflate(header(scope, b"sec-websocket-extensions") or "")
         receiver = self._receiver(scope, query)
         if receiver is None:
             await self._serve_foreign(query["sid"], scope, receive, send)

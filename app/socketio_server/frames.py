@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import starmap
 from typing import Any, Final
+
+from app.compression import MIN_SIZE, deflated, gzip_of
 
 __all__ = [
     "CLOSE",
@@ -14,6 +17,8 @@ __all__ = [
     "SEPARATOR",
     "Encoded",
     "ProtocolError",
+    "gzip_payload",
+    "may_compress",
     "message",
     "packets",
     "parsed_size",
@@ -30,10 +35,11 @@ _SEPARATOR: Final = SEPARATOR.encode()
 # Python's overhead of a queued message: three objects and its place in the queue.
 _OVERHEAD: Final = 400
 
-# The first byte of a frame that is a whole text, and the opcodes.
-_TEXT_FRAME: Final = 0x81
 _TEXT: Final = 1
 _BINARY: Final = 2
+# The bits in a frame's first byte: the last frame of a message, and the first one of a compressed message.
+_LAST: Final = 0x80
+_COMPRESSED: Final = 0x40
 
 
 class ProtocolError(Exception):
@@ -53,41 +59,47 @@ class Encoded:
     It consists of Engine.IO packets in order: text with its type digit, or the bytes of a binary message. Only their
     complete, unmasked WebSocket frames (RFC 6455, section 5.2) are kept, in ``websocket``; other formats are made on
     request. ``size`` is the memory that it takes while it is queued.
+
+    ``compress``: it may be compressed. Never with secrets in it: the compressed size reveals them to those who choose
+    other parts of it. The compressed frames are made once, when the first socket needs them, and kept.
     """
 
-    __slots__ = ("websocket",)
+    __slots__ = ("_deflated", "compress", "websocket")
 
-    def __init__(self, *parts: str | bytes) -> None:
+    def __init__(self, *parts: str | bytes, compress: bool = False) -> None:
         self.websocket = b"".join(map(_frame, parts))
+        self.compress = compress
+        self._deflated: bytes | None = None
 
     @property
     def size(self) -> int:
-        return len(self.websocket) + _OVERHEAD
+        return len(self.websocket) + _OVERHEAD + (len(self._deflated) if self._deflated is not None else 0)
+
+    @property
+    def deflated(self) -> bytes:
+        """The frames for a WebSocket with permessage-deflate; small ones and those with secrets are as in others."""
+        if not self.compress or len(self.websocket) < MIN_SIZE:
+            return self.websocket
+        if self._deflated is None:
+            self._deflated = b"".join(starmap(_deflated_frame, _read(self.websocket)))
+        return self._deflated
 
     @property
     def polling(self) -> bytes:
         """The packets in the format of a long-polling payload."""
-        return _SEPARATOR.join(part if is_text else b"b" + base64.b64encode(part) for is_text, part in self._parts())
+        return _SEPARATOR.join(
+            part if opcode == _TEXT else b"b" + base64.b64encode(part) for opcode, part in _read(self.websocket)
+        )
 
     @property
     def messages(self) -> list[dict[str, Any]]:
         """The packets as ASGI ``websocket.send`` messages."""
         return [
-            {"type": "websocket.send", "text": part.decode()} if is_text else {"type": "websocket.send", "bytes": part}
-            for is_text, part in self._parts()
+            {"type": "websocket.send", "text": part.decode()}
+            if opcode == _TEXT
+            else {"type": "websocket.send", "bytes": part}
+            for opcode, part in _read(self.websocket)
         ]
-
-    def _parts(self) -> Iterator[tuple[bool, bytes]]:
-        frames, at = self.websocket, 0
-        while at < len(frames):
-            opcode, size = frames[at : at + 2]
-            at += 2
-            if size > 125:
-                width = 2 if size == 126 else 8
-                size = int.from_bytes(frames[at : at + width], "big")
-                at += width
-            yield opcode == _TEXT_FRAME, frames[at : at + size]
-            at += size
 
 
 def message(data: str | bytes) -> Encoded:
@@ -98,6 +110,19 @@ def message(data: str | bytes) -> Encoded:
 def payload(messages: Iterable[Encoded]) -> bytes:
     """Return the body of a long-polling response."""
     return _SEPARATOR.join([message.polling for message in messages])
+
+
+def may_compress(messages: Iterable[Encoded]) -> bool:
+    """Return whether none of the messages has secrets."""
+    return all(message.compress for message in messages)
+
+
+def gzip_payload(messages: Sequence[Encoded]) -> bytes:
+    """Return ``payload`` in gzip format. That of a large text alone is compressed once for both transports."""
+    body = payload(messages)
+    first, *others = _read(messages[0].deflated)
+    is_compressed = len(messages) == 1 and not others and first[0] == _COMPRESSED | _TEXT
+    return gzip_of(first[1] if is_compressed else deflated(body), body)
 
 
 def packets(payload: str) -> Iterator[str]:
@@ -128,7 +153,7 @@ def parsed_size(text: str) -> int:
 
 
 def websocket_frame(opcode: int, data: bytes) -> bytes:
-    """Return a whole message as one unmasked frame (RFC 6455, section 5.2)."""
+    """Return a whole message as one unmasked frame (RFC 6455, section 5.2); ``opcode`` has the reserved bits."""
     size = len(data)
     if size < 126:
         return bytes((0x80 | opcode, size)) + data
@@ -137,11 +162,33 @@ def websocket_frame(opcode: int, data: bytes) -> bytes:
     return bytes((0x80 | opcode, 127)) + size.to_bytes(8, "big") + data
 
 
+def _deflated_frame(opcode: int, data: bytes) -> bytes:
+    return (
+        websocket_frame(_COMPRESSED | opcode, deflated(data))
+        if len(data) >= MIN_SIZE
+        else websocket_frame(opcode, data)
+    )
+
+
+def _read(frames: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the opcode, with the bit of compression, and the payload of each of our frames."""
+    at = 0
+    while at < len(frames):
+        first, size = frames[at : at + 2]
+        at += 2
+        if size > 125:
+            width = 2 if size == 126 else 8
+            size = int.from_bytes(frames[at : at + width], "big")
+            at += width
+        yield first & ~_LAST, frames[at : at + size]
+        at += size
+
+
 def _frame(part: str | bytes) -> bytes:
     return websocket_frame(_TEXT, part.encode()) if isinstance(part, str) else websocket_frame(_BINARY, part)
 
 
-PING: Final = Encoded("2")
+PING: Final = Encoded("2", compress=True)
 PROBE_ANSWER: Final = Encoded("3probe")
-CLOSE: Final = Encoded("1")
-NOOP: Final = Encoded("6")
+CLOSE: Final = Encoded("1", compress=True)
+NOOP: Final = Encoded("6", compress=True)

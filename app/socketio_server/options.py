@@ -19,6 +19,7 @@ class Options:
     max_queued: the number of received messages that may wait to be handled before reading pauses
     events_per_second, burst: above this rate a client is read more slowly; nothing is dropped
     binary: whether clients may send attachments
+    compression: whether permessage-deflate is accepted and long-polling responses are compressed
     """
 
     ping_interval: float = 25
@@ -32,3 +33,4 @@ class Options:
     events_per_second: float | None = None
     burst: int = 2000
     binary: bool = False
+    compression: bool = True

@@ -65,14 +65,14 @@ class Packet(SocketIOPacket):
         self._check()
         return self._count(attachments)
 
-    def encoded(self) -> Encoded:
+    def encoded(self, *, compress: bool = False) -> Encoded:
         """Return the packet as Engine.IO messages, followed by its attachments.
 
-        Raises TypeError for data that is not JSON.
+        ``compress``: whether it may be compressed, see ``Encoded``. Raises TypeError for data that is not JSON.
         """
         encoded = self.encode()
         text, *attachments = encoded if isinstance(encoded, list) else [encoded]
-        return Encoded("4" + text, *map(bytes, attachments))
+        return Encoded("4" + text, *map(bytes, attachments), compress=compress)
 
     def _load(self, text: str) -> Any:
         if not text:

@@ -5,12 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from app.socketio_server.frames import Encoded
 from app.socketio_server.options import Options
 
 __all__ = ["Closed", "Inbox", "Outbox", "TokenBucket"]
+
+# Bytes of a received packet that count as an event: those of a compressed one cost the client little.
+_BYTES_PER_EVENT: Final = 16_384
+
+
+class _Queued(NamedTuple):
+    """A message and the memory that it took when it was queued, which grows when it is compressed for others."""
+
+    message: Encoded
+    size: int
 
 
 class Outbox:
@@ -22,7 +32,7 @@ class Outbox:
     __slots__ = ("_count", "_messages", "size")
 
     def __init__(self) -> None:
-        self._messages: dict[Hashable, Encoded] = {}
+        self._messages: dict[Hashable, _Queued] = {}
         self._count = 0
         self.size = 0
 
@@ -39,19 +49,19 @@ class Outbox:
         older = self._messages.pop(key, None)
         if older is not None:
             self.size -= older.size
-        self._messages[key] = message
-        self.size += message.size
+        queued = self._messages[key] = _Queued(message, message.size)
+        self.size += queued.size
         return older is not None
 
     def pop(self) -> Encoded:
         """Remove and return the oldest message."""
-        message = self._messages.pop(next(iter(self._messages)))
-        self.size -= message.size
-        return message
+        oldest = self._messages.pop(next(iter(self._messages)))
+        self.size -= oldest.size
+        return oldest.message
 
     def take(self) -> list[Encoded]:
         """Remove and return all messages."""
-        messages = list(self._messages.values())
+        messages = [queued.message for queued in self._messages.values()]
         self._messages.clear()
         self.size = 0
         return messages
@@ -92,14 +102,14 @@ class Inbox:
         """Whether a reader should wait before it puts more."""
         return self._delay > 0 or self._has_no_room()
 
-    def count(self) -> None:
-        """Count a packet against the client's rate."""
+    def count(self, size: int) -> None:
+        """Count a packet of ``size`` bytes against the client's rate."""
         options = self._options
         if options.events_per_second is None:
             return
         if self._bucket is None:
             self._bucket = TokenBucket(options.events_per_second, options.burst)
-        self._delay = self._bucket.delay(asyncio.get_running_loop().time())
+        self._delay = self._bucket.delay(asyncio.get_running_loop().time(), 1 + size // _BYTES_PER_EVENT)
 
     async def room(self) -> None:
         """Wait until the inbox is no longer full."""
@@ -145,7 +155,7 @@ class TokenBucket:
         self._tolerance = burst / rate
         self._empty_at = 0.0
 
-    def delay(self, now: float) -> float:
-        """Take a token at time ``now`` (seconds); return the seconds until it is available, 0 within the burst."""
-        self._empty_at = max(self._empty_at, now) + self._interval
+    def delay(self, now: float, tokens: int) -> float:
+        """Take tokens at time ``now`` (seconds); return the seconds until they are available, 0 within the burst."""
+        self._empty_at = max(self._empty_at, now) + tokens * self._interval
         return max(0.0, self._empty_at - now - self._tolerance)

@@ -226,6 +226,8 @@ class ReceivingServer(SocketIOServer):
         except Exception as error:
             await self._handler_failed(sid, "ack", error)
 
-    def _packet(self, kind: int, namespace: str, data: Any = None, ack: int | None = None) -> Encoded:
+    def _packet(
+        self, kind: int, namespace: str, data: Any = None, ack: int | None = None, *, compress: bool = False
+    ) -> Encoded:
         packet: Packet = self.packet_class(kind, namespace=namespace, data=data, id=ack)
-        return packet.encoded()
+        return packet.encoded(compress=compress)

@@ -156,9 +156,12 @@ class SocketServer(ReceivingServer):
 
     # Sending
 
-    def encode(self, event: str, *args: Any, namespace: str = "/") -> Encoded:
-        """Encode an event once for any number of ``deliver`` calls. Raises TypeError for data that is not JSON."""
-        return self._packet(packets.EVENT, namespace, [event, *args])
+    def encode(self, event: str, *args: Any, namespace: str = "/", compress: bool = False) -> Encoded:
+        """Encode an event once for any number of ``deliver`` calls. Raises TypeError for data that is not JSON.
+
+        ``compress`` it where it is large and the client accepts that, once for all; never an event with secrets.
+        """
+        return self._packet(packets.EVENT, namespace, [event, *args], compress=compress)
 
     def deliver(self, sids: Iterable[str], message: Encoded, *, latest: Hashable | None = None) -> None:
         """Send an encoded event to sockets of this server, without waiting.

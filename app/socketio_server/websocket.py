@@ -1,7 +1,7 @@
 """The server side of a WebSocket on an asyncio transport: https://www.rfc-editor.org/rfc/rfc6455.
 
 A connection has no task, queue or timer: frames are parsed when they arrive, and each message is passed to its receiver
-at once. Extensions and subprotocols are not negotiated.
+at once. Subprotocols are not negotiated.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -19,7 +18,7 @@ from app.socketio_server.websocket_frames import (
     BINARY,
     CLOSE,
     CONTINUATION,
-    INVALID_TEXT,
+    INVALID_DATA,
     PING,
     PONG,
     PROTOCOL_ERROR,
@@ -27,52 +26,59 @@ from app.socketio_server.websocket_frames import (
     Frame,
     FrameError,
     check_close,
+    inflated,
     read_frame,
 )
 
-__all__ = ["WebSocketProtocol", "is_plain_handshake"]
+__all__ = ["WebSocketProtocol"]
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-# The extensions that browsers and stock clients offer. Others are left to a library that parses them in full.
-_EXTENSIONS: Final = re.compile(
-    rb"permessage-deflate(; ?(client|server)_(max_window_bits(=\d{1,2})?|no_context_takeover))*"
-)
 # Close code, section 7.4.1.
 _GOING_AWAY: Final = 1001
 
 # The frames parsed in one turn of the event loop.
 _FRAMES_PER_TURN: Final = 256
+# Bytes of an inflated message that count as a frame: little data can become many bytes, which take time to handle.
+_INFLATED_PER_FRAME: Final = 1024
 # Each fragment takes memory besides its bytes, of which it may have none. Proxies that split messages use kilobytes.
 _MAX_FRAGMENTS: Final = 1024
 # Seconds for the peer to answer a close frame, or to read what was sent before.
 _CLOSE_TIMEOUT: Final = 1.0
 
 
-def is_plain_handshake(fields: Sequence[tuple[bytes, bytes]]) -> bool:
-    """Return whether a valid handshake asks for nothing that has to be negotiated."""
-    for name, value in fields:
-        if name == b"sec-websocket-protocol":
-            return False
-        if name == b"sec-websocket-extensions" and not _EXTENSIONS.fullmatch(value):
-            return False
-    return True
+class _Fragments:
+    """The fragments of a message that has not arrived in full, with the first of its frames. ``size`` is in bytes."""
+
+    __slots__ = ("first", "payloads", "size")
+
+    def __init__(self, first: Frame) -> None:
+        self.first = first
+        self.payloads = [first.payload]
+        self.size = len(first.payload)
+
+    def add(self, payload: bytes) -> None:
+        """Raises ``FrameError``."""
+        self.payloads.append(payload)
+        self.size += len(payload)
+        if len(self.payloads) > _MAX_FRAGMENTS:
+            raise FrameError(TOO_BIG)
 
 
 class WebSocketProtocol(asyncio.Protocol):
     """A WebSocket that takes over the connection of an HTTP request.
 
-    ``max_message``: bytes of the largest accepted message. While the peer does not read, only its last ping is answered
-    (section 5.5.3).
+    ``max_message``: bytes of the largest accepted message, as sent and inflated. ``deflate``: the header that accepts
+    permessage-deflate, if it was negotiated. While the peer does not read, only its last ping is answered (section
+    5.5.3).
     """
 
     __slots__ = (
         "__weakref__",
         "_closing",
         "_corked",
+        "_deflate",
         "_fragments",
-        "_fragments_size",
         "_has_failed",
-        "_is_binary",
         "_is_paused",
         "_is_write_paused",
         "_max_message",
@@ -86,9 +92,10 @@ class WebSocketProtocol(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, receiver: Receiver, max_message: int) -> None:
+    def __init__(self, receiver: Receiver, max_message: int, deflate: bytes | None = None) -> None:
         self.receiver = receiver
         self._max_message = max_message
+        self._deflate = deflate
         self._on_lost: Callable[[], None] | None = None
         self._is_paused = False
         self._is_write_paused = False
@@ -99,10 +106,8 @@ class WebSocketProtocol(asyncio.Protocol):
         self._corked: list[bytes] | None = None
         # Received data that was not parsed yet.
         self._unread: bytearray | None = None
-        # The fragments of the current message.
-        self._fragments: list[bytes] | None = None
-        self._fragments_size = 0
-        self._is_binary = False
+        # Those of the current message.
+        self._fragments: _Fragments | None = None
         self._has_failed = False
         self._pong: bytes | None = None
 
@@ -122,6 +127,8 @@ class WebSocketProtocol(asyncio.Protocol):
         self._on_lost = on_lost
         transport.set_protocol(self)
         accept = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
+        if self._deflate is not None:
+            headers = [*headers, (b"Sec-WebSocket-Extensions", self._deflate)]
         self.cork()
         self._send(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -148,7 +155,7 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def write(self, message: Encoded) -> None:
         if self._closing is None and not self.transport.is_closing():
-            self._send(message.websocket)
+            self._send(message.websocket if self._deflate is None else message.deflated)
 
     def cork(self) -> None:
         if self._corked is None:
@@ -252,19 +259,22 @@ class WebSocketProtocol(asyncio.Protocol):
         """Parse frames until none is complete, the receiver pauses, or other connections must have their turn."""
         at = 0
         pings: list[bytes] = []
+        left = _FRAMES_PER_TURN
         try:
-            for _ in range(_FRAMES_PER_TURN):
+            while left > 0:
                 if self._is_paused or self._has_failed or self.transport.is_closing():
                     break
-                frame = read_frame(data, at, self._max_message - self._fragments_size)
+                room = self._max_message - (self._fragments.size if self._fragments is not None else 0)
+                frame = read_frame(data, at, room, deflate=self._deflate is not None)
                 if frame is None:
                     break
                 at = frame.end
+                left -= 1
                 if frame.opcode == PING:
                     pings.append(frame.payload)
                 elif frame.opcode != PONG:
                     self._answer(pings)
-                    self._take(frame)
+                    left -= self._take(frame) // _INFLATED_PER_FRAME
             else:
                 # If the receiver has paused, it calls ``read_on`` itself.
                 if not self._is_paused and not self.transport.is_closing():
@@ -280,39 +290,42 @@ class WebSocketProtocol(asyncio.Protocol):
         self._unread = data if isinstance(data, bytearray) else bytearray(data)
         del self._unread[:at]
 
-    def _take(self, frame: Frame) -> None:
-        """Handle a data frame, or the one that closes the connection. Raises ``FrameError``."""
+    def _take(self, frame: Frame) -> int:
+        """Handle a data frame, or the one that closes the connection; return the bytes that were inflated.
+
+        Raises ``FrameError``.
+        """
         if frame.opcode == CLOSE:
             self._closed_by_peer(frame.payload)
-            return
+            return 0
         if self._closing is not None:
-            return
-        if (frame.opcode == CONTINUATION) != (self._fragments is not None):
+            return 0
+        fragments = self._fragments
+        if (frame.opcode == CONTINUATION) != (fragments is not None):
             raise FrameError(PROTOCOL_ERROR)
-        payload = frame.payload
-        if frame.opcode != CONTINUATION:
-            self._is_binary = frame.opcode == BINARY
         if not frame.is_last:
-            self._keep(payload)
-            return
-        if self._fragments is not None:
-            payload = b"".join((*self._fragments, payload))
-            self._fragments, self._fragments_size = None, 0
+            if fragments is None:
+                self._fragments = _Fragments(frame)
+            else:
+                fragments.add(frame.payload)
+            return 0
+        if fragments is None:
+            return self._deliver(frame, frame.payload)
+        self._fragments = None
+        return self._deliver(fragments.first, b"".join((*fragments.payloads, frame.payload)))
+
+    def _deliver(self, first: Frame, payload: bytes) -> int:
+        """Pass on a message that begins with the frame ``first``; return the bytes that were inflated."""
+        if first.is_compressed:
+            payload = inflated(payload, self._max_message)
         try:
-            message = payload if self._is_binary else payload.decode()
+            message = payload if first.opcode == BINARY else payload.decode()
         except UnicodeDecodeError:
             # Section 8.1.
-            raise FrameError(INVALID_TEXT) from None
+            raise FrameError(INVALID_DATA) from None
         if not self.receiver.received(message):
             self._pause()
-
-    def _keep(self, fragment: bytes) -> None:
-        if self._fragments is None:
-            self._fragments = []
-        self._fragments.append(fragment)
-        self._fragments_size += len(fragment)
-        if len(self._fragments) > _MAX_FRAGMENTS:
-            raise FrameError(TOO_BIG)
+        return len(payload) if first.is_compressed else 0
 
     def _answer(self, pings: list[bytes]) -> None:
         if pings and self._closing is None and not self.transport.is_closing():

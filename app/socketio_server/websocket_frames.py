@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import Final, NamedTuple
+
+from app.compression import LAST_BLOCK, SYNC_FLUSH, WINDOW_BITS
 
 __all__ = [
     "BINARY",
     "CLOSE",
     "CONTINUATION",
-    "INVALID_TEXT",
+    "INVALID_DATA",
     "PING",
     "PONG",
     "PROTOCOL_ERROR",
@@ -17,6 +20,7 @@ __all__ = [
     "Frame",
     "FrameError",
     "check_close",
+    "inflated",
     "read_frame",
 ]
 
@@ -29,8 +33,11 @@ PONG: Final = 10
 
 # Close codes, section 7.4.1.
 PROTOCOL_ERROR: Final = 1002
-INVALID_TEXT: Final = 1007
+INVALID_DATA: Final = 1007
 TOO_BIG: Final = 1009
+
+# The bit of the first frame of a compressed message: https://www.rfc-editor.org/rfc/rfc7692#section-6.
+_COMPRESSED: Final = 0x40
 
 _OPCODES: Final = frozenset((CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG))
 # The codes that a peer may send: section 7.4 and the IANA registry.
@@ -47,19 +54,23 @@ class FrameError(Exception):
 
 
 class Frame(NamedTuple):
-    """One frame; ``end`` is the position of the next one."""
+    """One frame; ``end`` is the position of the next one.
+
+    ``is_compressed``: it begins a message compressed with permessage-deflate.
+    """
 
     opcode: int
     is_last: bool
+    is_compressed: bool
     payload: bytes
     end: int
 
 
-def read_frame(data: bytes | bytearray, at: int, max_size: int) -> Frame | None:
+def read_frame(data: bytes | bytearray, at: int, max_size: int, *, deflate: bool = False) -> Frame | None:
     """Return the frame that begins at ``at``, None if it is incomplete.
 
-    ``max_size``: bytes of the largest payload of a data frame. Raises ``FrameError`` as soon as the frame's header is
-    complete.
+    ``max_size``: bytes of the largest payload of a data frame. ``deflate``: messages may be compressed. Raises
+    ``FrameError`` as soon as the frame's header is complete.
     """
     end = len(data)
     if end - at < 2:
@@ -67,7 +78,9 @@ def read_frame(data: bytes | bytearray, at: int, max_size: int) -> Frame | None:
     first, second = data[at], data[at + 1]
     opcode, size = first & 0x0F, second & 0x7F
     # Reserved bits are for extensions, and clients mask their frames (section 5.1).
-    if first & 0x70 or not second & 0x80 or opcode not in _OPCODES:
+    if not second & 0x80 or opcode not in _OPCODES:
+        raise FrameError(PROTOCOL_ERROR)
+    if first & 0x70 and not (deflate and first & 0x70 == _COMPRESSED and opcode in (TEXT, BINARY)):
         raise FrameError(PROTOCOL_ERROR)
     is_control = opcode >= CLOSE
     if is_control and (first < 0x80 or size > 125):
@@ -87,7 +100,27 @@ def read_frame(data: bytes | bytearray, at: int, max_size: int) -> Frame | None:
     stop = start + size
     if end < stop:
         return None
-    return Frame(opcode, first >= 0x80, _unmasked(data[start:stop], bytes(data[start - 4 : start])), stop)
+    payload = _unmasked(data[start:stop], bytes(data[start - 4 : start]))
+    return Frame(opcode, first >= 0x80, first & _COMPRESSED != 0, payload, stop)
+
+
+def inflated(payload: bytes, max_size: int) -> bytes:
+    """Return the data of a compressed message; of a larger one no more than ``max_size`` bytes and one are made.
+
+    Raises ``FrameError``.
+    """
+    decompressor = zlib.decompressobj(WINDOW_BITS)
+    try:
+        # Without the last block an incomplete message would not be noticed.
+        data = decompressor.decompress(payload + SYNC_FLUSH + LAST_BLOCK, max_size + 1)
+    except zlib.error:
+        raise FrameError(INVALID_DATA) from None
+    if len(data) > max_size:
+        raise FrameError(TOO_BIG)
+    # The sender may have ended the data itself, and then adds an empty block (RFC 7692, section 7.2.3.4).
+    if not decompressor.eof or decompressor.unused_data not in (b"", b"\0" + SYNC_FLUSH + LAST_BLOCK):
+        raise FrameError(INVALID_DATA)
+    return data
 
 
 def check_close(payload: bytes) -> None:
@@ -100,7 +133,7 @@ def check_close(payload: bytes) -> None:
     try:
         payload[2:].decode()
     except UnicodeDecodeError:
-        raise FrameError(INVALID_TEXT) from None
+        raise FrameError(INVALID_DATA) from None
 
 
 def _unmasked(payload: bytes | bytearray, mask: bytes) -> bytes:

@@ -46,7 +46,14 @@ async def redis() -> AsyncIterator[RedisServer]:
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def trio(redis: RedisServer) -> AsyncIterator[list[Replica]]:
     """Three replicas whose heartbeats are fast, and that bear with a Redis on a busy machine."""
-    settings = {"ping_interval": 1, "ping_timeout": 10, "redis_timeout": 4, "allowed_origins": ORIGIN, "secret": SECRET}
+    settings = {
+        "ping_interval": 1,
+        "ping_timeout": 10,
+        "redis_timeout": 4,
+        "allowed_origins": ORIGIN,
+        "secret": SECRET,
+        "compression": True,
+    }
     async with replicas(redis.url(), 3, **settings) as started:
         yield started
 
@@ -117,6 +124,25 @@ async def test_an_answer_that_was_passed_on_has_the_headers_of_a_page_elsewhere(
     assert answer.headers["access-control-allow-credentials"] == "true"
     refused = await post(doors[1], sid, "40", headers={"Origin": "https://evil.example"})
     assert refused.status_code == 403
+
+
+async def test_an_answer_that_is_passed_on_is_compressed_by_the_owner(
+    doors: list[httpx.AsyncClient], trio: list[Replica]
+) -> None:
+    async with api_of(trio) as api:
+        made = await api.create(movies=[movie(f"m{number}") for number in range(30)])
+        sid = await handshake(doors[0])
+        await post(doors[0], sid, "40")
+        await post(doors[0], sid, f'42["join-session","{made.code}"]')
+        answer = await poll(doors[1], sid)
+        while '42["session-update"' not in answer.text:
+            answer = await poll(doors[1], sid)
+        for accepted in ("gzip", "identity"):
+            await api.call("PATCH", made.path, token=made.host_token, json={"title": f"For {accepted}"})
+            answer = await poll(doors[1], sid, headers={"Accept-Encoding": accepted})
+            while f'"title":"For {accepted}"' not in answer.text:
+                answer = await poll(doors[1], sid, headers={"Accept-Encoding": accepted})
+            assert answer.headers.get("content-encoding") == ("gzip" if accepted == "gzip" else None)
 
 
 async def test_what_breaks_the_protocol_breaks_it_from_anywhere(doors: list[httpx.AsyncClient]) -> None:

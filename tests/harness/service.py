@@ -39,7 +39,7 @@ UNKNOWN: Final = "2222222222"
 # The service's default.
 DIGITS: Final[dict[str, Any]] = {"code_alphabet": "digits", "code_length": 6}
 
-LANES: Final = ("direct_joins", "direct_websockets")
+LANES: Final = ("direct_joins", "direct_websockets", "compression")
 """Settings that switch off what costs less, which all tests pass without as well."""
 
 _START_TIMEOUT: Final = 30.0
@@ -49,7 +49,7 @@ _direct: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def chosen_lanes() -> dict[str, str]:
-    """The settings that `TEST_DIRECT_JOINS` and `TEST_DIRECT_WEBSOCKETS` choose for all tests."""
+    """The settings that `TEST_DIRECT_JOINS`, `TEST_DIRECT_WEBSOCKETS` and `TEST_COMPRESSION` choose for all tests."""
     return {lane: os.environ[variable] for lane in LANES if (variable := variable_of(lane)) in os.environ}
 
 

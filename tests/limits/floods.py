@@ -9,7 +9,10 @@ import tracemalloc
 
 import httpx
 
+from app.compression import deflated
 from app.socketio_server import UvicornWebSocketProtocol, WebSocketProtocol
+from tests.harness.frames import CLOSE, COMPRESSED, EXTENSION, LAST, TEXT, frame_client
+from tests.harness.ports import LOOPBACK
 from tests.harness.redis import RedisServer
 from tests.harness.waiting import until
 from tests.limits.attempts import exceeds, limited
@@ -32,6 +35,26 @@ async def pings_whose_answers_nobody_reads(redis: RedisServer) -> None:
         kinds = (WebSocketProtocol, UvicornWebSocketProtocol)
         protocols = [item for item in gc.get_objects() if type(item) in kinds]
         assert max(protocol.transport.get_write_buffer_size() for protocol in protocols) < 100_000
+
+
+@exceeds("Bytes of a compressed message when it is decompressed")
+async def a_message_that_becomes_huge(redis: RedisServer) -> None:
+    async with limited(redis, direct_websockets=True, compression=True) as replica:
+        address, target = f"{LOOPBACK}:{replica.here.port}", "/socket.io/?EIO=4&transport=websocket"
+        async with frame_client(address, target, EXTENSION) as client:
+            await client.send(b"40")
+            # The OPEN packet and the CONNECT answer.
+            assert [(await client.frame()).first for _ in range(2)] == [LAST | TEXT] * 2
+            largest, bomb = (deflated(b'420["x","' + b"x" * (size - 11) + b'"]') for size in (262_144, 10 * 2**20))
+            await client.send(largest, COMPRESSED | TEXT)
+            assert (await client.frame()).payload.startswith(b"430[")
+            tracemalloc.start()
+            try:
+                await client.send(bomb, COMPRESSED | TEXT)
+                assert await client.frame() == (LAST | CLOSE, (1009).to_bytes(2))
+                assert tracemalloc.get_traced_memory()[1] < 2**20
+            finally:
+                tracemalloc.stop()
 
 
 @exceeds("Fragments of a message")

@@ -247,7 +247,7 @@ class Client:
 
     def websocket(self, query: str = "EIO=4&transport=websocket", **options: Any) -> websockets.connect:
         return websockets.connect(
-            f"ws://{self.address}{self.path}?{query}", compression=None, proxy=None, ping_interval=None, **options
+            f"ws://{self.address}{self.path}?{query}", proxy=None, ping_interval=None, **{"compression": None} | options
         )
 
     @contextlib.asynccontextmanager

@@ -65,7 +65,7 @@ class Outbox:
         self.news = asyncio.Event()
         self._on_deliver = on_deliver
 
-    def encode(self, event: str, *args: object) -> Shown:
+    def encode(self, event: str, *args: object, compress: bool = False) -> Shown:
         return Shown(str(args[-1]))
 
     def cork(self, sid: str) -> None:
