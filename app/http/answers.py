@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import orjson
 
+from app.compression import MIN_SIZE, accepts_gzip, gzipped
 from app.observability.logging import log_bug
 from app.sessions.answers import error_body
 from app.sessions.errors import SessionError
 
-__all__ = ["ERROR_CODE", "JOIN_PATH", "Answer", "bug_answer", "error_answer", "json_answer"]
+__all__ = ["ERROR_CODE", "JOIN_PATH", "Answer", "bug_answer", "compressed", "error_answer", "json_answer"]
 
 JOIN_PATH: Final = "/api/session/join"
 
@@ -47,6 +48,17 @@ def json_answer(body: Any, status: int = 200, headers: dict[str, str] | None = N
         "content-length": str(len(content)),
     }
     return Answer(status, fields, content)
+
+
+def compressed(answer: Answer, accept_encoding: str | None) -> Answer:
+    """Return a large answer without tokens in gzip format, if the client accepts that."""
+    if len(answer.body) < MIN_SIZE:
+        return answer
+    headers = {**answer.headers, "vary": "Accept-Encoding"}
+    if not accepts_gzip(accept_encoding):
+        return replace(answer, headers=headers)
+    body = gzipped(answer.body)
+    return Answer(answer.status, {**headers, "content-encoding": "gzip", "content-length": str(len(body))}, body)
 
 
 def error_answer(

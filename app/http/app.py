@@ -27,11 +27,12 @@ def create_app(
     *,
     creation_guard: KeyGuard | None = None,
     allowed_origins: Sequence[str] = (),
+    compression: bool = True,
     demo: bool = False,
 ) -> Quart:
     """Return the application that serves the session API, the API documents and the demo page.
 
-    ``creation_guard``: checks the create key, if one is set.
+    ``creation_guard``: checks the create key, if one is set. ``compression``: compresses large answers.
     """
     allowed = AllowedOrigins(allowed_origins)
     app = Quart("join-session", static_folder=None)
@@ -42,7 +43,7 @@ def create_app(
     app.url_map.converters["session_id"] = SessionIDConverter
     install_error_answers(app)
     app.register_blueprint(documents_blueprint())
-    app.register_blueprint(SessionAPI(service, addresses, limits, creation_guard).blueprint())
+    app.register_blueprint(SessionAPI(service, addresses, limits, creation_guard, compression=compression).blueprint())
     if demo:
         app.register_blueprint(web_blueprint())
 
@@ -52,9 +53,9 @@ def create_app(
             response.status_code = 204
             response.set_data(b"")
             response.headers.pop("Content-Type", None)
-        allow = response.headers.get("Allow", "")
-        for name, value in browser_headers(allowed, request.headers.get, allow).items():
-            response.headers.add(name, value)
+        allow, vary = response.headers.get("Allow", ""), response.headers.get("Vary")
+        for name, value in browser_headers(allowed, request.headers.get, allow, vary).items():
+            response.headers[name] = value
         return response
 
     return app

@@ -9,15 +9,17 @@ from app.origins import AllowedOrigins
 __all__ = ["browser_headers"]
 
 
-def browser_headers(allowed: AllowedOrigins, asked: Callable[[str], str | None], allow: str) -> dict[str, str]:
+def browser_headers(
+    allowed: AllowedOrigins, asked: Callable[[str], str | None], allow: str, vary: str | None
+) -> dict[str, str]:
     """Return headers against type sniffing and for CORS (https://fetch.spec.whatwg.org/#http-cors-protocol).
 
-    ``asked`` returns a header of the request by its lower-case name; ``allow`` is the ``Allow`` of the response.
+    ``asked`` returns a header of the request by its lower-case name; ``allow`` and ``vary`` are the response's own.
     """
     headers = {"x-content-type-options": "nosniff"}
     if not allowed:
         return headers
-    headers["vary"] = "Origin"
+    headers["vary"] = "Origin" if vary is None else f"{vary}, Origin"
     origin = asked("origin")
     if origin is None or origin not in allowed:
         return headers

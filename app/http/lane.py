@@ -19,7 +19,7 @@ from uvicorn.server import ServerState
 
 from app.deadline import Deadline
 from app.http.addresses import ClientAddresses
-from app.http.answers import JOIN_PATH, Answer, bug_answer, error_answer
+from app.http.answers import JOIN_PATH, Answer, bug_answer, compressed, error_answer
 from app.http.bodies import BODY_TIMEOUT_SECONDS, token_of
 from app.http.browser_headers import browser_headers
 from app.http.capped import RequestCap
@@ -89,8 +89,8 @@ class Head(NamedTuple):
 class JoinLane:
     """The lane of one port.
 
-    ``cap``: the limit of concurrent requests behind a proxy; ``drain_headers``: headers of responses while the replica
-    drains; ``spans``: None if traces are off.
+    ``compression``: whether large answers are compressed; ``cap``: the limit of concurrent requests behind a proxy;
+    ``drain_headers``: headers of responses while the replica drains; ``spans``: None if traces are off.
     """
 
     def __init__(
@@ -104,6 +104,7 @@ class JoinLane:
         redis_timeout: float,
         allowed_origins: Sequence[str],
         drain_headers: Sequence[tuple[str, str]],
+        compression: bool,
         cap: RequestCap | None,
         spans: RequestSpans | None,
     ) -> None:
@@ -115,6 +116,7 @@ class JoinLane:
         self._redis_timeout = redis_timeout
         self._allowed = AllowedOrigins(allowed_origins)
         self._drain_headers = drain_headers
+        self._compression = compression
         self._cap = cap
         self._spans = spans
         self.known_heads: dict[bytes, Head] = {}
@@ -201,7 +203,9 @@ class JoinLane:
             answer = bug_answer(error, joining=True)
         seconds = perf_counter() - cycle.started
         self._counts.count(_METHOD, JOIN_PATH, answer.status, answer.result, seconds)
-        answer.headers.update(browser_headers(self._allowed, cycle.field, ""))
+        if self._compression:
+            answer = compressed(answer, cycle.field("accept-encoding"))
+        answer.headers.update(browser_headers(self._allowed, cycle.field, "", answer.headers.get("vary")))
         return answer
 
     def leave(self, counted_as: str) -> None:

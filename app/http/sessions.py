@@ -11,6 +11,7 @@ from quart import Blueprint, Response, request
 from werkzeug.routing import BaseConverter
 
 from app.http.addresses import ClientAddresses
+from app.http.answers import Answer, compressed, json_answer
 from app.http.bodies import bearer_token, idempotency_key, parse_body, read_body, read_flag
 from app.http.join import answer_join, etag
 from app.http.responses import answer, response_of
@@ -49,12 +50,19 @@ class SessionAPI:
     """The handlers: one for all changes, and one for each other route."""
 
     def __init__(
-        self, service: SessionService, addresses: ClientAddresses, limits: BodyLimits, creation_guard: KeyGuard | None
+        self,
+        service: SessionService,
+        addresses: ClientAddresses,
+        limits: BodyLimits,
+        creation_guard: KeyGuard | None,
+        *,
+        compression: bool,
     ) -> None:
         self._service = service
         self._addresses = addresses
         self._limits = limits
         self._creation_guard = creation_guard
+        self._compression = compression
 
     def blueprint(self) -> Blueprint:
         """Return a rule for each route of the operations."""
@@ -75,7 +83,7 @@ class SessionAPI:
 
     async def join(self) -> Response:
         body = await read_body(self._limits.body)
-        return response_of(await answer_join(self._service, body, self._client(), bearer_token()))
+        return self._compressed(await answer_join(self._service, body, self._client(), bearer_token()))
 
     async def create(self) -> Response:
         body = await read_body(self._limits.movies_body)
@@ -100,11 +108,11 @@ class SessionAPI:
     async def read(self, session_id: str) -> Response:
         client, token, seen = self._client(), bearer_token(), request.if_none_match
         if not seen:
-            return _state(await self._service.look_up(session_id, client, token))
+            return self._compressed(_state(await self._service.look_up(session_id, client, token)))
         found = await self._service.look_up_changed(
             session_id, client, token, lambda head: seen.contains_weak(str(head))
         )
-        return _unchanged(found) if isinstance(found, Head) else _state(found)
+        return _unchanged(found) if isinstance(found, Head) else self._compressed(_state(found))
 
     async def remove_participant(self, session_id: str, participant_id: str) -> Response:
         await read_body(self._limits.body)
@@ -131,6 +139,11 @@ class SessionAPI:
 
         return handle
 
+    def _compressed(self, answer: Answer) -> Response:
+        if self._compression:
+            answer = compressed(answer, request.headers.get("accept-encoding"))
+        return response_of(answer)
+
     def _client(self) -> Client:
         return self._addresses.client(request.scope)
 
@@ -138,10 +151,10 @@ class SessionAPI:
         return await self._service.access(session_id, bearer_token(), self._client())
 
 
-def _state(found: Snapshot) -> Response:
+def _state(found: Snapshot) -> Answer:
     data = orjson.Fragment(found.data)
     body = {"sessionID": found.meta["sessionID"], "sessionData": data, "meta": found.meta}
-    return answer(body, headers=etag(found.head))
+    return json_answer(body, headers=etag(found.head))
 
 
 def _unchanged(head: Head) -> Response:

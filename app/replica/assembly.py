@@ -225,6 +225,7 @@ def assemble_http(
         limits,
         creation_guard=None if key is None else KeyGuard(key, redis.budgets),
         allowed_origins=settings.allowed_origins,
+        compression=settings.compression,
         demo=settings.demo,
     )
     count_requests(http, counts)
@@ -244,6 +245,7 @@ def assemble_http(
         redis_timeout=settings.redis_timeout,
         allowed_origins=settings.allowed_origins,
         drain_headers=drain_headers(settings.affinity_cookie),
+        compression=settings.compression,
         cap=cap,
         spans=spans,
     )

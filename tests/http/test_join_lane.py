@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import generate_latest
 
 from tests.harness.here import Here, served_here
-from tests.harness.people import Api
+from tests.harness.people import Api, movie
 from tests.harness.redis import RedisServer
 from tests.harness.service import DIGITS
 from tests.harness.waiting import until
@@ -115,6 +115,21 @@ async def test_answers_are_the_same_byte_for_byte_with_and_without_the_lane() ->
                     assert await raw(fast, text) == expected, name
                     assert (b"\r\nset-cookie: route=;" in expected) is draining
         assert reached() == 0
+
+
+async def test_large_answers_are_compressed_alike() -> None:
+    async with both(compression=True) as (fast, plain, _):
+        api = Api([plain])
+        made = await api.create(movies=[movie(f"m{number}") for number in range(30)])
+        await api.close()
+        for accepted in ("gzip", "gzip, deflate, br", "gzip;q=0", "identity"):
+            for origin in ("", f"Origin: {ALLOWED}\r\n"):
+                head = f"{origin}Accept-Encoding: {accepted}\r\n"
+                text = request(head, f'{{"sessionID":"{made.code}"}}')
+                expected = await raw(plain, text)
+                assert await raw(fast, text) == expected
+                assert b"\r\nvary: Accept-Encoding, Origin\r\n" in expected
+                assert (b"\r\ncontent-encoding: gzip\r\n" in expected) == accepted.endswith(("gzip", "br"))
 
 
 async def test_a_body_may_come_in_pieces() -> None:
