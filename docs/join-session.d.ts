@@ -60,7 +60,7 @@ export interface JoinFailure {
   message: string;
 }
 
-/** Second argument of `join-session`. */
+/** Second argument of `join-session`. With `patches` updates after the first are sent as `session-patch`. */
 export interface JoinOptions {
   name?: string | null;
   token?: string | null;
@@ -171,6 +171,32 @@ export interface Participant {
   joinedAt: string;
 }
 
+export type Patch = Array<PatchRemoval | PatchValue>;
+
+/** Of a patch from the version `from` to `version`, both of this `epoch`; the others are there if changed. */
+export interface PatchMeta {
+  from: number;
+  epoch: string;
+  version: number;
+  title?: string | null;
+  locked?: boolean;
+  capacity?: number;
+  expiresAt?: string;
+}
+
+/** An operation of RFC 6902: what is at the path goes. */
+export interface PatchRemoval {
+  op: "remove";
+  path: string;
+}
+
+/** An operation of RFC 6902: the value is inserted at the path, or takes the place of what is there. */
+export interface PatchValue {
+  op: "add" | "replace";
+  path: string;
+  value: Movie | Participant | Array<string> | string | number | boolean | null;
+}
+
 /** Nothing was changed, unless `code` is `outcome-unknown`. `retryAfter` is in seconds. */
 export interface Refused {
   ok: false;
@@ -276,6 +302,8 @@ export interface ServerToClientEvents {
   "joined-session": (joined: JoinedSession) => void;
   /** The newest state, whole (to every member). */
   "session-update": (sessionData: SessionData, meta: Meta, offset: string) => void;
+  /** What turns the state last sent to this socket into the newest (to members who joined with `patches`). */
+  "session-patch": (patch: Patch, meta: PatchMeta, offset: string) => void;
   /** Joining failed, or another event for which no acknowledgement was asked (to the socket concerned). */
   "error": (error: ErrorBody) => void;
   /** The session ends soon (to every member, once). */

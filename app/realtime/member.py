@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,7 +20,7 @@ class Member:
     ``connection`` is its name in Redis. ``recovery`` is the id with which a later socket can continue it.
     ``membership_id`` identifies the participant's stay, from joining to leaving. ``since`` is the head at which the
     socket was attached. ``name`` is the participant's last known name. ``seen`` is the newest head that was sent to the
-    socket.
+    socket, perhaps in a queue. With ``patches``, ``written`` is the head of the state that was written last.
     """
 
     sid: str
@@ -30,7 +30,9 @@ class Member:
     connection: str
     recovery: str
     name: str
+    patches: bool = False
     seen: Head | None = None
+    written: Head | None = None
     warned: bool = False
     leaving: bool = False
     reattaching: bool = False
@@ -47,12 +49,14 @@ class Member:
 class Emitter(Protocol):
     """The engine's interface for sending: encode an event once, deliver it to any number of sockets.
 
-    ``compress``: an event without secrets may be compressed. ``cork`` writes what one socket is sent in this turn of
-    the event loop at once.
+    ``compress``: an event without secrets may be compressed. ``deliver_made`` sends what ``make`` returns when it can
+    be written, nothing for None. ``cork`` writes what one socket is sent in this turn of the event loop at once.
     """
 
     def encode(self, event: str, *args: object, compress: bool = False) -> Encoded: ...
 
     def deliver(self, sids: Iterable[str], encoded: Encoded, *, latest: Hashable | None = None) -> None: ...
+
+    def deliver_made(self, sid: str, make: Callable[[], Encoded | None], *, latest: Hashable) -> None: ...
 
     def cork(self, sid: str) -> None: ...

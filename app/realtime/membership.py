@@ -66,7 +66,7 @@ class Membership:
                 known_as=known_as,
                 with_session=code not in self._rooms,
             )
-            former = await self._admit(socket, joined)
+            former = await self._admit(socket, joined, patches=options.patches)
             self._emitter.cork(socket.sid)
             self._emitter.deliver([socket.sid], self._emitter.encode("joined-session", {"sessionID": code}))
         if former is not None:
@@ -112,7 +112,7 @@ class Membership:
                         recovery=socket.recovery,
                         continued=ContinuedMembership(joined.attached.membership_id),
                     )
-                await self._admit(socket, joined)
+                await self._admit(socket, joined, patches=known.patches)
             self._telemetry.recovery("recovered" if recovered else "restored")
             return recovered
         except SessionError as error:
@@ -151,10 +151,15 @@ class Membership:
         for code in socket.attached:
             self._presence.disconnected(code, socket.connection, recovery=recovery, attaching=True)
 
-    async def _admit(self, socket: SocketSession, joined: Joined) -> Member | None:
+    async def _admit(self, socket: SocketSession, joined: Joined, *, patches: bool) -> Member | None:
         attached = joined.attached
         await self._recoveries.put(
-            socket.recovery, joined.access.code, joined.access.credential, attached.membership_id, attached.free_at
+            socket.recovery,
+            joined.access.code,
+            joined.access.credential,
+            attached.membership_id,
+            patches=patches,
+            free_at=attached.free_at,
         )
         member = Member(
             socket.sid,
@@ -164,6 +169,7 @@ class Membership:
             socket.connection,
             socket.recovery,
             attached.name,
+            patches,
         )
         return self._rooms.admit(member, attached)
 

@@ -33,11 +33,11 @@ class Pace:
         return due - self._clock()
 
     def welcomed(self, size: int) -> None:
-        """Note that a message of ``size`` bytes was sent to newcomers."""
+        """Note that messages of ``size`` bytes were sent to each of the newcomers."""
         self._next_welcome = self._clock() + min(size / _WELCOME_BYTES_PER_SECOND, _MAX_INTERVAL_SECONDS)
 
     def updated(self, size: int, sockets: int) -> None:
-        """Note that a message of ``size`` bytes was sent to so many sockets."""
-        self.welcomed(size)
-        interval = size * sockets / _UPDATE_BYTES_PER_SECOND
+        """Note that ``size`` bytes in all were sent to so many sockets."""
+        self.welcomed(size // sockets)
+        interval = size / _UPDATE_BYTES_PER_SECOND
         self._next_update = self._clock() + min(max(interval, _MIN_INTERVAL_SECONDS), _MAX_INTERVAL_SECONDS)

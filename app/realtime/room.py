@@ -14,9 +14,9 @@ import logging
 import random
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextvars import Context
+from functools import partial
 from typing import Final
 
-import orjson
 from opentelemetry.trace import Span
 
 from app.background import Background
@@ -24,10 +24,10 @@ from app.backoff import Backoff
 from app.realtime.member import Emitter, Member
 from app.realtime.pace import Pace
 from app.realtime.telemetry import Telemetry
+from app.realtime.updates import Updates
 from app.sessions.answers import error_body
 from app.sessions.errors import SessionError
 from app.sessions.model import Head, Session
-from app.socketio_server import Encoded
 from app.store.announcements import Announcement
 from app.store.sessions import RedisSessions
 
@@ -71,8 +71,7 @@ class Room:
         self._removed = removed
         self._lost = lost
         self._telemetry = telemetry
-        self._encoded: tuple[Head, Encoded] | None = None
-        self._highest: Head | None = None
+        self._updates = Updates(emitter)
         # Whether there may be something that not all members have received.
         self._stale = False
         # Why the mirrored state may not be the newest: a change that could not be applied, or any other doubt.
@@ -103,7 +102,7 @@ class Room:
         if self.instance not in (None, member.access.credential.instance):
             for stranger in list(self.members.values()):
                 self.dismiss(stranger, "expired")
-            self._highest = self._encoded = None
+            self._updates.forget()
         self.instance = member.access.credential.instance
         member.seen = None
         self.members[member.sid] = member
@@ -124,7 +123,7 @@ class Room:
 
     def announced(self, announcement: Announcement) -> None:
         """Handle an announcement. Announcements may be late, out of order or lost."""
-        head, highest = announcement.head, self._highest
+        head, highest = announcement.head, self._updates.newest
         if not self._store.apply(self.code, announcement):
             self._has_gap = True
         if head and highest and head.epoch == highest.epoch and head.version <= highest.version and not self._behind():
@@ -137,7 +136,7 @@ class Room:
 
     def verify(self, head: Head | None) -> int:
         """Compare with the head in Redis; read again if it differs. Return how many versions the room is behind."""
-        known, highest = self._store.mirrored(self.code), self._highest
+        known, highest = self._store.mirrored(self.code), self._updates.newest
         if known is None or known.head != head:
             if not self._reading:
                 # No announcement has arrived.
@@ -179,7 +178,8 @@ class Room:
             self._telemetry.delivered(0, [announcement.committed])
 
     def _behind(self) -> bool:
-        return any(member.seen != self._highest for member in self.members.values())
+        newest = self._updates.newest
+        return any(member.seen != newest for member in self.members.values())
 
     def _schedule(self) -> None:
         """Send the state as soon as the pace allows, in a later turn of the event loop."""
@@ -268,7 +268,8 @@ class Room:
         """Handle a state of the session."""
         for member in newcomers:
             self._newcomers.pop(member, None)
-        if self._highest is not None and self._highest.epoch != session.head.epoch:
+        newest = self._updates.newest
+        if newest is not None and newest.epoch != session.head.epoch:
             self._telemetry.resynced("loss")
             self._lost()
         self._check_members(session)
@@ -284,22 +285,26 @@ class Room:
             for member in (self.members.values() if everybody else newcomers)
             if member.seen != session.head and member.sid in self.members
         ]
-        self._highest = session.head
+        self._updates.show(session)
         if not behind:
             return 0
-        if self._encoded is None or self._encoded[0] != session.head:
-            update = self._emitter.encode(
-                "session-update", orjson.Fragment(session.data), session.meta, str(session.head), compress=True
-            )
-            self._encoded = (session.head, update)
-        update = self._encoded[1]
         for member in behind:
             member.seen = session.head
-        self._emitter.deliver([member.sid for member in behind], update, latest=self.code)
+        whole = [member.sid for member in behind if not member.patches]
+        size = 0
+        if whole:
+            update = self._updates.whole()
+            size = update.size * len(whole)
+            self._emitter.deliver(whole, update, latest=self.code)
+        made = self._updates.bytes_made
+        for member in behind:
+            if member.patches:
+                self._emitter.deliver_made(member.sid, partial(self._updates.next_for, member), latest=self.code)
+        size += self._updates.bytes_made - made
         if everybody:
-            self._pace.updated(update.size, len(behind))
+            self._pace.updated(size, len(behind))
         else:
-            self._pace.welcomed(update.size)
+            self._pace.welcomed(size // len(behind))
         return len(behind)
 
     def _check_members(self, session: Session) -> None:

@@ -23,7 +23,10 @@ __all__ = [
     "Movie",
     "MoviesAdded",
     "Participant",
+    "Patch",
     "PatchMeta",
+    "PatchRemoval",
+    "PatchValue",
     "Refused",
     "Role",
     "SessionCreated",
@@ -93,6 +96,23 @@ class Meta(TypedDict):
     capacity: Annotated[int, Field(ge=1)]
     expiresAt: Time
 
+
+class PatchRemoval(TypedDict):
+    """An operation of RFC 6902: what is at the path goes."""
+
+    op: Literal["remove"]
+    path: str
+
+
+class PatchValue(TypedDict):
+    """An operation of RFC 6902: the value is inserted at the path, or takes the place of what is there."""
+
+    op: Literal["add", "replace"]
+    path: str
+    value: Movie | Participant | list[str] | str | float | bool | None
+
+
+Patch = TypeAliasType("Patch", list[PatchRemoval | PatchValue])
 
 _PatchStart = TypedDict("_PatchStart", {"from": Version})
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from app.sessions.answers import ErrorBody, JoinedSession, Meta, SessionData, SessionEnded, SessionExpiring
+from app.sessions.answers import (
+    ErrorBody,
+    JoinedSession,
+    Meta,
+    Patch,
+    PatchMeta,
+    SessionData,
+    SessionEnded,
+    SessionExpiring,
+)
 
 __all__ = ["SERVER_EVENTS", "ServerEvent"]
 
@@ -23,6 +32,11 @@ SERVER_EVENTS: Final[dict[str, ServerEvent]] = {
     "joined-session": ServerEvent({"joined": JoinedSession}, "the joiner", "The socket is in the session"),
     "session-update": ServerEvent(
         {"sessionData": SessionData, "meta": Meta, "offset": str}, "every member", "The newest state, whole"
+    ),
+    "session-patch": ServerEvent(
+        {"patch": Patch, "meta": PatchMeta, "offset": str},
+        "members who joined with `patches`",
+        "What turns the state last sent to this socket into the newest",
     ),
     "error": ServerEvent(
         {"error": ErrorBody},

@@ -175,6 +175,14 @@ class Session:
             self.participants.encoded(self.host),
         )
 
+    def forget_encoded(self, newer: Session) -> None:
+        """Free what was encoded of this version, but for what a newer one uses, too."""
+        self.__dict__.pop("data", None)
+        if self.movies is not newer.movies:
+            self.movies.__dict__.pop("encoded", None)
+        if self.participants is not newer.participants:
+            self.participants.__dict__.pop("_by_host", None)
+
     @property
     def meta(self) -> Meta:
         return {

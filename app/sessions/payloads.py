@@ -147,7 +147,7 @@ class CreateSession(Payload):
 
 
 class JoinOptions(Payload):
-    """Second argument of ``join-session``."""
+    """Second argument of ``join-session``. With ``patches`` updates after the first are sent as ``session-patch``."""
 
     name: Annotated[str, _Text(MAX_NAME)] | None = None
     token: Annotated[str, Field(max_length=256)] | None = None

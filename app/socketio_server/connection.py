@@ -16,7 +16,7 @@ from app.socketio_server.endings import (
     TRANSPORT_CLOSE,
     TRANSPORT_ERROR,
 )
-from app.socketio_server.frames import Encoded, ProtocolError
+from app.socketio_server.frames import Encoded, Outgoing, ProtocolError
 from app.socketio_server.heartbeat import Heartbeats
 from app.socketio_server.interfaces import Receive, Upgrade, WebSocket
 from app.socketio_server.options import Options
@@ -131,8 +131,8 @@ class Connection:
 
     # Sending
 
-    def send(self, message: Encoded, latest: Hashable | None = None) -> None:
-        """Send ``message`` at once if the socket accepts it, else queue it.
+    def send(self, message: Outgoing, latest: Hashable | None = None) -> None:
+        """Send ``message`` at once if the socket accepts it, else queue it, unmade if it is not made yet.
 
         Of queued messages with the same ``latest`` key only the newest is kept, at the end of the queue. A socket with
         more than ``max_backlog`` bytes queued is closed. A closed session ignores the call.
@@ -141,7 +141,8 @@ class Connection:
             return
         websocket = self._websocket
         if websocket is not None and not self._outbox and websocket.writable():
-            websocket.write(message)
+            if (made := frames.made(message)) is not None:
+                websocket.write(made)
             return
         if self._outbox.put(message, latest):
             self._owner.coalesced()
@@ -175,8 +176,8 @@ class Connection:
             while self._outbox:
                 async with asyncio.timeout(self.options.write_timeout):
                     await websocket.ready()
-                if self._outbox:
-                    websocket.write(self._outbox.pop())
+                if self._outbox and (message := self._outbox.pop()) is not None:
+                    websocket.write(message)
         except TimeoutError:
             self._owner.slow(self)
             self.close(TRANSPORT_ERROR, drop=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import starmap
 from typing import Any, Final
 
@@ -16,8 +16,10 @@ __all__ = [
     "PROBE_ANSWER",
     "SEPARATOR",
     "Encoded",
+    "Outgoing",
     "ProtocolError",
     "gzip_payload",
+    "made",
     "may_compress",
     "message",
     "packets",
@@ -100,6 +102,15 @@ class Encoded:
             else {"type": "websocket.send", "bytes": part}
             for opcode, part in _read(self.websocket)
         ]
+
+
+Outgoing = Encoded | Callable[[], Encoded | None]
+"""A message, or what makes it when it can be written; None is no message."""
+
+
+def made(outgoing: Outgoing) -> Encoded | None:
+    """Return the message to write."""
+    return outgoing() if callable(outgoing) else outgoing
 
 
 def message(data: str | bytes) -> Encoded:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Hashable
 from typing import Any, Final, NamedTuple
 
-from app.socketio_server.frames import Encoded
+from app.socketio_server.frames import Encoded, Outgoing, made
 from app.socketio_server.options import Options
 
 __all__ = ["Closed", "Inbox", "Outbox", "TokenBucket"]
@@ -19,14 +19,19 @@ _BYTES_PER_EVENT: Final = 16_384
 class _Queued(NamedTuple):
     """A message and the memory that it took when it was queued, which grows when it is compressed for others."""
 
-    message: Encoded
+    message: Outgoing
     size: int
+
+
+# What is called to make a message, and its place in the queue.
+_UNMADE_BYTES: Final = 400
 
 
 class Outbox:
     """Messages that wait until the socket accepts them, in order.
 
-    Of messages with the same ``latest`` key only the newest is kept. ``size`` is the memory that they take.
+    Of messages with the same ``latest`` key only the newest is kept. ``size`` is the memory that they take. Those that
+    are made when they can be written take little until then.
     """
 
     __slots__ = ("_count", "_messages", "size")
@@ -39,7 +44,7 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._messages)
 
-    def put(self, message: Encoded, latest: Hashable | None = None) -> bool:
+    def put(self, message: Outgoing, latest: Hashable | None = None) -> bool:
         """Append ``message``; return whether it replaced an older one with the same key.
 
         It is appended at the end in any case, so that it does not overtake messages sent before it.
@@ -49,19 +54,20 @@ class Outbox:
         older = self._messages.pop(key, None)
         if older is not None:
             self.size -= older.size
-        queued = self._messages[key] = _Queued(message, message.size)
+        queued = self._messages[key] = _Queued(message, message.size if isinstance(message, Encoded) else _UNMADE_BYTES)
         self.size += queued.size
         return older is not None
 
-    def pop(self) -> Encoded:
-        """Remove and return the oldest message."""
+    def pop(self) -> Encoded | None:
+        """Remove, make and return the oldest message; None if it is made to nothing."""
         oldest = self._messages.pop(next(iter(self._messages)))
         self.size -= oldest.size
-        return oldest.message
+        return made(oldest.message)
 
     def take(self) -> list[Encoded]:
-        """Remove and return all messages."""
-        messages = [queued.message for queued in self._messages.values()]
+        """Remove, make and return all messages."""
+        outgoing = (made(queued.message) for queued in self._messages.values())
+        messages = [message for message in outgoing if message is not None]
         self._messages.clear()
         self.size = 0
         return messages

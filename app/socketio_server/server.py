@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, Final
 
 from app.background import Background
@@ -174,6 +174,14 @@ class SocketServer(ReceivingServer):
             socket = sockets.get(sid)
             if socket is not None:
                 socket.send(message, latest)
+
+    def deliver_made(self, sid: str, make: Callable[[], Encoded | None], *, latest: Hashable) -> None:
+        """Send what ``make`` returns, which is called when the message can be written; for None nothing is sent.
+
+        Of queued ones with the same ``latest`` key, and of messages with it, only the newest is kept.
+        """
+        if (socket := self._sockets.get(sid)) is not None:
+            socket.send(make, latest)
 
     def cork(self, sid: str) -> None:
         """Write what is sent to a socket in this turn of the event loop at once; unknown sids are ignored."""

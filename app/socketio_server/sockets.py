@@ -6,7 +6,7 @@ from collections.abc import Hashable
 
 from app.socketio_server.connection import Connection
 from app.socketio_server.endings import TRANSPORT_ERROR
-from app.socketio_server.frames import Encoded
+from app.socketio_server.frames import Outgoing
 from app.socketio_server.packets import BinaryPacket
 from app.socketio_server.queues import Outbox
 
@@ -24,7 +24,7 @@ class Socket:
         self.namespace = namespace
         self.held: Outbox | None = Outbox()
 
-    def send(self, message: Encoded, latest: Hashable | None = None) -> None:
+    def send(self, message: Outgoing, latest: Hashable | None = None) -> None:
         if self.held is None:
             self.connection.send(message, latest)
         else:

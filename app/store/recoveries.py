@@ -20,12 +20,16 @@ _VOID: Final = b"void"
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """``membership_id``: the membership for which the id is valid. ``code`` is empty if the id is void."""
+    """``membership_id``: the membership for which the id is valid. ``code`` is empty if the id is void.
+
+    ``patches``: whether its client takes patches.
+    """
 
     code: str
     instance: str
     participant: str
     membership_id: int
+    patches: bool = False
 
 
 class RedisRecoveries:
@@ -48,11 +52,21 @@ class RedisRecoveries:
                 return Recovery("", "", "", 0)
             with reading_reply():
                 code, instance, participant, membership_id = text(entry).split(" ")
-                return Recovery(code, instance, participant, int(membership_id))
+                return Recovery(code, instance, participant, int(membership_id), membership_id.startswith("+"))
 
-    async def put(self, recovery_id: str, code: str, credential: Credential, membership_id: int, free_at: int) -> None:
+    async def put(
+        self,
+        recovery_id: str,
+        code: str,
+        credential: Credential,
+        membership_id: int,
+        *,
+        patches: bool,
+        free_at: int,
+    ) -> None:
         """Store a recovery id. ``free_at``: when the session's code becomes free, Unix milliseconds."""
-        entry = f"{code} {credential.instance} {credential.subject} {membership_id}"
+        # The sign is that of a client that takes patches. Replicas of the version before read the number.
+        entry = f"{code} {credential.instance} {credential.subject} {'+' if patches else ''}{membership_id}"
         with client_errors(changing=True):
             commands: list[tuple[str | int, ...]] = [
                 ("SET", self._keys.recovery(recovery_id), entry, "PXAT", free_at),

@@ -116,6 +116,9 @@ class Socket:
         """Stop reading from the network, like a client that hangs."""
         self._connection.transport.pause_reading()
 
+    def read_again(self) -> None:
+        self._connection.transport.resume_reading()
+
     async def drop(self) -> None:
         """Lose the connection without a close frame."""
         self._connection.transport.abort()

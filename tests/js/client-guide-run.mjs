@@ -1,5 +1,6 @@
 // Lives through a session by what the client guide shows, and prints what came of it as one line of JSON.
 //   node client-guide-run.mjs ADDRESS
+import { isDeepStrictEqual } from "node:util";
 import { io } from "socket.io-client";
 
 const address = process.argv[2];
@@ -52,6 +53,17 @@ const reloaded = connect();
 const again = await guide.joinAs("Ada", code, reloaded);
 reloaded.disconnect();
 const ownToken = kept.get(code);
+
+// Another socket that asks for patches holds the same states.
+const patching = connect();
+let patched;
+await guide.joinWithPatches(patching, code, ownToken, (data, meta) => {
+  patched = { ...data, version: meta.version };
+  news();
+});
+await guide.vote(socket, "m1", 4);
+const same = await seen((state) => state.movies[0].compatibility === 75 && isDeepStrictEqual(patched, state));
+patching.disconnect();
 const renewed = await guide.renewHostToken(code, socket);
 const hostToken = kept.get(`host:${code}`);
 kept.set(`host:${code}`, created.hostToken);
@@ -74,6 +86,7 @@ const result = {
   same: again.participantID === participants[0].id && again.token === ownToken,
   votes: again.votes,
   stranger: newcomer.participantID !== participants[0].id,
+  patched: same.movies.length,
   nowhere,
   reason,
   warned: warned > new Date(),

@@ -23,6 +23,26 @@ export function show(socket: Member, render: (data: SessionData, meta: Meta) => 
   socket.on("session-update", (data, meta) => render(data, meta));
 }
 
+import jsonpatch from "fast-json-patch";
+
+export function joinWithPatches(
+  socket: Member, sessionID: string, token: string, render: (data: SessionData, meta: Meta) => void,
+) {
+  let state: { data: SessionData; meta: Meta } | undefined;
+  const join = () => ask(() => socket.timeout(5000).emitWithAck("join-session", sessionID, { token, patches: true }));
+  socket.on("session-update", (data, meta) => {
+    state = { data, meta };
+    render(data, meta);
+  });
+  socket.on("session-patch", (patch, { from, ...changed }) => {
+    if (state === undefined || state.meta.epoch !== changed.epoch || state.meta.version !== from) return void join();
+    const data = jsonpatch.applyPatch(state.data, patch, false, false).newDocument;
+    state = { data, meta: { ...state.meta, ...changed } };
+    render(state.data, state.meta);
+  });
+  return join();
+}
+
 export function vote(socket: Member, movieID: string, rating: number) {
   const mid = crypto.randomUUID();
   return ask(() => socket.timeout(5000).emitWithAck("vote", { movieID, rating, mid }));

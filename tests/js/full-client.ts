@@ -48,7 +48,7 @@ function next<Event extends keyof ServerToClientEvents>(socket: Member, event: E
 const created = await create({ title: "Friday", movies: [{ id: "m0", title: "Alien", year: 1979 }] });
 const host: Socket<ServerToClientEvents, AcknowledgedEvents> = io(address, { forceNew: true });
 const joined: Joined = done(
-  await host.emitWithAck("join-session", created.sessionID, { name: "Ada", token: created.hostToken }),
+  await host.emitWithAck("join-session", created.sessionID, { name: "Ada", token: created.hostToken, patches: true }),
 );
 
 // The seed's own flow, seen by the types.
@@ -64,8 +64,11 @@ if (offset !== `${meta.epoch}-${meta.version}` || data.movies[0].title !== flow.
 }
 const me = data.participants.find(({ id }) => id !== joined.participantID)!.id;
 
+const patched = next(host as unknown as Member, "session-patch");
 done(await host.emitWithAck("add-movie", { movies: [{ id: "m1", title: "Heat", genres: ["crime"] }] }));
 const added: string[] = done(await host.emitWithAck("add-movie", { id: "m2", title: "Ran", mid: "once" })).added;
+const [operations, { from, version: to }] = await patched;
+if (operations.length === 0 || from >= to) throw new Error(JSON.stringify([operations, from, to]));
 const version: number = await new Promise((resolve, reject) => {
   guest.emit("vote", { movieID: "m1", rating: 5 }, (ack) => (ack.ok ? resolve(ack.version) : reject(ack)));
 });

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -114,7 +115,9 @@ async def _until_closed(client: ServerConnection, service: ClientConnection, hon
     async def asking() -> None:
         async for packet in client:
             answer = honest.asked(str(packet))
-            await (service.send(packet) if answer is None else client.send(answer))
+            # The service tells the truth in whole updates, which are easier to spoil.
+            whole = re.sub(r'"patches": ?true', '"patches":false', str(packet))
+            await (service.send(whole) if answer is None else client.send(answer))
         await service.close()
 
     async def telling() -> None:

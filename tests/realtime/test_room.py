@@ -71,6 +71,9 @@ class Outbox:
     def cork(self, sid: str) -> None:
         raise AssertionError("one message is sent at a time")
 
+    def deliver_made(self, sid: str, make: Callable[[], Encoded | None], *, latest: Hashable) -> None:
+        raise AssertionError("nobody takes patches")
+
     def deliver(self, sids: Iterable[str], encoded: Encoded, *, latest: Hashable | None = None) -> None:
         assert isinstance(encoded, Shown)
         self.shown.append(encoded.head)

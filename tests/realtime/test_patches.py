@@ -1,0 +1,238 @@
+"""Members who take patches: they hold what others are sent, whatever was skipped between."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any, Final
+
+import pytest
+
+from app.realtime.member import Member
+from app.realtime.updates import Updates
+from app.sessions.model import Head, MovieEntry, Movies, Session
+from app.sessions.rating import Tally
+from app.sessions.service import Access
+from app.sessions.tokens import Credential
+from app.socketio_server import Encoded
+from tests.harness.here import Here, served_here
+from tests.harness.histories import EMPTY
+from tests.harness.metrics import scrape
+from tests.harness.people import Api, Made, movie
+from tests.harness.redis import RedisServer
+from tests.harness.sockets import Socket
+from tests.realtime.patched import PatchedSocket
+
+PATCHES: Final = {"patches": True}
+
+
+@asynccontextmanager
+async def session(
+    redis: RedisServer, replicas: int = 1, movies: int = 30
+) -> AsyncIterator[tuple[Api, list[Here], Made]]:
+    async with served_here(redis.url(), replicas) as started:
+        api = Api(started)
+        yield api, started, await api.create(movies=[movie(f"m{number}") for number in range(movies)])
+        await api.close()
+
+
+async def joined(kind: type[Socket], here: Here, made: Made, options: dict[str, Any] | None = None) -> Any:
+    socket = await kind.open(here.url)
+    ack = await socket.emit("join-session", made.code, options or {})
+    assert ack["ok"], ack
+    await socket.at_version(ack["version"])
+    return socket
+
+
+async def assert_same(api: Api, made: Made, *sockets: Socket) -> None:
+    answer = await api.read(made.code)
+    for socket in sockets:
+        await socket.at_version(answer["meta"]["version"])
+        assert socket.update == answer["sessionData"]
+        assert socket.meta | {"expiresAt": ""} == answer["meta"] | {"expiresAt": ""}
+
+
+async def test_after_the_first_update_there_are_patches_and_others_see_none(redis_server: RedisServer) -> None:
+    async with session(redis_server, replicas=2) as (api, (one, two), made):
+        host = await joined(PatchedSocket, one, made, PATCHES | {"token": made.host_token})
+        plain, other = await joined(Socket, one, made), await joined(PatchedSocket, two, made, PATCHES)
+        chance = random.Random(1)
+        for number in range(60):
+            who, name = chance.choice([host, plain, other]), f"m{chance.randrange(30)}"
+            match chance.randrange(5):
+                case 0:
+                    await host.emit("update-session", {"title": f"Title {number}"})
+                case 1:
+                    await who.emit("remove-movie", {"movieID": name})
+                case 2:
+                    await who.emit("add-movie", movie(name, title=f"Again {number}"))
+                case _:
+                    await who.emit("vote", {"movieID": name, "rating": chance.randrange(1, 6)})
+        await assert_same(api, made, host, plain, other)
+        assert plain.counts["session-patch"] == 0
+        for patched in (host, other):
+            # One of the joins of the others may have come before the first update.
+            assert patched.counts["session-update"] == 1
+            assert patched.counts["session-patch"] > 5
+        for socket in (host, plain, other):
+            await socket.close()
+
+
+async def test_a_vote_costs_what_it_changes(redis_server: RedisServer) -> None:
+    async with session(redis_server) as (_, (here,), made):
+        voter = await joined(PatchedSocket, here, made, PATCHES)
+        for number in range(12):
+            ranks = {each["id"]: each["rank"] for each in voter.update["movies"]}
+            ack = await voter.emit("vote", {"movieID": f"m{2 * number}", "rating": 1 + number % 5})
+            await voter.at_version(ack["version"])
+            moved = sum(ranks[each["id"]] != each["rank"] for each in voter.update["movies"])
+            assert len(voter.patches[-1].encode()) < 350 + 55 * moved
+        await voter.close()
+
+
+async def test_a_later_join_without_patches_ends_them(redis_server: RedisServer) -> None:
+    async with session(redis_server) as (api, (here,), made):
+        socket = await joined(PatchedSocket, here, made, PATCHES)
+        await socket.emit("vote", {"movieID": "m1", "rating": 5})
+        await assert_same(api, made, socket)
+        assert socket.counts["session-patch"] == 1
+        assert (await socket.emit("join-session", made.code))["ok"]
+        await socket.emit("vote", {"movieID": "m2", "rating": 5})
+        await assert_same(api, made, socket)
+        assert socket.counts["session-patch"] == 1
+        await socket.close()
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+async def test_they_are_kept_with_the_pid_and_begin_with_a_whole_update(
+    redis_server: RedisServer, elsewhere: bool
+) -> None:
+    async with session(redis_server, replicas=2) as (api, (one, two), made):
+        first = await joined(PatchedSocket, one, made, PATCHES)
+        pid, offset = first.pid, first.offset
+        await first.drop()
+        back = await PatchedSocket.open((two if elsewhere else one).url, {"pid": pid, "offset": offset})
+        await back.at_version(1)
+        assert back.counts == {"session-update": 1}
+        await back.emit("vote", {"movieID": "m1", "rating": 5})
+        await assert_same(api, made, back)
+        assert back.counts["session-update"] == 1
+        assert back.counts["session-patch"] >= 1
+        await back.close()
+
+
+async def test_a_new_epoch_is_a_whole_update(redis_server: RedisServer) -> None:
+    async with session(redis_server) as (api, (here,), made):
+        socket = await joined(PatchedSocket, here, made, PATCHES)
+        for rating in range(1, 4):
+            ack = await socket.emit("vote", {"movieID": "m1", "rating": rating})
+        await socket.at_version(ack["version"])
+        epoch, before = socket.meta["epoch"], socket.counts["session-update"]
+        await redis_server.call("HINCRBY", f"js:{{{made.code}}}", "version", "-1")
+        await socket.emit("vote", {"movieID": "m2", "rating": 5})
+        while socket.meta["epoch"] == epoch:
+            await socket.at_version(0)
+            await asyncio.sleep(0.01)
+        assert socket.counts["session-update"] > before
+        await assert_same(api, made, socket)
+        await socket.close()
+
+
+async def test_what_waits_for_a_slow_socket_is_one_patch_from_what_it_holds(redis_server: RedisServer) -> None:
+    async with session(redis_server, movies=100) as (api, (here,), made):
+        slow, busy = await joined(PatchedSocket, here, made, PATCHES), await joined(Socket, here, made)
+        await assert_same(api, made, slow, busy)
+        slow.stop_reading()
+        coalesced = "join_session_coalesced_updates_total"
+        while (await scrape(here)).value(coalesced) < 3:
+            # Texts that patches cannot shorten fill the buffers between.
+            added = [movie(f"x{number}", overview="x" * 1000) for number in range(60)]
+            ack = await busy.emit("add-movie", {"movies": added})
+            assert ack["ok"], ack
+            await busy.at_version(ack["version"])
+            for each in added:
+                assert (await busy.emit("remove-movie", {"movieID": each["id"]}))["ok"]
+        slow.read_again()
+        await assert_same(api, made, slow)
+        await slow.close()
+        await busy.close()
+
+
+class Encoder:
+    """Counts what is encoded."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    def encode(self, event: str, *args: object, compress: bool = False) -> Encoded:
+        assert compress
+        self.events.append(event)
+        return Encoded(f"{event} to {args[-1]}")
+
+    def deliver(self, sids: Iterable[str], encoded: Encoded, *, latest: Hashable | None = None) -> None:
+        raise AssertionError("messages are only made")
+
+    def deliver_made(self, sid: str, make: Callable[[], Encoded | None], *, latest: Hashable) -> None:
+        raise AssertionError("messages are only made")
+
+    def cork(self, sid: str) -> None:
+        raise AssertionError("messages are only made")
+
+
+def member() -> Member:
+    access = Access("123456", Credential("participant", "i", "p"))
+    return Member("s", access, 1, Head("e", 1), connection="c", recovery="r", name="Ann", patches=True)
+
+
+def at(version: int, epoch: str = "e", movies: int = 10) -> Session:
+    listed = {f"m{number}": MovieEntry(f"m{number}", number, 0, None, {}, Tally()) for number in range(movies)}
+    return replace(EMPTY, head=Head(epoch, version), title=f"{version}", movies=Movies(listed))
+
+
+def next_for(updates: Updates, reader: Member) -> str | None:
+    message = updates.next_for(reader)
+    return None if message is None else message.polling.decode()
+
+
+def test_whatever_was_skipped_a_member_gets_one_message_from_what_was_written_to_it() -> None:
+    encoder, quick, slow = Encoder(), member(), member()
+    updates = Updates(encoder)
+    updates.show(at(1))
+    assert next_for(updates, quick) == next_for(updates, slow) == "session-update to e-1"
+    for version in range(2, 10):
+        updates.show(at(version))
+        assert next_for(updates, quick) == f"session-patch to e-{version}"
+        assert next_for(updates, quick) is None
+    assert next_for(updates, slow) == "session-patch to e-9"
+    assert encoder.events == ["session-update"] + ["session-patch"] * 9
+
+
+def test_each_message_is_encoded_once_for_all() -> None:
+    encoder, members = Encoder(), [member() for _ in range(10)]
+    updates = Updates(encoder)
+    for version in (1, 2):
+        updates.show(at(version))
+        for each in members:
+            updates.next_for(each)
+    assert encoder.events == ["session-update", "session-patch"]
+
+
+@pytest.mark.parametrize(("versions", "movies", "event"), [(8, 10, "patch"), (9, 10, "update"), (2, 5000, "update")])
+def test_from_a_state_that_is_not_kept_a_member_gets_the_whole(versions: int, movies: int, event: str) -> None:
+    reader, updates = member(), Updates(Encoder())
+    updates.show(at(1, movies=movies))
+    updates.next_for(reader)
+    for version in range(2, 2 + versions):
+        updates.show(at(version, movies=movies))
+    assert next_for(updates, reader) == f"session-{event} to e-{1 + versions}"
+
+
+def test_in_another_epoch_a_member_gets_the_whole() -> None:
+    reader, updates = member(), Updates(Encoder())
+    updates.show(at(1))
+    updates.next_for(reader)
+    updates.show(at(2, "f"))
+    assert next_for(updates, reader) == "session-update to f-2"
