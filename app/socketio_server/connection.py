@@ -134,14 +134,14 @@ class Connection:
     def send(self, message: Outgoing, latest: Hashable | None = None) -> None:
         """Send ``message`` at once if the socket accepts it, else queue it, unmade if it is not made yet.
 
-        Of queued messages with the same ``latest`` key only the newest is kept, at the end of the queue. A socket with
-        more than ``max_backlog`` bytes queued is closed. A closed session ignores the call.
+        Of queued messages with the same ``latest`` key only the newest is kept, at the end. With more than
+        ``max_backlog`` bytes queued the session is closed; a closed one ignores the call.
         """
         if self.closed:
             return
         websocket = self._websocket
         if websocket is not None and not self._outbox and websocket.writable():
-            if (made := frames.made(message)) is not None:
+            if made := frames.made(message):
                 websocket.write(made)
             return
         if self._outbox.put(message, latest):
@@ -176,7 +176,7 @@ class Connection:
             while self._outbox:
                 async with asyncio.timeout(self.options.write_timeout):
                     await websocket.ready()
-                if self._outbox and (message := self._outbox.pop()) is not None:
+                if self._outbox and (message := self._outbox.pop()):
                     websocket.write(message)
         except TimeoutError:
             self._owner.slow(self)
@@ -230,8 +230,7 @@ class Connection:
         return self._outbox.take() or [frames.NOOP]
 
     def _polled(self) -> PollingTransport:
-        if self._polling is None:
-            self._polling = PollingTransport()
+        self._polling = self._polling or PollingTransport()
         return self._polling
 
     def wake_poll(self) -> None:

@@ -72,7 +72,9 @@ class Follower:
         self._caught_up.set()
 
     def missed(self, _codes: Iterable[str] | None) -> None:
+        # What the connection was silent for is the time in which no event loop has run.
         self._in_doubt = True
+        self._caught_up.set()
 
     async def close(self) -> None:
         await self._announcements.close()

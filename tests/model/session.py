@@ -136,6 +136,7 @@ class ModelSession:
             if before not in self.connections.values():
                 self._disconnect(before, None, recovery)
                 self._remove(before)
+                changed = True
         self.connections[connection] = id_
         self._note_recovery(id_, connection, recovery)
         person = self.people[id_]
