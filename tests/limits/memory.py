@@ -7,6 +7,7 @@ import gc
 import os
 import tracemalloc
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import pytest
 
@@ -14,14 +15,17 @@ from app.http.port import PortState
 from app.observability.log_writer import LineWriter
 from app.observability.metrics import Metrics
 from app.realtime.subscriptions import Subscriptions
+from app.realtime.updates import Updates
 from app.redis_client.client import RedisClient
 from app.sessions.answers import Meta
-from app.sessions.model import Head, Snapshot
+from app.sessions.model import Head, MovieEntry, Movies, Snapshot
+from app.sessions.rating import Tally
 from app.socketio_server.queues import Inbox
 from app.store.announcements import Announcements
 from app.store.replicas import RedisReplicas
 from app.store.session_hash import StoredSession
 from app.store.snapshots import EncodedSessions, Snapshots
+from tests.harness.histories import EMPTY
 from tests.harness.keys import KEYS
 from tests.harness.redis import RedisServer
 from tests.harness.sockets import Socket
@@ -77,6 +81,30 @@ async def many_small_sessions_that_are_read(redis: RedisServer) -> None:
         encoded.put(one, snapshot)
     kept = [one for one in stored if encoded.get(one)]
     assert kept == stored[-(16 * 2**20 // (20 * 2**10)) :]
+
+
+@exceeds("Earlier states from which patches are made")
+async def many_states_of_a_large_session(redis: RedisServer) -> None:
+    async with limited(redis) as replica:
+        updates = Updates(replica.here.replica.sockets.server)
+        movies = [MovieEntry(f"m{number}", number, 0, None, {"title": "x" * 100}, Tally()) for number in range(1000)]
+        entries = {movie.id: movie for movie in movies}
+
+        def show(version: int) -> int:
+            entries["m1"] = entries["m1"].counted(Tally(version))
+            updates.show(replace(EMPTY, head=Head("e", version), movies=Movies(entries)))
+            return updates.whole().size
+
+        size = show(1)
+        tracemalloc.start()
+        try:
+            for version in range(2, 100):
+                show(version)
+            kept, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        # Besides the newest state, of which the JSON is kept in pieces, joined and as a message.
+        assert kept < 2**20 + 5 * size
 
 
 @exceeds("Sessions mirrored from Redis")
