@@ -124,7 +124,9 @@ class Room:
     def announced(self, announcement: Announcement) -> None:
         """Handle an announcement. Announcements may be late, out of order or lost."""
         head, highest = announcement.head, self._updates.newest
-        if not self._store.apply(self.code, announcement):
+        if self._store.apply(self.code, announcement):
+            announcement = announcement._replace(changes=None)
+        else:
             self._has_gap = True
         if head and highest and head.epoch == highest.epoch and head.version <= highest.version and not self._behind():
             self._note_shown(announcement)
@@ -134,17 +136,26 @@ class Room:
         self._stale = True
         self._schedule()
 
-    def verify(self, head: Head | None) -> int:
-        """Compare with the head in Redis; read again if it differs. Return how many versions the room is behind."""
-        known, highest = self._store.mirrored(self.code), self._updates.newest
-        if known is None or known.head != head:
-            if not self._reading:
+    @property
+    def known(self) -> Head | None:
+        """The newest head that is known, whether or not members have received it."""
+        session = self._store.mirrored(self.code)
+        return None if session is None else session.head
+
+    def verify(self, head: Head | None, before: Head | None) -> int:
+        """Compare with the head in Redis, of which ``before`` was known when it was asked for.
+
+        Read again if it is another one. Return how many versions the room is behind.
+        """
+        known, highest = self.known, self._updates.newest
+        if head is None or known is None or not known.includes(head) or (before and not head.includes(before)):
+            if not (self._reading or self._must_read or self._has_gap):
                 # No announcement has arrived.
                 self._telemetry.resynced("heartbeat")
             self.refresh()
         elif self._clock() >= self._read_again_at:
             self.refresh()
-        elif head != highest or self._behind():
+        elif known != highest or self._behind():
             self._stale = True
             self._schedule()
         return max(0, head.version - highest.version) if head and highest and head.epoch == highest.epoch else 0
@@ -234,18 +245,18 @@ class Room:
             if session is None or session.instance != self.instance:
                 await self._end(self.instance or "")
                 self._stale = False
-                return
-            self._newcomers.update((member, True) for member in newcomers if member in self._newcomers)
-            self._read_again_later()
-            if self._has_gap:
-                self._apply_again()
+            else:
+                self._newcomers.update((member, True) for member in newcomers if member in self._newcomers)
+                self._read_again_later()
+                if self._has_gap:
+                    self._apply_again()
         except SessionError:
             self._stale = self._must_read = True
             await asyncio.sleep(self._backoff.next())
         finally:
-            # In one turn of the event loop, so that nothing is missed.
             self._reading = False
-            self._schedule()
+        # In the turn of the event loop in which it is known to be read, so that nothing is missed. Not after a bug.
+        self._schedule()
 
     def _apply_again(self) -> None:
         """Apply the changes that were announced during a read, of which that has shown some."""
@@ -294,7 +305,7 @@ class Room:
         size = 0
         if whole:
             update = self._updates.whole()
-            size = update.size * len(whole)
+            size = len(update.websocket) * len(whole)
             self._emitter.deliver(whole, update, latest=self.code)
         made = self._updates.bytes_made
         for member in behind:

@@ -157,14 +157,18 @@ class Rooms:
             await asyncio.sleep(_HEARTBEAT_SECONDS)
             codes, lag = list(self._rooms), 0
             for start in range(0, len(codes), _HEARTBEAT_BATCH):
-                batch = codes[start : start + _HEARTBEAT_BATCH]
+                batch = {
+                    code: room.known
+                    for code in codes[start : start + _HEARTBEAT_BATCH]
+                    if (room := self._rooms.get(code))
+                }
                 try:
-                    heads = await self._store.heads(batch)
+                    heads = await self._store.heads(list(batch))
                 except SessionError:
                     break
-                for code, head in zip(batch, heads, strict=True):
+                for (code, before), head in zip(batch.items(), heads, strict=True):
                     if room := self._rooms.get(code):
-                        lag = max(lag, room.verify(head))
+                        lag = max(lag, room.verify(head, before))
             else:
                 self._telemetry.lagging(lag)
 

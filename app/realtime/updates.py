@@ -76,7 +76,7 @@ class Updates:
             return None
         base = self._states.get(held) if held is not None else None
         made = self.whole() if base is None else self._patches.get(base.head) or self._patch(base)
-        self.bytes_made += made.size
+        self.bytes_made += len(made.websocket)
         return made
 
     def _patch(self, base: Session) -> Encoded:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable
+from contextlib import asynccontextmanager
+
+import pytest
 
 from app.observability.metrics import Metrics
 from app.realtime.member import Member
@@ -41,8 +44,13 @@ class Store(RedisSessions):
     def __init__(self) -> None:
         self.current = Head("e", 1)
         self.known: Session | None = None
+        self.reads = 0
+        self.fails = False
 
     async def read(self, code: str) -> Session | None:
+        self.reads += 1
+        if self.fails:
+            raise ZeroDivisionError
         self.known = session_at(self.current)
         return self.known
 
@@ -134,3 +142,59 @@ async def test_a_first_member_is_shown_the_state_at_which_it_joined_and_what_was
             outbox.news.clear()
             await outbox.news.wait()
     await room.close()
+
+
+@asynccontextmanager
+async def room_of_one(store: Store) -> AsyncIterator[Room]:
+    """A room whose member has received the state that the store knows."""
+
+    async def reattach(member: Member) -> None:
+        raise AssertionError("nobody is lost")
+
+    outbox = Outbox(lambda: None)
+    telemetry = Telemetry(Metrics(), lambda: 0)
+    room = Room("123456", store, outbox, telemetry, reattach=reattach, removed=lambda _: None, lost=lambda: None)
+    access = Access("123456", Credential("participant", "i", "p"))
+    member = Member("s", access, membership_id=1, since=Head("e", 1), connection="c", recovery="r", name="Ann")
+    room.admit(member, store.known)
+    async with asyncio.timeout(1):
+        await outbox.news.wait()
+    yield room
+    await room.close()
+
+
+@pytest.mark.parametrize(
+    ("head", "before", "reads"),
+    [
+        (Head("e", 3), Head("e", 3), 0),
+        (Head("e", 2), Head("e", 2), 0),
+        (Head("e", 4), Head("e", 3), 1),
+        (Head("e", 2), Head("e", 3), 1),
+        (Head("f", 3), Head("e", 3), 1),
+        (None, Head("e", 3), 1),
+    ],
+    ids=["the same", "announced since", "not announced", "lost", "another epoch", "gone"],
+)
+async def test_a_comparison_makes_a_room_read_what_was_missed_or_lost(
+    head: Head | None, before: Head, reads: int
+) -> None:
+    store = Store()
+    store.current, store.known = Head("e", 4), session_at(Head("e", 3))
+    async with room_of_one(store) as room:
+        room.verify(head, before)
+        await asyncio.sleep(0.1)
+        assert store.reads == reads
+
+
+async def test_after_a_bug_in_a_read_it_is_not_read_again_and_again(caplog: pytest.LogCaptureFixture) -> None:
+    store = Store()
+    store.known, store.fails = session_at(Head("e", 1)), True
+    async with room_of_one(store) as room:
+        store.known = None
+        room.refresh()
+        await asyncio.sleep(0.1)
+        assert store.reads == 1
+        room.refresh()
+        await asyncio.sleep(0.1)
+        assert store.reads == 2
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == ["background task failed"] * 2
