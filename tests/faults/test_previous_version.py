@@ -192,7 +192,8 @@ async def test_both_versions_serve_one_session_for_the_length_of_a_roll_and_back
     before = version_of(commit)
     async with deployment() as (deployed, url):
         old = [await deployed.start(before) for _ in range(2)]
-        load = Load(Plan(urls=(url,), sessions=3, clients=4, duration=600, rate=6, ramp=1, deadline=15))
+        plan = Plan(urls=(url,), sessions=3, clients=4, duration=600, rate=6, ramp=1, deadline=15, patches=True)
+        load = Load(plan)
         loading = asyncio.create_task(load.run())
         await until(_running(load, loading), "the load has begun")
         first = await Story.begun(old[0])
