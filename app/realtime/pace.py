@@ -1,4 +1,4 @@
-"""The intervals at which a room reads its session and sends it, which grow with the bytes to send."""
+"""The intervals at which a room sends its session, which grow with the bytes to send."""
 
 from __future__ import annotations
 

@@ -35,10 +35,12 @@ __all__ = ["Room"]
 
 _MIN_PAUSE_SECONDS: Final = 0.05
 _MAX_PAUSE_SECONDS: Final = 1.0
-# Redis can lose a change and give its version to another one; what was made of the lost one is then read again.
+# Redis can lose a change and give its version to another one, of which announcements say nothing.
 _READ_AGAIN_SECONDS: Final = 300.0
 # The default limit of links of a span.
 _MAX_SPAN_LINKS: Final = 128
+# Changes that are announced during a read. If there are more, it is read again.
+_MAX_UNAPPLIED: Final = 64
 _SOCKETS: Final = "join_session.sockets"
 
 _logger = logging.getLogger(__name__)
@@ -77,6 +79,9 @@ class Room:
         # Why the mirrored state may not be the newest: a change that could not be applied, or any other doubt.
         self._has_gap = False
         self._must_read = True
+        self._is_just_read = False
+        # Announced during a read, and not applied yet.
+        self._unapplied: list[Announcement] = []
         # Announcements of changes that members have not received.
         self._pending_announcements: list[Announcement] = []
         # Who has not received any state, and whether the session was read since they were attached.
@@ -120,19 +125,22 @@ class Room:
         self.members.pop(member.sid, None)
         self._newcomers.pop(member, None)
         self._unchecked.discard(member)
+        if member.patches:
+            # What waits to be made for it would show a state that is no longer its own, and keep that in memory.
+            self._emitter.deliver_made(member.sid, lambda: None, latest=self.code)
 
     def announced(self, announcement: Announcement) -> None:
         """Handle an announcement. Announcements may be late, out of order or lost."""
         head, highest = announcement.head, self._updates.newest
-        if self._store.apply(self.code, announcement):
-            announcement = announcement._replace(changes=None)
-        else:
+        if not self._store.apply(self.code, announcement):
             self._has_gap = True
+            if self._reading and len(self._unapplied) < _MAX_UNAPPLIED:
+                self._unapplied.append(announcement)
         if head and highest and head.epoch == highest.epoch and head.version <= highest.version and not self._behind():
             self._note_shown(announcement)
             return
         if len(self._pending_announcements) < _MAX_SPAN_LINKS:
-            self._pending_announcements.append(announcement)
+            self._pending_announcements.append(announcement._replace(changes=None))
         self._stale = True
         self._schedule()
 
@@ -214,20 +222,26 @@ class Room:
             self._reading = True
             self._background.start(self._read())
             return
+        self._is_just_read = False
         newcomers = set(self._newcomers)
         everybody = self._pace.is_update_due()
         announcements: list[Announcement] = []
         if everybody:
-            self._stale = False
+            # With a gap what was just read is shown, and read again when the pace allows.
+            self._stale = self._has_gap
             announcements, self._pending_announcements = self._pending_announcements, []
         with self._telemetry.delivering(_traces(announcements)) as span:
             self._take(session, newcomers, announcements, span, everybody=everybody)
         self._schedule()
 
     def _certain(self) -> Session | None:
-        """Return the mirrored state, unless a later one may be in Redis."""
+        """Return the mirrored state, unless it was not just read and a later one may be in Redis."""
         session = self._store.mirrored(self.code)
-        if self._has_gap or self._must_read or session is None or session.instance != self.instance:
+        if session is None or session.instance != self.instance:
+            return None
+        if self._is_just_read:
+            return session
+        if self._has_gap or self._must_read:
             return None
         for member, is_read in self._newcomers.items():
             if not is_read and not session.head.includes(member.since):
@@ -237,8 +251,7 @@ class Room:
     async def _read(self) -> None:
         newcomers = list(self._newcomers)
         self._has_gap = self._must_read = False
-        # Room for those that arrive during the read.
-        del self._pending_announcements[_MAX_SPAN_LINKS // 2 :]
+        self._unapplied.clear()
         try:
             session = await self._store.read(self.code)
             self._backoff.reset()
@@ -248,8 +261,8 @@ class Room:
             else:
                 self._newcomers.update((member, True) for member in newcomers if member in self._newcomers)
                 self._read_again_later()
-                if self._has_gap:
-                    self._apply_again()
+                self._is_just_read = True
+                self._apply_missed()
         except SessionError:
             self._stale = self._must_read = True
             await asyncio.sleep(self._backoff.next())
@@ -258,11 +271,11 @@ class Room:
         # In the turn of the event loop in which it is known to be read, so that nothing is missed. Not after a bug.
         self._schedule()
 
-    def _apply_again(self) -> None:
-        """Apply the changes that were announced during a read, of which that has shown some."""
-        announcements = self._pending_announcements
-        applied = [self._store.apply(self.code, announcement) for announcement in announcements]
-        self._has_gap = len(announcements) >= _MAX_SPAN_LINKS or not all(applied)
+    def _apply_missed(self) -> None:
+        """Apply the changes that were announced during a read, some of which it may have found."""
+        applied = [self._store.apply(self.code, announcement) for announcement in self._unapplied]
+        self._has_gap = len(applied) == _MAX_UNAPPLIED or not all(applied)
+        self._unapplied.clear()
 
     def _read_again_later(self) -> None:
         self._read_again_at = self._clock() + random.uniform(0.5, 1) * _READ_AGAIN_SECONDS  # noqa: S311 - jitter
@@ -296,11 +309,9 @@ class Room:
             for member in (self.members.values() if everybody else newcomers)
             if member.seen != session.head and member.sid in self.members
         ]
-        self._updates.show(session)
+        self._updates.show(session, lambda: {member.written for member in self.members.values()})
         if not behind:
             return 0
-        for member in behind:
-            member.seen = session.head
         whole = [member.sid for member in behind if not member.patches]
         size = 0
         if whole:
@@ -312,6 +323,8 @@ class Room:
             if member.patches:
                 self._emitter.deliver_made(member.sid, partial(self._updates.next_for, member), latest=self.code)
         size += self._updates.bytes_made - made
+        for member in behind:
+            member.seen = session.head
         if everybody:
             self._pace.updated(size, len(behind))
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable, Collection
 from typing import Final
 
 import orjson
@@ -30,6 +31,8 @@ class Updates:
         self.bytes_made = 0
         """The bytes of all messages that ``next_for`` has returned."""
         self._emitter = emitter
+        self._state: Session | None = None
+        # As they were shown first. The newest may have another time of expiry by now.
         self._states: OrderedDict[Head, Session] = OrderedDict()
         self._whole: Encoded | None = None
         # By the head of the state from which they start.
@@ -37,24 +40,26 @@ class Updates:
 
     @property
     def newest(self) -> Head | None:
-        return next(reversed(self._states), None)
+        return None if self._state is None else self._state.head
 
-    def show(self, session: Session) -> None:
-        """Make a state the newest one."""
-        if session.head == self.newest:
+    def show(self, session: Session, written: Callable[[], Collection[Head | None]]) -> None:
+        """Make a state the newest one. ``written`` returns the heads of the states from which members need patches."""
+        former, self._state = self._state, session
+        if former is session:
             return
-        if self._states:
-            self._newest().forget_encoded(session)
-        self._states[session.head] = session
         self._whole = None
         self._patches.clear()
-        while len(self._states) > 1 + _MAX_EARLIER_STATES or self._size() > _MAX_BYTES:
-            self._states.popitem(last=False)
+        if former is None or former.head != session.head:
+            if former is not None:
+                former.forget_encoded(session)
+                self._states[former.head].forget_encoded(session)
+            self._states[session.head] = session
+            self._evict(written)
 
     def forget(self) -> None:
         """Forget all states: the session is another one."""
+        self._state = self._whole = None
         self._states.clear()
-        self._whole = None
         self._patches.clear()
 
     def whole(self) -> Encoded:
@@ -72,7 +77,7 @@ class Updates:
         A member that takes patches gets one, unless the whole is smaller or the state that it holds is not kept.
         """
         held, member.written = member.written, self.newest
-        if held == member.written:
+        if self._state is None or held == member.written:
             return None
         base = self._states.get(held) if held is not None else None
         made = self.whole() if base is None else self._patches.get(base.head) or self._patch(base)
@@ -90,10 +95,26 @@ class Updates:
         return made
 
     def _newest(self) -> Session:
-        return next(reversed(self._states.values()))
+        if self._state is None:
+            raise RuntimeError("no state was shown")
+        return self._state
+
+    def _evict(self, written: Callable[[], Collection[Head | None]]) -> None:
+        """Evict earlier states, those first from which nobody needs a patch, until the others are within the bounds."""
+        if self._is_within_bounds():
+            return
+        *earlier, _ = self._states
+        needed = written()
+        for head in sorted(earlier, key=lambda head: head in needed):
+            del self._states[head]
+            if self._is_within_bounds():
+                return
+
+    def _is_within_bounds(self) -> bool:
+        return len(self._states) <= 1 + _MAX_EARLIER_STATES and self._size() <= _MAX_BYTES
 
     def _size(self) -> int:
-        """The memory of the states before the newest."""
+        """The estimated memory of the states before the newest."""
         newest, *earlier = reversed(self._states.values())
         lists = {id(each): len(each) for state in earlier for each in (state.movies, state.participants)}
         for shared in (newest.movies, newest.participants):

@@ -176,12 +176,18 @@ class Session:
         )
 
     def forget_encoded(self, newer: Session) -> None:
-        """Free what was encoded of this version, but for what a newer one uses, too."""
+        """Free what was encoded of this version, but for what a newer one uses, too. It is encoded again if needed."""
         self.__dict__.pop("data", None)
         if self.movies is not newer.movies:
             self.movies.__dict__.pop("encoded", None)
+            for movie in self.movies.values():
+                if newer.movies.get(movie.id) is not movie:
+                    movie._encoded.clear()
         if self.participants is not newer.participants:
             self.participants.__dict__.pop("_by_host", None)
+            for entry in self.participants.values():
+                if newer.participants.get(entry.id) is not entry:
+                    entry._encoded.clear()
 
     @property
     def meta(self) -> Meta:

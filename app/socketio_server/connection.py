@@ -365,7 +365,7 @@ class Connection:
         if self.upgrade is not None:
             self.upgrade.give_up(code)
         if drop:
-            self._outbox.take()
+            self._outbox = Outbox()
         if self._websocket is not None:
             self._end_websocket(self._websocket, drop=drop)
         self._owner.ended(self, reason)

@@ -131,9 +131,9 @@ def may_compress(messages: Iterable[Encoded]) -> bool:
 def gzip_payload(messages: Sequence[Encoded]) -> bytes:
     """Return ``payload`` in gzip format. That of a large text alone is compressed once for both transports."""
     body = payload(messages)
-    first, *others = _read(messages[0].deflated)
-    is_compressed = len(messages) == 1 and not others and first[0] == _COMPRESSED | _TEXT
-    return gzip_of(first[1] if is_compressed else deflated(body), body)
+    frames = list(_read(messages[0].deflated)) if len(messages) == 1 else []
+    is_compressed = len(frames) == 1 and frames[0][0] == _COMPRESSED | _TEXT
+    return gzip_of(frames[0][1] if is_compressed else deflated(body), body)
 
 
 def packets(payload: str) -> Iterator[str]:

@@ -42,7 +42,7 @@ from app.store.scripts import SESSION_SCRIPTS
 from app.store.session_hash import StoredSession
 from app.store.snapshots import EncodedSessions, Snapshots
 from app.store.steps import StepRunner
-from app.store.watermarks import Watermarks
+from app.store.watermarks import Watermarks, is_below
 
 __all__ = ["RedisSessions"]
 
@@ -132,9 +132,8 @@ class RedisSessions:
     # Reading
 
     async def read(self, code: str) -> Session | None:
-        stored = await self._reads.alone(code)
-        if stored is not None and self._is_outdated(stored):
-            stored = await self._renewed(code)
+        noted = self._seen.noted(code)
+        stored = await self._renewed_if_lost(await self._reads.alone(code), noted)
         return None if stored is None else self._parsed(stored)
 
     async def snapshot(self, code: str) -> Snapshot | None:
@@ -147,10 +146,10 @@ class RedisSessions:
             head, expires_at = await asyncio.gather(self.head(code), self._expiry(code))
             if head == known.head and expires_at > 0:
                 return known.expiring(expires_at)
+        noted = self._seen.noted(code)
         # A shared read has the time-out of the client.
-        stored = await (self._shared(code) if has_time(self._client.timeout) else self._reads.alone(code))
-        if stored is not None and self._is_outdated(stored):
-            stored = await self._renewed(code)
+        found = await (self._shared(code) if has_time(self._client.timeout) else self._reads.alone(code))
+        stored = await self._renewed_if_lost(found, noted)
         if stored is None:
             self._snapshots.put(code, None)
             return None
@@ -175,27 +174,22 @@ class RedisSessions:
         with self._tracing.step("PIPELINE", SpanKind.CLIENT, _READING, _failure):
             return await self._reads.together(code)
 
-    def _is_outdated(self, stored: StoredSession) -> bool:
-        """Return whether Redis has lost changes of a session that was read; note how far it is otherwise."""
-        if self._seen.is_below(stored.code, stored.head):
-            return True
-        self._seen.note(stored.code, stored.head)
-        return False
-
-    async def _renewed(self, code: str) -> StoredSession | None:
-        """Give a session a new epoch, and read it again."""
-        await self._steps.run(self._scripts.new_epoch, code, {}, replies.nothing)
-        stored = await self._reads.alone(code)
+    async def _renewed_if_lost(self, stored: StoredSession | None, noted: Mapping[str, int]) -> StoredSession | None:
+        """Give a session a new epoch and read it again, if it is below the versions noted before it was read."""
+        if stored is not None and is_below(stored.head, noted):
+            await self._steps.run(self._scripts.new_epoch, stored.code, {}, replies.nothing)
+            stored = await self._reads.alone(stored.code)
         if stored is not None:
-            self._seen.note(code, stored.head)
+            self._seen.note(stored.code, stored.head)
         return stored
 
     async def head(self, code: str) -> Head | None:
+        noted = self._seen.noted(code)
         with client_errors(changing=False):
             reply = await self._client.execute("HMGET", self._keys.session(code), "epoch", "version")
             with reading_reply():
                 head = replies.head(array(reply))
-        if head is not None and self._seen.is_below(code, head):
+        if head is not None and is_below(head, noted):
             session = await self.read(code)
             return None if session is None else session.head
         return head

@@ -7,7 +7,7 @@ from typing import Final
 
 from app.sessions.model import Head
 
-__all__ = ["Watermarks"]
+__all__ = ["Watermarks", "is_below"]
 
 # Higher than any version, and exact as a number of Lua.
 _NEVER: Final = 2**53
@@ -48,6 +48,14 @@ class Watermarks:
             return lowest
         return {**lowest, announced.epoch: announced.version}
 
-    def is_below(self, code: str, head: Head) -> bool:
-        """Return whether changes were lost since the session was seen; announcements may be ahead of a read."""
-        return head.version < self._lowest.get(code, {}).get(head.epoch, 0)
+    def noted(self, code: str) -> Mapping[str, int]:
+        """Return the lowest version that a read which begins now can find in each epoch, unless changes were lost.
+
+        Changes that are announced during the read may be later than what it finds.
+        """
+        return dict(self._lowest.get(code, {}))
+
+
+def is_below(head: Head, noted: Mapping[str, int]) -> bool:
+    """Return whether changes were lost since these versions were noted."""
+    return head.version < noted.get(head.epoch, 0)

@@ -35,7 +35,11 @@ export function joinWithPatches(
     render(data, meta);
   });
   socket.on("session-patch", (patch, { from, ...changed }) => {
-    if (state === undefined || state.meta.epoch !== changed.epoch || state.meta.version !== from) return void join();
+    if (state === undefined) return; // A whole update is on its way.
+    if (state.meta.epoch !== changed.epoch || state.meta.version !== from) {
+      state = undefined;
+      return void join();
+    }
     const data = jsonpatch.applyPatch(state.data, patch, false, false).newDocument;
     state = { data, meta: { ...state.meta, ...changed } };
     render(state.data, state.meta);

@@ -92,7 +92,7 @@ async def many_states_of_a_large_session(redis: RedisServer) -> None:
 
         def show(version: int) -> int:
             entries["m1"] = entries["m1"].counted(Tally(version))
-            updates.show(replace(EMPTY, head=Head("e", version), movies=Movies(entries)))
+            updates.show(replace(EMPTY, head=Head("e", version), movies=Movies(entries)), set)
             return updates.whole().size
 
         size = show(1)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
+import httpx
+import orjson
 import pytest
 
 from app.realtime.member import Member
@@ -24,6 +28,7 @@ from tests.harness.metrics import scrape
 from tests.harness.people import Api, Made, movie
 from tests.harness.redis import RedisServer
 from tests.harness.sockets import Socket
+from tests.harness.waiting import until
 from tests.realtime.patched import PatchedSocket
 
 PATCHES: Final = {"patches": True}
@@ -157,6 +162,10 @@ async def test_what_waits_for_a_slow_socket_is_one_patch_from_what_it_holds(redi
                 assert (await busy.emit("remove-movie", {"movieID": each["id"]}))["ok"]
         slow.read_again()
         await assert_same(api, made, slow)
+        # Its last message is the patch that was made when it could be written; none of the others is the whole.
+        assert slow.counts["session-update"] == 1
+        assert slow.patches[-1].endswith(f'"{slow.offset}"]')
+        assert slow.counts["session-patch"] < busy.counts["session-update"]
         await slow.close()
         await busy.close()
 
@@ -200,10 +209,10 @@ def next_for(updates: Updates, reader: Member) -> str | None:
 def test_whatever_was_skipped_a_member_gets_one_message_from_what_was_written_to_it() -> None:
     encoder, quick, slow = Encoder(), member(), member()
     updates = Updates(encoder)
-    updates.show(at(1))
+    updates.show(at(1), set)
     assert next_for(updates, quick) == next_for(updates, slow) == "session-update to e-1"
     for version in range(2, 10):
-        updates.show(at(version))
+        updates.show(at(version), set)
         assert next_for(updates, quick) == f"session-patch to e-{version}"
         assert next_for(updates, quick) is None
     assert next_for(updates, slow) == "session-patch to e-9"
@@ -214,7 +223,7 @@ def test_each_message_is_encoded_once_for_all() -> None:
     encoder, members = Encoder(), [member() for _ in range(10)]
     updates = Updates(encoder)
     for version in (1, 2):
-        updates.show(at(version))
+        updates.show(at(version), set)
         for each in members:
             updates.next_for(each)
     assert encoder.events == ["session-update", "session-patch"]
@@ -223,16 +232,63 @@ def test_each_message_is_encoded_once_for_all() -> None:
 @pytest.mark.parametrize(("versions", "movies", "event"), [(8, 10, "patch"), (9, 10, "update"), (2, 5000, "update")])
 def test_from_a_state_that_is_not_kept_a_member_gets_the_whole(versions: int, movies: int, event: str) -> None:
     reader, updates = member(), Updates(Encoder())
-    updates.show(at(1, movies=movies))
+    updates.show(at(1, movies=movies), set)
     updates.next_for(reader)
     for version in range(2, 2 + versions):
-        updates.show(at(version, movies=movies))
+        updates.show(at(version, movies=movies), set)
     assert next_for(updates, reader) == f"session-{event} to e-{1 + versions}"
 
 
 def test_in_another_epoch_a_member_gets_the_whole() -> None:
     reader, updates = member(), Updates(Encoder())
-    updates.show(at(1))
+    updates.show(at(1), set)
     updates.next_for(reader)
-    updates.show(at(2, "f"))
+    updates.show(at(2, "f"), set)
     assert next_for(updates, reader) == "session-update to f-2"
+
+
+def test_a_state_that_somebody_holds_outlives_those_that_nobody_does() -> None:
+    reader, updates = member(), Updates(Encoder())
+    updates.show(at(1), lambda: {reader.written})
+    updates.next_for(reader)
+    for version in range(2, 30):
+        updates.show(at(version), lambda: {reader.written})
+    assert next_for(updates, reader) == "session-patch to e-29"
+
+
+def test_who_comes_later_is_told_the_newest_time_of_expiry() -> None:
+    first, later, updates = member(), member(), Updates(Encoder())
+    updates.show(at(1), set)
+    before = updates.whole()
+    assert next_for(updates, first) == "session-update to e-1"
+    updates.show(replace(at(1), expires_at=EMPTY.expires_at + 60_000), set)
+    assert updates.whole() is not before
+    assert next_for(updates, first) is None
+    assert next_for(updates, later) == "session-update to e-1"
+
+
+def test_of_a_session_that_is_another_one_by_now_nothing_is_left() -> None:
+    reader, updates = member(), Updates(Encoder())
+    updates.show(at(1), set)
+    updates.forget()
+    assert next_for(updates, reader) is None
+
+
+async def test_a_socket_that_does_not_read_keeps_no_state_of_sessions_that_it_has_left(
+    redis_server: RedisServer,
+) -> None:
+    async with served_here(redis_server.url()) as (here,):
+        api = Api([here])
+        made = [await api.create(movies=[movie("m1")]) for _ in range(20)]
+        async with httpx.AsyncClient(base_url=here.url, trust_env=False) as client:
+            path = "/socket.io/?EIO=4&transport=polling"
+            path += f"&sid={orjson.loads((await client.get(path)).text[1:])['sid']}"
+            await client.post(path, content="40")
+            await client.get(path)
+            for each in made:
+                join = orjson.dumps(["join-session", each.code, PATCHES])
+                assert (await client.post(path, content=b"42" + join)).status_code == 200
+                await until(partial(here.replica.redis.sessions.mirrored, each.code))
+            # The first state of the last one is sent in the next turns of the event loop.
+            await until(lambda: sum(isinstance(each, Updates) for each in gc.get_objects()) <= 2, timeout=5)
+        await api.close()

@@ -17,6 +17,8 @@ from app.sessions.service import Access
 from app.sessions.tokens import Credential
 from app.socketio_server import Encoded
 from app.store.announcements import Announcement
+from app.store.mirror import SessionMirror
+from app.store.session_hash import StoredSession
 from app.store.sessions import RedisSessions
 
 
@@ -198,3 +200,60 @@ async def test_after_a_bug_in_a_read_it_is_not_read_again_and_again(caplog: pyte
         await asyncio.sleep(0.1)
         assert store.reads == 2
     assert [record.getMessage() for record in caplog.records if record.exc_info] == ["background task failed"] * 2
+
+
+class BusyStore(Store):
+    """A session that changes all the time: reads take so long that changes are announced meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.version = 1
+        self._copy = SessionMirror("123456")
+
+    async def read(self, code: str) -> Session | None:
+        self.reads += 1
+        found = self._stored()
+        await asyncio.sleep(0.02)
+        return self._copy.read(found)
+
+    def mirrored(self, code: str) -> Session | None:
+        return self._copy.session
+
+    def apply(self, code: str, announcement: Announcement) -> bool:
+        head = announcement.head
+        return head is not None and self._copy.apply(head, announcement.expires_at, announcement.changes)
+
+    def changed(self, *, announced_whole: bool) -> Announcement:
+        self.version += 1
+        told: dict[bytes, bytes | None] = {b"title": b"%d" % self.version}
+        head = Head("e", self.version)
+        return Announcement(head, "", 0, 1000, told) if announced_whole else Announcement(head, "", 0)
+
+    def _stored(self) -> StoredSession:
+        fields = {b"instance": b"i", b"created": b"1", b"deadline": b"2000", b"locked": b"0", b"capacity": b"10"}
+        named = {b"p:p": b"1|1|Ann", b"host": b"p", b"title": b"%d" % self.version}
+        return StoredSession("123456", fields | named, 1000, Head("e", self.version))
+
+
+@pytest.mark.parametrize("announced_whole", [True, False], ids=["after a gap", "without what has changed"])
+async def test_members_are_shown_what_was_read_although_it_changes_during_each_read(announced_whole: bool) -> None:
+    store, outbox, clock = BusyStore(), Outbox(lambda: None), asyncio.get_running_loop().time
+
+    async def reattach(member: Member) -> None:
+        raise AssertionError("nobody is lost")
+
+    telemetry = Telemetry(Metrics(), lambda: 0)
+    room = Room("123456", store, outbox, telemetry, reattach=reattach, removed=lambda _: None, lost=lambda: None)
+    access = Access("123456", Credential("participant", "i", "p"))
+    room.admit(Member("s", access, membership_id=1, since=Head("e", 1), connection="c", recovery="r", name="Ann"))
+    end = clock() + 2
+    while clock() < end and len(outbox.shown) < 10:
+        announcement = store.changed(announced_whole=announced_whole)
+        # Now and then one is lost.
+        if store.version % 100:
+            room.announced(announcement)
+        await asyncio.sleep(0.001)
+    await room.close()
+    assert len(outbox.shown) >= 10
+    # They are paced as updates are.
+    assert store.reads <= len(outbox.shown) + 2

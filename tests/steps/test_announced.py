@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, fields
-from typing import Final
+from typing import Any, Final
 
 import orjson
 import pytest
@@ -97,8 +97,8 @@ class Feed:
             what, trace, time, *rest = text.split(" ", 3)
             assert trace == ""
             assert now - 60_000 < int(time) <= now
-            told = orjson.loads(rest[0]) if rest else {}
-            assert told.pop("expires", expires) == expires
+            told: dict[str, Any] = orjson.loads(rest[0]) if rest else {"expires": expires}
+            assert told.pop("expires") == expires
             found.append(Heard(what, told.pop("fields", None)))
             assert not told
         return found
@@ -152,6 +152,20 @@ async def test_of_a_large_change_only_the_head_is_announced(room: Room, feed: Fe
     )
     [heard] = await feed.heard()
     assert heard.fields is None
+
+
+async def test_the_first_later_time_of_expiry_is_announced(room: Room, feed: Feed) -> None:
+    await room.redis.execute("PEXPIREAT", KEYS.session(room.code), await room.lives() - 120_000)
+    await room.put(heard=await room.lives())
+    await room.sessions.touch(room.code, least=0)
+    assert await feed.raw() == [f"expires {await room.lives()}"]
+
+
+async def test_in_a_session_of_the_version_before_it_is_announced_at_once(room: Room, feed: Feed) -> None:
+    await room.redis.execute("HDEL", KEYS.session(room.code), "heard")
+    await room.redis.execute("PEXPIREAT", KEYS.session(room.code), await room.lives() - 1000)
+    await room.sessions.touch(room.code, least=0)
+    assert await feed.raw() == [f"expires {await room.lives()}"]
 
 
 @pytest.mark.parametrize(("moved", "heard"), [(9_000, 0), (11_000, 1)])

@@ -197,7 +197,7 @@ end
 -- once in ten seconds; of a short lifetime, in a tenth of it.
 local function is_expiry_news()
   return #news == 0 and moved.session and
-    expires - (field('heard') or field('listed')) >= math.min(10000, tonumber(field('lifetime')) / 10)
+    expires - (field('heard') or 0) >= math.min(10000, tonumber(field('lifetime')) / 10)
 end
 
 -- What an announcement says of a session that lives on. Of a large change it says that there is one.

@@ -26,5 +26,7 @@ redis.call('SET', RESERVATION, call.instance)
 -- Keys that an older version did not delete when it ended an earlier session.
 redis.call('DEL', ABSENT, FORMER, REPLIERS)
 expires, moved.session = math.min(now + (call.unjoined or call.lifetime), deadline), true
+-- Nobody mirrors the session yet.
+put(session, 'heard', expires)
 prolong()
 return reply('ok', now)
