@@ -89,7 +89,9 @@ class NodeSluggard:
     @asynccontextmanager
     async def open(cls, replica: Replica) -> AsyncIterator[Sluggard]:
         async with node_clients() as node:
-            yield cls(node, await node.connect(replica.url, transports=["websocket"], digest=True))
+            # Compressed updates of so many would all find room in the buffers between.
+            options: dict[str, Any] = {"transports": ["websocket"], "perMessageDeflate": False}
+            yield cls(node, await node.connect(replica.url, digest=True, **options))
 
     async def join(self, code: str) -> None:
         await self._client.emit("join-session", code, ack=True)
