@@ -258,6 +258,8 @@ class Room:
             if session is None or session.instance != self.instance:
                 await self._end(self.instance or "")
                 self._stale = False
+                # For those whom a join that was faster than the end has yet to bring here.
+                self._must_read = True
             else:
                 self._newcomers.update((member, True) for member in newcomers if member in self._newcomers)
                 self._read_again_later()

@@ -81,7 +81,7 @@ async def test_after_the_first_update_there_are_patches_and_others_see_none(redi
         for patched in (host, other):
             # One of the joins of the others may have come before the first update.
             assert patched.counts["session-update"] == 1
-            assert patched.counts["session-patch"] > 5
+            assert patched.counts["session-patch"] > 1
         for socket in (host, plain, other):
             await socket.close()
 

@@ -20,6 +20,7 @@ from app.store.announcements import Announcement
 from app.store.mirror import SessionMirror
 from app.store.session_hash import StoredSession
 from app.store.sessions import RedisSessions
+from tests.harness.waiting import until
 
 
 def session_at(head: Head) -> Session:
@@ -48,11 +49,14 @@ class Store(RedisSessions):
         self.known: Session | None = None
         self.reads = 0
         self.fails = False
+        self.is_gone = False
 
     async def read(self, code: str) -> Session | None:
         self.reads += 1
         if self.fails:
             raise ZeroDivisionError
+        if self.is_gone:
+            return None
         self.known = session_at(self.current)
         return self.known
 
@@ -64,7 +68,8 @@ class Store(RedisSessions):
         return self.known is not None and head is not None and self.known.head.includes(head)
 
     async def end_reason(self, code: str, instance: str, participant: str = "") -> str:
-        raise AssertionError("the session is there")
+        assert self.is_gone
+        return "ended"
 
 
 class Outbox:
@@ -163,6 +168,19 @@ async def room_of_one(store: Store) -> AsyncIterator[Room]:
         await outbox.news.wait()
     yield room
     await room.close()
+
+
+async def test_who_is_admitted_after_a_room_has_found_its_session_gone_is_told() -> None:
+    store = Store()
+    store.known = session_at(Head("e", 1))
+    async with room_of_one(store) as room:
+        store.is_gone = True
+        room.announced(Announcement(None, "", 0))
+        await until(lambda: not room.members, timeout=1)
+        # It has joined before the end, and still knows the state of then.
+        access = Access("123456", Credential("participant", "i", "p"))
+        room.admit(Member("t", access, membership_id=1, since=Head("e", 1), connection="d", recovery="q", name="Bob"))
+        await until(lambda: not room.members, timeout=1)
 
 
 @pytest.mark.parametrize(
