@@ -112,7 +112,7 @@ class SessionAPI:
         found = await self._service.look_up_changed(
             session_id, client, token, lambda head: seen.contains_weak(str(head))
         )
-        return self._unchanged(found) if isinstance(found, Head) else self._compressed(_state(found))
+        return _unchanged(found) if isinstance(found, Head) else self._compressed(_state(found))
 
     async def remove_participant(self, session_id: str, participant_id: str) -> Response:
         await read_body(self._limits.body)
@@ -144,13 +144,6 @@ class SessionAPI:
             answer = compressed(answer, request.headers.get("accept-encoding"))
         return response_of(answer)
 
-    def _unchanged(self, head: Head) -> Response:
-        # The same as in the answer that it stands for, which may have been compressed.
-        vary = {"vary": "Accept-Encoding"} if self._compression else {}
-        answered = Response(status=304, headers={**etag(head), **vary})
-        del answered.headers["Content-Type"]
-        return answered
-
     def _client(self) -> Client:
         return self._addresses.client(request.scope)
 
@@ -162,3 +155,9 @@ def _state(found: Snapshot) -> Answer:
     data = orjson.Fragment(found.data)
     body = {"sessionID": found.meta["sessionID"], "sessionData": data, "meta": found.meta}
     return json_answer(body, headers=etag(found.head))
+
+
+def _unchanged(head: Head) -> Response:
+    answered = Response(status=304, headers=etag(head))
+    del answered.headers["Content-Type"]
+    return answered
