@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 from app.sessions.model import Head
 from app.sessions.service import Access
-from app.socketio_server import Encoded
+from app.socketio_server import Encoded, Outgoing
 
 __all__ = ["Emitter", "Member"]
 
@@ -49,14 +49,12 @@ class Member:
 class Emitter(Protocol):
     """The engine's interface for sending: encode an event once, deliver it to any number of sockets.
 
-    ``compress``: an event without secrets may be compressed. ``deliver_made`` sends what ``make`` returns when it can
-    be written, nothing for None. ``cork`` writes what one socket is sent in this turn of the event loop at once.
+    ``compress``: an event without secrets may be compressed. ``cork`` writes what one socket is sent in this turn of
+    the event loop at once.
     """
 
     def encode(self, event: str, *args: object, compress: bool = False) -> Encoded: ...
 
-    def deliver(self, sids: Iterable[str], encoded: Encoded, *, latest: Hashable | None = None) -> None: ...
-
-    def deliver_made(self, sid: str, make: Callable[[], Encoded | None], *, latest: Hashable) -> None: ...
+    def deliver(self, sids: Iterable[str], outgoing: Outgoing, *, latest: Hashable | None = None) -> None: ...
 
     def cork(self, sid: str) -> None: ...

@@ -76,12 +76,13 @@ class Room:
         self._updates = Updates(emitter)
         # Whether there may be something that not all members have received.
         self._stale = False
-        # Why the mirrored state may not be the newest: a change that could not be applied, or any other doubt.
-        self._has_gap = False
+        # Whether a later state than the mirrored one may be in Redis.
         self._must_read = True
+        self._reading = False
         self._is_just_read = False
-        # Announced during a read, and not applied yet.
+        # Announced during the read, and not applied yet.
         self._unapplied: list[Announcement] = []
+        self._read_again_at = 0.0
         # Announcements of changes that members have not received.
         self._pending_announcements: list[Announcement] = []
         # Who has not received any state, and whether the session was read since they were attached.
@@ -93,8 +94,6 @@ class Room:
         self._pace = Pace(self._clock)
         self._backoff = Backoff(_MIN_PAUSE_SECONDS, _MAX_PAUSE_SECONDS)
         self._background = Background("room", _logger)
-        self._reading = False
-        self._read_again_at = 0.0
         self._turn: asyncio.Handle | None = None
         self._turn_at = 0.0
 
@@ -127,15 +126,16 @@ class Room:
         self._unchecked.discard(member)
         if member.patches:
             # What waits to be made for it would show a state that is no longer its own, and keep that in memory.
-            self._emitter.deliver_made(member.sid, lambda: None, latest=self.code)
+            self._emitter.deliver([member.sid], lambda: None, latest=self.code)
 
     def announced(self, announcement: Announcement) -> None:
         """Handle an announcement. Announcements may be late, out of order or lost."""
         head, highest = announcement.head, self._updates.newest
         if not self._store.apply(self.code, announcement):
-            self._has_gap = True
             if self._reading and len(self._unapplied) < _MAX_UNAPPLIED:
                 self._unapplied.append(announcement)
+            else:
+                self._must_read = True
         if head and highest and head.epoch == highest.epoch and head.version <= highest.version and not self._behind():
             self._note_shown(announcement)
             return
@@ -157,7 +157,7 @@ class Room:
         """
         known, highest = self.known, self._updates.newest
         if head is None or known is None or not known.includes(head) or (before and not head.includes(before)):
-            if not (self._reading or self._must_read or self._has_gap):
+            if not (self._reading or self._must_read):
                 # No announcement has arrived.
                 self._telemetry.resynced("heartbeat")
             self.refresh()
@@ -227,8 +227,8 @@ class Room:
         everybody = self._pace.is_update_due()
         announcements: list[Announcement] = []
         if everybody:
-            # With a gap what was just read is shown, and read again when the pace allows.
-            self._stale = self._has_gap
+            # If there was more during the read it is shown all the same, and read again when the pace allows.
+            self._stale = self._must_read
             announcements, self._pending_announcements = self._pending_announcements, []
         with self._telemetry.delivering(_traces(announcements)) as span:
             self._take(session, newcomers, announcements, span, everybody=everybody)
@@ -241,7 +241,7 @@ class Room:
             return None
         if self._is_just_read:
             return session
-        if self._has_gap or self._must_read:
+        if self._must_read:
             return None
         for member, is_read in self._newcomers.items():
             if not is_read and not session.head.includes(member.since):
@@ -250,7 +250,7 @@ class Room:
 
     async def _read(self) -> None:
         newcomers = list(self._newcomers)
-        self._has_gap = self._must_read = False
+        self._must_read = False
         self._unapplied.clear()
         try:
             session = await self._store.read(self.code)
@@ -276,7 +276,8 @@ class Room:
     def _apply_missed(self) -> None:
         """Apply the changes that were announced during a read, some of which it may have found."""
         applied = [self._store.apply(self.code, announcement) for announcement in self._unapplied]
-        self._has_gap = len(applied) == _MAX_UNAPPLIED or not all(applied)
+        if not all(applied):
+            self._must_read = True
         self._unapplied.clear()
 
     def _read_again_later(self) -> None:
@@ -323,7 +324,7 @@ class Room:
         made = self._updates.bytes_made
         for member in behind:
             if member.patches:
-                self._emitter.deliver_made(member.sid, partial(self._updates.next_for, member), latest=self.code)
+                self._emitter.deliver([member.sid], partial(self._updates.next_for, member), latest=self.code)
         size += self._updates.bytes_made - made
         for member in behind:
             member.seen = session.head

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
-from opentelemetry.trace import SpanKind, get_current_span
+from opentelemetry.trace import Span, SpanKind, get_current_span
 
 from app.observability.tracing import Attributes, Tracing, failed
-from app.redis_client.errors import CommandFailed, StoreUnavailable
+from app.redis_client.errors import CommandFailed, StoreError, StoreUnavailable
 from app.redis_client.observer import Ended, Operation
 
-__all__ = ["CommandSpans", "failure_of"]
+__all__ = ["CommandSpans", "command_span"]
 
 
 class CommandSpans:
@@ -22,16 +23,21 @@ class CommandSpans:
     def started(self, operation: Operation) -> Ended:
         if not get_current_span().is_recording():
             return _nothing_to_end
-        name = f"{operation.command} {operation.script}".rstrip()
-        step = self._tracing.step(name, SpanKind.CLIENT, _attributes(operation), failure_of)
+        step = command_span(self._tracing, operation)
         span = step.__enter__()
 
         def ended(errors: Sequence[BaseException]) -> None:
             if errors:
-                failed(span, failure_of(errors[0]))
+                failed(span, _failure(errors[0]))
             step.__exit__(None, None, None)
 
         return ended
+
+
+def command_span(tracing: Tracing, operation: Operation) -> AbstractContextManager[Span]:
+    """Return the span of a call, within the current one."""
+    name = f"{operation.command} {operation.script}".rstrip()
+    return tracing.step(name, SpanKind.CLIENT, _attributes(operation), _failure)
 
 
 def _nothing_to_end(errors: Sequence[BaseException]) -> None:
@@ -47,11 +53,11 @@ def _attributes(operation: Operation) -> Attributes:
     return attributes
 
 
-def failure_of(error: BaseException) -> str:
-    """Return the ``error.type`` of a span that ended with an error."""
+def _failure(error: BaseException) -> str:
     match error:
         case StoreUnavailable():
             return error.reason
         case CommandFailed():
             return error.code
-    return type(error).__name__
+    # Whoever waits for a call of others gets an error that is made of its own.
+    return _failure(error.__cause__) if isinstance(error.__cause__, StoreError) else type(error).__name__

@@ -36,7 +36,7 @@ from app.socketio_server.connection import Connection
 from app.socketio_server.endings import CLIENT_NAMESPACE_DISCONNECT
 from app.socketio_server.engineio import EngineServer
 from app.socketio_server.events import Event, WrongArguments, current_event
-from app.socketio_server.frames import Encoded, ProtocolError, message
+from app.socketio_server.frames import Encoded, Outgoing, ProtocolError, message
 from app.socketio_server.hooks import RequestHooks, new_id
 from app.socketio_server.libraries import UvicornWebSocketProtocol, abort, flushed
 from app.socketio_server.manager import RoomManager
@@ -56,6 +56,7 @@ __all__ = [
     "Observer",
     "Options",
     "Origins",
+    "Outgoing",
     "ProtocolError",
     "RequestHooks",
     "RoomManager",

@@ -14,6 +14,8 @@ __all__ = ["Closed", "Inbox", "Outbox", "TokenBucket"]
 
 # Bytes of a received packet that count as an event: those of a compressed one cost the client little.
 _BYTES_PER_EVENT: Final = 16_384
+# A queued message that is made when it can be written: what makes it, and its place in the queue.
+_UNMADE_BYTES: Final = 400
 
 
 class _Queued(NamedTuple):
@@ -21,10 +23,6 @@ class _Queued(NamedTuple):
 
     message: Outgoing
     size: int
-
-
-# What is called to make a message, and its place in the queue.
-_UNMADE_BYTES: Final = 400
 
 
 class Outbox:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, Final
 
 from app.background import Background
@@ -18,7 +18,7 @@ from app.socketio_server.admission import ConnectionLimits, Origins
 from app.socketio_server.connection import Connection
 from app.socketio_server.engineio import EngineServer
 from app.socketio_server.events import WrongArguments
-from app.socketio_server.frames import Encoded
+from app.socketio_server.frames import Encoded, Outgoing
 from app.socketio_server.hooks import RequestHooks, new_id
 from app.socketio_server.interfaces import Receive, Scope, Send
 from app.socketio_server.libraries import SocketIOManager
@@ -163,25 +163,18 @@ class SocketServer(ReceivingServer):
         """
         return self._packet(packets.EVENT, namespace, [event, *args], compress=compress)
 
-    def deliver(self, sids: Iterable[str], message: Encoded, *, latest: Hashable | None = None) -> None:
+    def deliver(self, sids: Iterable[str], outgoing: Outgoing, *, latest: Hashable | None = None) -> None:
         """Send an encoded event to sockets of this server, without waiting.
 
-        It is written at once to sockets that accept it and queued for others. Of queued messages with the same
-        ``latest`` key only the newest is kept. Unknown sids are ignored.
+        It is written at once to sockets that accept it and queued for others. One that is not made yet is made when it
+        can be written. Of queued messages with the same ``latest`` key only the newest is kept. Unknown sids are
+        ignored.
         """
         sockets = self._sockets
         for sid in sids:
             socket = sockets.get(sid)
             if socket is not None:
-                socket.send(message, latest)
-
-    def deliver_made(self, sid: str, make: Callable[[], Encoded | None], *, latest: Hashable) -> None:
-        """Send what ``make`` returns, which is called when the message can be written; for None nothing is sent.
-
-        Of queued ones with the same ``latest`` key, and of messages with it, only the newest is kept.
-        """
-        if (socket := self._sockets.get(sid)) is not None:
-            socket.send(make, latest)
+                socket.send(outgoing, latest)
 
     def cork(self, sid: str) -> None:
         """Write what is sent to a socket in this turn of the event loop at once; unknown sids are ignored."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
+from typing import Final
 
 from app.background import Background
 from app.redis_client.client import RedisClient
 from app.redis_client.errors import StoreError, reading_reply
+from app.redis_client.observer import Operation
 from app.redis_client.reply import Reply, integer, mapping
 from app.sessions.errors import SessionError
 from app.sessions.model import Head
@@ -17,7 +19,10 @@ from app.store.client_errors import client_errors
 from app.store.keys import Keys
 from app.store.session_hash import StoredSession
 
-__all__ = ["SessionReads"]
+__all__ = ["READING", "SessionReads"]
+
+READING: Final = Operation("PIPELINE", size=2)
+"""The commands by which one session is read."""
 
 Wanted = asyncio.Future[StoredSession | None]
 

@@ -9,14 +9,14 @@ from functools import partial
 from time import monotonic
 from typing import Final, TypeVar
 
-from opentelemetry.trace import SpanKind, get_current_span
+from opentelemetry.trace import get_current_span
 
 from app.deadline import has_time
-from app.observability.tracing import Attributes, Tracing
+from app.observability.tracing import Tracing
 from app.redis_client.client import RedisClient, Script
 from app.redis_client.errors import UnexpectedReply, reading_reply
 from app.redis_client.reply import Reply, array, integer, text, text_or_none
-from app.redis_client.tracing import failure_of
+from app.redis_client.tracing import command_span
 from app.sessions.model import Head, Session, Snapshot
 from app.sessions.steps import (
     Attached,
@@ -37,7 +37,7 @@ from app.store.batches import run_batch
 from app.store.client_errors import client_errors
 from app.store.keys import Keys
 from app.store.mirror import SessionMirror
-from app.store.reads import SessionReads
+from app.store.reads import READING, SessionReads
 from app.store.scripts import SESSION_SCRIPTS
 from app.store.session_hash import StoredSession
 from app.store.snapshots import EncodedSessions, Snapshots
@@ -50,12 +50,6 @@ T = TypeVar("T")
 
 _logger = logging.getLogger(__name__)
 
-# The span of a read, as those of other calls; see app/redis_client/tracing.py.
-_READING: Final[Attributes] = {
-    "db.system.name": "redis",
-    "db.operation.name": "PIPELINE",
-    "db.operation.batch.size": 2,
-}
 _END_REASONS: Final = {"kicked": "kicked", "banned": "kicked", "left": "left"}
 
 
@@ -171,7 +165,7 @@ class RedisSessions:
         """Read a session together with others; if the caller is traced, within a span of its own."""
         if self._tracing is None or not get_current_span().is_recording():
             return await self._reads.together(code)
-        with self._tracing.step("PIPELINE", SpanKind.CLIENT, _READING, _failure):
+        with command_span(self._tracing, READING):
             return await self._reads.together(code)
 
     async def _renewed_if_lost(self, stored: StoredSession | None, noted: Mapping[str, int]) -> StoredSession | None:
@@ -368,7 +362,3 @@ class RedisSessions:
     async def touch(self, code: str, *, least: int) -> Extended:
         """Extend a session that somebody is in, by at least so many milliseconds."""
         return await self._steps.run(self._scripts.touch, code, {"least": least}, replies.extended)
-
-
-def _failure(error: BaseException) -> str:
-    return failure_of(error.__cause__ or error)

@@ -21,6 +21,7 @@ __all__ = [
     "TEXT",
     "Frame",
     "FrameClient",
+    "client_frame",
     "frame_client",
 ]
 
@@ -31,6 +32,13 @@ EXTENSION = "Sec-WebSocket-Extensions: permessage-deflate"
 """The field that offers compression."""
 
 _TIMEOUT_SECONDS = 10.0
+
+
+def client_frame(payload: bytes, first: int = TEXT, *, fin: bool = True) -> bytes:
+    """A frame of a client, masked with zeros."""
+    size = len(payload)
+    length = bytes((0x80 | size,)) if size < 126 else b"\xfe" + size.to_bytes(2, "big")
+    return bytes((fin << 7 | first,)) + length + bytes(4) + payload
 
 
 class Frame(NamedTuple):
@@ -49,10 +57,8 @@ class FrameClient:
         self.head = head
 
     async def send(self, payload: bytes, first: int = TEXT, *, fin: bool = True, times: int = 1) -> None:
-        """Send a frame, masked with zeros."""
-        size = len(payload)
-        length = bytes((0x80 | size,)) if size < 126 else b"\xfe" + size.to_bytes(2, "big")
-        self._writer.write((bytes((fin << 7 | first,)) + length + bytes(4) + payload) * times)
+        """Send a frame, so many times."""
+        self._writer.write(client_frame(payload, first, fin=fin) * times)
         await self._writer.drain()
 
     async def frame(self) -> Frame:

@@ -11,12 +11,22 @@ import httpx
 
 from app.compression import deflated
 from app.socketio_server import UvicornWebSocketProtocol, WebSocketProtocol
-from tests.harness.frames import CLOSE, COMPRESSED, EXTENSION, LAST, TEXT, frame_client
+from tests.harness.frames import (
+    CLOSE,
+    COMPRESSED,
+    CONTINUATION,
+    EXTENSION,
+    LAST,
+    PING,
+    TEXT,
+    client_frame,
+    frame_client,
+)
 from tests.harness.ports import LOOPBACK
 from tests.harness.redis import RedisServer
 from tests.harness.waiting import until
 from tests.limits.attempts import exceeds, limited
-from tests.limits.frames import CONTINUATION, PING, frame, websocket
+from tests.limits.frames import websocket
 
 __all__: list[str] = []
 
@@ -26,7 +36,8 @@ async def pings_whose_answers_nobody_reads(redis: RedisServer) -> None:
     async with limited(redis) as replica, websocket(replica) as (_, writer):
         made = await replica.api.create()
         writer.transport.pause_reading()  # type: ignore[attr-defined]
-        writer.write(frame("x" * 125, PING) * 40_000 + frame(f'42["join-session","{made.code}"]'))
+        join = client_frame(f'42["join-session","{made.code}"]'.encode())
+        writer.write(client_frame(b"x" * 125, PING) * 40_000 + join)
 
         async def joined() -> bool:
             return bool((await replica.api.read(made.code))["sessionData"]["participants"])
@@ -60,11 +71,11 @@ async def a_message_that_becomes_huge(redis: RedisServer) -> None:
 @exceeds("Fragments of a message")
 async def a_message_of_empty_fragments(redis: RedisServer) -> None:
     async with limited(redis) as replica, websocket(replica) as (reader, writer):
-        empty = frame("", CONTINUATION, fin=False)
-        whole = frame('420["no-such-event"]', fin=False) + empty * 1_022 + frame("", CONTINUATION)
+        empty = client_frame(b"", CONTINUATION, fin=False)
+        whole = client_frame(b'420["no-such-event"]', fin=False) + empty * 1_022 + client_frame(b"", CONTINUATION)
         writer.write(whole)
         await reader.readuntil(b"430[")
-        writer.write(frame("42", fin=False) + empty * 1_024)
+        writer.write(client_frame(b"42", fin=False) + empty * 1_024)
         async with asyncio.timeout(5):
             assert (await reader.read()).endswith(b"\x88\x02" + (1009).to_bytes(2))
 

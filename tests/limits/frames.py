@@ -7,13 +7,12 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from tests.harness.frames import client_frame
 from tests.harness.ports import LOOPBACK
 from tests.harness.wire import UPGRADE
 from tests.limits.attempts import Limited
 
-__all__ = ["CONTINUATION", "PING", "TEXT", "frame", "websocket"]
-
-CONTINUATION, TEXT, PING = 0, 1, 9
+__all__ = ["websocket"]
 
 _REQUEST = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\n"
 
@@ -29,14 +28,8 @@ async def websocket(
     await asyncio.get_running_loop().sock_connect(connection, (LOOPBACK, replica.here.port))
     reader, writer = await asyncio.open_connection(sock=connection)
     try:
-        writer.write(f"{_REQUEST}{UPGRADE}{fields}\r\n".encode() + frame("40"))
+        writer.write(f"{_REQUEST}{UPGRADE}{fields}\r\n".encode() + client_frame(b"40"))
         await reader.readuntil(b'40{"sid"')
         yield reader, writer
     finally:
         writer.transport.abort()
-
-
-def frame(text: str, opcode: int = TEXT, *, fin: bool = True) -> bytes:
-    """A frame of a WebSocket client, masked with zeros."""
-    payload = text.encode()
-    return bytes((fin << 7 | opcode, 0x80 | len(payload))) + bytes(4) + payload

@@ -25,6 +25,7 @@ from app.store.announcements import Announcements
 from app.store.replicas import RedisReplicas
 from app.store.session_hash import StoredSession
 from app.store.snapshots import EncodedSessions, Snapshots
+from tests.harness.frames import client_frame
 from tests.harness.histories import EMPTY
 from tests.harness.keys import KEYS
 from tests.harness.redis import RedisServer
@@ -32,7 +33,7 @@ from tests.harness.sockets import Socket
 from tests.harness.waiting import until
 from tests.harness.wire import wire
 from tests.limits.attempts import Limited, exceeds, limited
-from tests.limits.frames import frame, websocket
+from tests.limits.frames import websocket
 
 __all__: list[str] = []
 
@@ -180,7 +181,10 @@ async def events_that_have_to_wait(redis: RedisServer) -> None:
         async with websocket(replica) as (_, writer):
             redis.pause()
             try:
-                writer.write(frame(f'420["join-session","{made.code}"]') + frame('42["no-such-event"]') * 1_500)
+                writer.write(
+                    client_frame(f'420["join-session","{made.code}"]'.encode())
+                    + client_frame(b'42["no-such-event"]') * 1_500
+                )
                 inboxes = [item for item in gc.get_objects() if type(item) is Inbox]
 
                 async def full() -> bool:
@@ -209,5 +213,5 @@ async def _held(replica: Limited, fields: str) -> float:
 async def _send_events(writer: asyncio.StreamWriter, count: int) -> None:
     async with asyncio.timeout(_SOON):
         for _ in range(count // 1_000):
-            writer.write(frame('420["no-such-event"]') * 1_000)
+            writer.write(client_frame(b'420["no-such-event"]') * 1_000)
             await writer.drain()

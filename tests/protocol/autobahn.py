@@ -13,8 +13,9 @@ from unittest.mock import patch
 import kosoku
 
 from app.socketio_server import Encoded, WebSocketProtocol, frames
+from app.socketio_server.admission import header
 from app.socketio_server.extensions import accept_deflate
-from app.socketio_server.interfaces import WebSocket
+from app.socketio_server.interfaces import Scope, WebSocket
 
 from .harness import serve
 
@@ -47,10 +48,8 @@ class _Echo:
         return
 
 
-def _echo(scope: dict[str, object]) -> WebSocketProtocol:
-    headers: list[tuple[bytes, bytes]] = scope["headers"]  # type: ignore[assignment]
-    offers = dict(headers).get(b"sec-websocket-extensions", b"").decode()
-    return WebSocketProtocol(_Echo(), _LARGEST, accept_deflate(offers))
+def _echo(scope: Scope) -> WebSocketProtocol:
+    return WebSocketProtocol(_Echo(), _LARGEST, accept_deflate(header(scope, b"sec-websocket-extensions") or ""))
 
 
 async def _no_application(_scope: object, _receive: object, _send: object) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import random
-from collections.abc import AsyncIterator, Callable, Hashable, Iterable
+from collections.abc import AsyncIterator, Hashable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -21,7 +20,7 @@ from app.sessions.model import Head, MovieEntry, Movies, Session
 from app.sessions.rating import Tally
 from app.sessions.service import Access
 from app.sessions.tokens import Credential
-from app.socketio_server import Encoded
+from app.socketio_server import Encoded, Outgoing
 from tests.harness.here import Here, served_here
 from tests.harness.histories import EMPTY
 from tests.harness.metrics import scrape
@@ -138,9 +137,7 @@ async def test_a_new_epoch_is_a_whole_update(redis_server: RedisServer) -> None:
         epoch, before = socket.meta["epoch"], socket.counts["session-update"]
         await redis_server.call("HINCRBY", f"js:{{{made.code}}}", "version", "-1")
         await socket.emit("vote", {"movieID": "m2", "rating": 5})
-        while socket.meta["epoch"] == epoch:
-            await socket.at_version(0)
-            await asyncio.sleep(0.01)
+        await until(lambda: socket.meta["epoch"] != epoch)
         assert socket.counts["session-update"] > before
         await assert_same(api, made, socket)
         await socket.close()
@@ -181,10 +178,7 @@ class Encoder:
         self.events.append(event)
         return Encoded(f"{event} to {args[-1]}")
 
-    def deliver(self, sids: Iterable[str], encoded: Encoded, *, latest: Hashable | None = None) -> None:
-        raise AssertionError("messages are only made")
-
-    def deliver_made(self, sid: str, make: Callable[[], Encoded | None], *, latest: Hashable) -> None:
+    def deliver(self, sids: Iterable[str], outgoing: Outgoing, *, latest: Hashable | None = None) -> None:
         raise AssertionError("messages are only made")
 
     def cork(self, sid: str) -> None:

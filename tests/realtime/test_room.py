@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -12,33 +13,21 @@ from app.observability.metrics import Metrics
 from app.realtime.member import Member
 from app.realtime.room import Room
 from app.realtime.telemetry import Telemetry
-from app.sessions.model import Head, Movies, ParticipantEntry, Participants, Session
+from app.sessions.model import Head, ParticipantEntry, Participants, Session
 from app.sessions.service import Access
 from app.sessions.tokens import Credential
-from app.socketio_server import Encoded
+from app.socketio_server import Encoded, Outgoing
 from app.store.announcements import Announcement
 from app.store.mirror import SessionMirror
 from app.store.session_hash import StoredSession
 from app.store.sessions import RedisSessions
+from tests.harness.histories import EMPTY
 from tests.harness.waiting import until
 
 
 def session_at(head: Head) -> Session:
-    return Session(
-        code="123456",
-        instance="i",
-        head=head,
-        created_at=0,
-        expires_at=1000,
-        deadline=2000,
-        title=None,
-        locked=False,
-        capacity=10,
-        host="p",
-        participants=Participants(p=ParticipantEntry("p", 1, 0, "Guest 1", connected=True)),
-        movies=Movies(),
-        removed={},
-    )
+    participants = Participants(p=ParticipantEntry("p", 1, 0, "Guest 1", connected=True))
+    return replace(EMPTY, head=head, host="p", participants=participants)
 
 
 class Store(RedisSessions):
@@ -75,10 +64,16 @@ class Store(RedisSessions):
 class Outbox:
     """Keeps the heads that were shown and calls `on_deliver`."""
 
-    def __init__(self, on_deliver: Callable[[], None]) -> None:
+    def __init__(self, on_deliver: Callable[[], None] = lambda: None) -> None:
         self.shown: list[str] = []
-        self.news = asyncio.Event()
+        self._delivered = asyncio.Event()
         self._on_deliver = on_deliver
+
+    async def until_shown(self, *heads: str) -> None:
+        async with asyncio.timeout(1):
+            while self.shown != list(heads):
+                self._delivered.clear()
+                await self._delivered.wait()
 
     def encode(self, event: str, *args: object, compress: bool = False) -> Shown:
         return Shown(str(args[-1]))
@@ -86,13 +81,10 @@ class Outbox:
     def cork(self, sid: str) -> None:
         raise AssertionError("one message is sent at a time")
 
-    def deliver_made(self, sid: str, make: Callable[[], Encoded | None], *, latest: Hashable) -> None:
-        raise AssertionError("nobody takes patches")
-
-    def deliver(self, sids: Iterable[str], encoded: Encoded, *, latest: Hashable | None = None) -> None:
-        assert isinstance(encoded, Shown)
-        self.shown.append(encoded.head)
-        self.news.set()
+    def deliver(self, sids: Iterable[str], outgoing: Outgoing, *, latest: Hashable | None = None) -> None:
+        assert isinstance(outgoing, Shown)
+        self.shown.append(outgoing.head)
+        self._delivered.set()
         self._on_deliver()
 
 
@@ -100,6 +92,32 @@ class Shown(Encoded):
     def __init__(self, head: str) -> None:
         super().__init__(head)
         self.head = head
+
+
+def member(sid: str, since: Head) -> Member:
+    access = Access("123456", Credential("participant", "i", "p"))
+    return Member(sid, access, membership_id=1, since=since, connection="c", recovery="r", name="Ann")
+
+
+@asynccontextmanager
+async def opened(store: Store, outbox: Outbox) -> AsyncIterator[Room]:
+    async def reattach(member: Member) -> None:
+        raise AssertionError("nobody is lost")
+
+    telemetry = Telemetry(Metrics(), lambda: 0)
+    room = Room("123456", store, outbox, telemetry, reattach=reattach, removed=lambda _: None, lost=lambda: None)
+    yield room
+    await room.close()
+
+
+@asynccontextmanager
+async def room_of_one(store: Store) -> AsyncIterator[Room]:
+    """A room whose member has received the state that the store knows."""
+    outbox = Outbox()
+    async with opened(store, outbox) as room:
+        room.admit(member("s", Head("e", 1)), store.known)
+        await outbox.until_shown(f"{store.known and store.known.head}")
+        yield room
 
 
 async def test_a_hint_in_the_turn_in_which_a_room_falls_idle_is_not_missed() -> None:
@@ -111,63 +129,30 @@ async def test_a_hint_in_the_turn_in_which_a_room_falls_idle_is_not_missed() -> 
             store.current = Head("e", 2)
             loop.call_soon(room.announced, Announcement(store.current, "", 0))
 
-    async def reattach(member: Member) -> None:
-        raise AssertionError("nobody is lost")
-
     outbox = Outbox(commit)
-    telemetry = Telemetry(Metrics(), lambda: 0)
-    room = Room("123456", store, outbox, telemetry, reattach=reattach, removed=lambda _: None, lost=lambda: None)
-    access = Access("123456", Credential("participant", "i", "p"))
-    room.admit(Member("s", access, membership_id=1, since=Head("e", 1), connection="c", recovery="r", name="Ann"))
-    async with asyncio.timeout(1):
-        while outbox.shown != ["e-1", "e-2"]:
-            outbox.news.clear()
-            await outbox.news.wait()
-    await room.close()
+    async with opened(store, outbox) as room:
+        room.admit(member("s", Head("e", 1)))
+        await outbox.until_shown("e-1", "e-2")
 
 
-async def test_a_first_member_is_shown_the_state_at_which_it_joined_and_what_was_announced_since() -> None:
-    store = Store()
-    store.current = Head("e", 3)
-
-    async def reattach(member: Member) -> None:
-        raise AssertionError("nobody is lost")
-
-    outbox = Outbox(lambda: None)
-    telemetry = Telemetry(Metrics(), lambda: 0)
-    room = Room("123456", store, outbox, telemetry, reattach=reattach, removed=lambda _: None, lost=lambda: None)
-    access = Access("123456", Credential("participant", "i", "p"))
-    member = Member("s", access, membership_id=1, since=Head("e", 2), connection="c", recovery="r", name="Ann")
+async def test_a_first_member_is_shown_the_state_at_which_it_joined() -> None:
+    store, outbox = Store(), Outbox()
+    store.current, store.known = Head("e", 3), session_at(Head("e", 2))
     own, next_change = Announcement(Head("e", 2), "", 0), Announcement(Head("e", 3), "", 0)
-    store.known = session_at(Head("e", 2))
-    room.admit(member, store.known, [own])
-    async with asyncio.timeout(1):
-        await outbox.news.wait()
-    room.announced(next_change)
-    async with asyncio.timeout(1):
-        while outbox.shown != ["e-2", "e-3"]:
-            outbox.news.clear()
-            await outbox.news.wait()
-    await room.close()
+    async with opened(store, outbox) as room:
+        room.admit(member("s", Head("e", 2)), store.known, [own])
+        await outbox.until_shown("e-2")
+        room.announced(next_change)
+        await outbox.until_shown("e-2", "e-3")
 
 
-@asynccontextmanager
-async def room_of_one(store: Store) -> AsyncIterator[Room]:
-    """A room whose member has received the state that the store knows."""
-
-    async def reattach(member: Member) -> None:
-        raise AssertionError("nobody is lost")
-
-    outbox = Outbox(lambda: None)
-    telemetry = Telemetry(Metrics(), lambda: 0)
-    room = Room("123456", store, outbox, telemetry, reattach=reattach, removed=lambda _: None, lost=lambda: None)
-    access = Access("123456", Credential("participant", "i", "p"))
-    member = Member("s", access, membership_id=1, since=Head("e", 1), connection="c", recovery="r", name="Ann")
-    room.admit(member, store.known)
-    async with asyncio.timeout(1):
-        await outbox.news.wait()
-    yield room
-    await room.close()
+async def test_a_first_member_is_shown_what_was_announced_before_the_room_was_there() -> None:
+    store, outbox = Store(), Outbox()
+    store.current, store.known = Head("e", 3), session_at(Head("e", 2))
+    own, next_change = Announcement(Head("e", 2), "", 0), Announcement(Head("e", 3), "", 0)
+    async with opened(store, outbox) as room:
+        room.admit(member("s", Head("e", 2)), store.known, [own, next_change])
+        await outbox.until_shown("e-3")
 
 
 async def test_who_is_admitted_after_a_room_has_found_its_session_gone_is_told() -> None:
@@ -178,8 +163,7 @@ async def test_who_is_admitted_after_a_room_has_found_its_session_gone_is_told()
         room.announced(Announcement(None, "", 0))
         await until(lambda: not room.members, timeout=1)
         # It has joined before the end, and still knows the state of then.
-        access = Access("123456", Credential("participant", "i", "p"))
-        room.admit(Member("t", access, membership_id=1, since=Head("e", 1), connection="d", recovery="q", name="Bob"))
+        room.admit(member("t", Head("e", 1)))
         await until(lambda: not room.members, timeout=1)
 
 
@@ -202,6 +186,7 @@ async def test_a_comparison_makes_a_room_read_what_was_missed_or_lost(
     store.current, store.known = Head("e", 4), session_at(Head("e", 3))
     async with room_of_one(store) as room:
         room.verify(head, before)
+        # Longer than the pace of updates.
         await asyncio.sleep(0.1)
         assert store.reads == reads
 
@@ -255,23 +240,16 @@ class BusyStore(Store):
 
 @pytest.mark.parametrize("announced_whole", [True, False], ids=["after a gap", "without what has changed"])
 async def test_members_are_shown_what_was_read_although_it_changes_during_each_read(announced_whole: bool) -> None:
-    store, outbox, clock = BusyStore(), Outbox(lambda: None), asyncio.get_running_loop().time
-
-    async def reattach(member: Member) -> None:
-        raise AssertionError("nobody is lost")
-
-    telemetry = Telemetry(Metrics(), lambda: 0)
-    room = Room("123456", store, outbox, telemetry, reattach=reattach, removed=lambda _: None, lost=lambda: None)
-    access = Access("123456", Credential("participant", "i", "p"))
-    room.admit(Member("s", access, membership_id=1, since=Head("e", 1), connection="c", recovery="r", name="Ann"))
-    end = clock() + 2
-    while clock() < end and len(outbox.shown) < 10:
-        announcement = store.changed(announced_whole=announced_whole)
-        # Now and then one is lost.
-        if store.version % 100:
-            room.announced(announcement)
-        await asyncio.sleep(0.001)
-    await room.close()
+    store, outbox, clock = BusyStore(), Outbox(), asyncio.get_running_loop().time
+    async with opened(store, outbox) as room:
+        room.admit(member("s", Head("e", 1)))
+        end = clock() + 2
+        while clock() < end and len(outbox.shown) < 10:
+            announcement = store.changed(announced_whole=announced_whole)
+            # Now and then one is lost.
+            if store.version % 100:
+                room.announced(announcement)
+            await asyncio.sleep(0.001)
     assert len(outbox.shown) >= 10
     # They are paced as updates are.
     assert store.reads <= len(outbox.shown) + 2
