@@ -15,14 +15,14 @@ from bench import machine
 from bench.prerequisites import BENCH, NODE, SOCKETS
 from bench.servers import Server
 
-__all__ = ["Measured", "connected", "fan", "http_joins", "joins", "stock_joins", "votes"]
+__all__ = ["Measured", "connected", "fan", "http_joins", "joins", "paced_votes", "stock_joins", "votes"]
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
     """What a load did, and what its server took meanwhile, in seconds on a processor.
 
-    ``busy`` is the share of the time in which the load's core worked.
+    ``busy`` is the share of the time in which the load's core worked, ``received`` the bytes that came over WebSockets.
     """
 
     done: int
@@ -32,6 +32,7 @@ class Measured:
     p99_ms: float
     cpu: float
     busy: float
+    received: int
 
     @property
     def rate(self) -> float:
@@ -41,6 +42,11 @@ class Measured:
     def cpu_us(self) -> float:
         """Microseconds on a processor for each thing done."""
         return self.cpu * 1e6 / max(1, self.done)
+
+    @property
+    def received_kb(self) -> float:
+        """Kilobytes that came over WebSockets for each thing done."""
+        return self.received / 1000 / max(1, self.done)
 
 
 def http_joins(server: Server, codes: Path, *, connections: int, seconds: float) -> Measured:
@@ -58,7 +64,7 @@ def http_joins(server: Server, codes: Path, *, connections: int, seconds: float)
 
 def joins(server: Server, codes: Path, count: int) -> Measured:
     """Connect by WebSocket, join and leave, fifty at a time."""
-    return _watched(server, (str(SOCKETS), "join", str(server.port), str(codes), str(count), "50"))
+    return _watched(server, _sockets("join", server, codes, count, 50))
 
 
 def stock_joins(server: Server, codes: Path, count: int, *, at_once: int) -> Measured:
@@ -84,22 +90,33 @@ def fan(
     The time taken is that of ``watched``, which is ``server`` where it is not given.
     """
     numbers = (clients, rooms, movies, rounds, gap_ms, sender.port if sender else 0)
-    return _watched(watched or server, (str(SOCKETS), "fan", str(server.port), str(codes), *map(str, numbers)))
+    return _watched(watched or server, _sockets("fan", server, codes, *numbers))
 
 
 def votes(server: Server, codes: Path, *, clients: int, rooms: int, movies: int, seconds: float) -> Measured:
     """Everybody votes again as soon as a vote is acknowledged."""
-    numbers = (clients, rooms, movies, seconds)
-    return _watched(server, (str(SOCKETS), "votes", str(server.port), str(codes), *map(str, numbers)))
+    return _watched(server, _sockets("votes", server, codes, clients, rooms, movies, seconds))
+
+
+def paced_votes(
+    server: Server, codes: Path, *, clients: int, rooms: int, movies: int, seconds: float, rate: float
+) -> Measured:
+    """``rate`` votes a second in all, which all in their rooms see; times are from the acknowledgment to that."""
+    return _watched(server, _sockets("pace", server, codes, clients, rooms, movies, seconds, rate))
 
 
 @contextmanager
 def connected(server: Server, codes: Path, clients: int, rooms: int) -> Iterator[None]:
     """Clients that have joined and do nothing while in the context."""
-    command = (str(SOCKETS), "idle", str(server.port), str(codes), str(clients), str(rooms))
+    command = _sockets("idle", server, codes, clients, rooms)
     with machine.running(machine.LOAD_CORE, command, output=subprocess.PIPE, errors=sys.stderr) as process:
         _until("begin", process)
         yield
+
+
+def _sockets(mode: str, server: Server, codes: Path, *numbers: float) -> tuple[str, ...]:
+    asked = [f"--{option}" for option in server.clients_ask_for]
+    return (str(SOCKETS), *asked, mode, str(server.port), str(codes), *map(str, numbers))
 
 
 def _watched(server: Server, command: tuple[str, ...]) -> Measured:
@@ -131,4 +148,5 @@ def _measured(told: Mapping[str, float], cpu: float, busy: float) -> Measured:
         p99_ms=told["p99_ms"],
         cpu=cpu,
         busy=busy,
+        received=int(told.get("bytes", 0)),
     )

@@ -26,7 +26,8 @@ BUN: Final = BENCH / "peers" / "bun" / "node_modules" / ".bin" / "bun"
 SOCKETIOXIDE: Final = BUILD / "socketioxide" / "release" / "socketioxide-peer"
 
 _NPM: Final = NODE.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-_SOURCES: Final = (BENCH / "load" / "client.c", BENCH / "load" / "sockets.c")
+_SOURCES: Final = tuple(BENCH / "load" / name for name in ("client.c", "deflate.c", "sockets.c"))
+_HEADERS: Final = tuple(BENCH / "load" / name for name in ("client.h", "deflate.h"))
 _PROGRAMS: Final = {"gcc": "gcc and libc6-dev", "wrk": "wrk", "taskset": "util-linux"}
 _PYTHON_PACKAGES: Final = ("quart", "python-socketio", "uvicorn", "uvloop", "redis", "hiredis")
 
@@ -45,8 +46,8 @@ def prepare(peers: Sequence[str]) -> None:
     except NoServerError as error:
         raise MissingError("there is no redis-server and no valkey-server") from error
     BUILD.mkdir(parents=True, exist_ok=True)
-    if _is_older(SOCKETS, (*_SOURCES, BENCH / "load" / "client.h")):
-        _run("gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", str(SOCKETS), *map(str, _SOURCES))
+    if _is_older(SOCKETS, (*_SOURCES, *_HEADERS)):
+        _run("gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", str(SOCKETS), *map(str, _SOURCES), "-lz")
     _install(BENCH)
     if "bun" in peers:
         _install(BENCH / "peers" / "bun", "--foreground-scripts")

@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from app.redis_client.embedded import find_server
 from app.settings import PREFIX
 from bench import machine
+from bench.movies import draw_movies
 from bench.prerequisites import BENCH, BUN, NODE, ROOT, SOCKETIOXIDE
 
 __all__ = ["PEERS", "Server", "Surroundings", "serving", "surroundings"]
@@ -39,22 +40,31 @@ _FREE: Final = {"UNLIMITED_ADDRESSES": "127.0.0.0/8"}
 _SERVE: Final = (sys.executable, "-m", "app", "serve")
 _NODE: Final = (str(NODE), str(BENCH / "peers" / "node.js"))
 _BUN: Final = (str(BUN), str(BENCH / "peers" / "bun" / "server.js"))
-_OVERVIEW: Final = "Two who cannot stand each other have one night to return what they took, and only one map. " * 2
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """How a server is started. Ours has settings; all get PORT and REDIS_PORT."""
+    """How a server is started, and what its clients ask for. Ours has settings; all get PORT and REDIS_PORT."""
 
     title: str
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] | None = None
     has_sockets: bool = True
+    clients_ask_for: tuple[Literal["deflate", "patches"], ...] = ()
+
+    @property
+    def is_ours(self) -> bool:
+        return self.settings is not None
 
 
 PEERS: Final = {
     "ours": Peer("join-session", _SERVE, settings=_FREE),
+    "ours-deflate": Peer("join-session, deflate", _SERVE, settings=_FREE, clients_ask_for=("deflate",)),
+    "ours-patches": Peer("join-session, patches", _SERVE, settings=_FREE, clients_ask_for=("patches",)),
+    "ours-patches-deflate": Peer(
+        "join-session, patches and deflate", _SERVE, settings=_FREE, clients_ask_for=("deflate", "patches")
+    ),
     "ours-limited": Peer("join-session with its budgets", _SERVE, settings={}),
     "ours-without-metrics": Peer(
         "join-session without metrics", (sys.executable, "-m", "bench.without_metrics", "serve"), settings=_FREE
@@ -93,11 +103,12 @@ class Server:
     port: int
     pid: int
     folder: Path
+    clients_ask_for: tuple[str, ...] = ()
 
     def create(self, count: int, *, movies: int = 0) -> Path:
         """Create sessions over HTTP; returns a file with their codes."""
         path = self.folder / f"{self.port}-{len(list(self.folder.iterdir()))}.codes"
-        body = json.dumps({"capacity": 1000, "movies": _movies(movies)})
+        body = json.dumps({"capacity": 1000, "movies": draw_movies(movies)})
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         with path.open("w") as file:
             for _ in range(count):
@@ -150,7 +161,7 @@ def serving(name: str, around: Surroundings, *, waits: bool = True) -> Iterator[
     ):
         if waits:
             machine.wait_for_port(port, process)
-        yield Server(port, process.pid, around.folder)
+        yield Server(port, process.pid, around.folder, peer.clients_ask_for)
 
 
 class _Receiver(BaseHTTPRequestHandler):
@@ -166,17 +177,3 @@ class _Receiver(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """Log nothing."""
-
-
-def _movies(count: int) -> list[dict[str, Any]]:
-    return [
-        {
-            "id": f"m{number}",
-            "title": f"The Long Title of Movie Number {number}",
-            "year": 1960 + number,
-            "posterUrl": f"https://image.example.org/t/p/w500/abcdefghijklmnopqrstuvwxyz{number:04}.jpg",
-            "overview": _OVERVIEW,
-            "genres": ["Drama", "Adventure"],
-        }
-        for number in range(count)
-    ]

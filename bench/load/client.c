@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "client.h"
 
+#include "deflate.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -14,16 +16,19 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TEXT = 1, CLOSE = 8, PING = 9, PONG = 10 };
+enum { TEXT = 1, CLOSE = 8, PING = 9, PONG = 10, DEFLATED = 0x40 };
 enum { ADDRESSES = 60, LARGE = 8192, MOST_COMPLAINTS = 3 };
 
 Setup setup;
 int open_clients, failed_clients, lost_clients;
+long received_bytes, deflated_frames, patches;
 static int poller;
 
 static const char REQUEST[] =
     "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
-    "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
+static const char OFFER[] =
+    "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover; server_no_context_takeover\r\n";
 
 double now(void) {
   struct timespec time;
@@ -119,7 +124,7 @@ static void took_ack(Client *client, char *text) {
   setup.acknowledged(client, id, done ? atol(version + 10) : 0);
 }
 
-/* An update ends in its offset, "<epoch>-<version>". */
+/* An update or a patch ends in its offset, "<epoch>-<version>". */
 static void took_update(Client *client) {
   char *dash = memrchr(client->tail, '-', client->tail_size);
   long version = dash ? atol(dash + 1) : 0;
@@ -130,6 +135,9 @@ static void took_update(Client *client) {
 
 static void took_event(Client *client, const char *event) {
   if (!strncmp(event, "[\"session-update\"", 17)) {
+    took_update(client);
+  } else if (!strncmp(event, "[\"session-patch\"", 16)) {
+    patches++;
     took_update(client);
   } else if (client->state == JOINING && !strncmp(event, "[\"joined-session\"", 17)) {
     client->state = JOINED;
@@ -151,7 +159,8 @@ static void took_message(Client *client) {
     send_text(client, "40");
   } else if (client->state == ENTERING && !strncmp(text, "40", 2)) {
     client->state = JOINING;
-    snprintf(join, sizeof join, "42[\"join-session\",\"%s\"]", setup.codes[client->room]);
+    const char *options = setup.patches ? ",{\"patches\":true}" : "";
+    snprintf(join, sizeof join, "42[\"join-session\",\"%s\"%s]", setup.codes[client->room], options);
     send_text(client, join);
   } else if (!strncmp(text, "43", 2)) {
     took_ack(client, text);
@@ -161,6 +170,14 @@ static void took_message(Client *client) {
 }
 
 static void took_frame(Client *client) {
+  if (client->is_deflated) {
+    deflated_frames++;
+    if (!setup.deflate || !inflate_message(client)) {
+      complain("inflate", "not sound");
+      drop(client);
+      return;
+    }
+  }
   if (client->opcode == TEXT && client->size) {
     took_message(client);
   } else if (client->opcode == PING) {
@@ -180,12 +197,19 @@ static int took_header_byte(Client *client, unsigned char byte) {
   long size = wanted == 2 ? kind : 0;
   for (int i = 2; i < wanted; i++) size = size << 8 | client->header[i];
   client->opcode = client->header[0] & 15;
+  client->is_deflated = client->header[0] & DEFLATED;
+  if (client->is_deflated) client->deflated = realloc(client->deflated, size);
   client->size = client->missing = size;
   client->header_size = client->head_size = client->tail_size = 0;
   return 1;
 }
 
 static void took_payload(Client *client, const char *bytes, long count) {
+  if (client->is_deflated) {
+    memcpy(client->deflated + client->size - client->missing, bytes, count);
+    client->missing -= count;
+    return;
+  }
   if (client->head_size < HEAD) {
     long kept = count < HEAD - client->head_size ? count : HEAD - client->head_size;
     memcpy(client->head + client->head_size, bytes, kept);
@@ -216,6 +240,14 @@ static void took_bytes(Client *client, const char *bytes, long count) {
   }
 }
 
+/* Where the first frame begins in the answer to the handshake, or NULL. */
+static char *upgraded(char *answer) {
+  char *end = strstr(answer, "\r\n\r\n");
+  if (!end || strncmp(answer, "HTTP/1.1 101", 12)) return NULL;
+  *end = 0;
+  return setup.deflate && !strstr(answer, "server_no_context_takeover") ? NULL : end + 4;
+}
+
 static void read_some(Client *client) {
   static char buffer[1 << 18];
   /* The middle of a large message is dropped by the kernel, uncopied. */
@@ -228,6 +260,7 @@ static void read_some(Client *client) {
     return;
   }
   if (skips) {
+    received_bytes += count;
     client->missing -= count;
     client->tail_size = 0;
     return;
@@ -235,16 +268,17 @@ static void read_some(Client *client) {
   char *bytes = buffer;
   if (client->state == UPGRADING) {
     buffer[count] = 0;
-    char *end = strstr(buffer, "\r\n\r\n");
-    if (!end || strncmp(buffer, "HTTP/1.1 101", 12)) {
+    bytes = upgraded(buffer);
+    if (!bytes) {
       complain("upgrade", buffer);
       drop(client);
       return;
     }
     client->state = OPENING;
-    bytes = end + 4;
   }
-  took_bytes(client, bytes, count - (bytes - buffer));
+  count -= bytes - buffer;
+  received_bytes += count;
+  took_bytes(client, bytes, count);
 }
 
 static void connected(Client *client) {
@@ -258,7 +292,9 @@ static void connected(Client *client) {
   }
   struct epoll_event interest = {.events = EPOLLIN, .data.ptr = client};
   epoll_ctl(poller, EPOLL_CTL_MOD, client->fd, &interest);
-  send(client->fd, REQUEST, sizeof REQUEST - 1, MSG_NOSIGNAL);
+  char request[512];
+  snprintf(request, sizeof request, "%s%s\r\n", REQUEST, setup.deflate ? OFFER : "");
+  send(client->fd, request, strlen(request), MSG_NOSIGNAL);
   client->state = UPGRADING;
 }
 

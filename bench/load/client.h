@@ -15,6 +15,8 @@ typedef struct {
   int header_size, opcode, head_size, tail_size;
   long size, missing;
   char head[HEAD + 1], tail[TAIL + 1];
+  char *deflated; /* all of a compressed frame */
+  int is_deflated;
   /* The newest version that was seen, and the round in which that was. */
   long version;
   int round;
@@ -23,6 +25,8 @@ typedef struct {
 
 typedef struct {
   int port, senders_port;
+  int deflate; /* offer permessage-deflate, and insist on it */
+  int patches; /* ask for patches */
   char (*codes)[16];
   void (*joined)(Client *);
   void (*updated)(Client *, long version);
@@ -31,6 +35,7 @@ typedef struct {
 
 extern Setup setup;
 extern int open_clients, failed_clients, lost_clients;
+extern long received_bytes, deflated_frames, patches;
 
 double now(void);
 void start_polling(void);

@@ -4,9 +4,11 @@
  *   sockets idle  PORT CODES CLIENTS ROOMS                    connect and join, until standard input ends
  *   sockets fan   PORT CODES CLIENTS ROOMS MOVIES ROUNDS GAP [PORT]  one vote in each room; then until all have seen it
  *   sockets votes PORT CODES CLIENTS ROOMS MOVIES SECONDS     everybody votes again as soon as a vote is acknowledged
+ *   sockets pace  PORT CODES CLIENTS ROOMS MOVIES SECONDS RATE  so many votes a second in all; then until all are seen
  *
  * CODES: a file with the code of a session in each line. GAP: the least milliseconds from round to round. The second
- * port is that of another replica, to which a client more for each room is connected, which votes. */
+ * port is that of another replica, to which a client more for each room is connected, which votes. Before the mode:
+ * --deflate offers permessage-deflate, and --patches asks for patches; that they come is checked. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,18 +18,24 @@
 
 #include "client.h"
 
-enum { CONNECTING_AT_ONCE = 50, SPARE = 4, WARM_UP = 3, MOST_VOTES = 4000000 };
-static const double LONGEST = 120, SETTLING = 0.6;
+enum { CONNECTING_AT_ONCE = 50, SPARE = 4, WARM_UP = 3, MOST_VOTES = 4000000, RECENT = 1024 };
+static const double LONGEST = 120, SETTLING = 0.6, WARM_UP_SHARE = 0.3;
 
 typedef struct {
   double sent;
   int room, done;
 } Vote;
 
+typedef struct {
+  long version;
+  double at;
+} Commit;
+
 static Client *clients;
 static Vote *votes;
+static Commit (*commits)[RECENT]; /* of each room, as the voters learned of them */
 static double *latencies, *sent_at, deadline, began, cpu_before;
-static long *newest, votes_sent, votes_acknowledged, latencies_taken, updates, seen;
+static long *newest, votes_sent, votes_acknowledged, latencies_taken, updates, seen, bytes_before, patches_before;
 static int rooms = 1, movies = 1, current_round = -1, is_measuring, votes_again, joins;
 
 static double own_cpu(void) {
@@ -54,25 +62,34 @@ static double quantile(double share) {
   return latencies_taken ? latencies[(long)((latencies_taken - 1) * share)] * 1000 : 0;
 }
 
+static void fail(const char *why, long number) {
+  fprintf(stderr, "%s: %ld\n", why, number);
+  exit(1);
+}
+
 static void begin(void) {
   puts("begin");
   fflush(stdout);
   is_measuring = 1;
   cpu_before = own_cpu();
+  bytes_before = received_bytes;
+  patches_before = patches;
   began = now();
+}
+
+static void check_what_came(void) {
+  if (setup.deflate && !deflated_frames) fail("compressed messages that came", deflated_frames);
+  if (setup.patches && patches == patches_before) fail("patches that came", patches - patches_before);
 }
 
 static void end(long done) {
   double seconds = now() - began, busy = (own_cpu() - cpu_before) / seconds;
   puts("end");
   qsort(latencies, latencies_taken, sizeof *latencies, by_size);
-  printf("{\"done\":%ld,\"failed\":%d,\"seconds\":%.4f,\"busy\":%.3f,\"p50_ms\":%.3f,\"p99_ms\":%.3f}\n", done,
-         failed_clients + lost_clients, seconds, busy, quantile(.5), quantile(.99));
-}
-
-static void fail(const char *why, long number) {
-  fprintf(stderr, "%s: %ld\n", why, number);
-  exit(1);
+  printf("{\"done\":%ld,\"failed\":%d,\"seconds\":%.4f,\"busy\":%.3f,", done, failed_clients + lost_clients, seconds,
+         busy);
+  printf("\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"bytes\":%ld}\n", quantile(.5), quantile(.99),
+         received_bytes - bytes_before);
 }
 
 static void vote(Client *client) {
@@ -104,10 +121,26 @@ static void has_updated(Client *client, long version) {
   if (is_measuring && !client->sends_only) take_latency(now() - sent_at[client->room]);
 }
 
+/* How long ago the voters learned of what is new in an update; what was seen before that counts as 0. */
+static void has_updated_at_a_pace(Client *client, long version) {
+  double time = now();
+  updates++;
+  if (!is_measuring) return;
+  long first = client->version < version - RECENT ? version - RECENT : client->version;
+  for (long each = first + 1; each <= version; each++) {
+    Commit *commit = &commits[client->room][each % RECENT];
+    take_latency(commit->version == each ? time - commit->at : 0);
+  }
+}
+
 static void has_acknowledged(Client *client, long id, long version) {
   if (id < 0 || id >= votes_sent || votes[id].done || !version) return;
   votes[id].done = 1;
   votes_acknowledged++;
+  if (commits) {
+    commits[client->room][version % RECENT] = (Commit){version, now()};
+    if (version > newest[client->room]) newest[client->room] = version;
+  }
   if (!votes_again) return;
   take_latency(now() - votes[id].sent);
   vote(client);
@@ -176,7 +209,36 @@ static void run_fan(int members, int rounds, double gap) {
     if (seen < count) fail("did not see a vote", count - seen);
     for (double left; (left = start + gap - now()) > 0;) handle_events((int)(left * 1000));
   }
+  check_what_came();
   end((long)rounds * count);
+}
+
+/* Votes at equal intervals, in one room after the other, by its members in turn; then until all have seen them. */
+static void vote_at_a_pace(int count, double seconds, double rate) {
+  static long turn;
+  double start = now();
+  for (long sent = 0; sent < seconds * rate; sent++, turn++) {
+    for (double left; (left = start + sent / rate - now()) > 0;) handle_events((int)(left * 1000) + 1);
+    vote(&clients[turn % rooms + turn / rooms % (count / rooms) * rooms]);
+  }
+  for (long behind = 1; behind > 0;) {
+    if (now() > deadline) fail("did not see all votes", behind);
+    handle_events(10);
+    behind = votes_sent - votes_acknowledged;
+    for (int i = 0; i < count; i++) behind += clients[i].version < newest[clients[i].room];
+  }
+}
+
+static void run_pace(int count, double seconds, double rate) {
+  setup.updated = has_updated_at_a_pace;
+  commits = calloc(rooms, sizeof *commits);
+  connect_all(count, count);
+  vote_at_a_pace(count, seconds * WARM_UP_SHARE, rate);
+  long before = votes_acknowledged;
+  begin();
+  vote_at_a_pace(count, seconds, rate);
+  check_what_came();
+  end(votes_acknowledged - before);
 }
 
 static void run_votes(int count, double seconds) {
@@ -204,15 +266,22 @@ static void read_codes(const char *path) {
 }
 
 int main(int count, char **arguments) {
-  const char *mode = count > 1 ? arguments[1] : "";
   double numbers[9] = {0};
+  for (; count > 1 && !strncmp(arguments[1], "--", 2); count--, arguments++) {
+    if (!strcmp(arguments[1], "--deflate")) setup.deflate = 1;
+    if (!strcmp(arguments[1], "--patches")) setup.patches = 1;
+  }
   if (count < 6 || count > 10) {
-    fputs("usage: sockets join|idle|fan|votes PORT CODES ...\n", stderr);
+    fputs("usage: sockets [--deflate] [--patches] join|idle|fan|votes|pace PORT CODES ...\n", stderr);
     return 2;
   }
+  const char *mode = arguments[1];
   for (int i = 4; i < count; i++) numbers[i - 4] = atof(arguments[i]);
   start_polling();
-  setup = (Setup){.port = atoi(arguments[2]), .joined = has_joined, .updated = has_updated, .acknowledged = has_acknowledged};
+  setup.port = atoi(arguments[2]);
+  setup.joined = has_joined;
+  setup.updated = has_updated;
+  setup.acknowledged = has_acknowledged;
   read_codes(arguments[3]);
   int clients_wanted = numbers[0];
   if (strcmp(mode, "join") && numbers[1] < rooms) rooms = numbers[1];
@@ -225,6 +294,7 @@ int main(int count, char **arguments) {
   if (!strcmp(mode, "join")) run_joins(clients_wanted, numbers[1]);
   else if (!strcmp(mode, "idle")) run_idle(clients_wanted);
   else if (!strcmp(mode, "fan")) run_fan(clients_wanted, numbers[3], numbers[4] / 1000);
+  else if (!strcmp(mode, "pace")) run_pace(clients_wanted, numbers[3], numbers[4]);
   else if (!strcmp(mode, "votes")) run_votes(clients_wanted, numbers[3]);
   return 0;
 }
