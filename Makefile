@@ -48,10 +48,10 @@ autobahn: .venv/ready ## Run all cases of the Autobahn test suite against the We
 mutants: .venv/ready ## Put faults into the code and list those that no test finds; takes hours; ARGS goes to tests.mutants
 	$(BIN)/python -m tests.mutants.run $(ARGS)
 
-bench: .venv/ready ## Measure against Node and write docs/benchmarks.md; 15 minutes on an idle machine; ARGS="A B" for some scenarios
+bench: .venv/ready ## Measure against Node and write docs/benchmarks.md; 30 minutes on an idle machine; ARGS="A B" for some scenarios
 	$(BIN)/python -m bench $(ARGS)
 
-bench-smoke: .venv/ready ## Check in a minute that the benchmarks run
+bench-smoke: .venv/ready ## Check in two minutes that the benchmarks run
 	$(BIN)/python -m bench --smoke $(ARGS)
 
 lint: .venv/ready ## Check style and types

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import Final
 
 from bench.prerequisites import ROOT
@@ -39,18 +40,33 @@ The peers do what the service does: a join writes a participant and a vote chang
 members get whole snapshots. Only the HTTP join of Express and `node:http` does less: it reads one JSON text. The
 coalescing ones send the changes of a busy session at the pace at which the service sends them.
 
+Clients ask for nothing but whole updates, uncompressed, where a server's name does not say more:
+
+- "deflate": they offer permessage-deflate, as browsers do. Node's peers have Socket.IO's default, which declines it.
+- "patches": they join with `patches: true` and count a `session-patch` like a `session-update`.
+
+In G and H, votes come at equal intervals. The p99 is taken over all members and all votes: from the ack at the voter to
+the update, or patch, in which a member sees the vote. The CPU and the bytes are those from the first vote until
+everybody has seen the last one, after three seconds of votes that are not counted. KB are 1,000 bytes that the clients
+received over their WebSockets, with the headers of frames, acks and heartbeats.
+
+The load reads the version of every update and patch. Compressed frames stand for themselves, so equal frames hold equal
+messages: a frame is inflated once for each room, and those of the other members are compared with it byte by byte. A
+round fails when a server does not compress or send patches where it was asked to. The load must not be what limits the
+figures: the last table has the share of the time in which its core worked, Redis included.
+
 ## How to run them
 
 ```sh
-make bench                                       # 15 minutes, on a machine with two cores that does nothing else
+make bench                                       # 30 minutes, on a machine with two cores that does nothing else
 make bench ARGS="A B"                            # some scenarios
 make bench ARGS="--peers node,bun,socketioxide"  # more peers: Bun from npm, socketioxide built by cargo
-make bench-smoke                                 # a minute: whether everything works, no figures
+make bench-smoke                                 # two minutes: whether everything works, no figures
 ```
 
-It needs `gcc`, `wrk` and a Redis or Valkey from packages; the rest is installed. It refuses to start where the load
-average is above {QUIET:g}; `ARGS=--busy` measures all the same. Results are kept in `.cache/bench/results`, and this
-page is made of the newest of each scenario.
+It needs `gcc`, `zlib1g-dev`, `wrk` and a Redis or Valkey from packages; the rest is installed. It refuses to start
+where the load average is above {QUIET:g}; `ARGS=--busy` measures all the same. Results are kept in
+`.cache/bench/results`, and this page is made of the newest of each scenario.
 
 ## Where the service loses, and why
 
@@ -88,12 +104,14 @@ def _tables(results: Mapping[str, Result]) -> Iterator[str]:
 
 
 def _rows(name: str, scenario: Scenario, result: Result) -> Iterator[str]:
-    reference, ours = scenario.servers[0], scenario.servers[-1]
-    for row in scenario.rows:
-        theirs = "" if reference == ours else _shown(result, reference, row)
+    reference = scenario.servers[0]
+    ours = [server for server in scenario.servers[1:] if PEERS[server].is_ours] or [reference]
+    for row, server in product(scenario.rows, ours):
+        theirs = "" if reference == server else _shown(result, reference, row)
         beside = f"{PEERS[reference].title}: {theirs}" if theirs else ""
-        measured, compared = _shown(result, ours, row), _ratio(result, scenario, row, ours)
-        yield f"| {name} | {scenario.title} | {row.title} | {beside} | {measured} | {compared} |"
+        measured, compared = _shown(result, server, row), _ratio(result, scenario, row, server)
+        shown = f"{PEERS[server].title}: {measured}" if len(ours) > 1 else measured
+        yield f"| {name} | {scenario.title} | {row.title} | {beside} | {shown} | {compared} |"
 
 
 def _servers(name: str, scenario: Scenario, result: Result) -> Iterator[str]:

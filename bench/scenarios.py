@@ -22,6 +22,8 @@ __all__ = ["SCENARIOS", "Figures", "Row", "Scenario", "Stage"]
 Figures = dict[str, float]
 
 _ROOMS: Final = 1000
+# With 200 participants, 62 KB in an update.
+_MANY_MOVIES: Final = 80
 _IMPORTS: Final = (
     "import hiredis, httptools, opentelemetry.trace, orjson, prometheus_client, pydantic, quart, redis.asyncio, "
     "socketio, uvicorn, uvloop, websockets.asyncio.client"
@@ -101,23 +103,44 @@ def stock_joins(at_once: int, count: int) -> Callable[[Stage], Figures]:
     return run
 
 
-def fan_out(clients: int, rooms: int, rounds: int, gap_ms: int) -> Callable[[Stage], Figures]:
+def fan_out(clients: int, rooms: int, rounds: int, gap_ms: int, movies: int = 10) -> Callable[[Stage], Figures]:
     """Everybody is a participant of their own, so that snapshots are as large as such a session's are."""
 
     def run(stage: Stage) -> Figures:
         used = min(rooms, stage.size(rooms))
-        codes = stage.server.create(used, movies=10)
+        codes = stage.server.create(used, movies=movies)
         done = loads.fan(
             stage.server,
             codes,
             clients=max(used * 2, stage.size(clients)),
             rooms=used,
-            movies=10,
+            movies=movies,
             rounds=stage.size(rounds),
-            gap_ms=gap_ms,
+            gap_ms=min(gap_ms, 100) if stage.small else gap_ms,
         )
         time.sleep(1)
         return _figures(done)
+
+    return run
+
+
+def steady_votes(clients: int, rooms: int, movies: int, *, votes_per_second: int) -> Callable[[Stage], Figures]:
+    """So many votes in each room; everybody in it sees the result."""
+
+    def run(stage: Stage) -> Figures:
+        used = min(rooms, stage.size(rooms))
+        members = max(used * 2, stage.size(clients))
+        done = loads.paced_votes(
+            stage.server,
+            stage.server.create(used, movies=movies),
+            clients=members,
+            rooms=used,
+            movies=movies,
+            seconds=1 if stage.small else 10,
+            rate=votes_per_second * used,
+        )
+        time.sleep(1)
+        return {**_figures(done), "kb_per_second": done.received / 1000 / done.seconds / members}
 
     return run
 
@@ -207,6 +230,7 @@ def _figures(done: loads.Measured) -> Figures:
         "p99_ms": done.p99_ms,
         "failed": done.failed,
         "busy": done.busy,
+        "kb": done.received_kb,
     }
 
 
@@ -237,7 +261,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """``servers``: the first is what the others are compared to. ``peers``: further ones, where they are asked for."""
+    """``servers``: the first is what the others are compared to. ``peers``: further ones, where they are asked for.
+
+    ``rate_matters``: the load's core may limit the figures, and not only what a server takes for each operation.
+    """
 
     title: str
     run: Callable[[Stage], Figures]
@@ -295,6 +322,12 @@ SCENARIOS: Final = {
     "C10": Scenario(
         "Fan-out, 100 rooms of 10", fan_out(1000, 100, 20, 150), (Row("cpu_us", "CPU per delivery, µs", "less"), _P99)
     ),
+    "C500large": Scenario(
+        "Fan-out, a room of 500, updates of 62 KB",
+        fan_out(500, 1, 6, 800, movies=_MANY_MOVIES),
+        (Row("cpu_us", "CPU per delivery, µs", "less"), Row("kb", "KB per delivery", "less"), _P99),
+        ("node", "ours", "ours-deflate"),
+    ),
     "D": Scenario(
         "Idle connections that have joined",
         memory,
@@ -309,6 +342,29 @@ SCENARIOS: Final = {
             Row("foreign_us", "CPU per change that concerns nobody here, µs", "shown"),
         ),
         rounds=5,
+    ),
+    "G": Scenario(
+        "A room of 1,000, 20 votes a second",
+        steady_votes(1000, 1, 10, votes_per_second=20),
+        (
+            Row("kb_per_second", "KB a second for each member", "less"),
+            Row("p99_ms", "p99 from the ack to seen, ms", "less"),
+            Row("cpu_us", "CPU per vote, µs", "less"),
+        ),
+        ("node-coalescing", "ours-deflate", "ours-patches", "ours-patches-deflate"),
+        ("bun-coalescing", "socketioxide-coalescing"),
+        rate_matters=True,
+    ),
+    "H": Scenario(
+        "200 sessions of 10, 30 movies, a vote a second in each",
+        steady_votes(2000, 200, 30, votes_per_second=1),
+        (
+            Row("cpu_us", "CPU per vote, µs", "less"),
+            Row("kb", "KB per vote", "less"),
+            Row("p99_ms", "p99 from the ack to seen, ms", "less"),
+        ),
+        ("node", "ours-deflate", "ours-patches", "ours-patches-deflate"),
+        rate_matters=True,
     ),
     "I": Scenario(
         "Votes, one replica saturated",

@@ -36,6 +36,16 @@ def test_a_round_that_failed_is_left_out() -> None:
     assert "| 1 of 2 |" in report({"ack": measured}, "")
 
 
+def test_each_kind_of_clients_has_a_row_where_there_are_several() -> None:
+    servers = {"node": 160.0, "ours-deflate": 40.0, "ours-patches": 5.0}
+    rounds: dict[str, list[Figures | None]] = {
+        server: [{"cpu_us": 1.0, "kb": kb, "p99_ms": 1.0}] for server, kb in servers.items()
+    }
+    page = report({"H": result("H", **rounds)}, "")
+    assert "| KB per vote | Node: 160 | join-session, deflate: 40 | **4.00** (4.00 to 4.00) |" in page
+    assert "| KB per vote | Node: 160 | join-session, patches: 5 | **32.00** (32.00 to 32.00) |" in page
+
+
 def test_the_page_keeps_its_prose() -> None:
     prose = "<!-- prose -->\nBecause of this.\n<!-- end of prose -->\n"
     measured = {"ack": result("ack", node=[{"p50_ms": 10.0}], ours=[{"p50_ms": 5.0}])}
