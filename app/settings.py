@@ -151,6 +151,9 @@ class Settings(BaseSettings):
     code_length: Annotated[int, Field(ge=1, le=64)] = Field(6, description="Number of characters of a session code.")
     capacity: Count = Field(100, description="Default capacity of a session, in participants.")
     max_capacity: Count = Field(1000, description="Maximum capacity that a client may request.")
+    listed_participants: Count = Field(
+        200, description="Participants that updates and responses list, the host among them. The others are counted."
+    )
     max_movies: Count = Field(500, description="Movies per session.")
     max_movies_bytes: Count = Field(524_288, description="Total bytes of a session's movies.")
     max_sessions: Count = Field(100_000, description="Live sessions of the whole deployment.")

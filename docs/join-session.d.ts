@@ -102,6 +102,11 @@ export interface KickParticipant {
   ban?: boolean;
 }
 
+/** Query of the list of participants: the `next` of the page before. */
+export interface ListParticipants {
+  cursor?: string | null;
+}
+
 /** About the session. `version` grows by one with each change; a new `epoch` says that changes were lost. */
 export interface Meta {
   sessionID: string;
@@ -111,6 +116,8 @@ export interface Meta {
   locked: boolean;
   capacity: number;
   expiresAt: string;
+  /** All participants, also those who are not listed */
+  people: number;
 }
 
 /** A movie with its standing. `addedBy` is a participant's id, null where it was given at `create`. */
@@ -171,6 +178,12 @@ export interface Participant {
   joinedAt: string;
 }
 
+/** Participants in the order they joined. `next` is the cursor of the next page, null on the last one. */
+export interface ParticipantPage {
+  participants: Array<Participant>;
+  next: string | null;
+}
+
 export type Patch = Array<PatchRemoval | PatchValue>;
 
 /** Of a patch from the version `from` to `version`, both of this `epoch`; the others are there if changed. */
@@ -182,6 +195,7 @@ export interface PatchMeta {
   locked?: boolean;
   capacity?: number;
   expiresAt?: string;
+  people?: number;
 }
 
 /** An operation of RFC 6902: what is at the path goes. */
@@ -222,7 +236,7 @@ export interface SessionCreated {
   meta: Meta;
 }
 
-/** Everything in a session that everybody in it sees; movies and participants in the order they came. */
+/** The movies and participants of a session, in the order they came; of many only the host and the first ones. */
 export interface SessionData {
   createdAt: string;
   movies: Array<Movie>;
@@ -388,6 +402,8 @@ export interface Routes {
   "PUT /api/session/{sessionID}/movies/{movieID}/vote": { body: { rating: number; }; answer: Done };
   /** Take one's rating back. */
   "DELETE /api/session/{sessionID}/movies/{movieID}/vote": { body: undefined; answer: Done };
+  /** List all participants, also those who are not in `sessionData`, page by page. */
+  "GET /api/session/{sessionID}/participants": { body: undefined; answer: ParticipantPage };
   /** Change one's own name. */
   "PATCH /api/session/{sessionID}/participants/{participantID}": { body: { name: string; }; answer: Done };
   /** Leave, with one's own token; else remove somebody, or ban them. */

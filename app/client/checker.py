@@ -108,11 +108,13 @@ class SessionCheck:
                 if seen >= change.emitted:
                     yield seen - change.emitted
 
-    def judge(self, readings: Sequence[State], data: dict[str, Any], deadline: float) -> list[Violation]:
+    def judge(
+        self, readings: Sequence[State], movies: list[dict[str, Any]], people: set[str], deadline: float
+    ) -> list[Violation]:
         """Return all violations.
 
-        ``readings`` are what HTTP returns at the end, ``data`` the content of the first of them. Every change must be
-        received within ``deadline`` seconds.
+        ``readings`` are what HTTP returns at the end, ``movies`` those of the first of them, and ``people`` the ids of
+        all participants. Every change must be received within ``deadline`` seconds.
         """
         for state in readings:
             self.compare(state)
@@ -125,9 +127,9 @@ class SessionCheck:
             self._judge_times(watcher, deadline)
         for change in self.changes:
             change.certain = change.place >= self.place(head.epoch, 0)
-        for kind, detail in contradictions(self.changes, data["movies"]):
+        for kind, detail in contradictions(self.changes, movies):
             self.violate(kind, detail, version=head.version)
-        self._judge_people(data, head)
+        self._judge_people(people, head)
         return self.violations
 
     def _judge_end(self, watcher: Watcher, head: State) -> None:
@@ -146,8 +148,7 @@ class SessionCheck:
                 late = "never" if seen is None else f"only after {seen - change.answered:.1f} s"
                 self.violate("missed-update", f"version {version} was seen {late}", watcher.client, version)
 
-    def _judge_people(self, data: dict[str, Any], head: State) -> None:
-        there = {person["id"] for person in data["participants"]}
+    def _judge_people(self, there: set[str], head: State) -> None:
         if missing := len(self.participants - there):
             self.violate("lost-change", f"{missing} of those who joined are not there", version=head.version)
         if len(there - self.participants) > self.strangers:

@@ -100,13 +100,14 @@ class Crowd:
                 async with self._run.turns:
                     bodies = [(await request("GET", f"{url}/api/session/{self.code}")).body for url in urls]
                 readings = [_state(body["sessionData"], body["meta"]) for body in bodies]
+                people = await self._people(bodies[0])
             except ConnectionError as error:
                 readings, told = [], str(error)
             except (KeyError, TypeError):
                 readings, told = [], "the answer is not a session's state"
             late = perf_counter() > last
             if readings and (late or self._agree(readings)):
-                self.check.judge(readings, bodies[0]["sessionData"], self._run.plan.deadline)
+                self.check.judge(readings, bodies[0]["sessionData"]["movies"], people, self._run.plan.deadline)
                 return
             if late:
                 self.check.violate("malformed", f"the session could not be read at the end: {told}")
@@ -119,6 +120,22 @@ class Crowd:
                 await request("DELETE", f"{self._run.plan.urls[0]}/api/session/{self.code}", token=self._host_token)
         except ConnectionError:
             return
+
+    async def _people(self, body: dict[str, Any]) -> set[str]:
+        """Return the ids of all participants of a session, of which the state may list only the first."""
+        listed = {person["id"] for person in body["sessionData"]["participants"]}
+        # The version before does not count them.
+        if body["meta"].get("people", 0) <= len(listed):
+            return listed
+        people: set[str] = set()
+        cursor = "0"
+        while cursor is not None:
+            url = f"{self._run.plan.urls[0]}/api/session/{self.code}/participants?cursor={cursor}"
+            async with self._run.turns:
+                page = (await request("GET", url, token=self._host_token)).body
+            people |= {person["id"] for person in page["participants"]}
+            cursor = page["next"]
+        return people
 
     def _remember(self, before: State | None, packet: bytes, copy: SessionCopy, offset: str) -> Seen:
         state = _state(copy.data, copy.meta)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -118,13 +118,22 @@ def masked(value: Any) -> Any:
     return [masked(item) for item in value] if isinstance(value, list) else value
 
 
-def changes(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> Iterator[str]:
-    """Describe the differences between two ``sessionData``; ``before`` is None for the first."""
+def changes(before: Frame | None, after: Frame) -> Iterator[str]:
+    """Describe the differences between two updates; ``before`` is None for the first."""
+    data = after.arguments[0]
     if before is None:
-        yield f"{_number(after['participants'], 'participant')}, {_number(after['movies'], 'movie')}"
+        yield f"{_number(_people_in(after), 'participant')}, {_number(data['movies'], 'movie')}"
         return
-    yield from _people(_by_id(before["participants"]), _by_id(after["participants"]))
-    yield from _movies(_by_id(before["movies"]), _by_id(after["movies"]))
+    former = before.arguments[0]
+    then, now = _by_id(former["participants"]), _by_id(data["participants"])
+    yield from _people(then, now)
+    if _people_in(before) == len(then) and _people_in(after) == len(now):
+        yield from (f"{now[key]['name']} joined" for key in now if key not in then)
+        yield from (f"{then[key]['name']} left" for key in then if key not in now)
+    elif _people_in(before) != _people_in(after):
+        # Only some are listed, and another one is when one of them leaves.
+        yield _number(_people_in(after), "participant")
+    yield from _movies(_by_id(former["movies"]), _by_id(data["movies"]))
 
 
 async def _connect(url: str, code: str, frames: asyncio.Queue[Frame | None]) -> Socket:
@@ -184,15 +193,18 @@ async def _tell_end(socket: Socket, frames: asyncio.Queue[Frame | None]) -> None
 
 
 def _people(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
-    for key, person in after.items():
-        was = before.get(key)
-        if was is None:
-            yield f"{person['name']} joined"
-        elif was["connected"] != person["connected"]:
+    for key in (key for key in after if key in before):
+        was, person = before[key], after[key]
+        if was["connected"] != person["connected"]:
             yield f"{person['name']} {'reconnected' if person['connected'] else 'disconnected'}"
-        if was is not None and person["role"] == "host" != was["role"]:
+        if person["role"] == "host" != was["role"]:
             yield f"{person['name']} is host"
-    yield from (f"{person['name']} left" for key, person in before.items() if key not in after)
+
+
+def _people_in(update: Frame) -> int:
+    data, meta, *_ = update.arguments
+    # The version before does not count them.
+    return int(meta.get("people", len(data["participants"])))
 
 
 def _movies(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:

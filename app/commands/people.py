@@ -132,7 +132,7 @@ async def _show_all(options: argparse.Namespace) -> None:
 
     from app.client import watching
 
-    shown: dict[str, Any] | None = None
+    shown: watching.Frame | None = None
     async with aclosing(watching.watch(options.url, options.code, options.name)) as frames:
         async for frame in frames:
             if frame.note:
@@ -141,10 +141,10 @@ async def _show_all(options: argparse.Namespace) -> None:
                 line = {"at": _time(frame), "event": frame.event, "arguments": frame.arguments}
                 print(json.dumps(line), flush=True)
             elif frame.event == "session-update":
-                shown, before = frame.arguments[0], shown
-                what = "; ".join(watching.changes(before, shown)) or "nothing to see"
-                version = frame.arguments[1]["version"]
-                print(printable(f"{_time(frame)}  {frame.event} {version}  {what}{_ranking(shown)}"), flush=True)
+                what = "; ".join(watching.changes(shown, frame)) or "nothing to see"
+                data, meta, *_ = frame.arguments
+                print(printable(f"{_time(frame)}  {frame.event} {meta['version']}  {what}{_ranking(data)}"), flush=True)
+                shown = frame
             else:
                 print(printable(f"{_time(frame)}  {frame.event}  {_words(frame.arguments)}".rstrip()), flush=True)
 

@@ -55,6 +55,11 @@ _PARAMETERS: Final[dict[str, Schema]] = {
         "description": "The `ETag` of a former answer.",
         "schema": {"type": "string"},
     },
+    "cursor": {
+        "in": "query",
+        "description": "The `next` of the page before.",
+        "schema": {"type": "string", "pattern": "^[0-9]{1,15}$"},
+    },
     "ban": {
         "in": "query",
         "description": "Whether the participant's token becomes void, too.",

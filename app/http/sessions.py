@@ -20,7 +20,7 @@ from app.sessions.admission import Client
 from app.sessions.guard import KeyGuard
 from app.sessions.model import Head, Snapshot
 from app.sessions.operations import ROUTES, Change, Route, UseCase
-from app.sessions.payloads import MIN_CREATION_KEY, CreateSession, KickParticipant, Mutation, parse
+from app.sessions.payloads import MIN_CREATION_KEY, CreateSession, KickParticipant, ListParticipants, Mutation, parse
 from app.sessions.permissions import Action
 from app.sessions.service import Access, SessionService
 
@@ -70,6 +70,7 @@ class SessionAPI:
             "joinSession": self.join,
             "createSession": self.create,
             "readSession": self.read,
+            "listParticipants": self.participants,
             "removeParticipant": self.remove_participant,
         }
         routes = Blueprint("sessions", __name__)
@@ -113,6 +114,15 @@ class SessionAPI:
             session_id, client, token, lambda head: seen.contains_weak(str(head))
         )
         return _unchanged(found) if isinstance(found, Head) else self._compressed(_state(found))
+
+    async def participants(self, session_id: str) -> Response:
+        access = await self._access(session_id)
+        async with self._service.checked(access, Action.LIST_PARTICIPANTS):
+            query = parse(ListParticipants, request.args.to_dict())
+            session = await self._service.read(access)
+        if request.if_none_match.contains_weak(str(session.head)):
+            return _unchanged(session.head)
+        return self._compressed(json_answer(session.page(query.after), headers=etag(session.head)))
 
     async def remove_participant(self, session_id: str, participant_id: str) -> Response:
         await read_body(self._limits.body)

@@ -125,7 +125,12 @@ def assemble_redis(
         client=client,
         secret=secret,
         sessions=RedisSessions(
-            client, keys, creation_memory=settings.lifetime, quarantine=settings.code_rest, tracing=tracing
+            client,
+            keys,
+            creation_memory=settings.lifetime,
+            quarantine=settings.code_rest,
+            max_listed=settings.listed_participants,
+            tracing=tracing,
         ),
         announcements=Announcements(client, keys, timeout=settings.redis_timeout, metrics=metrics),
         budgets=RedisBudgets(client, keys, secret),

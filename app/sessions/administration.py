@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from dataclasses import replace
 from typing import Final
 
 from typing_extensions import TypedDict
@@ -63,11 +64,12 @@ class Administration:
         return {"sessions": listed.sessions, "next": f"{behind.expiry}-{behind.code}" if behind else None}
 
     async def session(self, text: str) -> Session:
+        """Return a session with all its participants listed."""
         code = self._codes.parse(text)
         session = await self._store.read(code) if code is not None else None
         if session is None:
             raise SessionError("session-not-found")
-        return session
+        return replace(session, max_listed=max(session.max_listed, len(session.participants)))
 
     async def end(self, text: str) -> Done:
         """End a session and notify its members."""

@@ -23,6 +23,7 @@ __all__ = [
     "Movie",
     "MoviesAdded",
     "Participant",
+    "ParticipantPage",
     "Patch",
     "PatchMeta",
     "PatchRemoval",
@@ -78,7 +79,7 @@ class Movie(TypedDict):
 
 
 class SessionData(TypedDict):
-    """Everything in a session that everybody in it sees; movies and participants in the order they came."""
+    """The movies and participants of a session, in the order they came; of many only the host and the first ones."""
 
     createdAt: Time
     movies: list[Movie]
@@ -95,6 +96,7 @@ class Meta(TypedDict):
     locked: bool
     capacity: Annotated[int, Field(ge=1)]
     expiresAt: Time
+    people: Annotated[int, Field(ge=0, description="All participants, also those who are not listed")]
 
 
 class PatchRemoval(TypedDict):
@@ -126,6 +128,7 @@ class PatchMeta(_PatchStart, TypedDict):
     locked: NotRequired[bool]
     capacity: NotRequired[Annotated[int, Field(ge=1)]]
     expiresAt: NotRequired[Time]
+    people: NotRequired[Annotated[int, Field(ge=0)]]
 
 
 class SessionFound(TypedDict):
@@ -165,6 +168,13 @@ class SessionState(TypedDict):
     sessionID: str
     sessionData: SessionData
     meta: Meta
+
+
+class ParticipantPage(TypedDict):
+    """Participants in the order they joined. ``next`` is the cursor of the next page, null on the last one."""
+
+    participants: list[Participant]
+    next: str | None
 
 
 class Done(TypedDict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from app.sessions.answers import Meta, Participant, Role
+from app.sessions.answers import Meta, Participant, ParticipantPage, Role
 from app.sessions.rating import Tally, ranking
 
 __all__ = ["Head", "MovieEntry", "Movies", "ParticipantEntry", "Participants", "Session", "Snapshot", "timestamp"]
@@ -53,17 +54,20 @@ class ParticipantEntry:
     """The connection that may act for the participant, if a new connection replaces an older one."""
     _encoded: dict[Role, bytes] = field(default_factory=dict, compare=False, repr=False)
 
+    def shown(self, role: Role) -> Participant:
+        """Return the participant as clients see it."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "role": role,
+            "connected": self.connected,
+            "joinedAt": timestamp(self.joined_at),
+        }
+
     def encoded(self, role: Role) -> bytes:
         """Return the participant as JSON."""
         if role not in self._encoded:
-            shown: Participant = {
-                "id": self.id,
-                "name": self.name,
-                "role": role,
-                "connected": self.connected,
-                "joinedAt": timestamp(self.joined_at),
-            }
-            self._encoded[role] = orjson.dumps(shown)
+            self._encoded[role] = orjson.dumps(self.shown(role))
         return self._encoded[role]
 
 
@@ -104,16 +108,28 @@ class MovieEntry:
 class Participants(dict[str, ParticipantEntry]):
     """The participants of a session by id, in the order in which they joined. Not changed after it is made."""
 
-    def encoded(self, host: str | None) -> bytes:
-        """Return them as the elements of a JSON array."""
-        if host not in self._by_host:
-            self._by_host[host] = b",".join(
-                [entry.encoded("host" if entry.id == host else "member") for entry in self.values()]
-            )
-        return self._by_host[host]
+    def first(self, count: int, host: str | None) -> Sequence[ParticipantEntry]:
+        """Return the host and the first ones, so many together, in the order in which they joined."""
+        if len(self) <= count:
+            return self.in_order
+        leading = self.in_order[:count]
+        if host is None or host not in self or self[host].order <= leading[-1].order:
+            return leading
+        return (*leading[:-1], self[host])
+
+    def encoded(self, count: int, host: str | None) -> bytes:
+        """Return the ``first`` ones as the elements of a JSON array."""
+        if (count, host) not in self._encoded:
+            entries = self.first(count, host)
+            self._encoded[count, host] = b",".join([entry.encoded(_role(entry, host)) for entry in entries])
+        return self._encoded[count, host]
 
     @cached_property
-    def _by_host(self) -> dict[str | None, bytes]:
+    def in_order(self) -> tuple[ParticipantEntry, ...]:
+        return tuple(self.values())
+
+    @cached_property
+    def _encoded(self) -> dict[tuple[int, str | None], bytes]:
         return {}
 
 
@@ -165,6 +181,8 @@ class Session:
     movies: Movies
     removed: dict[str, str]
     """Participants that were removed, with the reason: ``kicked`` or ``banned``."""
+    max_listed: int
+    """The maximum number of participants in the ``sessionData``. The others are only counted."""
 
     @cached_property
     def data(self) -> bytes:
@@ -172,8 +190,25 @@ class Session:
         return b'{"createdAt":"%b","movies":[%b],"participants":[%b]}' % (
             timestamp(self.created_at).encode(),
             self.movies.encoded,
-            self.participants.encoded(self.host),
+            self.participants.encoded(self.max_listed, self.host),
         )
+
+    @property
+    def listed_participants(self) -> Sequence[ParticipantEntry]:
+        """The participants in the ``sessionData``: the host and the first ones, in the order in which they joined."""
+        return self.participants.first(self.max_listed, self.host)
+
+    def page(self, after: int) -> ParticipantPage:
+        """Return the participants who joined after the one of this order: at most as many as are listed."""
+        later = [entry for entry in self.participants.in_order if entry.order > after]
+        page = later[: self.max_listed]
+        return {
+            "participants": [entry.shown(self.role_of(entry)) for entry in page],
+            "next": str(page[-1].order) if len(later) > len(page) else None,
+        }
+
+    def role_of(self, entry: ParticipantEntry) -> Role:
+        return _role(entry, self.host)
 
     def forget_encoded(self, newer: Session) -> None:
         """Free what was encoded of this version, but for what a newer one uses, too. It is encoded again if needed."""
@@ -184,7 +219,7 @@ class Session:
                 if newer.movies.get(movie.id) is not movie:
                     movie._encoded.clear()
         if self.participants is not newer.participants:
-            self.participants.__dict__.pop("_by_host", None)
+            self.participants.__dict__.pop("_encoded", None)
             for entry in self.participants.values():
                 if newer.participants.get(entry.id) is not entry:
                     entry._encoded.clear()
@@ -199,11 +234,16 @@ class Session:
             "locked": self.locked,
             "capacity": self.capacity,
             "expiresAt": timestamp(self.expires_at),
+            "people": len(self.participants),
         }
 
     @property
     def snapshot(self) -> Snapshot:
         return Snapshot(self.instance, self.head, self.meta, self.data)
+
+
+def _role(entry: ParticipantEntry, host: str | None) -> Role:
+    return "host" if entry.id == host else "member"
 
 
 def timestamp(milliseconds: int) -> str:

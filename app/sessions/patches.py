@@ -13,7 +13,7 @@ from typing import Final, Generic, NamedTuple, TypeVar, cast
 
 import orjson
 
-from app.sessions.answers import Meta, PatchMeta, Role
+from app.sessions.answers import Meta, PatchMeta
 from app.sessions.model import MovieEntry, ParticipantEntry, Session
 
 __all__ = ["patch", "patch_meta"]
@@ -27,7 +27,7 @@ _SMALLEST_ENTRY_BYTES: Final = 80
 def patch(before: Session, after: Session) -> bytes | None:
     """Return the operations as JSON, in the order in which to apply them; None if the whole state is smaller."""
     operations = b"[%b]" % b",".join([*_movies(before, after), *_participants(before, after)])
-    entries = len(after.movies) + len(after.participants)
+    entries = len(after.movies) + len(after.listed_participants)
     # Most patches are so small that the state need not be encoded to know that it is larger.
     if len(operations) > _SMALLEST_ENTRY_BYTES * entries and len(operations) > len(after.data):
         return None
@@ -62,23 +62,22 @@ def _movies(before: Session, after: Session) -> Iterator[bytes]:
 
 
 def _participants(before: Session, after: Session) -> Iterator[bytes]:
-    then, now = before.participants, after.participants
-    if then is not now:
-        listed = [*now.values()]
-        difference = _difference([*then.values()], listed)
-        yield from _removals(b"/participants", difference)
-        for index in difference.added:
-            yield _operation(b"add", b"/participants/%d" % index, listed[index].encoded(_role(after, listed[index])))
-        for place, old, new in difference.changed:
-            old_json, new_json = old.encoded(_role(before, old)), new.encoded(_role(after, new))
-            yield from _changes(b"/participants/%d" % place, old_json, new_json)
+    if before.participants is after.participants and before.host == after.host:
+        return
+    then, now = before.listed_participants, after.listed_participants
+    difference = _difference(then, now)
+    yield from _removals(b"/participants", difference)
+    for index in difference.added:
+        yield _operation(b"add", b"/participants/%d" % index, now[index].encoded(after.role_of(now[index])))
+    for place, old, new in difference.changed:
+        old_json, new_json = old.encoded(before.role_of(old)), new.encoded(after.role_of(new))
+        yield from _changes(b"/participants/%d" % place, old_json, new_json)
     if before.host == after.host:
         return
-    for id_ in (before.host, after.host):
-        entry = now.get(id_) if id_ is not None else None
-        if entry is not None and then.get(entry.id) is entry:
-            path = b"/participants/%d/role" % [*now].index(entry.id)
-            yield _operation(b"replace", path, orjson.dumps(_role(after, entry)))
+    kept = {id(entry) for entry in then}
+    for index, entry in enumerate(now):
+        if entry.id in (before.host, after.host) and id(entry) in kept:
+            yield _operation(b"replace", b"/participants/%d/role" % index, orjson.dumps(after.role_of(entry)))
 
 
 class _Changed(NamedTuple, Generic[E]):
@@ -148,7 +147,3 @@ def _changes(path: bytes, before: bytes, after: bytes) -> Iterator[bytes]:
 
 def _operation(verb: bytes, path: bytes, value: bytes) -> bytes:
     return b'{"op":"%b","path":"%b","value":%b}' % (verb, path, value)
-
-
-def _role(session: Session, entry: ParticipantEntry) -> Role:
-    return "host" if entry.id == session.host else "member"

@@ -31,6 +31,7 @@ __all__ = [
     "CreateSession",
     "JoinOptions",
     "KickParticipant",
+    "ListParticipants",
     "MovieDetails",
     "MovieReference",
     "Mutation",
@@ -51,6 +52,8 @@ _REFUSED: Final = r"\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069"
 _PRINTABLE: Final = f"^[^{_REFUSED}]*$"
 _VISIBLE: Final = rf"^[^{_REFUSED}]*[^\s{_REFUSED}][^{_REFUSED}]*$"
 _ID: Final = rf"^(?!\.{{1,2}}$)[^|/\s{_REFUSED}]([^|/{_REFUSED}]*[^|/\s{_REFUSED}])?$"
+
+_CURSOR: Final = "^[0-9]{1,15}$"
 
 # A URL with a host, without characters that could end the HTML attribute or style in which a page puts it.
 _HTTPS: Final = re.compile(r"https://[^\s/?#\x22'<>\\`\x00-\x20]+([/?#][^\s\x22'<>\\`\x00-\x20]*)?")
@@ -89,6 +92,12 @@ def _https(url: str) -> str:
     if not _HTTPS.fullmatch(url):
         raise ValueError("must be an https URL")
     return clean_text(url, 2048)
+
+
+def _cursor(text: str) -> str:
+    if not re.fullmatch(_CURSOR, text):
+        raise ValueError("must be the next of an earlier page")
+    return text
 
 
 Id = Annotated[str, Field(min_length=1, max_length=MAX_ID, json_schema_extra={"pattern": _ID}), AfterValidator(_id)]
@@ -220,6 +229,17 @@ class KickParticipant(Mutation):
 
     participant_id: ParticipantID
     ban: bool = False
+
+
+class ListParticipants(Payload):
+    """Query of the list of participants: the ``next`` of the page before."""
+
+    cursor: Annotated[str, Field(json_schema_extra={"pattern": _CURSOR}), AfterValidator(_cursor)] | None = None
+
+    @property
+    def after(self) -> int:
+        """The order of the last participant of the page before, 0 for the first page."""
+        return int(self.cursor or 0)
 
 
 class TransferHost(Mutation):

@@ -37,6 +37,7 @@ class Action(StrEnum):
         return action
 
     READ = "read", "any", "any", "any", "any"
+    LIST_PARTICIPANTS = "list-participants", "any", "any", "none"
     JOIN = "join", "any", "any", "any"
     LEAVE = "leave", "own", "own", "none"
     ADD_MOVIES = "add-movies", "any", "any", "none"

@@ -13,7 +13,7 @@ from app.sessions.answers import Done, HostTokenRotated, MoviesAdded
 from app.sessions.codes import CodeSpace
 from app.sessions.creation import Created, SessionCreation
 from app.sessions.errors import SessionError
-from app.sessions.model import Head, Snapshot
+from app.sessions.model import Head, Session, Snapshot
 from app.sessions.payloads import (
     AddMovies,
     CreateSession,
@@ -123,6 +123,15 @@ class SessionService:
 
     async def _instance_of(self, found: Snapshot | Head, code: str) -> str | None:
         return found.instance if isinstance(found, Snapshot) else await self._store.instance(code)
+
+    async def read(self, access: Access) -> Session:
+        """Return the session with all its participants to one of them."""
+        person = Person(access.credential, Action.LIST_PARTICIPANTS)
+        await self._step(access, self._store.authorize(access.code, person))
+        session = await self._store.read(access.code)
+        if session is None:
+            raise SessionError("session-not-found")
+        return session
 
     async def access(self, text: str, token: str | None, client: Client) -> Access:
         """Return the access that a token gives to the session that ``text`` names."""

@@ -25,10 +25,11 @@ class SessionMirror:
     the errors of ``reading_reply``; nothing is known of the session then, until it is read.
     """
 
-    __slots__ = ("_code", "_fields", "_movies", "_participants", "_removed", "session")
+    __slots__ = ("_code", "_fields", "_max_listed", "_movies", "_participants", "_removed", "session")
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, max_listed: int) -> None:
         self._code = code
+        self._max_listed = max_listed
         self.session: Session | None = None
         """The newest known version."""
         self._forget()
@@ -104,6 +105,7 @@ class SessionMirror:
             participants=self._participants,
             movies=self._movies,
             removed=self._removed,
+            max_listed=self._max_listed,
         )
         return self.session
 

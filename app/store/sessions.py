@@ -57,7 +57,8 @@ class RedisSessions:
     """Implements ``app.sessions.ports.SessionStore``.
 
     ``creation_memory``: seconds for which the idempotency key of a ``create`` is stored. ``quarantine``: seconds for
-    which codes are not reused and the reason of a void recovery id is known.
+    which codes are not reused and the reason of a void recovery id is known. ``max_listed``: the participants that are
+    listed in the ``sessionData`` of a session.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class RedisSessions:
         *,
         creation_memory: float,
         quarantine: float,
+        max_listed: int,
         tracing: Tracing | None = None,
     ) -> None:
         self._client = client
@@ -78,6 +80,7 @@ class RedisSessions:
         self._encoded = EncodedSessions()
         self._reads = SessionReads(client, keys)
         self._mirrors: dict[str, SessionMirror] = {}
+        self._max_listed = max_listed
         self._tracing = tracing
         remembered = max(1, round(quarantine * 1000))
         self._steps = StepRunner(client, keys, self._seen, remembered=remembered, tracing=tracing)
@@ -85,7 +88,7 @@ class RedisSessions:
     def watch(self, code: str) -> None:
         """Mirror this session: detect if Redis loses changes that were seen, and parse only what has changed."""
         self._seen.watch(code)
-        self._mirrors.setdefault(code, SessionMirror(code))
+        self._mirrors.setdefault(code, SessionMirror(code, self._max_listed))
 
     def apply(self, code: str, announcement: Announcement) -> bool:
         """Apply an announced change to a watched session. Return False if the session has to be read."""
@@ -155,7 +158,7 @@ class RedisSessions:
         return snapshot
 
     def _mirror(self, code: str) -> SessionMirror:
-        return self._mirrors.get(code) or SessionMirror(code)
+        return self._mirrors.get(code) or SessionMirror(code, self._max_listed)
 
     def _parsed(self, stored: StoredSession) -> Session:
         with client_errors(changing=False), reading_reply():
@@ -281,7 +284,8 @@ class RedisSessions:
     # Changes by participants and operators
 
     async def authorize(self, code: str, author: Author) -> None:
-        await self._change(self._scripts.authorize, code, author, {}, replies.nothing)
+        call = calls.authority(author, {})
+        await self._steps.run(self._scripts.authorize, code, call, replies.nothing, changing=False)
 
     async def leave(self, code: str, author: Author, *, connection: str, recovery: str) -> int:
         arguments = {"connection": connection, "recovery": recovery}

@@ -55,12 +55,21 @@ class StepRunner:
         self._forget_recovery = LIST_SCRIPTS.forget_recovery
         self._background = Background("store", _logger)
 
-    async def run(self, script: Script, code: str, call: Mapping[str, object], read: Callable[[list[Reply]], T]) -> T:
+    async def run(
+        self,
+        script: Script,
+        code: str,
+        call: Mapping[str, object],
+        read: Callable[[list[Reply]], T],
+        *,
+        changing: bool = True,
+    ) -> T:
         """Run a step and ``read`` its reply; raise ``SessionError`` if the script refuses.
 
-        Entries of ``call`` that are None are omitted, because JSON's null is not nil in Lua.
+        Entries of ``call`` that are None are omitted, because JSON's null is not nil in Lua. ``changing``: whether the
+        outcome of a step that was sent can be unknown.
         """
-        with client_errors(changing=True):
+        with client_errors(changing=changing):
             answer = await self._send(script, code, call)
             with reading_reply():
                 relist, void_ids, _, position, status, *reply = answer

@@ -7,18 +7,19 @@ const GATHER = 1200;
 let waiting = [];
 let timer = null;
 
-export function announce(before, after, participantID) {
+// `listsAll`: who is not listed is not in the session.
+export function announce(before, after, participantID, listsAll) {
   if (before === null) return;
   const [then, now] = [byID(before.participants), byID(after.participants)];
   for (const [id, person] of now) {
     const was = then.get(id);
     if (id === participantID) continue;
-    if (was === undefined) waiting.push(`${person.name} joined.`);
-    else if (was.connected !== person.connected)
+    if (was === undefined && listsAll) waiting.push(`${person.name} joined.`);
+    else if (was !== undefined && was.connected !== person.connected)
       waiting.push(`${person.name} is ${person.connected ? "back" : "away"}.`);
     if (was?.role === "member" && person.role === "host") waiting.push(`${person.name} is the host now.`);
   }
-  for (const [id, person] of then) if (!now.has(id)) waiting.push(`${person.name} left.`);
+  for (const [id, person] of then) if (listsAll && !now.has(id)) waiting.push(`${person.name} left.`);
   const known = new Set(before.movies.map((movie) => movie.id));
   const added = after.movies.filter((movie) => !known.has(movie.id) && movie.addedBy !== participantID);
   if (added.length > 0)

@@ -1,10 +1,13 @@
 // Who is there, who is away, who is host; and what the host can do with somebody.
 
-import { element, find, keyed, plural, say } from "./dom.js";
+import { element, find, keyed, say } from "./dom.js";
+import { ticketOf } from "./tickets.js";
 
 export class People {
   #room;
   #managed = null;
+  // Those who are not in the updates of a large session, as of when they were asked for.
+  #others = [];
 
   constructor(room) {
     this.#room = room;
@@ -18,18 +21,23 @@ export class People {
     acting("manage-kick", "kick-participant");
     acting("manage-ban", "kick-participant", { ban: true });
     find("manage-cancel").addEventListener("click", () => dialog.close());
+    find("people-all").addEventListener("click", () => this.#readOthers());
+  }
+
+  forget() {
+    this.#others = [];
   }
 
   render() {
-    const {
-      data: { participants },
-      meta,
-      isHost,
-    } = this.#room;
-    say(
-      find("people-count"),
-      meta ? `${participants.length} of ${meta.capacity}` : plural(participants.length, "person", "people"),
-    );
+    const { data, meta, isHost } = this.#room;
+    const listed = data.participants.length;
+    // The version before does not count them.
+    const all = meta.people ?? listed;
+    say(find("people-count"), `${all} of ${meta.capacity}`);
+    find("people-all").hidden = all === listed;
+    if (all === listed) this.forget();
+    say(find("people-all"), this.#others.length > 0 ? "Read the list again" : `Show all ${all}`);
+    const participants = this.#participants();
     keyed(
       find("people"),
       participants,
@@ -39,6 +47,33 @@ export class People {
     );
     const stays = isHost && participants.some((person) => person.id === this.#managed);
     if (find("manage").open && !stays) find("manage").close();
+  }
+
+  #participants() {
+    const { participants } = this.#room.data;
+    const listed = new Set(participants.map(({ id }) => id));
+    return [...participants, ...this.#others.filter(({ id }) => !listed.has(id))];
+  }
+
+  async #readOthers() {
+    const { code } = this.#room;
+    const headers = { Authorization: `Bearer ${ticketOf(code)}` };
+    const people = [];
+    try {
+      for (let cursor = "0"; cursor !== null; ) {
+        const response = await fetch(`/api/session/${code}/participants?cursor=${cursor}`, { headers });
+        const page = await response.json();
+        if (!response.ok) throw new Error(page.message);
+        people.push(...page.participants);
+        cursor = page.next;
+      }
+    } catch (error) {
+      this.#room.tell(`The list could not be read: ${error.message}`);
+      return;
+    }
+    if (this.#room.code !== code) return;
+    this.#others = people;
+    this.render();
   }
 
   #make(person) {
@@ -84,7 +119,7 @@ export class People {
 
   #manage(participantID) {
     this.#managed = participantID;
-    const person = this.#room.data.participants.find(({ id }) => id === participantID);
+    const person = this.#participants().find(({ id }) => id === participantID);
     if (person === undefined) return;
     say(find("manage-heading"), person.name);
     find("manage").showModal();

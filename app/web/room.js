@@ -39,6 +39,10 @@ export class Room {
     addEventListener("offline", () => this.#membership && this.#showConnection());
   }
 
+  get code() {
+    return this.#membership?.code ?? null;
+  }
+
   get participantID() {
     return this.#membership?.participantID ?? null;
   }
@@ -54,6 +58,7 @@ export class Room {
   enter(code, name) {
     this.data = this.meta = null;
     this.#movies.forget();
+    this.#people.forget();
     this.#host.forget();
     find("expiring").hidden = true;
     say(find("room-code"), code);
@@ -99,12 +104,17 @@ export class Room {
   }
 
   #updated(data, meta) {
-    const [before, wasHost] = [this.data, this.isHost];
+    const [before, listedAll, wasHost] = [this.data, this.#listsAll, this.isHost];
     this.data = data;
     this.meta = meta;
-    announce(before, data, this.participantID);
+    announce(before, data, this.participantID, listedAll && this.#listsAll);
     if (before !== null && this.isHost && !wasHost) this.#on.tell("You are the host now.");
     this.#render();
+  }
+
+  // In a large session only some are listed, and another one is when one of them leaves.
+  get #listsAll() {
+    return (this.meta?.people ?? 0) <= (this.data?.participants.length ?? 0);
   }
 
   // Nothing to draw before there is a state, and who we are in it.

@@ -322,6 +322,19 @@ async def renaming(record: Recording, services: Services) -> None:
     await record.ask(port, "PATCH", path + first["participantID"], {"name": ""}, token=first["token"])
 
 
+async def participants(record: Recording, services: Services) -> None:
+    port = services.plain.port
+    code, host_token = await _session(record, port)
+    path = f"/api/session/{code}/participants"
+    await record.ask(port, "GET", path, token=host_token)
+    host = await WebSocket(record, "host").connect(port)
+    first = await _join(host, code, {"name": "Ann", "token": host_token})
+    for query in ("", "?cursor=0", "?cursor=1", "?cursor=x"):
+        await record.ask(port, "GET", path + query, token=first["token"])
+    for token in (None, "x"):
+        await record.ask(port, "GET", f"{path}?cursor=x", token=token)
+
+
 async def full(record: Recording, services: Services) -> None:
     port = services.plain.port
     code, _ = await _session(record, port, capacity=1)
@@ -673,6 +686,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     changes_over_http,
     websocket,
     renaming,
+    participants,
     full,
     kick_ban_and_end,
     recovery,

@@ -18,6 +18,7 @@ META: Final = {
     "locked": False,
     "capacity": 9,
     "expiresAt": "2026-01-22T12:00:00.000Z",
+    "people": 0,
 }
 STATE: Final = {"sessionID": "123456", "sessionData": DATA, "meta": META}
 

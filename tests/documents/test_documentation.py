@@ -43,6 +43,7 @@ async def test_the_client_guide_lives_through_a_session(redis_server: RedisServe
         "votes": {"m1": 5},
         "stranger": True,
         "patched": 3,
+        "everybody": ["Ada"],
         "nowhere": "Session not found or has expired",
         "reason": "ended",
         "warned": True,

@@ -32,6 +32,7 @@ EMPTY: Final = Session(
     capacity=100,
     host=None,
     participants=Participants(),
+    max_listed=200,
     movies=Movies(),
     removed={},
 )
@@ -59,8 +60,8 @@ def with_participants(session: Session, *entries: ParticipantEntry) -> Session:
     return replace(session, participants=Participants(_ordered(people)))
 
 
-def _history(steps: Sequence[Sequence[Change]]) -> list[Session]:
-    versions = [EMPTY]
+def _history(steps: Sequence[Sequence[Change]], max_listed: int) -> list[Session]:
+    versions = [replace(EMPTY, max_listed=max_listed)]
     order = 0
     for number, changes in enumerate(steps, start=2):
         session = replace(versions[-1], head=Head(EMPTY.head.epoch, number))
@@ -136,7 +137,10 @@ def _ordered(entries: dict[str, E]) -> dict[str, E]:
     return {entry.id: entry for entry in sorted(entries.values(), key=attrgetter("order"))}
 
 
-HISTORIES: Final = st.lists(
-    st.lists(st.tuples(st.sampled_from(CHANGES), st.integers(0, 9), st.integers(0, 9)), max_size=8),
-    max_size=12,
-).map(_history)
+HISTORIES: Final = st.builds(
+    _history,
+    st.lists(
+        st.lists(st.tuples(st.sampled_from(CHANGES), st.integers(0, 9), st.integers(0, 9)), max_size=8), max_size=12
+    ),
+    st.sampled_from((1, 3, 200)),
+)

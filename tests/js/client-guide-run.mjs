@@ -64,6 +64,7 @@ await guide.joinWithPatches(patching, code, ownToken, (data, meta) => {
 await guide.vote(socket, "m1", 4);
 const same = await seen((state) => state.movies[0].compatibility === 75 && isDeepStrictEqual(patched, state));
 patching.disconnect();
+const everybody = await guide.everybody(code, ownToken);
 const renewed = await guide.renewHostToken(code, socket);
 const hostToken = kept.get(`host:${code}`);
 kept.set(`host:${code}`, created.hostToken);
@@ -87,6 +88,7 @@ const result = {
   votes: again.votes,
   stranger: newcomer.participantID !== participants[0].id,
   patched: same.movies.length,
+  everybody: everybody.map(({ name }) => name),
   nowhere,
   reason,
   warned: warned > new Date(),

@@ -1,6 +1,7 @@
 import { io, type Socket } from "socket.io-client";
 import type {
-  AcknowledgedEvents, Done, Joined, Meta, Refused, Routes, ServerToClientEvents, SessionData, SessionEnded,
+  AcknowledgedEvents, Done, Joined, Meta, Participant, ParticipantPage, Refused, Routes, ServerToClientEvents, SessionData,
+  SessionEnded,
 } from "./join-session.d.ts";
 
 export type Member = Socket<ServerToClientEvents, AcknowledgedEvents>;
@@ -45,6 +46,20 @@ export function joinWithPatches(
     render(state.data, state.meta);
   });
   return join();
+}
+
+export async function everybody(sessionID: string, token: string): Promise<Participant[]> {
+  const people: Participant[] = [];
+  for (let cursor: string | null = "0"; cursor !== null; ) {
+    const response = await fetch(`/api/session/${sessionID}/participants?cursor=${cursor}`, {
+      headers: { Authorization: `Bearer ${token}` },
+    });
+    if (!response.ok) throw new Error((await response.json()).message);
+    const page: ParticipantPage = await response.json();
+    people.push(...page.participants);
+    cursor = page.next;
+  }
+  return people;
 }
 
 export function vote(socket: Member, movieID: string, rating: number) {

@@ -127,6 +127,17 @@ async def more_people_to_ban(redis: RedisServer) -> None:
                 assert (await replica.api.call("DELETE", target, token=made.host_token)).status_code == 200
 
 
+@exceeds("Participants listed in updates and responses, and on a page of the list")
+async def more_people_than_are_listed(redis: RedisServer) -> None:
+    async with limited(redis, listed_participants=2) as replica:
+        made = await replica.api.create()
+        async with joined(replica, made), joined(replica, made), joined(replica, made) as (socket, ack):
+            update = await socket.at_version(ack["version"])
+            assert (len(update["participants"]), socket.meta["people"]) == (2, 3)
+            page = await replica.api.call("GET", f"{made.path}/participants", token=ack["token"])
+            assert len(page.json()["participants"]) == 2
+
+
 @exceeds("Removed participants listed in the session's hash")
 async def people_to_kick(redis: RedisServer) -> None:
     async with limited(redis) as replica:

@@ -47,6 +47,7 @@ _META: Meta = {
     "locked": False,
     "capacity": 1,
     "expiresAt": "2026-01-22T12:00:00.000Z",
+    "people": 0,
 }
 
 

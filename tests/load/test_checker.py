@@ -93,7 +93,9 @@ class World:
 
     def kinds(self, *readings: State, data: Any = None) -> set[str]:
         """What it is accused of."""
-        found = self.check.judge(readings or (self.state,), self.data if data is None else data, DEADLINE)
+        shown = self.data if data is None else data
+        people = {person["id"] for person in shown["participants"]}
+        found = self.check.judge(readings or (self.state,), shown["movies"], people, DEADLINE)
         assert {violation.kind for violation in found} <= KINDS.keys()
         return {violation.kind for violation in found}
 

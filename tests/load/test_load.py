@@ -47,6 +47,13 @@ async def test_a_small_load_of_two_replicas_is_without_violations(service: list[
         assert 0 <= times["p50"] <= times["p90"] <= times["p99"] <= times["max"]
 
 
+async def test_of_a_large_session_everybody_is_found(redis_server: RedisServer) -> None:
+    async with served_here(redis_server.url(), listed_participants=3) as (replica,):
+        plan = ("--sessions", "1", "--clients", "8", "--duration", "2", "--rate", "10", "--ramp", "0.5", "--patches")
+        done = await run("load", "--url", replica.url, *plan, "--json")
+        assert (done.code, done.err, done.json["violations"]["total"]) == (0, "", 0)
+
+
 async def test_the_sessions_are_ended_afterwards(redis_server: RedisServer) -> None:
     async with served_here(redis_server.url()) as (replica,):
         done = await run("load", "--url", replica.url, "--sessions", "3", "--clients", "1", *NOTHING)

@@ -20,6 +20,7 @@ from tests.harness.ports import free_port
 from tests.harness.proxy import FaultProxy
 from tests.harness.redis import RedisServer
 from tests.harness.service import Replica
+from tests.harness.sockets import open_sockets
 from tests.load.liar import Patching, liar
 
 __all__ = ["api", "node", "people"]
@@ -226,6 +227,24 @@ async def test_watching_shows_what_patches_change(kind: type[Patching], service:
             added = movie(f"x{number}", title=f"Movie {number}")
             await api.call("POST", f"{made.path}/movies", json=added, token=made.host_token)
             assert "session-update" in await watcher.until(f"Movie {number} added")
+
+
+async def test_watching_a_large_session_counts_those_who_are_not_listed(redis_server: RedisServer) -> None:
+    async with served_here(redis_server.url(), listed_participants=2) as (replica,):
+        api = Api([replica])
+        made = await api.create(movies=[movie("m1")])
+        async with (
+            open_sockets([replica.url], 3) as sockets,
+            watching(made.code, "--url", replica.url, "--name", "Watcher") as watcher,
+        ):
+            await watcher.until("1 participant, 1 movie")
+            for count, socket in enumerate(sockets, start=2):
+                await socket.emit("join-session", made.code, {"name": f"Guest {count}"})
+                await watcher.until("Guest 2 joined" if count == 2 else f"{count} participants")
+            # The third is listed now, but has not joined.
+            await sockets[0].emit("leave-session")
+            assert "joined" not in await watcher.until("3 participants")
+        await api.close()
 
 
 async def test_the_commands_of_the_page_do_what_it_says(service: list[Replica], api: Api, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ class Follower:
         self._announcements.listen(self)
         self._caught_up = asyncio.Event()
         self._code = ""
-        self._mirror = SessionMirror("")
+        self._mirror = SessionMirror("", 200)
         self._in_doubt = True
         self._began = False
 
@@ -38,7 +38,7 @@ class Follower:
         if self._code:
             await self._announcements.unsubscribe(self._code)
         await self._announcements.subscribe(code)
-        self._code, self._mirror, self._in_doubt = code, SessionMirror(code), True
+        self._code, self._mirror, self._in_doubt = code, SessionMirror(code, 200), True
         self.heard.clear()
 
     async def catch_up(self) -> None:

@@ -48,7 +48,7 @@ async def redis() -> AsyncIterator[RedisServer]:
 @pytest.fixture
 async def store(redis: RedisServer) -> AsyncIterator[RedisSessions]:
     connection = RedisClient.connect(redis.url(), timeout=10)
-    store = RedisSessions(connection, KEYS, creation_memory=60, quarantine=REST)
+    store = RedisSessions(connection, KEYS, creation_memory=60, quarantine=REST, max_listed=200)
     yield store
     await store.close()
     await connection.close()

@@ -101,7 +101,7 @@ class Store:
     def __init__(self, runner: asyncio.Runner, server: RedisServer) -> None:
         self._runner = runner
         self.connection = runner.run(self._connect(server.url()))
-        self.sessions = RedisSessions(self.connection, KEYS, creation_memory=60, quarantine=60)
+        self.sessions = RedisSessions(self.connection, KEYS, creation_memory=60, quarantine=60, max_listed=200)
         self.follower = Follower(self.connection)
         self._numbers = itertools.count()
         self.last_id = ""

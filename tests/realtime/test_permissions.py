@@ -111,6 +111,7 @@ async def over_http(api: Api, scene: Scene, action: Action, target: str) -> str:
     oneself = scene.actor.id if scene.actor else "nobody"
     method, route, content = {
         Action.READ: ("GET", path, None),
+        Action.LIST_PARTICIPANTS: ("GET", f"{path}/participants", None),
         Action.LEAVE: ("DELETE", f"{path}/participants/{oneself}", None),
         Action.ADD_MOVIES: ("POST", f"{path}/movies", body),
         Action.REMOVE_MOVIE: ("DELETE", f"{path}/movies/{body.get('movieID')}", None),

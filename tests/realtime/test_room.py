@@ -211,7 +211,7 @@ class BusyStore(Store):
     def __init__(self) -> None:
         super().__init__()
         self.version = 1
-        self._copy = SessionMirror("123456")
+        self._copy = SessionMirror("123456", 200)
 
     async def read(self, code: str) -> Session | None:
         self.reads += 1

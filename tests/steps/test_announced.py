@@ -125,7 +125,7 @@ async def test_every_change_is_announced_once_with_what_it_has_written(
     if change is sweep_one:
         await room.detach("a.bob", grace=0)
         await feed.raw()
-    mirror = SessionMirror(room.code)
+    mirror = SessionMirror(room.code, 200)
     before = mirror.read(await stored(room)).head
     await change(room)
     after = Head(before.epoch, before.version + 1)
@@ -136,7 +136,7 @@ async def test_every_change_is_announced_once_with_what_it_has_written(
     assert all(map(is_mirrored, told))
     now = await stored(room)
     assert mirror.apply(after, now.expires_at, told)
-    assert mirror.session == SessionMirror(room.code).read(now)
+    assert mirror.session == SessionMirror(room.code, 200).read(now)
 
 
 async def test_every_step_is_among_those_that_are_tried() -> None:

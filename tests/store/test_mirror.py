@@ -63,7 +63,7 @@ def changes(before: Fields, after: Fields) -> Changes:
 
 
 def alone(stored: StoredSession) -> Session:
-    return SessionMirror("123456").read(stored)
+    return SessionMirror("123456", 200).read(stored)
 
 
 def assert_same(session: Session, other: Session) -> None:
@@ -77,7 +77,7 @@ def assert_same(session: Session, other: Session) -> None:
 def test_each_version_that_is_read_or_applied_is_as_if_it_were_the_first(
     versions: list[tuple[Fields, Fields, bool]],
 ) -> None:
-    mirror, before = SessionMirror("123456"), None
+    mirror, before = SessionMirror("123456", 200), None
     for number, (persons, films, is_announced) in enumerate(versions):
         stored = version(number, persons | films)
         if is_announced and before is not None:
@@ -90,7 +90,7 @@ def test_each_version_that_is_read_or_applied_is_as_if_it_were_the_first(
 
 
 def test_only_what_has_changed_is_parsed_and_encoded_again() -> None:
-    mirror = SessionMirror("123456")
+    mirror = SessionMirror("123456", 200)
     movies = {b"m:%d" % n: b'%d|1||{"id":"%d"}' % (n, n) for n in range(3)}
     tallies = {b"t:%d" % n: b"1 0 50" for n in range(3)}
     first = mirror.read(version(1, {b"p:a": b"1|1|Ann", **movies, **tallies}))
@@ -108,7 +108,7 @@ def test_only_what_has_changed_is_parsed_and_encoded_again() -> None:
 
 
 def test_what_is_known_is_passed_over_and_what_may_be_missing_has_to_be_read() -> None:
-    mirror = SessionMirror("123456")
+    mirror = SessionMirror("123456", 200)
     title: Changes = {b"title": b"x"}
     assert not mirror.apply(Head("e", 1), 1001, title)
     known = mirror.read(version(5, {}))
@@ -127,7 +127,7 @@ def test_what_is_known_is_passed_over_and_what_may_be_missing_has_to_be_read() -
 
 
 def test_after_a_malformed_field_nothing_is_known() -> None:
-    mirror = SessionMirror("123456")
+    mirror = SessionMirror("123456", 200)
     mirror.read(version(1, {b"p:a": b"1|1|Ann"}))
     with pytest.raises(ValueError, match="not enough values"):
         mirror.apply(Head("e", 2), 1002, {b"p:a": b"nobody"})
@@ -138,7 +138,7 @@ def test_after_a_malformed_field_nothing_is_known() -> None:
 
 
 def test_another_time_of_expiry_changes_nothing_else() -> None:
-    mirror = SessionMirror("123456")
+    mirror = SessionMirror("123456", 200)
     mirror.extend(5000)
     before = mirror.read(version(1, {b"p:a": b"1|1|Ann"}))
     mirror.extend(5000)

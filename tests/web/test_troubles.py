@@ -8,6 +8,7 @@ from tests.harness.chromium import Screen
 from tests.harness.people import Api
 from tests.harness.proxy import FaultProxy
 from tests.harness.service import DIGITS, replicas
+from tests.harness.sockets import open_sockets
 from tests.web.place import NETWORK, Place, guest_of, host_with_movies
 from tests.web.visitor import Visitor
 
@@ -52,6 +53,30 @@ async def test_who_created_the_session_is_its_host_again_however_long_they_were_
         await anna.sees("$('#host').checkVisibility() && $$('#people li').length == 2")
         await bob.sees("!$('#host').checkVisibility()")
         assert [error for error in anna.page.errors if not error_of_the_network(error)] == []
+
+
+async def test_in_a_large_session_everybody_is_counted_and_shown_to_who_asks(place: Place) -> None:
+    async with replicas(place.redis.url(), 1, demo=True, listed_participants=2, **DIGITS) as [replica]:
+        anna, code = await host_with_movies(place, "Alien", url=replica.url)
+        async with open_sockets([replica.url], 4) as sockets:
+            for number, socket in enumerate(sockets):
+                assert (await socket.emit("join-session", code, {"name": f"Guest {number}"}))["ok"]
+            await anna.sees_text("#people-count", "5 of 100")
+            await anna.sees("$$('#people li').length == 2")
+            await anna.click("#people-all")
+            await anna.sees("$$('#people li').length == 5")
+            await anna.sees_text("#people-all", "Read the list again")
+            await anna.click("#people li:nth-child(5) .manage")
+            await anna.sees_text("#manage-heading", "Guest 3")
+            await anna.click("#manage-kick")
+            await anna.sees_text("#people-count", "4 of 100")
+            await anna.click("#people-all")
+            await anna.sees("$$('#people li').length == 4")
+            # Who leaves is said, but not that somebody else is listed instead.
+            assert (await sockets[0].emit("leave-session"))["ok"]
+            await anna.sees_text("#people-count", "3 of 100")
+            assert await anna.read("$('#news').textContent") == ""
+        assert anna.page.errors == []
 
 
 async def test_a_rating_given_while_redis_is_away_is_done_once_when_it_is_back(place: Place) -> None:
