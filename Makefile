@@ -35,12 +35,18 @@ serial: .venv/ready $(NODE) ## Run the slow tests that need an idle machine
 cluster: .venv/ready ## Run the drills on a temporary kind cluster; needs Docker and kind
 	@tests/e2e/run $(ARGS)
 
-matrix: .venv/ready $(NODE) ## Run all tests with and without each lane, in every combination; takes hours
-	@for joins in true false; do for websockets in true false; do \
-		echo "direct joins: $$joins, direct WebSockets: $$websockets"; \
-		TEST_DIRECT_JOINS=$$joins TEST_DIRECT_WEBSOCKETS=$$websockets \
-			$(MAKE) --no-print-directory test slow serial || exit 1; \
-	done; done
+matrix: .venv/ready $(NODE) ## Run all tests in every combination of the lanes, and of compression and patches; takes two hours
+	@set -e; for switches in $(MATRIX); do \
+		echo "$$switches"; \
+		env $$(echo $$switches | tr , ' ') $(MAKE) --no-print-directory test slow serial; \
+	done
+
+# Any value of one switch meets any value of another one, but for those of direct joins and patches.
+MATRIX := \
+	TEST_DIRECT_JOINS=true,TEST_DIRECT_WEBSOCKETS=true,TEST_COMPRESSION=true,TEST_PATCHES=false \
+	TEST_DIRECT_JOINS=true,TEST_DIRECT_WEBSOCKETS=false,TEST_COMPRESSION=false,TEST_PATCHES=false \
+	TEST_DIRECT_JOINS=false,TEST_DIRECT_WEBSOCKETS=true,TEST_COMPRESSION=false,TEST_PATCHES=true \
+	TEST_DIRECT_JOINS=false,TEST_DIRECT_WEBSOCKETS=false,TEST_COMPRESSION=true,TEST_PATCHES=true
 
 autobahn: .venv/ready ## Run all cases of the Autobahn test suite against the WebSocket protocol
 	$(BIN)/python -m tests.protocol.autobahn

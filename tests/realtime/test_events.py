@@ -36,7 +36,7 @@ async def test_joining_answers_joined_session_then_the_state_as_joined(
     assert (ack["ok"], ack["sessionID"], ack["votes"]) == (True, made.code, {})
     data, meta, offset = update.args
     assert list(data) == ["createdAt", "movies", "participants"]
-    assert set(meta) == {"sessionID", "epoch", "version", "title", "locked", "capacity", "expiresAt"}
+    assert set(meta) == {"sessionID", "epoch", "version", "title", "locked", "capacity", "expiresAt", "people"}
     assert meta["version"] == ack["version"]
     assert offset == f"{meta['epoch']}-{meta['version']}"
     (participant,) = data["participants"]

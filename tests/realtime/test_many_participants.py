@@ -15,7 +15,6 @@ from tests.harness.here import served_here
 from tests.harness.people import Api, Made
 from tests.harness.redis import RedisServer
 from tests.harness.sockets import Socket, open_sockets
-from tests.realtime.patched import PatchedSocket
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -69,8 +68,7 @@ async def crowd(redis: RedisServer, replicas: int = 2, **settings: Any) -> Async
         made = await api.create()
         sockets, acks = [], []
         for number in range(PEOPLE):
-            kind = PatchedSocket if number in (1, 6) else Socket
-            socket = await kind.open(started[number % replicas].url)
+            socket = await Socket.open(started[number % replicas].url)
             ack = await socket.emit("join-session", made.code, options_of(number, made))
             await socket.at_version(ack["version"])
             sockets.append(socket)
@@ -82,7 +80,7 @@ async def crowd(redis: RedisServer, replicas: int = 2, **settings: Any) -> Async
 
 
 def options_of(number: int, made: Made) -> dict[str, Any]:
-    patches = {"patches": True} if number in (1, 6) else {}
+    patches = {"patches": number in (1, 6)}
     return {"token": made.host_token, **patches} if number == 0 else patches
 
 
@@ -112,8 +110,8 @@ async def test_the_host_and_the_first_are_listed_and_all_are_counted(redis_serve
 
 async def test_whoever_is_not_listed_is_only_counted_in_a_patch(redis_server: RedisServer) -> None:
     async with crowd(redis_server, replicas=1) as session:
-        [patched] = [socket for socket in session.sockets[:2] if isinstance(socket, PatchedSocket)]
-        ack = await session.sockets[7].emit("leave-session")
+        patched, leaving = session.sockets[1], session.sockets[7]
+        ack = await leaving.emit("leave-session")
         await patched.at_version(ack["version"])
         assert patched.patches[-1].startswith('42["session-patch",[],{')
         assert patched.meta["people"] == PEOPLE - 1

@@ -28,9 +28,9 @@ from tests.harness.people import Api, Made, movie
 from tests.harness.redis import RedisServer
 from tests.harness.sockets import Socket
 from tests.harness.waiting import until
-from tests.realtime.patched import PatchedSocket
 
 PATCHES: Final = {"patches": True}
+WHOLE: Final = {"patches": False}
 
 
 @asynccontextmanager
@@ -43,9 +43,9 @@ async def session(
         await api.close()
 
 
-async def joined(kind: type[Socket], here: Here, made: Made, options: dict[str, Any] | None = None) -> Any:
-    socket = await kind.open(here.url)
-    ack = await socket.emit("join-session", made.code, options or {})
+async def joined(here: Here, made: Made, options: dict[str, Any] = WHOLE) -> Socket:
+    socket = await Socket.open(here.url)
+    ack = await socket.emit("join-session", made.code, options)
     assert ack["ok"], ack
     await socket.at_version(ack["version"])
     return socket
@@ -61,8 +61,8 @@ async def assert_same(api: Api, made: Made, *sockets: Socket) -> None:
 
 async def test_after_the_first_update_there_are_patches_and_others_see_none(redis_server: RedisServer) -> None:
     async with session(redis_server, replicas=2) as (api, (one, two), made):
-        host = await joined(PatchedSocket, one, made, PATCHES | {"token": made.host_token})
-        plain, other = await joined(Socket, one, made), await joined(PatchedSocket, two, made, PATCHES)
+        host = await joined(one, made, PATCHES | {"token": made.host_token})
+        plain, other = await joined(one, made), await joined(two, made, PATCHES)
         chance = random.Random(1)
         for number in range(60):
             who, name = chance.choice([host, plain, other]), f"m{chance.randrange(30)}"
@@ -87,7 +87,7 @@ async def test_after_the_first_update_there_are_patches_and_others_see_none(redi
 
 async def test_a_vote_costs_what_it_changes(redis_server: RedisServer) -> None:
     async with session(redis_server) as (_, (here,), made):
-        voter = await joined(PatchedSocket, here, made, PATCHES)
+        voter = await joined(here, made, PATCHES)
         for number in range(12):
             ranks = {each["id"]: each["rank"] for each in voter.update["movies"]}
             ack = await voter.emit("vote", {"movieID": f"m{2 * number}", "rating": 1 + number % 5})
@@ -99,11 +99,11 @@ async def test_a_vote_costs_what_it_changes(redis_server: RedisServer) -> None:
 
 async def test_a_later_join_without_patches_ends_them(redis_server: RedisServer) -> None:
     async with session(redis_server) as (api, (here,), made):
-        socket = await joined(PatchedSocket, here, made, PATCHES)
+        socket = await joined(here, made, PATCHES)
         await socket.emit("vote", {"movieID": "m1", "rating": 5})
         await assert_same(api, made, socket)
         assert socket.counts["session-patch"] == 1
-        assert (await socket.emit("join-session", made.code))["ok"]
+        assert (await socket.emit("join-session", made.code, WHOLE))["ok"]
         await socket.emit("vote", {"movieID": "m2", "rating": 5})
         await assert_same(api, made, socket)
         assert socket.counts["session-patch"] == 1
@@ -115,10 +115,10 @@ async def test_they_are_kept_with_the_pid_and_begin_with_a_whole_update(
     redis_server: RedisServer, elsewhere: bool
 ) -> None:
     async with session(redis_server, replicas=2) as (api, (one, two), made):
-        first = await joined(PatchedSocket, one, made, PATCHES)
+        first = await joined(one, made, PATCHES)
         pid, offset = first.pid, first.offset
         await first.drop()
-        back = await PatchedSocket.open((two if elsewhere else one).url, {"pid": pid, "offset": offset})
+        back = await Socket.open((two if elsewhere else one).url, {"pid": pid, "offset": offset})
         await back.at_version(1)
         assert back.counts == {"session-update": 1}
         await back.emit("vote", {"movieID": "m1", "rating": 5})
@@ -130,7 +130,7 @@ async def test_they_are_kept_with_the_pid_and_begin_with_a_whole_update(
 
 async def test_a_new_epoch_is_a_whole_update(redis_server: RedisServer) -> None:
     async with session(redis_server) as (api, (here,), made):
-        socket = await joined(PatchedSocket, here, made, PATCHES)
+        socket = await joined(here, made, PATCHES)
         for rating in range(1, 4):
             ack = await socket.emit("vote", {"movieID": "m1", "rating": rating})
         await socket.at_version(ack["version"])
@@ -145,7 +145,7 @@ async def test_a_new_epoch_is_a_whole_update(redis_server: RedisServer) -> None:
 
 async def test_what_waits_for_a_slow_socket_is_one_patch_from_what_it_holds(redis_server: RedisServer) -> None:
     async with session(redis_server, movies=100) as (api, (here,), made):
-        slow, busy = await joined(PatchedSocket, here, made, PATCHES), await joined(Socket, here, made)
+        slow, busy = await joined(here, made, PATCHES), await joined(here, made)
         await assert_same(api, made, slow, busy)
         slow.stop_reading()
         coalesced = "join_session_coalesced_updates_total"
