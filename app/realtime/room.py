@@ -223,7 +223,8 @@ class Room:
             self._background.start(self._read())
             return
         self._is_just_read = False
-        newcomers = set(self._newcomers)
+        # Who was attached during the read may be in a later state, and waits for that.
+        newcomers = {member for member in self._newcomers if self._may_be_shown(session, member)}
         everybody = self._pace.is_update_due()
         announcements: list[Announcement] = []
         if everybody:
@@ -243,10 +244,11 @@ class Room:
             return session
         if self._must_read:
             return None
-        for member, is_read in self._newcomers.items():
-            if not is_read and not session.head.includes(member.since):
-                return None
-        return session
+        return session if all(self._may_be_shown(session, member) for member in self._newcomers) else None
+
+    def _may_be_shown(self, session: Session, newcomer: Member) -> bool:
+        """Return whether a state is not older than the one at which a newcomer was attached."""
+        return self._newcomers[newcomer] or session.head.includes(newcomer.since)
 
     async def _read(self) -> None:
         newcomers = list(self._newcomers)
@@ -310,7 +312,7 @@ class Room:
         behind = [
             member
             for member in (self.members.values() if everybody else newcomers)
-            if member.seen != session.head and member.sid in self.members
+            if member.seen != session.head and member.sid in self.members and member not in self._newcomers
         ]
         self._updates.show(session, lambda: {member.written for member in self.members.values()})
         if not behind:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -62,10 +63,11 @@ class Store(RedisSessions):
 
 
 class Outbox:
-    """Keeps the heads that were shown and calls `on_deliver`."""
+    """Keeps the heads that were shown, and to whom, and calls `on_deliver`."""
 
     def __init__(self, on_deliver: Callable[[], None] = lambda: None) -> None:
         self.shown: list[str] = []
+        self.shown_to: defaultdict[str, list[str]] = defaultdict(list)
         self._delivered = asyncio.Event()
         self._on_deliver = on_deliver
 
@@ -84,6 +86,8 @@ class Outbox:
     def deliver(self, sids: Iterable[str], outgoing: Outgoing, *, latest: Hashable | None = None) -> None:
         assert isinstance(outgoing, Shown)
         self.shown.append(outgoing.head)
+        for sid in sids:
+            self.shown_to[sid].append(outgoing.head)
         self._delivered.set()
         self._on_deliver()
 
@@ -236,6 +240,19 @@ class BusyStore(Store):
         fields = {b"instance": b"i", b"created": b"1", b"deadline": b"2000", b"locked": b"0", b"capacity": b"10"}
         named = {b"p:p": b"1|1|Ann", b"host": b"p", b"title": b"%d" % self.version}
         return StoredSession("123456", fields | named, 1000, Head("e", self.version))
+
+
+async def test_who_is_attached_during_a_read_is_not_shown_an_older_state() -> None:
+    store, outbox = BusyStore(), Outbox()
+    async with opened(store, outbox) as room:
+        room.admit(member("s", Head("e", 1)))
+        await until(lambda: store.reads == 1, timeout=1)
+        # The read has found version 1. The change to version 2, which the newcomer has made, is never announced.
+        store.changed(announced_whole=False)
+        room.admit(member("t", Head("e", 2)))
+        await until(lambda: outbox.shown_to["t"], timeout=1)
+    assert outbox.shown_to["s"][0] == "e-1"
+    assert outbox.shown_to["t"] == ["e-2"]
 
 
 @pytest.mark.parametrize("announced_whole", [True, False], ids=["after a gap", "without what has changed"])
