@@ -65,9 +65,10 @@ async def test_create_answers_201_with_everything_to_begin_with(api: Api) -> Non
     assert list(body["sessionData"]) == ["createdAt", "movies", "participants"]
     assert (body["sessionData"]["movies"], body["sessionData"]["participants"]) == ([], [])
     meta = body["meta"]
-    assert list(meta) == ["sessionID", "epoch", "version", "title", "locked", "capacity", "expiresAt"]
+    assert list(meta) == ["sessionID", "epoch", "version", "title", "locked", "capacity", "expiresAt", "people"]
     assert (meta["sessionID"], meta["version"], meta["title"]) == (body["sessionID"], 1, None)
     assert (meta["locked"], meta["capacity"]) == (False, 100)
+    assert meta["people"] == 0
     assert seconds_between(body["sessionData"]["createdAt"], meta["expiresAt"]) == 1800
     assert answer.headers["Location"] == f"/api/session/{body['sessionID']}"
     assert answer.headers["ETag"] == f'"{meta["epoch"]}-1"'
