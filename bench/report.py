@@ -37,8 +37,8 @@ CPU is the time of the server's process on a processor, for each operation: it s
 others use, too. Metrics are on and traces are off, as in a release.
 
 The peers do what the service does: a join writes a participant and a vote changes a tally, each by a Lua script;
-members get whole snapshots. Only the HTTP join of Express and `node:http` does less: it reads one JSON text. The
-coalescing ones send the changes of a busy session at the pace at which the service sends them.
+members get whole snapshots with at most 200 participants. Only the HTTP join of Express and `node:http` does less: it
+reads one JSON text. The coalescing ones send the changes of a busy session at the pace at which the service sends them.
 
 Clients ask for nothing but whole updates, uncompressed, where a server's name does not say more:
 

@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import Redis from "ioredis";
 
 const LIFETIME = 7_200_000;
+const LISTED_PARTICIPANTS = 200;
 const FOUND = "Session found. You can now connect via WebSocket.";
 const NOT_FOUND = { error: "Session not found" };
 
@@ -111,11 +112,13 @@ export class Sessions {
     room.timer = null;
     room.busy = true;
     const fields = await this.db.call("HGETALL", key(code));
-    room.sent = this.send(snapshot(code, fields));
+    const shown = snapshot(code, fields);
+    room.sent = this.send(shown);
     room.busy = false;
     const members = this.io.sockets.adapter.rooms.get(code)?.size ?? 0;
     // About the bytes of the snapshot, times its members.
-    room.next = Date.now() + Math.min(2000, Math.max(50, (fields.length * 60 * members) / 50_000));
+    const bytes = (shown.data.participants.length + 2 * shown.data.movies.length) * 120 * members;
+    room.next = Date.now() + Math.min(2000, Math.max(50, bytes / 50_000));
     if (room.wanted > room.sent) this.schedule(code, room);
     else if (!members) this.rooms.delete(code);
   }
@@ -141,11 +144,11 @@ function snapshot(code, flat) {
   const data = {
     createdAt: time(fields.get("created")),
     movies: movies.map(({ shown }) => shown),
-    participants: people.map(({ shown }) => shown),
+    participants: people.slice(0, LISTED_PARTICIPANTS).map(({ shown }) => shown),
   };
-  const capacity = Number(fields.get("capacity"));
+  const [capacity, count] = [Number(fields.get("capacity")), people.length];
   const expiresAt = time(Date.now() + LIFETIME);
-  const meta = { sessionID: code, epoch, version, title: null, locked: false, capacity, expiresAt };
+  const meta = { sessionID: code, epoch, version, title: null, locked: false, capacity, people: count, expiresAt };
   return { code, data, meta, offset: `${epoch}-${version}` };
 }
 

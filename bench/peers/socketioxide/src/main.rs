@@ -94,7 +94,8 @@ impl Sessions {
             let seen = snapshot(&code, &fields);
             let sent = seen.version;
             // About the bytes of the snapshot, times its members.
-            let bytes = fields.len() * 120 * io.to(code.clone()).sockets().len();
+            let shown = ["participants", "movies", "movies"].map(|key| seen.data[key].as_array().unwrap().len());
+            let bytes = shown.iter().sum::<usize>() * 120 * io.to(code.clone()).sockets().len();
             send(&io, &code, seen).await;
             let mut rooms = self.rooms.lock().unwrap();
             let room = rooms.get_mut(&code).unwrap();

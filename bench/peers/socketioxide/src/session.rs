@@ -9,6 +9,7 @@ pub const GONE: &str = concat!(include_str!("../../scripts/_prelude.lua"), inclu
 pub const VOTE: &str = concat!(include_str!("../../scripts/_prelude.lua"), include_str!("../../scripts/vote.lua"));
 
 const LIFETIME: u64 = 7_200_000;
+const LISTED_PARTICIPANTS: usize = 200;
 
 pub type Fields = Vec<(String, String)>;
 
@@ -78,14 +79,15 @@ pub fn snapshot(code: &str, fields: &Fields) -> Snapshot {
     let version: u64 = known["version"].parse().unwrap();
     let capacity: u64 = known["capacity"].parse().unwrap();
     let epoch = known["epoch"];
+    let count = people.len();
     let data = json!({
         "createdAt": time(known["created"].parse().unwrap()),
         "movies": movies.into_iter().map(|movie| Value::Object(movie.shown)).collect::<Vec<_>>(),
-        "participants": people.into_iter().map(|(_, shown)| shown).collect::<Vec<_>>(),
+        "participants": people.into_iter().take(LISTED_PARTICIPANTS).map(|(_, shown)| shown).collect::<Vec<_>>(),
     });
     let meta = json!({
         "sessionID": code, "epoch": epoch, "version": version, "title": null, "locked": false, "capacity": capacity,
-        "expiresAt": time(now() + LIFETIME),
+        "people": count, "expiresAt": time(now() + LIFETIME),
     });
     Snapshot { data, meta, offset: format!("{epoch}-{version}"), version }
 }
