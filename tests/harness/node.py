@@ -17,7 +17,7 @@ import signal
 import subprocess
 from asyncio.subprocess import PIPE, Process
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,15 +96,18 @@ class Client:
         """Emit an event; with `ack` returns the acknowledgement's first argument, or raises ClientError without one."""
         if ack:
             return (await self.ask(event, *args, timeout=timeout)).data
-        return await self._host.command("emit", self._name, event=event, args=arguments(event, args))
+        return await self._host.command("emit", self._name, event=event, args=self._arguments(event, args))
 
     async def ask(self, event: str, *args: Any, timeout: float = 5.0) -> Event:
         """Emit an event; return its acknowledgement with its time. Raises ClientError without one."""
-        command = {"event": event, "args": arguments(event, args), "ack": True, "timeout": timeout}
+        command = {"event": event, "args": self._arguments(event, args), "ack": True, "timeout": timeout}
         answer = await self._host.answer("emit", self._name, **command)
         if self._host.documented:
             check_ack(event, answer["result"])
         return Event(event, [answer["result"]], answer["at"])
+
+    def _arguments(self, event: str, args: Sequence[Any]) -> Sequence[Any]:
+        return arguments(event, args) if self._host.documented else args
 
     async def next(self, name: str, timeout: float = 5.0) -> Event:
         """Wait for the first event of this name that `next` has not returned yet. Raises TimeoutError."""
