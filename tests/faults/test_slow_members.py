@@ -89,12 +89,13 @@ class NodeSluggard:
     @asynccontextmanager
     async def open(cls, replica: Replica) -> AsyncIterator[Sluggard]:
         async with node_clients() as node:
-            # Compressed updates of so many would all find room in the buffers between.
+            # Compressed updates would all find room in the buffers between.
             options: dict[str, Any] = {"transports": ["websocket"], "perMessageDeflate": False}
             yield cls(node, await node.connect(replica.url, digest=True, **options))
 
     async def join(self, code: str) -> None:
-        await self._client.emit("join-session", code, ack=True)
+        # So would patches.
+        await self._client.emit("join-session", code, {"patches": False}, ack=True)
         await self._client.next("session-update")
 
     def stop_reading(self) -> None:

@@ -125,6 +125,7 @@ async def every_route(api: Api, told: Told) -> None:
             await api.call("DELETE", f"{path}/movies/m1/vote", token=token)
             await api.call("DELETE", f"{path}/movies/m2", token=token)
             await api.call("DELETE", f"{path}/participants/{made.code}", token=token, params={"ban": NAMES[0]})
+            await api.call("GET", f"{path}/participants", token=token, params={"cursor": NAMES[0]})
             await api.call("PATCH", f"{path}/participants/{made.code}", token=token, json={"name": NAMES[0]})
             await api.call("OPTIONS", path, token=token)
     for body in (made.code, made.code.lower(), NOBODY, f" {made.code} ", [made.code], {made.code: NAMES[0]}, None):
