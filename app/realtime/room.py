@@ -3,8 +3,8 @@
 Redis holds the state. Announcements on the session's channel carry what has changed, and the store applies that to what
 was read before. If one was lost or carries nothing, a room reads the state once for all its members; it also does so
 every few minutes. The state is encoded once and sent to those who have not received it: the first change at once, the
-changes of a burst at intervals that grow with the bytes to send. Members who have just joined do not wait for the
-interval.
+changes of a burst at intervals that grow with the bytes and the sockets. Members who have just joined do not wait for
+the interval.
 """
 
 from __future__ import annotations
