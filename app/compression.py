@@ -9,10 +9,23 @@ from __future__ import annotations
 import zlib
 from typing import Final
 
-__all__ = ["LAST_BLOCK", "MIN_SIZE", "SYNC_FLUSH", "WINDOW_BITS", "accepts_gzip", "deflated", "gzip_of", "gzipped"]
+__all__ = [
+    "LAST_BLOCK",
+    "MIN_MESSAGE",
+    "MIN_SIZE",
+    "SYNC_FLUSH",
+    "WINDOW_BITS",
+    "accepts_gzip",
+    "deflated",
+    "gzip_of",
+    "gzipped",
+]
 
 MIN_SIZE: Final = 1024
-"""Bytes from which something is compressed. Less than that fits into one TCP segment in any case."""
+"""Bytes from which responses are compressed. Less than that fits into one TCP segment in any case."""
+
+MIN_MESSAGE: Final = 256
+"""Bytes from which WebSocket messages are compressed. Patches are sent to many members, so each byte counts."""
 
 WINDOW_BITS: Final = -15
 """The largest window, and no header, in the terms of zlib."""

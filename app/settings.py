@@ -203,7 +203,7 @@ class Settings(BaseSettings):
         True, description="Serve WebSockets without ASGI, which costs less; `false` is for finding faults."
     )
     compression: bool = Field(
-        True, description="Compress updates and responses from 1 KiB on for clients that accept it."
+        True, description="Compress updates from 256 bytes and responses from 1 KiB on, for clients that accept it."
     )
     direct_joins: bool = Field(
         True,

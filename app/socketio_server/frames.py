@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import starmap
 from typing import Any, Final
 
-from app.compression import MIN_SIZE, deflated, gzip_of
+from app.compression import MIN_MESSAGE, deflated, gzip_of
 
 __all__ = [
     "CLOSE",
@@ -80,7 +80,7 @@ class Encoded:
     @property
     def deflated(self) -> bytes:
         """The frames for a WebSocket with permessage-deflate; small ones and those with secrets are as in others."""
-        if not self.compress or len(self.websocket) < MIN_SIZE:
+        if not self.compress or len(self.websocket) < MIN_MESSAGE:
             return self.websocket
         if self._deflated is None:
             self._deflated = b"".join(starmap(_deflated_frame, _read(self.websocket)))
@@ -176,7 +176,7 @@ def websocket_frame(opcode: int, data: bytes) -> bytes:
 def _deflated_frame(opcode: int, data: bytes) -> bytes:
     return (
         websocket_frame(_COMPRESSED | opcode, deflated(data))
-        if len(data) >= MIN_SIZE
+        if len(data) >= MIN_MESSAGE
         else websocket_frame(opcode, data)
     )
 

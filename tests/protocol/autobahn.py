@@ -59,7 +59,7 @@ async def _no_application(_scope: object, _receive: object, _send: object) -> No
 async def passed(cases: Sequence[str], without: Sequence[str] = ()) -> int:
     """Run cases; return how many there were. Raises an error that names every case that does not pass."""
     # The runner cannot handle plain texts where compression was negotiated.
-    with patch.object(frames, "MIN_SIZE", 0):
+    with patch.object(frames, "MIN_MESSAGE", 0):
         async with serve(_no_application, path="/", take_over=_echo) as address:
             return len(await kosoku.run_fuzzingclient(f"ws://{address}", list(cases), list(without), 2))
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from websockets.asyncio.client import ClientConnection
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
-from app.compression import MIN_SIZE, accepts_gzip, deflated, gzipped
+from app.compression import MIN_MESSAGE, MIN_SIZE, accepts_gzip, deflated, gzipped
 from app.socketio_server import Encoded, WebSocketProtocol
 from app.socketio_server.extensions import accept_deflate
 from app.socketio_server.queues import Outbox
@@ -145,7 +145,7 @@ async def test_secrets_and_small_messages_are_sent_as_they_are() -> None:
         await client.send(b'420["hello","' + token.encode() + b'"]')
         assert await client.frame() == (0x80 | TEXT, f'430["{token}"]'.encode())
         sid = only_sid(record)
-        for text, is_compressed in (("x" * (MIN_SIZE // 2), False), (token, True)):
+        for text, is_compressed in (("x" * (MIN_MESSAGE // 2), False), (token, True)):
             record.server.deliver([sid], record.server.encode("news", text, compress=True))
             first, payload = await client.frame()
             assert first == (0x80 | COMPRESSED | TEXT if is_compressed else 0x80 | TEXT)
