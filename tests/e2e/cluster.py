@@ -12,14 +12,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["IMAGE", "NAMESPACE", "RELEASE", "ROOT", "Cluster", "CommandFailed", "cluster", "command"]
+from tests.e2e.images import IMAGE, PREVIOUS_IMAGE, build_images
+
+__all__ = ["NAMESPACE", "RELEASE", "ROOT", "Cluster", "CommandFailed", "cluster", "command"]
 
 ROOT: Final = Path(__file__).parent.parent.parent
 REPORT: Final = ROOT / ".cache" / "e2e"
 # Where the example of monitoring looks for the replicas.
 NAMESPACE: Final = "join-session"
 RELEASE: Final = "join-session"
-IMAGE: Final = "join-session:e2e"
 IMAGES: Final = ("valkey/valkey:8.1", "prom/prometheus:v2.53.3")
 
 _NAME: Final = "join-session-e2e"
@@ -66,13 +67,13 @@ class Cluster:
         return await self.helm(*wanted)
 
     async def prepare(self) -> None:
-        """What a platform team has: an ingress controller with the Gateway API, and our namespace; then our image."""
-        say("building the image")
-        await command("docker", "build", "--target", "production", "--tag", IMAGE, str(ROOT), timeout=900)
+        """What a platform team has: an ingress controller with the Gateway API, and our namespace; then our images."""
+        say("building the images")
+        await asyncio.to_thread(build_images)
         for image in IMAGES:
             if not await command("docker", "image", "ls", "--quiet", image):
                 await command("docker", "pull", image, timeout=300)
-        await command("kind", "load", "docker-image", "--name", self.name, IMAGE, *IMAGES, timeout=300)
+        await command("kind", "load", "docker-image", "--name", self.name, IMAGE, PREVIOUS_IMAGE, *IMAGES, timeout=300)
         say("installing the ingress controller")
         if own := os.environ.get("CLUSTER_INGRESS"):
             await command(own, self.name, timeout=300)

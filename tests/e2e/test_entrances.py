@@ -6,8 +6,9 @@ import re
 
 import pytest
 
-from tests.e2e.cluster import IMAGE, RELEASE, ROOT, Cluster, command
+from tests.e2e.cluster import RELEASE, ROOT, Cluster, command
 from tests.e2e.crowd import crowd
+from tests.e2e.images import IMAGE
 from tests.harness.node import NodeClients
 
 pytestmark = [

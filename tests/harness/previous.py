@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-__all__ = ["PREVIOUS", "version_of"]
+__all__ = ["PREVIOUS", "archive_of", "version_of"]
 
 # The versions from which a deployment may be upgraded to this one.
 PREVIOUS: Final = ("0e9aaa6", "748ce26", "d272c97")
@@ -18,18 +18,24 @@ PREVIOUS: Final = ("0e9aaa6", "748ce26", "d272c97")
 _ROOT: Final = Path(__file__).parent.parent.parent
 
 
+def archive_of(commit: str, *paths: str) -> bytes:
+    """Return a tar archive of a commit's files, or of those in some paths."""
+    archive = subprocess.run(["git", "archive", commit, *paths], cwd=_ROOT, capture_output=True, check=False)
+    assert archive.returncode == 0, (
+        f"commit {commit} is needed, so fetch the whole history (git fetch --unshallow): {archive.stderr.decode()}"
+    )
+    return archive.stdout
+
+
 def version_of(commit: str) -> Path:
     """Return a folder in which `python -m app` runs the version of a commit, with the current libraries."""
     folder = _ROOT / ".cache" / f"previous-{commit}"
     if folder.exists():
         return folder
-    archive = subprocess.run(["git", "archive", commit, "app"], cwd=_ROOT, capture_output=True, check=False)
-    assert archive.returncode == 0, (
-        f"commit {commit} is needed, so fetch the whole history (git fetch --unshallow): {archive.stderr.decode()}"
-    )
+    archive = archive_of(commit, "app")
     folder.parent.mkdir(exist_ok=True)
     made = Path(tempfile.mkdtemp(dir=folder.parent))
-    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
+    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
         files.extractall(made, filter="data")
     try:
         made.rename(folder)
