@@ -261,7 +261,8 @@ def _dishonest_recoveries(room: Room) -> Iterator[str]:
                 newest = {state.epoch: state.version for at, state in seen if at < lost_at}
                 yield from _dishonest_recovery(log, connected, last, shown[0], newest)
             last = shown[-1] if shown else last
-            lost_at = connection[-1].at
+            # Stock clients keep what arrives late on a lost connection until just before the next `connect`.
+            lost_at = next((entry.at for entry in connection if entry.kind == "disconnect"), connection[-1].at)
 
 
 def _connections(log: Log) -> Iterator[list[Entry]]:
