@@ -1,6 +1,6 @@
 """What a vote costs without a service: the event loop, the kernel and the connections to Redis.
 
-    python bench/bare_votes.py
+    python -m bench.bare_votes
 
 A server of bare callbacks has the connections of scenario H: 200 rooms of ten, one vote a second in each. For a vote it
 runs a script that publishes, answers the voter, and writes a patch of one KB to each of the ten when the published
@@ -16,12 +16,12 @@ import socket
 import sys
 import time
 from collections import deque
-from pathlib import Path
 from typing import ClassVar, cast
 
 import uvloop
 
 from app.redis_client.embedded import EmbeddedServer
+from bench.machine import LOAD_CORE, SERVER_CORE, cpu_seconds
 
 ROOMS = 200
 MEMBERS = 10
@@ -57,7 +57,7 @@ class Voter(asyncio.Protocol):
 
 class Replies(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
-        for _ in range(data.count(b"+") + data.count(b"$")):
+        for _ in range(data.count(b"$")):
             Voter.unanswered.popleft().write(ACK)
 
 
@@ -88,10 +88,11 @@ class Member(asyncio.Protocol):
 
 async def main() -> None:
     async with EmbeddedServer() as redis:
-        os.sched_setaffinity(0, {1})
+        os.sched_setaffinity(0, {LOAD_CORE})
         path = redis.url.removeprefix("unix://")
         server = await asyncio.create_subprocess_exec(
-            *("taskset", "-c", "0", sys.executable, __file__, path), stdout=asyncio.subprocess.PIPE
+            *("taskset", "-c", str(SERVER_CORE), sys.executable, "-m", "bench.bare_votes", path),
+            stdout=asyncio.subprocess.PIPE,
         )
         assert server.stdout is not None
         address = "127.0.0.1", int(await server.stdout.readline())
@@ -112,11 +113,6 @@ async def main() -> None:
         )
         server.terminate()
         await server.wait()
-
-
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def command(*words: str) -> bytes:

@@ -193,8 +193,10 @@ async def _tell_end(socket: Socket, frames: asyncio.Queue[Frame | None]) -> None
 
 
 def _people(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
-    for key in (key for key in after if key in before):
-        was, person = before[key], after[key]
+    for key, person in after.items():
+        was = before.get(key)
+        if was is None:
+            continue
         if was["connected"] != person["connected"]:
             yield f"{person['name']} {'reconnected' if person['connected'] else 'disconnected'}"
         if person["role"] == "host" != was["role"]:

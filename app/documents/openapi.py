@@ -10,7 +10,7 @@ from app import __version__
 from app.documents.schemas import Schema, body_of, named, reference, roles, schemas
 from app.sessions.errors import CATALOGUE
 from app.sessions.operations import ROUTES, Operation, Route
-from app.sessions.payloads import MIN_CREATION_KEY
+from app.sessions.payloads import CURSOR, MIN_CREATION_KEY
 
 __all__ = ["openapi"]
 
@@ -58,7 +58,7 @@ _PARAMETERS: Final[dict[str, Schema]] = {
     "cursor": {
         "in": "query",
         "description": "The `next` of the page before.",
-        "schema": {"type": "string", "pattern": "^[0-9]{1,15}$"},
+        "schema": {"type": "string", "pattern": CURSOR},
     },
     "ban": {
         "in": "query",

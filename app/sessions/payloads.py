@@ -25,6 +25,7 @@ from app.sessions.errors import SessionError
 from app.sessions.names import MAX_NAME, clean_text
 
 __all__ = [
+    "CURSOR",
     "MIN_CREATION_KEY",
     "AddMovie",
     "AddMovies",
@@ -46,14 +47,14 @@ __all__ = [
 
 MAX_ID: Final = 64
 MIN_CREATION_KEY: Final = 16
+CURSOR: Final = "^[0-9]{1,15}$"
+"""The pattern of cursors in the list of participants."""
 
 # The pattern of texts in the documents. It cannot express everything that `clean_text` refuses.
 _REFUSED: Final = r"\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069"
 _PRINTABLE: Final = f"^[^{_REFUSED}]*$"
 _VISIBLE: Final = rf"^[^{_REFUSED}]*[^\s{_REFUSED}][^{_REFUSED}]*$"
 _ID: Final = rf"^(?!\.{{1,2}}$)[^|/\s{_REFUSED}]([^|/{_REFUSED}]*[^|/\s{_REFUSED}])?$"
-
-_CURSOR: Final = "^[0-9]{1,15}$"
 
 # A URL with a host, without characters that could end the HTML attribute or style in which a page puts it.
 _HTTPS: Final = re.compile(r"https://[^\s/?#\x22'<>\\`\x00-\x20]+([/?#][^\s\x22'<>\\`\x00-\x20]*)?")
@@ -95,7 +96,7 @@ def _https(url: str) -> str:
 
 
 def _cursor(text: str) -> str:
-    if not re.fullmatch(_CURSOR, text):
+    if not re.fullmatch(CURSOR, text):
         raise ValueError("must be the next of an earlier page")
     return text
 
@@ -234,7 +235,7 @@ class KickParticipant(Mutation):
 class ListParticipants(Payload):
     """Query of the list of participants: the ``next`` of the page before."""
 
-    cursor: Annotated[str, Field(json_schema_extra={"pattern": _CURSOR}), AfterValidator(_cursor)] | None = None
+    cursor: Annotated[str, Field(json_schema_extra={"pattern": CURSOR}), AfterValidator(_cursor)] | None = None
 
     @property
     def after(self) -> int:

@@ -125,7 +125,7 @@ class SessionService:
         return found.instance if isinstance(found, Snapshot) else await self._store.instance(code)
 
     async def read(self, access: Access) -> Session:
-        """Return the session with all its participants to one of them."""
+        """Return the session to one of its participants."""
         person = Person(access.credential, Action.LIST_PARTICIPANTS)
         await self._step(access, self._store.authorize(access.code, person))
         session = await self._store.read(access.code)

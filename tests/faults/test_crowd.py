@@ -36,16 +36,20 @@ async def fill_up(service: list[Replica], api: Api, people: int, seconds: float)
         most = _UPDATES_PER_SECOND * (time.monotonic() - started) + 2
         assert most < people
         for socket in sockets:
-            # With patches there is one whole update, and as many others.
-            assert socket.counts["session-update"] + socket.counts["session-patch"] <= most
+            assert updates_of(socket) <= most
             assert socket.meta["people"] == people
         first, *others = sockets
-        before, started = first.counts["session-update"] + first.counts["session-patch"], time.monotonic()
+        before, started = updates_of(first), time.monotonic()
         acks = await asyncio.gather(*(socket.emit("leave-session", timeout=30) for socket in others))
         await first.at_version(max(ack["version"] for ack in acks), timeout=30)
         most = _UPDATES_PER_SECOND * (time.monotonic() - started) + 2
-        assert first.counts["session-update"] + first.counts["session-patch"] - before <= most
+        assert updates_of(first) - before <= most
         assert first.meta["people"] == 1
+
+
+def updates_of(socket: Socket) -> int:
+    """How many updates a member was sent, whole or as patches."""
+    return socket.counts["session-update"] + socket.counts["session-patch"]
 
 
 async def test_two_hundred_join_within_two_seconds(service: list[Replica], api: Api) -> None:
