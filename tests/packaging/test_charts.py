@@ -372,6 +372,29 @@ def test_the_dashboard_is_where_a_sidecar_of_grafana_finds_it(renderings: dict[s
     assert len({panel["id"] for panel in panels}) == len(panels) > 30
 
 
+def test_recreate_is_a_strategy_without_the_defaults_of_rolling(charts: Charts) -> None:
+    deployment = charts.render("recreate", {"strategy": {"type": "Recreate"}})["Deployment/join-session"]
+    assert deployment["spec"]["strategy"] == {"type": "Recreate"}
+
+
+def test_a_budget_that_lets_nodes_be_drained_is_accepted(charts: Charts) -> None:
+    more = {"replicaCount": 3, "podDisruptionBudget": {"maxUnavailable": None, "minAvailable": "66%"}}
+    assert charts.render("budget", more)["PodDisruptionBudget/join-session"]["spec"]["minAvailable"] == "66%"
+
+
+@pytest.mark.parametrize("secrets", [["login"], [{"name": "login"}]])
+def test_pull_secrets_are_names_or_as_in_kubernetes(charts: Charts, secrets: list[Any]) -> None:
+    rendering = charts.render("pull", {"global": {"imagePullSecrets": secrets}})
+    redis = rendering["StatefulSet/join-session-redis"]["spec"]["template"]["spec"]
+    pods = (rendering.pod, redis, rendering["Pod/join-session-test"]["spec"])
+    assert [pod["imagePullSecrets"] for pod in pods] == [[{"name": "login"}]] * 3
+
+
+def test_a_registry_may_have_a_port(charts: Charts) -> None:
+    rendering = charts.render("port", {"image": {"repository": "localhost:5000/movies/join-session", "tag": "1"}})
+    assert rendering.container["image"] == "localhost:5000/movies/join-session:1"
+
+
 def test_digest_global_registry_and_everything_extra_are_rendered(charts: Charts) -> None:
     rendering = charts.render(
         "extra",
@@ -421,6 +444,13 @@ def test_notes_warn_of_what_is_not_for_production(charts: Charts) -> None:
     for warning in ("all sessions are lost", "takes commands from anyone", "one replica"):
         assert warning in notes
     assert "kubectl port-forward service/join-session 8080:80" in notes
+    assert "Image: join-session:dev\n" in notes
+
+
+def test_notes_say_which_image_runs(charts: Charts) -> None:
+    digest = "sha256:" + "a" * 64
+    command = (helm(), "install", RELEASE, charts.path, "--dry-run=client", "-f", charts.values("minimal-kind"))
+    assert f"Image: join-session@{digest}\n" in run(*command, "--set", f"image.tag=,image.digest={digest}")
 
 
 def _labels(item: dict[str, Any]) -> dict[str, str]:

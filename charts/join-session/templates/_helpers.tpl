@@ -1,17 +1,28 @@
+{{/*
+The release's name, followed by the chart's unless it contains it. If Redis has that name too, or if the release is
+a number or has dots, which no Service may be, a shorter beginning and a hash stand before the chart's name.
+*/}}
 {{- define "join-session.fullname" -}}
-{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- $chart := default .Chart.Name .Values.nameOverride -}}
+{{- $name := printf "%s-%s" .Release.Name $chart -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
-{{- else if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
-{{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" -}}
+{{- $name = .Values.fullnameOverride -}}
+{{- else if contains $chart .Release.Name -}}
+{{- $name = .Release.Name -}}
 {{- end -}}
+{{- $name = $name | trunc 52 | trimSuffix "-" -}}
+{{- $taken := and .Values.redis.enabled (eq $name (include "redis.fullname" .Subcharts.redis)) -}}
+{{- if and (not .Values.fullnameOverride) (or $taken (regexMatch "^[0-9]+$|[.]" .Release.Name)) -}}
+{{- $end := printf "-%s-%s" (.Release.Name | sha256sum | trunc 8) ($chart | trunc 30 | trimSuffix "-") -}}
+{{- $front := regexReplaceAll "^([^a-z])" (replace "." "-" .Release.Name) "r${1}" -}}
+{{- $name = print ($front | trunc (sub 52 (len $end) | int) | trimSuffix "-") $end -}}
+{{- end -}}
+{{- $name -}}
 {{- end -}}
 
 {{- define "join-session.selectorLabels" -}}
-app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "join-session.labels" -}}
@@ -31,7 +42,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
 {{- define "join-session.metadata" -}}
-namespace: {{ .Release.Namespace }}
+namespace: {{ .Release.Namespace | quote }}
 labels:
   {{- include "join-session.labels" . | nindent 2 }}
 {{- end -}}
@@ -54,7 +65,7 @@ labels:
 {{- with .Values.global.imagePullSecrets -}}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ if kindIs "map" . }}{{ .name | quote }}{{ else }}{{ . | quote }}{{ end }}
   {{- end }}
 {{- end }}
 {{- end -}}
@@ -126,6 +137,17 @@ imagePullSecrets:
 {{- if not (or .Values.redis.enabled $external) -}}
 {{- fail "no Redis: set redis.enabled=true, externalRedis.url or externalRedis.existingSecret" -}}
 {{- end -}}
+{{- if .Values.redis.enabled -}}
+{{- $redis := include "redis.fullname" .Subcharts.redis -}}
+{{- range $end := list "" "-internal" "-test" "-dashboard" -}}
+{{- if eq $redis (print (include "join-session.fullname" $) $end) -}}
+{{- fail (printf "Redis would have the name %s of another object: change redis.fullnameOverride, redis.nameOverride or fullnameOverride" $redis) -}}
+{{- end -}}
+{{- end -}}
+{{- if eq (include "join-session.selectorLabels" .) (include "redis.selectorLabels" .Subcharts.redis) -}}
+{{- fail "nameOverride and the name of the redis chart are the same: the Services would select each other's pods" -}}
+{{- end -}}
+{{- end -}}
 {{- if and .Values.externalRedis.url .Values.externalRedis.existingSecret -}}
 {{- fail "externalRedis.url and externalRedis.existingSecret are both set: give one" -}}
 {{- end -}}
@@ -151,9 +173,27 @@ imagePullSecrets:
 {{- if and (not (kindIs "invalid" .Values.podDisruptionBudget.minAvailable)) (not (kindIs "invalid" .Values.podDisruptionBudget.maxUnavailable)) -}}
 {{- fail "podDisruptionBudget.minAvailable and podDisruptionBudget.maxUnavailable are both set: set the other one to null" -}}
 {{- end -}}
+{{- $replicas := include "join-session.replicas" . | int -}}
+{{- if and .Values.podDisruptionBudget.enabled (gt $replicas 1) -}}
+{{- if eq (toString .Values.podDisruptionBudget.maxUnavailable) "0%" -}}
+{{- fail "podDisruptionBudget.maxUnavailable is 0%: no node could be drained" -}}
+{{- end -}}
 {{- with .Values.podDisruptionBudget.minAvailable -}}
-{{- if and (not (kindIs "string" .)) (ge (int .) (include "join-session.replicas" $ | int)) -}}
-{{- fail (printf "podDisruptionBudget.minAvailable is %d of %s replicas: no node could be drained" (int .) (include "join-session.replicas" $)) -}}
+{{- /* Kubernetes rounds a percentage up. */ -}}
+{{- $available := kindIs "string" . | ternary (div (add (mul (toString . | trimSuffix "%" | int) $replicas) 99) 100) (int .) | int -}}
+{{- if ge $available $replicas -}}
+{{- fail (printf "podDisruptionBudget.minAvailable is %v of %d replicas: no node could be drained" . $replicas) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.image.tag .Values.image.digest -}}
+{{- fail "image.tag and image.digest are both set: the digest says what runs, whatever the tag. Set image.digest to nothing to run the tag" -}}
+{{- end -}}
+{{- if .Values.ingress.enabled -}}
+{{- range $class, $controllers := dict "traefik" (list "traefik") "nginx" (list "nginx") "haproxy" (list "haproxy" "haproxy-ingress") -}}
+{{- if and (contains $class $.Values.ingress.className) (not (has $.Values.ingress.controller (append $controllers "none"))) -}}
+{{- fail (printf "ingress.className is %s, but ingress.controller is %s, whose annotations mean nothing there: set ingress.controller to %s" $.Values.ingress.className $.Values.ingress.controller (join " or " $controllers)) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- if and .Values.ingress.enabled (le (.Values.ingress.timeoutSeconds | float64) (addf (.Values.config.pingInterval | default 25) (.Values.config.pingTimeout | default 20))) -}}
@@ -178,6 +218,9 @@ imagePullSecrets:
 {{- end -}}
 {{- if and .Values.secrets.existingSecret (or .Values.secrets.secret .Values.secrets.createKey .Values.secrets.operatorToken) -}}
 {{- fail "secrets.existingSecret and a value under secrets are both set: the value would be ignored" -}}
+{{- end -}}
+{{- if and .Values.secrets.existingSecret (not (compact (values .Values.secrets.existingSecretKeys))) -}}
+{{- fail "secrets.existingSecret is set, but none of secrets.existingSecretKeys: name the keys of what the Secret holds" -}}
 {{- end -}}
 {{- range $name, $least := dict "secret" 32 "operatorToken" 16 -}}
 {{- $value := get $.Values.secrets $name -}}

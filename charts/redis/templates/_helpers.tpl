@@ -1,17 +1,27 @@
+{{/*
+The release's name, followed by the chart's unless it contains it. If the release is a number or has dots, which no
+Service may be, a shorter beginning and a hash stand before the chart's name.
+*/}}
 {{- define "redis.fullname" -}}
-{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- $chart := default .Chart.Name .Values.nameOverride -}}
+{{- $name := printf "%s-%s" .Release.Name $chart -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
-{{- else if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
-{{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" -}}
+{{- $name = .Values.fullnameOverride -}}
+{{- else if contains $chart .Release.Name -}}
+{{- $name = .Release.Name -}}
 {{- end -}}
+{{- $name = $name | trunc 52 | trimSuffix "-" -}}
+{{- if and (not .Values.fullnameOverride) (regexMatch "^[0-9]+$|[.]" .Release.Name) -}}
+{{- $end := printf "-%s-%s" (.Release.Name | sha256sum | trunc 8) ($chart | trunc 30 | trimSuffix "-") -}}
+{{- $front := regexReplaceAll "^([^a-z])" (replace "." "-" .Release.Name) "r${1}" -}}
+{{- $name = print ($front | trunc (sub 52 (len $end) | int) | trimSuffix "-") $end -}}
+{{- end -}}
+{{- $name -}}
 {{- end -}}
 
 {{- define "redis.selectorLabels" -}}
-app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "redis.labels" -}}
@@ -27,7 +37,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
 {{- define "redis.metadata" -}}
-namespace: {{ .Release.Namespace }}
+namespace: {{ .Release.Namespace | quote }}
 labels:
   {{- include "redis.labels" . | nindent 2 }}
 {{- end -}}
@@ -44,6 +54,15 @@ labels:
 {{- $registry := default .Values.image.registry .Values.global.imageRegistry -}}
 {{- with $registry }}{{ . }}/{{ end }}{{ .Values.image.repository }}
 {{- if .Values.image.digest }}@{{ .Values.image.digest }}{{ else }}:{{ .Values.image.tag }}{{ end }}
+{{- end -}}
+
+{{- define "redis.pullSecrets" -}}
+{{- with .Values.global.imagePullSecrets -}}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ if kindIs "map" . }}{{ .name | quote }}{{ else }}{{ . | quote }}{{ end }}
+  {{- end }}
+{{- end }}
 {{- end -}}
 
 {{- define "redis.serviceAccountName" -}}
