@@ -71,6 +71,14 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"autoscaling": {"enabled": True}, "keda": {"enabled": True}}, "keda.enabled"),
     ({"autoscaling": {"enabled": True, "minReplicas": 11}}, "autoscaling.minReplicas"),
     ({"keda": {"enabled": True}}, "keda.prometheusAddress"),
+    ({"autoscaling": {"enabled": True, "connections": {"enabled": True, "target": 20_000}}}, "connections.target"),
+    (
+        {
+            "keda": {"enabled": True, "prometheusAddress": "http://a", "connections": 900},
+            "config": {"maxConnections": 900},
+        },
+        "keda.connections",
+    ),
     ({"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}}, "podMonitor.enabled"),
     ({"podDisruptionBudget": {"minAvailable": 1}}, "podDisruptionBudget.maxUnavailable"),
     ({"podDisruptionBudget": {"minAvailable": 2, "maxUnavailable": None}}, "podDisruptionBudget.minAvailable"),

@@ -89,6 +89,24 @@ imagePullSecrets:
 {{- end -}}
 {{- end -}}
 
+{{/*
+The replicas of the Deployment. Under an autoscaler as many as there are, since Helm takes a field that is gone for one
+replica; nothing where no cluster can be asked, whose tools have to leave the field alone.
+*/}}
+{{- define "join-session.deployedReplicas" -}}
+{{- if not (or .Values.autoscaling.enabled .Values.keda.enabled) -}}
+{{- .Values.replicaCount -}}
+{{- else -}}
+{{- with lookup "apps/v1" "Deployment" .Release.Namespace (include "join-session.fullname" .) -}}
+{{- .spec.replicas -}}
+{{- else -}}
+{{- if lookup "v1" "Secret" .Release.Namespace "" -}}
+{{- include "join-session.replicas" . | int | max 1 -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "join-session.sticky" -}}
 {{- and .Values.ingress.enabled .Values.ingress.stickiness.enabled (not .Values.websocketOnly) (ne .Values.ingress.controller "none") | ternary "true" "" -}}
 {{- end -}}
@@ -113,6 +131,18 @@ imagePullSecrets:
 {{- end -}}
 {{- end -}}
 {{- toJson $files -}}
+{{- end -}}
+
+{{/*
+The Secrets that others change, for Reloader. Not the password of the chart's Redis, which has to be changed there first.
+*/}}
+{{- define "join-session.reloaderAnnotations" -}}
+{{- $secrets := list .Values.secrets.existingSecret .Values.externalRedis.existingSecret .Values.externalRedis.tlsSecret .Values.otel.headersSecret | compact | uniq -}}
+{{- $annotations := dict -}}
+{{- if and .Values.reloader $secrets -}}
+{{- $_ := set $annotations "secret.reloader.stakater.com/reload" (join "," $secrets) -}}
+{{- end -}}
+{{- toJson $annotations -}}
 {{- end -}}
 
 {{/* Whether the network policy admits to the public port only those whom somebody has named, as the ingress controller. */}}
@@ -166,6 +196,12 @@ imagePullSecrets:
 {{- end -}}
 {{- if and .Values.keda.enabled (not .Values.keda.prometheusAddress) (not .Values.keda.triggers) -}}
 {{- fail "keda.enabled without anything to scale on: set keda.prometheusAddress or keda.triggers" -}}
+{{- end -}}
+{{- $cap := .Values.config.maxConnections | default 20000 | int -}}
+{{- range $name, $target := dict "autoscaling.connections.target" (and .Values.autoscaling.enabled .Values.autoscaling.connections.enabled .Values.autoscaling.connections.target) "keda.connections" (and .Values.keda.enabled .Values.keda.prometheusAddress .Values.keda.connections) -}}
+{{- if and $target (ge (int $target) $cap) -}}
+{{- fail (printf "%s is %d, but a replica takes only %d connections (config.maxConnections): it would refuse clients instead of being helped" $name (int $target) $cap) -}}
+{{- end -}}
 {{- end -}}
 {{- if and .Values.serviceMonitor.enabled .Values.podMonitor.enabled -}}
 {{- fail "serviceMonitor.enabled and podMonitor.enabled are both set: everything would be counted twice" -}}
