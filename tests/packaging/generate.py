@@ -27,6 +27,7 @@ MONITORING: Final = ROOT / "k8s" / "monitoring"
 # What the chart sets itself.
 _OWN: Final = {
     "host", "port", "internal_host", "internal_port", "replica_address", "affinity_cookie", "drain_timeout",
+    "key_prefix",
     *SECRETS, *(f"{name}_file" for name in SECRETS),
 }  # fmt: skip
 _KEPT: Final = ("type", "enum", "minimum", "maximum", "exclusiveMinimum", "minLength")

@@ -142,7 +142,7 @@ def test_settings_of_each_values_file_are_settings_of_the_service(
 # By the chart itself, by other values of it, or from its secrets.
 GIVEN_OTHERWISE: Final = {
     "host", "port", "internalHost", "internalPort", "replicaAddress", "affinityCookie", "drainTimeout",
-    "redisUrl", "redisUrlFile", "secret", "secretFile", "createKey", "createKeyFile", "operatorToken",
+    "keyPrefix", "redisUrl", "redisUrlFile", "secret", "secretFile", "createKey", "createKeyFile", "operatorToken",
     "operatorTokenFile",
 }  # fmt: skip
 
@@ -314,6 +314,16 @@ def test_an_external_redis_replaces_the_one_of_the_chart(renderings: dict[str, R
     assert "StatefulSet" not in sentinel.kinds()
 
 
+def test_names_in_redis_begin_as_chosen_for_an_external_one_and_as_ever_in_that_of_the_chart(
+    charts: Charts, renderings: dict[str, Rendering]
+) -> None:
+    name = f"{PREFIX}KEY_PREFIX"
+    assert renderings["external-redis"].settings[name] == "movies"
+    assert name not in renderings["default"].settings
+    with pytest.raises(AssertionError, match=f"externalRedis.keyPrefix is not set.* such as {NAMESPACE}-{RELEASE}"):
+        charts.render("no-prefix", {"externalRedis": {"keyPrefix": ""}}, "external-redis")
+
+
 def test_redis_shows_its_password_in_no_argument_and_no_variable(renderings: dict[str, Rendering]) -> None:
     for rendering in renderings.values():
         for item in rendering.objects.values():
@@ -445,6 +455,11 @@ def test_notes_warn_of_what_is_not_for_production(charts: Charts) -> None:
         assert warning in notes
     assert "kubectl port-forward service/join-session 8080:80" in notes
     assert "Image: join-session:dev\n" in notes
+
+
+def test_notes_say_how_names_in_an_external_redis_begin(charts: Charts) -> None:
+    said = run(helm(), "install", RELEASE, charts.path, "--dry-run=client", "-f", charts.values("external-redis"))
+    assert "begin with movies: (externalRedis.keyPrefix)" in said
 
 
 def test_notes_say_which_image_runs(charts: Charts) -> None:

@@ -62,7 +62,7 @@ def test_releases_whose_long_names_differ_at_the_end_have_different_names(charts
 
 
 def test_without_its_redis_a_release_keeps_its_name(charts: Charts) -> None:
-    options = ("--set", "redis.enabled=false,externalRedis.url=redis://elsewhere")
+    options = ("--set", "redis.enabled=false,externalRedis.url=redis://elsewhere,externalRedis.keyPrefix=js")
     [service] = [
         item["metadata"]["name"]
         for item in documents(rendered(charts, "join-session-redis", *options))

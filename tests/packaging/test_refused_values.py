@@ -66,6 +66,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"nameOverride": "redis"}, "nameOverride"),
     ({"image": {"tag": "1", "digest": "sha256:" + "a" * 64}}, "image.digest"),
     ({"secrets": {"existingSecret": "a"}}, "secrets.existingSecretKeys"),
+    ({"externalRedis": {"keyPrefix": "a"}}, "externalRedis.keyPrefix"),
+    ({"externalRedis": {"keyPrefix": "a:b"}}, "keyPrefix"),
     ({"terminationGracePeriodSeconds": 39}, "terminationGracePeriodSeconds"),
     ({"drain": {"seconds": 50}}, "drain.seconds"),
     ({"autoscaling": {"enabled": True}, "keda": {"enabled": True}}, "keda.enabled"),

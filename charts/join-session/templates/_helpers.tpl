@@ -181,6 +181,12 @@ The Secrets that others change, for Reloader. Not the password of the chart's Re
 {{- if and .Values.externalRedis.url .Values.externalRedis.existingSecret -}}
 {{- fail "externalRedis.url and externalRedis.existingSecret are both set: give one" -}}
 {{- end -}}
+{{- if and .Values.redis.enabled .Values.externalRedis.keyPrefix -}}
+{{- fail "externalRedis.keyPrefix is for an external Redis: that of the chart has no other releases" -}}
+{{- end -}}
+{{- if and (not .Values.redis.enabled) (not .Values.externalRedis.keyPrefix) -}}
+{{- fail (printf "externalRedis.keyPrefix is not set: the names of all keys begin with it, and releases with the same one in one Redis share their sessions. Set it to js if this release has its sessions there already, else to a name of its own, such as %s" (printf "%s-%s" .Release.Namespace .Release.Name | replace "." "-" | trunc 60)) -}}
+{{- end -}}
 {{- $needed := add .Values.drain.preStopSleepSeconds .Values.drain.seconds 10 | int -}}
 {{- if lt (.Values.terminationGracePeriodSeconds | int) $needed -}}
 {{- fail (printf "terminationGracePeriodSeconds is %d, but drain.preStopSleepSeconds, drain.seconds and 10 seconds to close make %d: clients would be cut off" (.Values.terminationGracePeriodSeconds | int) $needed) -}}
