@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ from tests.packaging.tools import ROOT, documents, kubectl, run, tool
 
 pytestmark = pytest.mark.timeout(300)
 
-KUSTOMIZATIONS = sorted(path.parent for path in (ROOT / "k8s").rglob("kustomization.yaml"))
+BASE = ROOT / "k8s" / "base"
+KUSTOMIZATIONS = sorted({path.parent for path in (ROOT / "k8s").rglob("kustomization.yaml")} - {BASE})
 
 
 @pytest.mark.parametrize("folder", KUSTOMIZATIONS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -20,6 +23,23 @@ def test_kustomize_builds_what_kubernetes_knows(folder: Path, tmp_path: Path) ->
     built.write_text(run(kubectl(), "kustomize", folder))
     for version in ("1.29.1", "1.37.0"):
         run(tool("kubernetes-validate"), "--strict", "-k", version, built)
+
+
+def test_the_base_is_refused_at_once_by_itself() -> None:
+    with pytest.raises(AssertionError, match=r"nothing selected by .*/join-session-redis-login"):
+        run(kubectl(), "kustomize", BASE)
+
+
+def test_the_base_takes_whatever_makes_the_login_of_redis(tmp_path: Path) -> None:
+    external = {"apiVersion": "external-secrets.io/v1", "kind": "ExternalSecret"}
+    external |= {"metadata": {"name": "join-session-redis-login", "namespace": "join-session"}}
+    (tmp_path / "login.yaml").write_text(json.dumps(external))
+    base = os.path.relpath(BASE, tmp_path.resolve())
+    (tmp_path / "kustomization.yaml").write_text(json.dumps({"components": [base], "resources": ["login.yaml"]}))
+    items = documents(run(kubectl(), "kustomize", tmp_path))
+    (statefulset,) = [item for item in items if item["kind"] == "StatefulSet"]
+    volumes = statefulset["spec"]["template"]["spec"]["volumes"]
+    assert "join-session-redis-login" in [volume.get("secret", {}).get("secretName") for volume in volumes]
 
 
 def test_the_example_overlay_replaces_image_and_replicas() -> None:
