@@ -31,8 +31,8 @@ def test_the_base_is_refused_at_once_by_itself() -> None:
 
 
 def test_the_base_takes_whatever_makes_the_login_of_redis(tmp_path: Path) -> None:
-    external = {"apiVersion": "external-secrets.io/v1", "kind": "ExternalSecret"}
-    external |= {"metadata": {"name": "join-session-redis-login", "namespace": "join-session"}}
+    metadata = {"name": "join-session-redis-login", "namespace": "join-session"}
+    external = {"apiVersion": "external-secrets.io/v1", "kind": "ExternalSecret", "metadata": metadata}
     (tmp_path / "login.yaml").write_text(json.dumps(external))
     base = os.path.relpath(BASE, tmp_path.resolve())
     (tmp_path / "kustomization.yaml").write_text(json.dumps({"components": [base], "resources": ["login.yaml"]}))
