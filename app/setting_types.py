@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, SecretStr, StringConstraints
 
 __all__ = [
+    "Bytes",
     "CookieName",
     "Count",
     "KeyPrefix",
@@ -45,6 +46,7 @@ KeyPrefix = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[
 Secret = Annotated[SecretStr, Field(min_length=1)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Bytes = Annotated[int, Field(ge=1, le=2**50)]
 # One year: longer than any duration needs to be, and small enough for arithmetic with Redis' clock.
 Seconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
 SecondsOrZero = Annotated[float, Field(ge=0, le=31_536_000, allow_inf_nan=False)]

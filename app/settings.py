@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.setting_types import (
+    Bytes,
     CookieName,
     Count,
     KeyPrefix,
@@ -179,9 +180,16 @@ class Settings(BaseSettings):
     )
     body_limit: Count = Field(16_384, description="Bytes of a request body or a Socket.IO payload.")
     movies_body_limit: Count = Field(262_144, description="Bytes of a request body or payload with movies.")
-    max_connections: Count = Field(20_000, description="Sockets per replica.")
+    memory_limit: Bytes | None = Field(
+        None, description="Bytes of memory that a replica may use. Default: the limit of its cgroup, if there is one."
+    )
+    max_connections: Count | None = Field(
+        None, description="Sockets per replica. Default: as many as fit its memory, at most 20,000."
+    )
     max_connections_per_address: Count = Field(2000, description="Sockets per replica and address.")
-    max_tcp_connections: Count = Field(30_000, description="TCP connections per port of a replica.")
+    max_tcp_connections: Count | None = Field(
+        None, description="TCP connections per port of a replica. Default: 1.5 for each socket, at least 1,000."
+    )
     max_tcp_connections_per_address: Count = Field(
         5000,
         description="TCP connections per port and address; behind a trusted proxy: concurrent requests per address.",

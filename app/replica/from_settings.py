@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import resource
 from collections.abc import Callable, Collection
 
 from app.forwarding.sender import Forwarder, new_engine_sid
@@ -13,6 +12,7 @@ from app.observability.metrics import Metrics
 from app.origins import AllowedOrigins
 from app.realtime.engine_metrics import EngineMetrics
 from app.realtime.handlers import CLIENT
+from app.replica.caps import Caps
 from app.sessions.rules import Rules
 from app.settings import Settings
 from app.socketio_server import ConnectionLimits, Options, Origins, RequestHooks, SocketServer
@@ -21,7 +21,12 @@ __all__ = ["forwarding_limits", "port_limits", "session_rules", "shown_limits", 
 
 
 def socket_server(
-    settings: Settings, addresses: ClientAddresses, metrics: Metrics, replica: str, forwarder: Forwarder
+    settings: Settings,
+    caps: Caps,
+    addresses: ClientAddresses,
+    metrics: Metrics,
+    replica: str,
+    forwarder: Forwarder,
 ) -> SocketServer:
     return SocketServer(
         Options(
@@ -36,7 +41,7 @@ def socket_server(
         ),
         origins=Origins(AllowedOrigins(settings.allowed_origins)),
         limits=ConnectionLimits(
-            max_connections=settings.max_connections,
+            max_connections=caps.connections,
             max_connections_per_address=settings.max_connections_per_address,
             unlimited=addresses.is_unlimited,
             counted_as=subscriber,
@@ -52,10 +57,10 @@ def socket_server(
     )
 
 
-def forwarding_limits(settings: Settings, addresses: ClientAddresses) -> ConnectionLimits:
+def forwarding_limits(settings: Settings, caps: Caps, addresses: ClientAddresses) -> ConnectionLimits:
     """Return the limits of forwarded requests: a poll and a POST, or a WebSocket, for each connection."""
     return ConnectionLimits(
-        max_connections=2 * settings.max_connections,
+        max_connections=2 * caps.connections,
         max_connections_per_address=2 * settings.max_connections_per_address,
         unlimited=addresses.is_unlimited,
         counted_as=subscriber,
@@ -63,15 +68,17 @@ def forwarding_limits(settings: Settings, addresses: ClientAddresses) -> Connect
 
 
 def port_limits(
-    settings: Settings, websocket_path: str, exempt: Callable[[str], bool], served_when_full: Collection[str] = ()
+    settings: Settings,
+    caps: Caps,
+    websocket_path: str,
+    exempt: Callable[[str], bool],
+    served_when_full: Collection[str] = (),
 ) -> PortLimits:
-    """Return the limits of one port. A quarter of the process's file descriptors stays free for other uses."""
-    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = settings.max_tcp_connections
+    """Return the limits of one port."""
     return PortLimits(
         websocket_path=websocket_path,
         served_when_full=served_when_full,
-        max_connections=most if descriptors == resource.RLIM_INFINITY else min(most, descriptors * 3 // 4),
+        max_connections=caps.tcp_connections,
         max_connections_per_address=settings.max_tcp_connections_per_address,
         exempt=exempt,
         write_timeout=settings.write_timeout,
@@ -79,14 +86,14 @@ def port_limits(
     )
 
 
-def shown_limits(settings: Settings) -> dict[str, int]:
+def shown_limits(settings: Settings, caps: Caps) -> dict[str, int]:
     """Return the limits shown by the operators' API, named after the settings."""
     return {
         "capacity": settings.capacity,
         "maxCapacity": settings.max_capacity,
         "maxMovies": settings.max_movies,
         "maxSessions": settings.max_sessions,
-        "maxConnections": settings.max_connections,
+        "maxConnections": caps.connections,
         "maxConnectionsPerAddress": settings.max_connections_per_address,
         "missBudget": settings.miss_budget,
         "missBudgetTotal": settings.miss_budget_total,

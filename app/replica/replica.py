@@ -24,8 +24,10 @@ from app.replica.assembly import (
     assemble_sessions,
     assemble_sockets,
 )
+from app.replica.caps import find_caps
 from app.replica.contact import Contact
 from app.replica.drain import Drain
+from app.replica.memory import find_memory
 from app.replica.own_address import own_address
 from app.sessions.admission import Client
 from app.sessions.payloads import CreateSession
@@ -65,11 +67,14 @@ class Replica:
         # A replica is useless without these tasks, so their failures are critical.
         self._background = Background("replica", _logger, level=logging.CRITICAL)
         self._tracing = tracing = Tracing(self.id) if traces_wanted() else None
+        memory = find_memory(settings.memory_limit)
+        caps = find_caps(settings, memory.limit if memory else None)
+        metrics.max_connections.set(caps.connections)
         addresses = ClientAddresses(settings.trusted_proxies, settings.unlimited_addresses)
         self.redis = redis = assemble_redis(settings, redis_url, self.id, metrics, tracing)
         self.sessions = sessions = assemble_sessions(settings, redis)
-        self.sockets = sockets = assemble_sockets(settings, self.id, addresses, redis, sessions, metrics, tracing)
-        self.public = assemble_http(settings, addresses, redis, sessions, sockets, health, metrics, tracing)
+        self.sockets = sockets = assemble_sockets(settings, caps, self.id, addresses, redis, sessions, metrics, tracing)
+        self.public = assemble_http(settings, caps, addresses, redis, sessions, sockets, health, metrics, tracing)
         self._contact = Contact(redis, health, metrics)
         self._drain = Drain(
             sockets.server,
@@ -80,7 +85,7 @@ class Replica:
             affinity_cookie=settings.affinity_cookie,
         )
         self.internal = assemble_internal(
-            settings, self.id, addresses, redis, sessions, sockets, health, self._drain, metrics
+            settings, caps, self.id, addresses, redis, sessions, sockets, health, self._drain, metrics
         )
         self._watch_gauges()
 
