@@ -12,11 +12,12 @@ import shutil
 import tempfile
 import textwrap
 from collections.abc import Mapping
+from functools import reduce
 from pathlib import Path
 from typing import Any, Final
 
 from app.settings import SECRETS, Settings
-from tests.packaging.tools import ROOT, helm, readme_generator, run
+from tests.packaging.tools import ROOT, documents, helm, readme_generator, run
 
 __all__ = ["copy_charts", "generated"]
 
@@ -30,6 +31,7 @@ _OWN: Final = {
     "key_prefix",
     *SECRETS, *(f"{name}_file" for name in SECRETS),
 }  # fmt: skip
+_LONGEST_DEFAULT: Final = 300
 _KEPT: Final = ("type", "enum", "minimum", "maximum", "exclusiveMinimum", "minLength")
 
 
@@ -82,8 +84,17 @@ def _property(field: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _readme(chart: Path) -> str:
-    readme_generator("--values", chart / "values.yaml", "--readme", chart / "README.md")
-    return (chart / "README.md").read_text()
+    values = chart / "values.yaml"
+    readme_generator("--values", values, "--readme", chart / "README.md")
+    text = (chart / "README.md").read_text()
+    (defaults,) = documents(values.read_text())
+    # The generator shows no content of objects and lists.
+    for name in re.findall(r"^## @param (\S+) \[(?:object|array)\]", values.read_text(), re.MULTILINE):
+        default = reduce(lambda found, key: found[key], name.split("."), defaults)
+        if default:
+            shown = f"`{written}`" if len(written := json.dumps(default)) <= _LONGEST_DEFAULT else "see values.yaml"
+            text = re.sub(rf"(?m)^(\| `{re.escape(name)}` .* )`(?:{{}}|\[\])` +\|$", rf"\1{shown} |", text)
+    return text
 
 
 def _manifests(chart: Path) -> str:

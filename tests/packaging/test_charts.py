@@ -13,7 +13,7 @@ import pytest
 
 from app.settings import PREFIX, Settings, load_settings
 from tests.packaging.conftest import NAMESPACE, RELEASE, SCENARIOS, Charts, Rendering
-from tests.packaging.generate import generated
+from tests.packaging.generate import CHARTS, generated
 from tests.packaging.tools import HELMS, ROOT, helm, run, tool
 
 # Each test runs many programs, and the machine may be busy.
@@ -145,6 +145,17 @@ GIVEN_OTHERWISE: Final = {
     "keyPrefix", "redisUrl", "redisUrlFile", "secret", "secretFile", "createKey", "createKeyFile", "operatorToken",
     "operatorTokenFile",
 }  # fmt: skip
+
+
+def test_the_readme_shows_the_defaults_of_objects_and_lists() -> None:
+    readme = (CHARTS / "join-session" / "README.md").read_text()
+    for name, default in {
+        "strategy": '{"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}',
+        "ingress.paths": '[{"path": "/", "pathType": "Prefix"}]',
+        "otel.resourceAttributes": "{}",
+    }.items():
+        [row] = re.findall(rf"^\| `{re.escape(name)}` .*", readme, re.MULTILINE)
+        assert row.rstrip("| ").endswith(f"`{default}`")
 
 
 def test_every_setting_can_be_given_and_keeps_its_value(charts: Charts, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -403,6 +414,59 @@ def test_pull_secrets_are_names_or_as_in_kubernetes(charts: Charts, secrets: lis
 def test_a_registry_may_have_a_port(charts: Charts) -> None:
     rendering = charts.render("port", {"image": {"repository": "localhost:5000/movies/join-session", "tag": "1"}})
     assert rendering.container["image"] == "localhost:5000/movies/join-session:1"
+
+
+def test_what_a_pod_and_its_load_balancer_may_also_need_is_rendered(charts: Charts) -> None:
+    given = {
+        "hostAliases": [{"ip": "10.0.0.1", "hostnames": ["redis.example"]}],
+        "dnsPolicy": "None",
+        "dnsConfig": {"nameservers": ["10.0.0.2"]},
+    }
+    start = {"postStart": {"exec": {"command": ["true"]}}}
+    balancer = {"loadBalancerClass": "example.com/internal", "loadBalancerSourceRanges": ["192.0.2.0/24"]}
+    rendering = charts.render("also", {**given, "lifecycle": start, "service": {"type": "LoadBalancer", **balancer}})
+    assert given.items() <= rendering.pod.items()
+    assert rendering.container["lifecycle"] == {**start, "preStop": {"sleep": {"seconds": 5}}}
+    assert balancer.items() <= rendering["Service/join-session"]["spec"].items()
+    stop = {"preStop": {"exec": {"command": ["sleep", "5"]}}}
+    assert charts.render("stop", {"lifecycle": stop}).container["lifecycle"] == stop
+
+
+@pytest.mark.parametrize("monitor", ["ServiceMonitor", "PodMonitor"])
+def test_what_prometheus_takes_can_be_limited(charts: Charts, tmp_path: Path, monitor: str) -> None:
+    values = {"enabled": True, "jobLabel": "team", "honorLabels": True}
+    limits = {"sampleLimit": 5000, "labelLimit": 30, "bodySizeLimit": "4MB"}
+    scenario = {monitor[0].lower() + monitor[1:]: {**values, "limits": limits}}
+    item = charts.render(monitor, scenario)[f"{monitor}/join-session"]
+    assert {"jobLabel": "team", **limits}.items() <= item["spec"].items()
+    path = tmp_path / "monitor.json"
+    path.write_text(json.dumps(item))
+    run(tool("check-jsonschema"), "--schemafile", RESOURCES / f"{monitor.lower()}.json", path)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "port"),
+    [("http://collector:4318", 4318), ("http://collector/otlp", 80), ("https://[2001:db8::1]/", 443)],
+)
+def test_a_closed_network_lets_traces_out(charts: Charts, endpoint: str, port: int) -> None:
+    collector = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+    egress = {"enabled": True, "tracesTo": [collector]}
+    rendering = charts.render(
+        "traces", {"otel": {"endpoint": endpoint}, "networkPolicy": {"enabled": True, "egress": egress}}
+    )
+    rules = rendering["NetworkPolicy/join-session"]["spec"]["egress"]
+    assert {"ports": [{"port": port, "protocol": "TCP"}], "to": [collector]} in rules
+
+
+def test_helm_test_can_go_through_the_ingress(charts: Charts, renderings: dict[str, Rendering]) -> None:
+    def arguments(rendering: Rendering) -> list[str]:
+        words: list[str] = rendering["Pod/join-session-test"]["spec"]["containers"][0]["args"]
+        return words
+
+    url = "http://traefik.traefik"
+    assert arguments(renderings["traefik"]) == ["http://join-session:80"]
+    assert arguments(charts.render("test-url", {"tests": {"url": url}}, "traefik")) == [url, "sticky"]
+    assert arguments(charts.render("test-route", {"tests": {"url": url}}, "gateway")) == [url]
 
 
 def test_digest_global_registry_and_everything_extra_are_rendered(charts: Charts) -> None:

@@ -1,6 +1,9 @@
 """Joins over HTTP, polls, upgrades, and hears what another client does; `helm test` runs it in the service's image.
 
 python join.py http://join-session
+python join.py https://movies.example sticky
+
+With "sticky" it also checks that the ingress keeps a client with cookies on one replica.
 """
 
 import json
@@ -14,15 +17,16 @@ from urllib.request import HTTPCookieProcessor, Request, build_opener
 from websockets.sync.client import connect
 
 TIMEOUT = 10
+HANDSHAKES = 8
 
 
 class Polling:
     """A client that polls, with its cookies, as a browser begins."""
 
-    def __init__(self, address):
+    def __init__(self, address, opener=None):
         self.address = address
         self.url = f"{address}/socket.io/?EIO=4&transport=polling"
-        self.opener = build_opener(HTTPCookieProcessor(CookieJar()))
+        self.opener = opener or build_opener(HTTPCookieProcessor(CookieJar()))
         self.sid = json.loads(self.get()[1:])["sid"]
         self.url += f"&sid={self.sid}"
 
@@ -34,6 +38,9 @@ class Polling:
         with self.opener.open(Request(self.url, packet.encode(), method="POST"), timeout=TIMEOUT) as answer:
             expect(answer.read(), b"ok")
 
+    def replica(self):
+        return self.sid.partition(".")[0]
+
     def cookies(self):
         request = Request(self.url)
         (jar,) = [handler.cookiejar for handler in self.opener.handlers if isinstance(handler, HTTPCookieProcessor)]
@@ -41,7 +48,7 @@ class Polling:
         return {"Cookie": request.get_header("Cookie")} if request.has_header("Cookie") else {}
 
 
-def main(address):
+def main(address, sticky):
     code = create(address)
     answer = call(f"{address}/api/session/join", {"sessionID": code})
     expect(answer["message"], "Session found. You can now connect via WebSocket.")
@@ -51,6 +58,9 @@ def main(address):
     client.post("40")
     expect(client.get()[:3], "40{")
     say("connected by polling")
+    if sticky:
+        stay(client)
+        say(f"stayed on one replica in {HANDSHAKES} handshakes")
 
     upgrade = socket_url(address) + f"&sid={client.sid}"
     with connect(upgrade, additional_headers=client.cookies(), open_timeout=TIMEOUT) as first:
@@ -66,6 +76,14 @@ def main(address):
             join(second, code)
             wait(first, "session-update", lambda data: len(data["participants"]) == 2)
     say("heard the other client join")
+
+
+def stay(client):
+    for _ in range(HANDSHAKES):
+        again = Polling(client.address, client.opener)
+        again.post("1")
+        if again.replica() != client.replica():
+            raise AssertionError("a client with cookies came to several replicas: the ingress is not sticky")
 
 
 def create(address):
@@ -112,4 +130,4 @@ def say(text):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], sys.argv[2:] == ["sticky"])
