@@ -15,6 +15,7 @@ from pydantic import field_validator as validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.secret_files import checked, read_secret
 from app.setting_types import (
     Bytes,
     CookieName,
@@ -39,9 +40,6 @@ PREFIX: Final = "JOIN_SESSION_"
 ALPHABETS: Final = {"digits": "0123456789", "letters": "23456789CFGHJMPQRVWX"}
 
 SECRETS: Final = ("redis_url", "secret", "create_key", "operator_token")
-
-# A shorter operator token could be guessed online, a shorter secret offline, from one token signed with it.
-_MIN_CHARACTERS: Final = {"secret": 32, "operator_token": 16}
 
 _NOT_BELOW: Final = {"max_lifetime": "lifetime", "max_capacity": "capacity", "miss_budget_total": "miss_budget"}
 
@@ -110,7 +108,8 @@ class Settings(BaseSettings):
     secret_file: Path | None = Field(None, description="File that holds `JOIN_SESSION_SECRET`.")
     secret: Secret | None = Field(
         None,
-        description="Signs tokens and the requests between replicas, at least 32 characters. "
+        description="Signs tokens and the requests between replicas, at least 32 characters. A list, comma or line "
+        "separated, the newest first: the newest that all live replicas know signs, and all of it is accepted. "
         "Default: a random one that the replicas share in Redis.",
     )
     create_key_file: Path | None = Field(None, description="File that holds `JOIN_SESSION_CREATE_KEY`.")
@@ -258,17 +257,13 @@ class Settings(BaseSettings):
             return value
         if value is not None:
             raise ValueError("given twice, as a value and as a file")
-        try:
-            return path.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeError) as error:
-            raise ValueError(f"{path} cannot be read: {getattr(error, 'strerror', 'not UTF-8')}") from error
+        return read_secret(path)
 
-    @validator(*_MIN_CHARACTERS)
+    @validator(*SECRETS)
     @classmethod
-    def _long_enough(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        least = _MIN_CHARACTERS[str(info.field_name)]
-        if value is not None and len(value.get_secret_value()) < least:
-            raise ValueError(f"must have at least {least} characters, as `openssl rand -hex 32` makes them")
+    def _checked(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is not None:
+            checked(str(info.field_name), value.get_secret_value())
         return value
 
     @validator(*_NOT_BELOW)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from app.secret_files import listed
 from app.settings import PREFIX, SECRETS, Settings, SettingsError, load_settings
 from app.settings_reference import reference
 
@@ -128,6 +129,18 @@ def test_a_secret_that_can_be_guessed_is_refused(
     assert problems(monkeypatch, **{f"{name}_FILE": str(tmp_path / "content")}) == [reason]
     (tmp_path / "content").write_text(short[:least])
     assert getattr(load_settings(), name.lower()) == SecretStr(short[:least])
+
+
+def test_a_list_of_secrets_is_separated_by_commas_or_line_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = f"{'new' * 12},\n {'old' * 12}\n"
+    assert listed(both) == ("new" * 12, "old" * 12)
+    monkeypatch.setenv("JOIN_SESSION_SECRET", both)
+    assert load_settings().shown()["JOIN_SESSION_SECRET"] == "********"
+    reason = "must have at least 32 characters, as `openssl rand -hex 32` makes them"
+    assert problems(monkeypatch, SECRET=f"{'new' * 12},{'old' * 10}") == [f"JOIN_SESSION_SECRET: each {reason}"]
+    assert problems(monkeypatch, SECRET=",") == [f"JOIN_SESSION_SECRET: {reason}"]
+    many = ",".join(f"{number:032}" for number in range(9))
+    assert problems(monkeypatch, SECRET=many) == ["JOIN_SESSION_SECRET: lists 9 secrets, more than 8"]
 
 
 def test_a_secret_is_given_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,16 +22,16 @@ class RequestSigner:
     """Signs and verifies forwarded requests with a secret that all replicas share.
 
     The signature is an HMAC-SHA256 over the time, the receiving replica, the method, the query and the client's
-    address. ``now`` is a clock in milliseconds that the replicas share. Signatures with a secret in ``former`` are
-    valid, too.
+    address. ``now`` is a clock in milliseconds that the replicas share. Signatures with one of the ``others``
+    are valid, too.
     """
 
     def __init__(
-        self, secret: Callable[[], bytes], now: Callable[[], int], former: Callable[[], Sequence[bytes]] = tuple
+        self, secret: Callable[[], bytes], now: Callable[[], int], others: Callable[[], Sequence[bytes]] = tuple
     ) -> None:
         self._secret = secret
         self._now = now
-        self._former = former
+        self._others = others
 
     def sign(self, replica: str, method: str, query: bytes, client: str) -> list[tuple[bytes, bytes]]:
         """Return the headers that sign a request to ``replica``; raises ``SessionError`` without a secret."""
@@ -47,7 +47,7 @@ class RequestSigner:
         if match is None:
             return None
         time, mac = match.groups()
-        known = (self._secret(), *self._former())
+        known = (self._secret(), *self._others())
         if not any(hmac.compare_digest(mac, _mac(secret, time, replica, method, query, client)) for secret in known):
             return None
         return client if abs(self._now() - int(time)) <= _VALIDITY_MILLISECONDS else None

@@ -85,7 +85,8 @@ class OperatorsAPI:
     async def replicas(self) -> Response:
         living = await self._replica.living()
         here = {"id": self._replica.id, **self._replica.state()}
-        return answer({"asked": here, "replicas": [{"id": name, **living[name]} for name in sorted(living)]})
+        replicas = [{"id": name, "address": living[name].get("address", "")} for name in sorted(living)]
+        return answer({"asked": here, "replicas": replicas})
 
     async def drain(self) -> Response:
         return answer({"id": self._replica.id, "clients": self._replica.drain()}, 202)

@@ -65,10 +65,10 @@ class Presence:
         """Set the rooms of this replica."""
         self._rooms = rooms
 
-    async def keep_lease(self, details: Mapping[str, str]) -> None:
+    async def keep_lease(self, details: Callable[[], Mapping[str, str]]) -> None:
         """Renew the lease forever, and take over from replicas whose lease has expired.
 
-        ``details``: this replica's data for the other replicas.
+        ``details`` returns this replica's data for the other replicas.
         """
         await _forever(partial(self._renew, details), self._lease / 3)
 
@@ -133,8 +133,8 @@ class Presence:
     def _members(self) -> Iterable[Member]:
         return () if self._rooms is None else self._rooms.members
 
-    async def _renew(self, details: Mapping[str, str]) -> None:
-        lease = await self._replicas.renew(details)
+    async def _renew(self, details: Callable[[], Mapping[str, str]]) -> None:
+        lease = await self._replicas.renew(details())
         if not lease.lapsed:
             for replica in lease.dead:
                 if replica not in self._repairs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from pydantic import SecretStr
@@ -46,6 +47,7 @@ from app.replica.from_settings import (
     unread_timeout,
 )
 from app.replica.listener import Listener
+from app.secret_files import listed, secret_now
 from app.sessions.administration import Administration
 from app.sessions.codes import CodeSpace
 from app.sessions.guard import KeyGuard
@@ -60,7 +62,8 @@ from app.store.keys import Keys
 from app.store.listing import RedisListing
 from app.store.recoveries import RedisRecoveries
 from app.store.replicas import RedisReplicas
-from app.store.secret import DeploymentSecret
+from app.store.secret import StoredSecret
+from app.store.secret_list import ListedSecrets
 from app.store.sessions import RedisSessions
 
 __all__ = [
@@ -84,7 +87,7 @@ class RedisPart:
     """The connection to Redis and the data there."""
 
     client: RedisClient
-    secret: DeploymentSecret
+    secret: StoredSecret | ListedSecrets
     sessions: RedisSessions
     announcements: Announcements
     budgets: RedisBudgets
@@ -121,7 +124,10 @@ def assemble_redis(
     observers: list[Observer] = [*spans, CommandMetrics(metrics)]
     client = RedisClient.connect(url, timeout=settings.redis_timeout, observers=observers)
     keys = Keys(settings.key_prefix)
-    secret = DeploymentSecret(client, keys, _bytes_of(settings.secret))
+    replicas = RedisReplicas(client, keys, replica_id, lease=settings.lease)
+    secret: StoredSecret | ListedSecrets = StoredSecret(client, keys)
+    if settings.secret is not None:
+        secret = ListedSecrets(replicas, partial(_listed_secrets, settings), delay=settings.lease)
     return RedisPart(
         client=client,
         secret=secret,
@@ -134,11 +140,11 @@ def assemble_redis(
             tracing=tracing,
         ),
         announcements=Announcements(client, keys, timeout=settings.redis_timeout, metrics=metrics),
-        budgets=RedisBudgets(client, keys, secret),
+        budgets=RedisBudgets(client, keys, secret, secret.others),
         creators=RedisCreators(client, keys, secret, longest=settings.max_lifetime),
         listing=RedisListing(client, keys),
         recoveries=RedisRecoveries(client, keys, quarantine=settings.code_rest),
-        replicas=RedisReplicas(client, keys, replica_id, lease=settings.lease),
+        replicas=replicas,
     )
 
 
@@ -150,7 +156,7 @@ def assemble_sessions(settings: Settings, redis: RedisPart) -> SessionsPart:
         redis.budgets,
         redis.creators,
         codes,
-        TokenSigner(redis.secret, redis.secret.former),
+        TokenSigner(redis.secret, redis.secret.others),
         rules,
         new_id=random_id,
         renewed_at=redis.replicas.renewed_at,
@@ -168,7 +174,7 @@ def assemble_sockets(
     metrics: Metrics,
     tracing: Tracing | None,
 ) -> SocketsPart:
-    signer = RequestSigner(redis.secret, redis.replicas.now, redis.secret.former)
+    signer = RequestSigner(redis.secret, redis.replicas.now, redis.secret.others)
     directory = ReplicaDirectory(redis.replicas, replica_id, memory=settings.lease / 2)
     forwarder = Forwarder(
         replica_id,
@@ -314,5 +320,6 @@ def _text_of(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()
 
 
-def _bytes_of(secret: SecretStr | None) -> bytes | None:
-    return None if secret is None else secret.get_secret_value().encode()
+def _listed_secrets(settings: Settings) -> list[bytes]:
+    text = secret_now("secret", settings.secret_file, settings.secret) or ""
+    return [secret.encode() for secret in listed(text)]

@@ -32,6 +32,7 @@ from app.replica.own_address import own_address
 from app.sessions.admission import Client
 from app.sessions.payloads import CreateSession
 from app.settings import Settings, traces_wanted
+from app.store.secret_list import SECRETS
 
 __all__ = ["Replica", "run_replica"]
 
@@ -102,12 +103,12 @@ class Replica:
         stack.push_async_callback(sockets.presence.settle, _SHUTDOWN_GRACE_SECONDS)
         await self.internal.start()
         stack.push_async_callback(self.internal.stop)
-        details = {ADDRESS: await self._own_address()}
+        address = await self._own_address()
         stack.push_async_callback(sockets.rooms.close)
         stack.push_async_callback(self._background.close)
         for work in (
             self._contact.keep(),
-            sockets.presence.keep_lease(details),
+            sockets.presence.keep_lease(lambda: {ADDRESS: address, SECRETS: redis.secret.announced()}),
             sockets.presence.sweep(),
             sockets.rooms.keep_up(),
             sockets.forwarder.watch(self._settings.lease / 3),

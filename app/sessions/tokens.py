@@ -39,11 +39,11 @@ class Credential:
 
 
 class TokenSigner:
-    """Signs and verifies tokens. The secret may become known later; tokens of ``former`` secrets are valid, too."""
+    """Signs and verifies tokens. The secret may change; tokens of the ``others`` are valid, too."""
 
-    def __init__(self, secret: Callable[[], bytes], former: Callable[[], Sequence[bytes]] = tuple) -> None:
+    def __init__(self, secret: Callable[[], bytes], others: Callable[[], Sequence[bytes]] = tuple) -> None:
         self._secret = secret
-        self._former = former
+        self._others = others
 
     def instance(self, seed: str, code: str) -> str:
         """Return the instance of a new session under a code; ``seed`` makes it unique."""
@@ -74,7 +74,7 @@ class TokenSigner:
         return f"{kind}.{instance}.{subject}.{_mac(self._secret(), kind, instance, subject)}"
 
     def _known(self) -> Sequence[bytes]:
-        return (self._secret(), *self._former())
+        return (self._secret(), *self._others())
 
 
 def _mark(secret: bytes, seed: str, code: str) -> str:

@@ -29,12 +29,22 @@ _EVERYBODY: Final = "all"
 
 
 class RedisBudgets:
-    """Implements ``app.sessions.ports.Budgets``. Addresses are hashed with ``secret``."""
+    """Implements ``app.sessions.ports.Budgets``. Addresses are hashed with ``secret``.
 
-    def __init__(self, client: RedisClient, keys: Keys, secret: Callable[[], bytes]) -> None:
+    If that changes, the counters of an address begin anew. ``others``: the secrets that may have been used before.
+    """
+
+    def __init__(
+        self,
+        client: RedisClient,
+        keys: Keys,
+        secret: Callable[[], bytes],
+        others: Callable[[], Sequence[bytes]] = tuple,
+    ) -> None:
         self._client = client
         self._keys = keys
         self._secret = secret
+        self._others = others
         self._reserve = LIST_SCRIPTS.reserve_look_ups
         self._settle = LIST_SCRIPTS.settle_look_ups
 
@@ -86,13 +96,12 @@ class RedisBudgets:
                 return integer(count or 0)
 
     async def forgive(self, address: str) -> None:
-        hashed = self._hashed(address)
+        keys: list[str] = []
+        for secret in (self._secret(), *self._others()):
+            hashed = hashed_address(secret, address)
+            keys += (*self._keys.look_ups(hashed), self._keys.creates(hashed), self._keys.wrong_keys(hashed))
         with client_errors(changing=True):
-            await asyncio.gather(
-                *(self._client.execute("DEL", key) for key in self._keys.look_ups(hashed)),
-                self._client.execute("DEL", self._keys.creates(hashed)),
-                self._client.execute("DEL", self._keys.wrong_keys(hashed)),
-            )
+            await asyncio.gather(*(self._client.execute("DEL", key) for key in keys))
 
     async def _run(self, script: Script, whose: str, *arguments: str | int) -> Reply:
         return await self._client.run(script, self._keys.look_ups(whose), arguments)

@@ -24,7 +24,7 @@ from app.store.client_errors import client_errors
 from app.store.keys import Keys
 from app.store.scripts import LIST_SCRIPTS
 
-__all__ = ["Due", "Lease", "RedisReplicas"]
+__all__ = ["Due", "Heard", "Lease", "RedisReplicas"]
 
 _BATCH: Final = 100
 
@@ -45,8 +45,16 @@ class Due:
     codes: list[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The details of the living replicas as they were read ``at`` a time of ``time.monotonic``."""
+
+    at: float
+    living: Mapping[str, Mapping[str, str]]
+
+
 class RedisReplicas:
-    """The replicas of the deployment. All methods raise ``SessionError``."""
+    """The replicas of the deployment. All methods raise ``SessionError``. ``heard``: what ``living`` returned last."""
 
     def __init__(self, client: RedisClient, keys: Keys, replica: str, *, lease: float) -> None:
         self._client = client
@@ -55,6 +63,7 @@ class RedisReplicas:
         self._lease = round(lease * 1000)
         self._clock_offset: float | None = None
         self._renewed_at: int | None = None
+        self.heard: Heard | None = None
         # The sessions with connections here; and those for which Redis may have the wrong entry, until when.
         self._entered: set[str] = set()
         self._doubtful: dict[str, float] = {}
@@ -104,7 +113,10 @@ class RedisReplicas:
                 known = texts(replicas)
             told = await asyncio.gather(*(self._client.execute("GET", self._keys.replica(name)) for name in known))
             with reading_reply():
-                return {name: orjson.loads(text(details)) for name, details in zip(known, told, strict=True) if details}
+                told_by = zip(known, told, strict=True)
+                living = {name: orjson.loads(text(details)) for name, details in told_by if details}
+        self.heard = Heard(time.monotonic(), living)
+        return living
 
     async def enter(self, codes: Sequence[str]) -> None:
         """Note that this replica is about to have connections in sessions."""

@@ -1,4 +1,4 @@
-"""The deployment's secret, which is stored in Redis if none is configured."""
+"""The deployment's secret, if none is configured: a random one, which is stored in Redis."""
 
 from __future__ import annotations
 
@@ -14,25 +14,24 @@ from app.sessions.errors import SessionError
 from app.store.client_errors import client_errors
 from app.store.keys import Keys
 
-__all__ = ["DeploymentSecret"]
+__all__ = ["StoredSecret"]
 
 _FORMER: Final = 3
 
 _logger = logging.getLogger(__name__)
 
 
-class DeploymentSecret:
-    """The secret that all replicas share: the configured one, or the one that the first replica stored in Redis.
+class StoredSecret:
+    """The secret that the first replica stored in Redis.
 
     If Redis has lost the secret, a replica stores its own again. If another replica was faster with a new one, all
     replicas sign with that one, and those that know the earlier one still accept its signatures.
     """
 
-    def __init__(self, client: RedisClient, keys: Keys, given: bytes | None) -> None:
+    def __init__(self, client: RedisClient, keys: Keys) -> None:
         self._client = client
         self._keys = keys
-        self._is_given = given is not None
-        self._secret = given
+        self._secret: bytes | None = None
         self._former: tuple[bytes, ...] = ()
 
     def __call__(self) -> bytes:
@@ -41,14 +40,16 @@ class DeploymentSecret:
             raise SessionError("unavailable")
         return self._secret
 
-    def former(self) -> Sequence[bytes]:
-        """Return earlier secrets known to this replica, newest first."""
+    def others(self) -> Sequence[bytes]:
+        """Return the earlier secrets that this replica knows, whose signatures are valid as well, newest first."""
         return self._former
+
+    def announced(self) -> str:
+        """Return the ids of listed secrets, of which there are none."""
+        return ""
 
     async def keep(self) -> None:
         """Read the secret from Redis, or store it there; raises ``SessionError`` while Redis is unavailable."""
-        if self._is_given:
-            return
         with client_errors(changing=True):
             # Read first: that works also if Redis is full.
             stored = await self._client.execute("GET", self._keys.secret)

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from app.redis_client.client import RedisClient
-from app.store.secret import DeploymentSecret
+from app.store.secret import StoredSecret
 from tests.harness.here import Here, served_here
 from tests.harness.keys import KEYS
 from tests.harness.people import Api, Made
@@ -65,14 +65,14 @@ async def test_replicas_that_find_another_secret_sign_with_it_and_know_both() ->
 async def test_few_secrets_are_remembered() -> None:
     async with RedisServer() as redis:
         connection = RedisClient.connect(redis.url())
-        secret = DeploymentSecret(connection, KEYS, None)
+        secret = StoredSecret(connection, KEYS)
         for number in range(6):
             await redis.call("SET", KEYS.secret, f"secret {number}")
             await secret.keep()
-        assert (secret(), secret.former()) == (b"secret 5", (b"secret 4", b"secret 3", b"secret 2"))
+        assert (secret(), secret.others()) == (b"secret 5", (b"secret 4", b"secret 3", b"secret 2"))
         await redis.call("SET", KEYS.secret, "secret 3")
         await secret.keep()
-        assert (secret(), secret.former()) == (b"secret 3", (b"secret 5", b"secret 4", b"secret 2"))
+        assert (secret(), secret.others()) == (b"secret 3", (b"secret 5", b"secret 4", b"secret 2"))
         await connection.close()
 
 

@@ -93,6 +93,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"ingress": {"enabled": True, "timeoutSeconds": 60}, "config": {"pingInterval": 40}}, "config.pingInterval"),
     ({"secrets": {"existingSecret": "a", "secret": "b"}}, "secrets.existingSecret"),
     ({"secrets": {"secret": "s" * 31}}, "secrets.secret has 31 characters: it needs at least 32"),
+    ({"secrets": {"secret": f"{'s' * 32},{'t' * 30}"}}, "secrets.secret has 30 characters: it needs at least 32"),
     ({"secrets": {"operatorToken": "t" * 15}}, "secrets.operatorToken has 15 characters: it needs at least 16"),
     ({"ingress": {"enabled": True}}, "config.trustedProxies"),
     ({"ingress": {"enabled": True}}, "networkPolicy.ingressFrom"),

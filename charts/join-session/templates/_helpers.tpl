@@ -266,8 +266,11 @@ The Secrets that others change, for Reloader. Not the password of the chart's Re
 {{- end -}}
 {{- range $name, $least := dict "secret" 32 "operatorToken" 16 -}}
 {{- $value := get $.Values.secrets $name -}}
-{{- if and $value (lt (len $value) $least) -}}
-{{- fail (printf "secrets.%s has %d characters: it needs at least %d, as of `openssl rand -hex 32`" $name (len $value) $least) -}}
+{{- /* The secret may be a list. */ -}}
+{{- range eq $name "secret" | ternary (regexSplit "[,\n]" (trim $value) -1) (list $value) -}}
+{{- if and $value (lt (len (trim .)) $least) -}}
+{{- fail (printf "secrets.%s has %d characters: it needs at least %d, as of `openssl rand -hex 32`" $name (len (trim .)) $least) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- if and (or .Values.ingress.enabled .Values.httpRoute.enabled) (not (hasKey .Values.config "trustedProxies")) (not (include "join-session.onlyIngress" .)) -}}
