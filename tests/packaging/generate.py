@@ -31,7 +31,7 @@ _OWN: Final = {
     "key_prefix",
     *SECRETS, *(f"{name}_file" for name in SECRETS),
 }  # fmt: skip
-_LONGEST_DEFAULT: Final = 300
+_MAX_SHOWN_LENGTH: Final = 300
 _KEPT: Final = ("type", "enum", "minimum", "maximum", "exclusiveMinimum", "minLength")
 
 
@@ -92,7 +92,7 @@ def _readme(chart: Path) -> str:
     for name in re.findall(r"^## @param (\S+) \[(?:object|array)\]", values.read_text(), re.MULTILINE):
         default = reduce(lambda found, key: found[key], name.split("."), defaults)
         if default:
-            shown = f"`{written}`" if len(written := json.dumps(default)) <= _LONGEST_DEFAULT else "see values.yaml"
+            shown = f"`{written}`" if len(written := json.dumps(default)) <= _MAX_SHOWN_LENGTH else "see values.yaml"
             text = re.sub(rf"(?m)^(\| `{re.escape(name)}` .* )`(?:{{}}|\[\])` +\|$", rf"\1{shown} |", text)
     return text
 

@@ -59,7 +59,7 @@ def main(address, sticky):
     expect(client.get()[:3], "40{")
     say("connected by polling")
     if sticky:
-        stay(client)
+        keep_replica(client)
         say(f"stayed on one replica in {HANDSHAKES} handshakes")
 
     upgrade = socket_url(address) + f"&sid={client.sid}"
@@ -78,7 +78,7 @@ def main(address, sticky):
     say("heard the other client join")
 
 
-def stay(client):
+def keep_replica(client):
     for _ in range(HANDSHAKES):
         again = Polling(client.address, client.opener)
         again.post("1")
