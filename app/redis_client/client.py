@@ -14,11 +14,12 @@ from app.deadline import within
 from app.redis_client.cluster import Cluster
 from app.redis_client.errors import CommandFailed, Redirected, StoreError, StoreUnavailable
 from app.redis_client.link import Argument, pack
+from app.redis_client.logins import Logins
 from app.redis_client.observer import Observer, Operation
 from app.redis_client.reply import Reply
 from app.redis_client.sentinel import Sentinel
 from app.redis_client.topology import Single, Topology
-from app.redis_client.url import Kind, parse_url
+from app.redis_client.url import Kind
 
 __all__ = ["RedisClient", "Script"]
 
@@ -74,14 +75,22 @@ class RedisClient:
         self._closed = False
 
     @classmethod
-    def connect(cls, url: str, *, timeout: float = 1.5, observers: Sequence[Observer] = ()) -> Self:
+    def connect(
+        cls,
+        url: str,
+        *,
+        read_again: Callable[[], str | None] = lambda: None,
+        timeout: float = 1.5,
+        observers: Sequence[Observer] = (),
+    ) -> Self:
         """Create a client of the Redis at ``url`` (see ``parse_url``, which raises ValueError).
 
-        The first command connects. ``timeout`` is the total time of a call in seconds. ``observers`` are notified of
-        each call; the first observer encloses the others.
+        The first command connects. ``read_again`` returns the URL with the login as it is now (see ``Logins``).
+        ``timeout`` is the total time of a call in seconds. ``observers`` are notified of each call; the first observer
+        encloses the others.
         """
-        parsed = parse_url(url)
-        return cls(_TOPOLOGIES[parsed.kind](parsed, timeout=timeout), timeout=timeout, observers=observers)
+        logins = Logins(url, read_again)
+        return cls(_TOPOLOGIES[logins.url.kind](logins, timeout=timeout), timeout=timeout, observers=observers)
 
     async def execute(self, *command: Argument) -> Reply:
         """Run one command and return its reply."""

@@ -12,9 +12,10 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from app.redis_client.errors import Redirected, StoreUnavailable
 from app.redis_client.link import Link, Pushed, open_link
+from app.redis_client.logins import Logins
 from app.redis_client.reply import Reply, array, integer, text
 from app.redis_client.topology import SHARE_OF_TIMEOUT, Node, ask, end
-from app.redis_client.url import Address, RedisURL
+from app.redis_client.url import Address
 
 __all__ = ["Cluster"]
 
@@ -26,9 +27,9 @@ class Cluster:
 
     by_key = True
 
-    def __init__(self, url: RedisURL, *, timeout: float) -> None:
-        self._seeds = url.addresses
-        self._login = url.login
+    def __init__(self, logins: Logins, *, timeout: float) -> None:
+        self.logins = logins
+        self._seeds = logins.url.addresses
         self._timeout = timeout
         self._owners: list[Address | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
         self._nodes: dict[Address, Node] = {}
@@ -83,7 +84,9 @@ class Cluster:
         return node
 
     async def _open(self, address: Address, on_push: Pushed | None = None) -> Link:
-        return await open_link(address, self._login, timeout=self._timeout, linger=self._timeout, on_push=on_push)
+        return await self.logins.use(
+            lambda url: open_link(address, url.login, timeout=self._timeout, linger=self._timeout, on_push=on_push)
+        )
 
     def _refresh_soon(self) -> asyncio.Task[None]:
         if self._refreshing is None:
@@ -101,7 +104,7 @@ class Cluster:
         failure = StoreUnavailable("refused", "no node of the cluster answers", sent=False)
         for address in self._candidates():
             try:
-                reply = await ask(address, self._login, _CLUSTER_SLOTS, timeout=self._timeout / SHARE_OF_TIMEOUT)
+                reply = await self._slots(address)
                 owners = _parse_slots(reply, address)
             except StoreUnavailable as error:
                 failure = error
@@ -110,6 +113,10 @@ class Cluster:
             self._forget(set(owners))
             return
         raise failure
+
+    async def _slots(self, address: Address) -> Reply:
+        timeout = self._timeout / SHARE_OF_TIMEOUT
+        return await self.logins.use(lambda url: ask(address, url.login, _CLUSTER_SLOTS, timeout=timeout))
 
     def _candidates(self) -> list[Address]:
         """Return the nodes to ask, connected ones first: asking a dead one takes time."""

@@ -10,8 +10,9 @@ from typing import Final
 from app.background import Background
 from app.redis_client.errors import StoreError, StoreUnavailable
 from app.redis_client.link import Link, Pushed, pack
+from app.redis_client.logins import Logins
 from app.redis_client.topology import SHARE_OF_TIMEOUT, Single, ask
-from app.redis_client.url import Address, RedisURL
+from app.redis_client.url import Address
 
 __all__ = ["Sentinel"]
 
@@ -25,9 +26,9 @@ _WATCH_PERIOD_SECONDS: Final = 1.0
 class Sentinel(Single):
     """The topology of a Sentinel service: links go to the primary that the sentinels report."""
 
-    def __init__(self, url: RedisURL, *, timeout: float) -> None:
-        super().__init__(url, timeout=timeout)
-        self._sentinels = list(url.addresses)
+    def __init__(self, logins: Logins, *, timeout: float) -> None:
+        super().__init__(logins, timeout=timeout)
+        self._sentinels = list(logins.url.addresses)
         self._primary: Address | None = None
         self._links: weakref.WeakSet[Link] = weakref.WeakSet()
         self._background = Background("sentinels", _logger)
@@ -95,13 +96,12 @@ class Sentinel(Single):
         raise failure
 
     async def _ask(self, sentinel: Address) -> Address:
-        reply = await ask(
-            sentinel,
-            self._url.sentinel_login,
-            ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._url.service),
-            timeout=self._timeout / SHARE_OF_TIMEOUT,
+        service = self.logins.url.service
+        command = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service)
+        reply = await self.logins.use(
+            lambda url: ask(sentinel, url.sentinel_login, command, timeout=self._timeout / SHARE_OF_TIMEOUT)
         )
         match reply:
             case [bytes() as host, bytes() as port] if port.isdigit():
                 return Address(host.decode(), int(port))
-        raise StoreUnavailable("refused", f"sentinel {sentinel} knows no service {self._url.service!r}", sent=False)
+        raise StoreUnavailable("refused", f"sentinel {sentinel} knows no service {service!r}", sent=False)

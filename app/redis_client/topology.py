@@ -10,8 +10,9 @@ from typing import Any, Final, Protocol
 
 from app.redis_client.errors import Redirected, StoreError, StoreUnavailable
 from app.redis_client.link import Link, Pushed, open_link, pack
+from app.redis_client.logins import Logins
 from app.redis_client.reply import Reply
-from app.redis_client.url import Address, Login, RedisURL
+from app.redis_client.url import Address, Login
 
 __all__ = ["SHARE_OF_TIMEOUT", "Node", "Single", "Topology", "ask", "end"]
 
@@ -24,10 +25,11 @@ SHARE_OF_TIMEOUT: Final = 3
 class Topology(Protocol):
     """Finds the link to the server that is responsible for a key or a channel.
 
-    ``by_key``: whether keys may have different links.
+    ``by_key``: whether keys may have different links. ``logins``: the URL and its logins.
     """
 
     by_key: bool
+    logins: Logins
 
     def ready(self, key: bytes) -> Link | None:
         """Return the open link for a key, or None."""
@@ -127,10 +129,10 @@ class Single:
 
     by_key = False
 
-    def __init__(self, url: RedisURL, *, timeout: float) -> None:
-        self._url = url
+    def __init__(self, logins: Logins, *, timeout: float) -> None:
+        self.logins = logins
         self._timeout = timeout
-        self._node = Node(url.service or str(url.addresses[0]), self._open)
+        self._node = Node(logins.url.service or str(logins.url.addresses[0]), self._open)
 
     def ready(self, key: bytes) -> Link | None:
         return self._node.ready
@@ -144,7 +146,7 @@ class Single:
             self._node.retire()
 
     async def node_for(self, channel: bytes, *, fresh: bool) -> Address:
-        return self._url.addresses[0]
+        return self.logins.url.addresses[0]
 
     async def dial(self, node: Address, on_push: Pushed) -> Link:
         return await self._open(on_push)
@@ -153,15 +155,11 @@ class Single:
         await self._node.close()
 
     async def _open(self, on_push: Pushed | None = None) -> Link:
-        return await self._open_at(self._url.addresses[0], on_push)
+        return await self._open_at(self.logins.url.addresses[0], on_push)
 
     async def _open_at(self, address: Address, on_push: Pushed | None) -> Link:
-        return await open_link(
-            address,
-            self._url.login,
-            timeout=self._timeout,
-            linger=self._timeout,
-            on_push=on_push,
+        return await self.logins.use(
+            lambda url: open_link(address, url.login, timeout=self._timeout, linger=self._timeout, on_push=on_push)
         )
 
 

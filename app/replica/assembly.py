@@ -122,7 +122,12 @@ def assemble_redis(
 ) -> RedisPart:
     spans = [CommandSpans(tracing)] if tracing else []
     observers: list[Observer] = [*spans, CommandMetrics(metrics)]
-    client = RedisClient.connect(url, timeout=settings.redis_timeout, observers=observers)
+    client = RedisClient.connect(
+        url,
+        read_again=partial(secret_now, "redis_url", settings.redis_url_file, settings.redis_url),
+        timeout=settings.redis_timeout,
+        observers=observers,
+    )
     keys = Keys(settings.key_prefix)
     replicas = RedisReplicas(client, keys, replica_id, lease=settings.lease)
     secret: StoredSecret | ListedSecrets = StoredSecret(client, keys)

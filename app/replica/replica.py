@@ -6,6 +6,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Final
 
 from app.background import Background
@@ -35,6 +36,9 @@ from app.settings import Settings, traces_wanted
 from app.store.secret_list import SECRETS
 
 __all__ = ["Replica", "run_replica"]
+
+# The field of a replica's details in Redis by which the chart of Redis knows that the replica has a new password.
+_LOGIN: Final = "login"
 
 _SHUTDOWN_GRACE_SECONDS: Final = 2.0
 
@@ -108,7 +112,7 @@ class Replica:
         stack.push_async_callback(self._background.close)
         for work in (
             self._contact.keep(),
-            sockets.presence.keep_lease(lambda: {ADDRESS: address, SECRETS: redis.secret.announced()}),
+            sockets.presence.keep_lease(partial(self._details, address)),
             sockets.presence.sweep(),
             sockets.rooms.keep_up(),
             sockets.forwarder.watch(self._settings.lease / 3),
@@ -136,6 +140,14 @@ class Replica:
         asked = CreateSession(ttl_seconds=self._settings.lifetime)
         created = await self.sessions.service.create(asked, Client("", unlimited=True))
         return created.session.code
+
+    def _details(self, address: str) -> dict[str, str]:
+        """Return what the other replicas know of this one, and who rotates passwords and secrets."""
+        return {
+            ADDRESS: address,
+            SECRETS: self.redis.secret.announced(),
+            _LOGIN: self.redis.client.topology.logins.password_id(),
+        }
 
     def _watch_gauges(self) -> None:
         """Register functions for gauges whose values are known at any time."""
