@@ -42,15 +42,34 @@ def test_the_base_takes_whatever_makes_the_login_of_redis(tmp_path: Path) -> Non
     assert "join-session-redis-login" in [volume.get("secret", {}).get("secretName") for volume in volumes]
 
 
-def test_the_example_overlay_replaces_image_and_replicas() -> None:
-    items = documents(run(kubectl(), "kustomize", ROOT / "k8s" / "overlays" / "production"))
+@pytest.mark.parametrize(
+    ("overlay", "namespace", "replicas", "image", "hosts"),
+    [
+        ("development", "join-session", 1, "join-session:dev", []),
+        (
+            "staging",
+            "join-session-staging",
+            2,
+            f"registry.example/join-session:{__version__}",
+            ["staging.movies.example"],
+        ),
+        ("production", "join-session", 3, f"registry.example/join-session:{__version__}", ["movies.example"]),
+    ],
+)
+def test_each_overlay_has_its_place_image_replicas_host_and_login(
+    overlay: str, namespace: str, replicas: int, image: str, hosts: list[str]
+) -> None:
+    items = documents(run(kubectl(), "kustomize", ROOT / "k8s" / "overlays" / overlay))
+    assert {item["metadata"].get("namespace", item["metadata"]["name"]) for item in items} == {namespace}
     (deployment,) = [item for item in items if item["kind"] == "Deployment"]
-    assert deployment["spec"]["replicas"] == 3
+    assert deployment["spec"]["replicas"] == replicas
     pod = deployment["spec"]["template"]["spec"]
-    assert pod["containers"][0]["image"] == f"registry.example/join-session:{__version__}"
+    assert pod["containers"][0]["image"] == image
     (secret,) = [item for item in items if item["kind"] == "Secret"]
     mounted = [volume for volume in pod["volumes"] if volume["name"] == "secrets"]
     assert mounted[0]["projected"]["sources"][0]["secret"]["name"] == secret["metadata"]["name"]
+    assert [rule["host"] for item in items if item["kind"] == "Ingress" for rule in item["spec"]["rules"]] == hosts
+    assert ("PodDisruptionBudget" in {item["kind"] for item in items}) == (replicas > 1)
 
 
 def test_yamllint_has_nothing_to_say() -> None:
