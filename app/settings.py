@@ -20,6 +20,7 @@ from app.setting_types import (
     Bytes,
     CookieName,
     Count,
+    HostAndPort,
     KeyPrefix,
     Level,
     Network,
@@ -75,6 +76,11 @@ class Settings(BaseSettings):
     )
     replica_address: Text | None = Field(
         None, description="`host` or `host:port` at which other replicas reach the internal port. Default: detected."
+    )
+    replicas_name: HostAndPort | None = Field(
+        None,
+        description="`host:port` whose name has the addresses of all replicas, and their internal port, such as a "
+        "headless Service: there a replica that Redis refuses finds out whether Redis accepts others.",
     )
     affinity_cookie: CookieName | None = Field(
         None,

@@ -46,6 +46,10 @@ class ReplicaDirectory:
     def __contains__(self, replica: str) -> bool:
         return replica in self._known
 
+    def addresses(self) -> list[str]:
+        """Return the ``host:port`` of the internal port of each replica that is known, this one among them."""
+        return [known.address for known in self._known.values()]
+
     def is_host(self, host: str) -> bool:
         """Return whether a living replica has this IP address."""
         return any(known.address.rpartition(":")[0].strip("[]") == host for known in self._known.values())

@@ -22,7 +22,8 @@ def create_internal_app(health: Health, registry: CollectorRegistry) -> Quart:
 
     ``/healthz`` always answers 200. ``/readyz`` answers 503 until Redis has answered once and 200 from then on, also
     while Redis is unavailable or the replica drains. All replicas share Redis, so making them unready would only
-    replace our JSON errors by those of the ingress. The body has the state.
+    replace our JSON errors by those of the ingress. It answers 503 again while Redis refuses this replica and accepts
+    another one. The body has the state.
     """
     app = Quart("join-session-internal", static_folder=None)
     app.url_map.strict_slashes = False
@@ -34,7 +35,7 @@ def create_internal_app(health: Health, registry: CollectorRegistry) -> Quart:
 
     @app.get("/readyz")
     async def readyz() -> Response:
-        return answer(health.state(), 200 if health.contacted else 503)
+        return answer(health.state(), 200 if health.is_ready else 503)
 
     @app.get("/metrics")
     async def metrics() -> Response:

@@ -113,6 +113,7 @@ class Metrics:
         self.members = self._gauge("members", "Sockets of this replica in a session.")
         self.participants = self._gauge("participants", "Participants with sockets at this replica.")
         self.live_sessions = self._gauge("live_sessions", "Sessions of the whole deployment.")
+        self.max_sessions = self._gauge("max_sessions", "Maximum of live sessions.")
         self.joins = self._counter("joins", "Joins by way and result.", ["way", "result"])
         self.recoveries = self._counter("recoveries", "Sockets that reconnected with a recovery id.", ["result"])
         self.events = self._counter("events", "Events handled.", ["event", "result"])
@@ -152,6 +153,11 @@ class Metrics:
 
     def _add_redis(self) -> None:
         self.redis_up = self._gauge("redis_up", "1 if the last check of Redis succeeded, else 0.")
+        self.redis_refused = self._gauge(
+            "redis_refused", "1 if Redis refused this replica at the last check: password or rights, else 0."
+        )
+        self.redis_losses = self._counter("redis_losses", "Losses of data in Redis that were noticed.", ["what"])
+        _begin(self.redis_losses, [("everything",), ("session",), ("changes",)])
         self.redis_seconds = self._histogram(
             "redis_command_duration_seconds", "Time of a call to Redis, including retries.", ["command"]
         )

@@ -368,6 +368,8 @@ class Room:
 
     async def _end(self, instance: str) -> None:
         reason = await self._store.end_reason(self.code, instance)
+        if reason == "lost":
+            self._telemetry.session_lost()
         for member in list(self.members.values()):
             if member.access.credential.instance == instance:
                 self.dismiss(member, reason)

@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from opentelemetry.trace import INVALID_SPAN, Span, SpanKind
 
+from app.observability.losses import Losses
 from app.observability.metrics import Metrics
 from app.observability.tracing import RESULT, Tracing, failed
 from app.sessions.errors import CATALOGUE
@@ -26,8 +27,11 @@ class Telemetry:
     ``now`` returns Redis's clock in Unix milliseconds. No method blocks or raises.
     """
 
-    def __init__(self, metrics: Metrics, now: Callable[[], int], tracing: Tracing | None = None) -> None:
+    def __init__(
+        self, metrics: Metrics, losses: Losses, now: Callable[[], int], tracing: Tracing | None = None
+    ) -> None:
         self._metrics = metrics
+        self._losses = losses
         self._now = now
         self._tracing = tracing
         self._events = cache(metrics.events.labels)
@@ -81,6 +85,12 @@ class Telemetry:
     def resynced(self, cause: Literal["gap", "heartbeat", "loss"]) -> None:
         """Count that a session is read again because something was missed or lost."""
         self._metrics.resyncs.labels(cause).inc()
+        if cause == "loss":
+            self._losses.note("changes")
+
+    def session_lost(self) -> None:
+        """Count a session that Redis has lost."""
+        self._losses.note("session")
 
     def lagging(self, versions: int) -> None:
         """Set how many versions the session that is furthest behind Redis is behind."""

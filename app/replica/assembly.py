@@ -23,6 +23,7 @@ from app.http.lane import JoinLane
 from app.http.operators import OperatorsAPI, ReplicaControls
 from app.http.sessions import BodyLimits
 from app.http.tracing import RequestSpans, TracedRequests
+from app.observability.losses import Losses
 from app.observability.metrics import Metrics
 from app.observability.tracing import Tracing
 from app.realtime.handlers import SocketHandlers
@@ -58,6 +59,7 @@ from app.socketio_server import SocketServer
 from app.store.announcements import Announcements
 from app.store.budgets import RedisBudgets
 from app.store.creators import RedisCreators
+from app.store.data_marker import DataMarker
 from app.store.keys import Keys
 from app.store.listing import RedisListing
 from app.store.recoveries import RedisRecoveries
@@ -88,6 +90,7 @@ class RedisPart:
 
     client: RedisClient
     secret: StoredSecret | ListedSecrets
+    marker: DataMarker
     sessions: RedisSessions
     announcements: Announcements
     budgets: RedisBudgets
@@ -136,6 +139,7 @@ def assemble_redis(
     return RedisPart(
         client=client,
         secret=secret,
+        marker=DataMarker(client, keys),
         sessions=RedisSessions(
             client,
             keys,
@@ -177,6 +181,7 @@ def assemble_sockets(
     redis: RedisPart,
     sessions: SessionsPart,
     metrics: Metrics,
+    losses: Losses,
     tracing: Tracing | None,
 ) -> SocketsPart:
     signer = RequestSigner(redis.secret, redis.replicas.now, redis.secret.others)
@@ -191,7 +196,7 @@ def assemble_sockets(
         count=lambda result: metrics.forwarded.labels(result).inc(),
     )
     server = socket_server(settings, caps, addresses, metrics, replica_id, forwarder)
-    telemetry = Telemetry(metrics, redis.replicas.now, tracing)
+    telemetry = Telemetry(metrics, losses, redis.replicas.now, tracing)
     presence = Presence(redis.replicas, redis.sessions, sessions.service, lease=settings.lease, grace=settings.grace)
     rooms = Rooms(
         sessions.service,

@@ -7,9 +7,11 @@ from contextlib import suppress
 from typing import Final
 
 from app.http.health import Health
+from app.observability.losses import Losses
 from app.observability.metrics import Metrics
-from app.redis_client.errors import StoreError
+from app.redis_client.errors import StoreError, StoreUnavailable
 from app.replica.assembly import RedisPart
+from app.replica.refusal import Refusal
 from app.sessions.errors import SessionError
 
 __all__ = ["Contact"]
@@ -20,10 +22,12 @@ _INTERVAL_SECONDS: Final = 0.5
 class Contact:
     """Polls Redis and stores the result in ``health`` and the metrics."""
 
-    def __init__(self, redis: RedisPart, health: Health, metrics: Metrics) -> None:
+    def __init__(self, redis: RedisPart, health: Health, metrics: Metrics, losses: Losses, refusal: Refusal) -> None:
         self._redis = redis
         self._health = health
         self._metrics = metrics
+        self._losses = losses
+        self._refusal = refusal
         self._answered = asyncio.Event()
 
     async def wait(self, timeout: float | None = None) -> None:
@@ -35,14 +39,31 @@ class Contact:
     async def keep(self) -> None:
         """Poll forever; read the deployment's secret and the number of sessions as soon as Redis answers."""
         while True:
+            is_refused = False
             try:
-                await self._redis.client.ping()
-                await self._redis.secret.keep()
-                await self._redis.sessions.forget_expired()
-                self._metrics.live_sessions.set(await self._redis.sessions.count())
+                await self._poll()
                 self._health.contacted = self._health.redis_up = True
                 self._answered.set()
-            except (StoreError, SessionError):
+            except (StoreError, SessionError) as error:
                 self._health.redis_up = False
+                is_refused = _is_refusal(error)
             self._metrics.redis_up.set(self._health.redis_up)
+            self._metrics.redis_refused.set(is_refused)
+            self._losses.log()
+            await self._refusal.update(is_refused=is_refused)
             await asyncio.sleep(_INTERVAL_SECONDS)
+
+    async def _poll(self) -> None:
+        redis = self._redis
+        await redis.client.ping()
+        await redis.secret.keep()
+        if await redis.marker.is_lost():
+            self._losses.note("everything")
+        await redis.sessions.forget_expired()
+        self._metrics.live_sessions.set(await redis.sessions.count())
+
+
+def _is_refusal(error: StoreError | SessionError) -> bool:
+    """Return whether Redis refused the password or the user's rights."""
+    cause = error.__cause__ if isinstance(error, SessionError) else error
+    return isinstance(cause, StoreUnavailable) and cause.reason == "denied"

@@ -14,6 +14,7 @@ from app.forwarding.directory import ADDRESS
 from app.http.addresses import ClientAddresses
 from app.http.health import Health
 from app.observability.lag import watch_event_loop
+from app.observability.losses import Losses
 from app.observability.metrics import Metrics
 from app.observability.tracing import Tracing
 from app.redis_client.embedded import EmbeddedServer
@@ -30,6 +31,7 @@ from app.replica.contact import Contact
 from app.replica.drain import Drain
 from app.replica.memory import find_memory
 from app.replica.own_address import own_address
+from app.replica.refusal import Refusal
 from app.sessions.admission import Client
 from app.sessions.payloads import CreateSession
 from app.settings import Settings, traces_wanted
@@ -78,9 +80,13 @@ class Replica:
         addresses = ClientAddresses(settings.trusted_proxies, settings.unlimited_addresses)
         self.redis = redis = assemble_redis(settings, redis_url, self.id, metrics, tracing)
         self.sessions = sessions = assemble_sessions(settings, redis)
-        self.sockets = sockets = assemble_sockets(settings, caps, self.id, addresses, redis, sessions, metrics, tracing)
+        losses = Losses(metrics)
+        self.sockets = sockets = assemble_sockets(
+            settings, caps, self.id, addresses, redis, sessions, metrics, losses, tracing
+        )
         self.public = assemble_http(settings, caps, addresses, redis, sessions, sockets, health, metrics, tracing)
-        self._contact = Contact(redis, health, metrics)
+        refusal = Refusal(health, sockets.directory.addresses, name=settings.replicas_name, lease=settings.lease)
+        self._contact = Contact(redis, health, metrics, losses, refusal)
         self._drain = Drain(
             sockets.server,
             sockets.forwarder,
@@ -152,6 +158,7 @@ class Replica:
     def _watch_gauges(self) -> None:
         """Register functions for gauges whose values are known at any time."""
         metrics, server, rooms = self.metrics, self.sockets.server, self.sockets.rooms
+        metrics.max_sessions.set(self._settings.max_sessions)
         metrics.sessions.set_function(lambda: rooms.session_count)
         metrics.members.set_function(lambda: len(rooms.members))
         metrics.participants.set_function(lambda: rooms.members.participant_count)

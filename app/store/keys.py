@@ -27,6 +27,7 @@ prefix, and deployments with different prefixes can share a Redis. Scripts recei
 ``js:creates:A``       string   sessions created by an address (hashed) in a minute
 ``js:wrong-keys:A``    string   wrong keys and tokens of an address (hashed) in a minute
 ``js:secret``          string   the secret that signs tokens, if none is configured
+``js:marker``          string   a random value: if it is gone, Redis has lost all data
 ====================== ======== =============================================================================
 """
 
@@ -48,6 +49,7 @@ class Keys:
         self.due: Final = f"{prefix}:due"
         self.replicas: Final = f"{prefix}:replicas"
         self.secret: Final = f"{prefix}:secret"
+        self.marker: Final = f"{prefix}:marker"
 
     def session(self, code: str) -> str:
         return f"{self._prefix}:{{{code}}}"

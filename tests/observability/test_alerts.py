@@ -29,6 +29,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.asyncio(lo
 
 WINDOW: Final = "10s"
 THRESHOLDS: Final[dict[str, dict[str, float]]] = {
+    "DataLost": {"threshold": 0},
+    "SessionsNearLimit": {"threshold": 0.00005},
     "PubSubLost": {"threshold": 0},
     "PubSubFlapping": {"threshold": 0},
     "Resyncs": {"threshold": 0},
@@ -42,6 +44,7 @@ THRESHOLDS: Final[dict[str, dict[str, float]]] = {
     "SlowDelivery": {"threshold": 0.5},
     "EventLoopLag": {"threshold": 0.5},
 }
+INSTANT: Final = ("Absent", "ReplicaDown", "RedisUnreachable", "RedisRefused")
 AT_ONCE: Final = {"for": "1s", "severity": "critical"}
 POLLING: Final = "/socket.io/?EIO=4&transport=polling"
 
@@ -67,7 +70,7 @@ class Watched:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def watched(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Watched]:
-    values = {name: AT_ONCE | THRESHOLDS.get(name, {}) for name in ("Absent", "ReplicaDown", "RedisUnreachable")}
+    values = {name: AT_ONCE | THRESHOLDS.get(name, {}) for name in INSTANT}
     values |= {name: AT_ONCE | thresholds for name, thresholds in THRESHOLDS.items()}
     rules = alerts(tmp_path_factory.mktemp("rules"), window=WINDOW, alerts=values)
     async with world(3, drain_timeout=30, ping_interval=60, ping_timeout=60) as replicated:
@@ -183,6 +186,24 @@ async def test_redis_stopped(watched: Watched) -> None:
     )
 
 
+async def test_redis_refuses_a_command(watched: Watched) -> None:
+    await watched.world.redis.call("ACL", "SETUSER", "default", "-ping")
+    try:
+        for replica in watched.replicas:
+            await watched.prometheus.fires("JoinSessionRedisRefused", instance=instance(replica))
+    finally:
+        await watched.world.redis.call("ACL", "SETUSER", "default", "+ping")
+    await watched.prometheus.resolved("JoinSessionRedisRefused", "JoinSessionRedisUnreachable")
+
+
+async def test_nearly_as_many_sessions_as_there_may_be(watched: Watched) -> None:
+    made = [await watched.api.create() for _ in range(6)]
+    await watched.prometheus.fires("JoinSessionSessionsNearLimit")
+    for session in made:
+        assert (await watched.api.call("DELETE", session.path, token=session.host_token)).status_code == 200
+    await watched.prometheus.resolved("JoinSessionSessionsNearLimit")
+
+
 async def test_pubsub_connections_killed(watched: Watched) -> None:
     async with repeated(lambda: watched.world.redis.call("CLIENT", "KILL", "TYPE", "pubsub"), pause=1):
         for replica in watched.replicas:
@@ -284,3 +305,10 @@ async def test_a_drain_that_waits_for_redis(watched: Watched) -> None:
         await answers
     assert await asyncio.to_thread(leaving.wait) == 0
     await watched.prometheus.resolved("JoinSessionDrainStuck")
+
+
+async def test_redis_loses_its_data(watched: Watched) -> None:
+    await watched.world.redis.call("FLUSHALL")
+    for what in ("everything", "session"):
+        await watched.prometheus.fires("JoinSessionDataLost", what=what)
+    await watched.prometheus.resolved("JoinSessionDataLost")

@@ -22,6 +22,7 @@ from tests.harness.otlp import Receiver, receiver
 from tests.harness.people import Api, Made, movie
 from tests.harness.redis import RedisServer
 from tests.harness.sockets import Socket, open_sockets
+from tests.harness.waiting import until
 from tests.observability.documented_metrics import documented
 
 POLLING: Final = "/socket.io/?EIO=4&transport=polling"
@@ -177,6 +178,7 @@ async def test_changes_that_nobody_announced_and_changes_that_are_lost_are_notic
         assert seen.value("join_session_resyncs_total", cause="heartbeat") == before + 1
         await redis_server.call("HINCRBY", f"js:{{{made.code}}}", "version", -3)
         seen = await until_metrics(replica, lambda now: now.value("join_session_resyncs_total", cause="loss") == 1)
+        assert seen.value("join_session_redis_losses_total", what="changes") == 1
         assert seen.value("join_session_version_lag") == 0
         await socket.close()
         await api.close()
@@ -219,6 +221,35 @@ async def test_an_outage_of_redis_is_seen_in_commands_subscriptions_and_resyncs(
         await until_metrics(replica, lambda now: now.value("join_session_redis_up") == 1)
         await socket.close()
         await api.close()
+
+
+async def test_losses_of_data_in_redis_are_counted_and_logged_together(
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with served_here(redis_server.url()) as (replica,):
+        api = Api([replica])
+        sessions = [await api.create() for _ in range(3)]
+        async with open_sockets([replica.url], len(sessions)) as sockets:
+            for socket, made in zip(sockets, sessions, strict=True):
+                assert (await socket.emit("join-session", made.code, {}))["ok"]
+            seen = await scrape(replica)
+            for what in ("everything", "session", "changes"):
+                assert seen.value("join_session_redis_losses_total", what=what) == 0
+            await redis_server.call("FLUSHALL")
+            seen = await until_metrics(
+                replica, lambda now: now.value("join_session_redis_losses_total", what="session") == len(sessions)
+            )
+            await until_metrics(
+                replica, lambda now: now.value("join_session_redis_losses_total", what="everything") == 1
+            )
+        await api.close()
+
+        def logged() -> bool:
+            lost = [record for record in caplog.records if record.message.startswith("Redis has lost ")]
+            return sum(int(vars(record)["count"]) for record in lost) == 1 + len(sessions)
+
+        await until(logged, "the losses are in the log")
+        assert all(record.levelname == "ERROR" for record in caplog.records if "Redis has lost" in record.message)
 
 
 async def test_a_socket_that_does_not_read_is_slow_and_its_updates_coalesce(redis_server: RedisServer) -> None:

@@ -27,8 +27,8 @@ MONITORING: Final = ROOT / "k8s" / "monitoring"
 
 # What the chart sets itself.
 _OWN: Final = {
-    "host", "port", "internal_host", "internal_port", "replica_address", "affinity_cookie", "drain_timeout",
-    "key_prefix",
+    "host", "port", "internal_host", "internal_port", "replica_address", "replicas_name", "affinity_cookie",
+    "drain_timeout", "key_prefix",
     *SECRETS, *(f"{name}_file" for name in SECRETS),
 }  # fmt: skip
 _MAX_SHOWN_LENGTH: Final = 300

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 
+from app.observability.losses import Losses
 from app.observability.metrics import Metrics
 from app.realtime.member import Member
 from app.realtime.room import Room
@@ -108,7 +109,8 @@ async def opened(store: Store, outbox: Outbox) -> AsyncIterator[Room]:
     async def reattach(member: Member) -> None:
         raise AssertionError("nobody is lost")
 
-    telemetry = Telemetry(Metrics(), lambda: 0)
+    metrics = Metrics()
+    telemetry = Telemetry(metrics, Losses(metrics), lambda: 0)
     room = Room("123456", store, outbox, telemetry, reattach=reattach, removed=lambda _: None, lost=lambda: None)
     yield room
     await room.close()
