@@ -30,6 +30,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.asyncio(lo
 WINDOW: Final = "10s"
 THRESHOLDS: Final[dict[str, dict[str, float]]] = {
     "DataLost": {"threshold": 0},
+    "ConnectionsNearLimit": {"threshold": 0.05},
     "SessionsNearLimit": {"threshold": 0.00005},
     "PubSubLost": {"threshold": 0},
     "PubSubFlapping": {"threshold": 0},
@@ -73,7 +74,7 @@ async def watched(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wat
     values = {name: AT_ONCE | THRESHOLDS.get(name, {}) for name in INSTANT}
     values |= {name: AT_ONCE | thresholds for name, thresholds in THRESHOLDS.items()}
     rules = alerts(tmp_path_factory.mktemp("rules"), window=WINDOW, alerts=values)
-    async with world(3, drain_timeout=30, ping_interval=60, ping_timeout=60) as replicated:
+    async with world(3, drain_timeout=30, ping_interval=60, ping_timeout=60, max_connections=1000) as replicated:
         made = await replicated.api.create(
             movies=[{"id": f"m{number}", "title": "T", "overview": "o" * 500} for number in range(60)], capacity=100
         )
@@ -194,6 +195,12 @@ async def test_redis_refuses_a_command(watched: Watched) -> None:
     finally:
         await watched.world.redis.call("ACL", "SETUSER", "default", "+ping")
     await watched.prometheus.resolved("JoinSessionRedisRefused", "JoinSessionRedisUnreachable")
+
+
+async def test_nearly_as_many_connections_as_a_replica_takes(watched: Watched) -> None:
+    async with open_sockets([watched.replicas[1].url], 60):
+        await watched.prometheus.fires("JoinSessionConnectionsNearLimit", instance=instance(watched.replicas[1]))
+    await watched.prometheus.resolved("JoinSessionConnectionsNearLimit")
 
 
 async def test_nearly_as_many_sessions_as_there_may_be(watched: Watched) -> None:
