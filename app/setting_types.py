@@ -1,15 +1,17 @@
-"""The types of settings, and how their values are printed."""
+"""The names of the variables, the types of settings, and how their values are printed."""
 
 from __future__ import annotations
 
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, StringConstraints
 
 __all__ = [
+    "PREFIX",
+    "SECRETS",
     "Bytes",
     "CookieName",
     "Count",
@@ -25,6 +27,12 @@ __all__ = [
     "Text",
     "shown",
 ]
+
+
+PREFIX: Final = "JOIN_SESSION_"
+
+# The settings whose values are not shown.
+SECRETS: Final = ("redis_url", "secret", "create_key", "operator_token")
 
 
 def _origin(value: object) -> str:

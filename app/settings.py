@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo
 from pydantic import field_validator as validator
-from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.secret_files import checked, read_secret
+from app.setting_problems import field_problems, is_service_link, service_link_problem, unknown_problem
 from app.setting_types import (
+    PREFIX,
+    SECRETS,
     Bytes,
     CookieName,
     Count,
@@ -35,20 +35,10 @@ from app.setting_types import (
 
 __all__ = ["ALPHABETS", "PREFIX", "SECRETS", "Settings", "SettingsError", "load_settings", "traces_wanted"]
 
-PREFIX: Final = "JOIN_SESSION_"
-
 # The alphabet of Open Location Code: no vowels, so no words appear, and no characters that look alike.
 ALPHABETS: Final = {"digits": "0123456789", "letters": "23456789CFGHJMPQRVWX"}
 
-SECRETS: Final = ("redis_url", "secret", "create_key", "operator_token")
-
 _NOT_BELOW: Final = {"max_lifetime": "lifetime", "max_capacity": "capacity", "miss_budget_total": "miss_budget"}
-
-# Kubernetes sets such variables in every pod for each Service whose name begins with "join-session".
-_SERVICE_LINK: Final = re.compile(
-    rf"{PREFIX}(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
-)
-_SERVICE_LINK_PORT: Final = re.compile(r"(tcp|udp|sctp)://")
 
 
 class Settings(BaseSettings):
@@ -333,13 +323,15 @@ def load_settings(env_file: Path = Path(".env")) -> Settings:
     except (OSError, UnicodeError) as error:
         raise SettingsError([f"{env_file} cannot be read: {getattr(error, 'strerror', 'not UTF-8')}"]) from error
     given = {name.upper(): value for name, value in given.items() if name.upper().startswith(PREFIX)}
-    links = [name for name, value in given.items() if _is_service_link(name, value or "")]
-    problems = [_link_problem(links)] if links else []
-    problems += [_unknown_problem(name) for name in given if name not in links and not _field(name)]
+    links = [name for name, value in given.items() if is_service_link(name, value or "")]
+    problems = [service_link_problem(links)] if links else []
+    problems += [
+        unknown_problem(name, Settings.model_fields) for name in given if name not in links and not _field(name)
+    ]
     try:
         settings = Settings(_env_file=env_file)
     except ValidationError as error:
-        problems += [line for name, line in _field_problems(error.errors(include_url=False)) if name not in links]
+        problems += [line for name, line in field_problems(error.errors(include_url=False)) if name not in links]
     if problems:
         raise SettingsError(problems)
     return settings
@@ -364,37 +356,3 @@ def _parts(text: str) -> Iterator[str]:
 
 def _field(name: str) -> bool:
     return name.removeprefix(PREFIX).lower() in Settings.model_fields
-
-
-def _is_service_link(name: str, value: str) -> bool:
-    return bool(_SERVICE_LINK.fullmatch(name) or (name.endswith("_PORT") and _SERVICE_LINK_PORT.match(value)))
-
-
-def _link_problem(names: list[str]) -> str:
-    return (
-        f"{', '.join(sorted(names))}: set by Kubernetes for a Service whose name begins with join-session; "
-        "set enableServiceLinks: false in the pod's specification"
-    )
-
-
-def _unknown_problem(name: str) -> str:
-    nearest = get_close_matches(name.removeprefix(PREFIX).lower(), Settings.model_fields, n=1)
-    return f"{name}: no such setting" + (f"; did you mean {PREFIX}{nearest[0].upper()}?" if nearest else "")
-
-
-def _field_problems(errors: list[ErrorDetails]) -> Iterator[tuple[str, str]]:
-    for error in errors:
-        field = str(error["loc"][0])
-        name = PREFIX + field.upper()
-        ours = error.get("ctx", {}).get("error")
-        if ours is not None:
-            yield name, f"{name}: {ours}"
-        elif field in SECRETS:
-            yield name, f"{name}: {_sentence(error)}"
-        else:
-            yield name, f"{name}: {_sentence(error)}, not {error['input']!r:.100}"
-
-
-def _sentence(error: ErrorDetails) -> str:
-    message = error["msg"]
-    return message[0].lower() + message[1:]

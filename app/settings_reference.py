@@ -30,8 +30,8 @@ A name that begins with `{PREFIX}` and is not listed here stops the service with
 Kubernetes sets such names for a Service named `join-session`: pods need `enableServiceLinks: false`.
 
 Each secret ({", ".join(f"`{name.upper()}`" for name in SECRETS)}) can be given as a file instead
-(`..._FILE`); white space around the content is ignored. `JOIN_SESSION_REDIS_URL_FILE` is read again when Redis refuses the
-login, and `JOIN_SESSION_SECRET_FILE` with each renewal of the lease.
+(`..._FILE`); white space around the content is ignored. `JOIN_SESSION_REDIS_URL_FILE` is read again when Redis refuses
+the login, and `JOIN_SESSION_SECRET_FILE` with each renewal of the lease.
 
 `join-session check-config` prints the effective values, secrets masked, or everything that is wrong."""
 
