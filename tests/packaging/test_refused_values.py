@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import resource
 from typing import Any
 
 import pytest
 
+from app.replica.caps import find_caps
+from app.settings import Settings
 from tests.packaging.conftest import Charts
 
 pytestmark = pytest.mark.timeout(300)
@@ -118,6 +121,31 @@ def test_wrong_values_are_refused_with_the_name_of_the_key(charts: Charts, value
     with pytest.raises(AssertionError) as refusal:
         charts.render("wrong", values)
     assert key in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("limit", "size"),
+    [
+        ("64Mi", 64 * 2**20), ("160Mi", 160 * 2**20), ("0.5Gi", 2**29), ("300M", 300_000_000),
+        (300_000_000, 300_000_000), ("4Ti", 2**42), (None, None),
+    ],
+)  # fmt: skip
+def test_an_autoscaler_has_to_help_before_a_replica_refuses_connections(
+    charts: Charts, monkeypatch: pytest.MonkeyPatch, limit: str | int | None, size: int | None
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _which: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    cap = find_caps(Settings(_env_file=None), size).connections
+
+    def scaled(target: int) -> dict[str, Any]:
+        connections = {"enabled": True, "target": target}
+        return {
+            "autoscaling": {"enabled": True, "connections": connections},
+            "resources": {"limits": {"memory": limit}},
+        }
+
+    charts.render("below", scaled(cap - 1))
+    with pytest.raises(AssertionError, match=f"autoscaling.connections.target is {cap}, .* only {cap} connections"):
+        charts.render("at", scaled(cap))
 
 
 SILENTLY_NOT_STICKY: list[tuple[dict[str, Any], str]] = [

@@ -107,6 +107,21 @@ replica; nothing where no cluster can be asked, whose tools have to leave the fi
 {{- end -}}
 {{- end -}}
 
+{{/* The connections that a replica takes, reckoned as app/replica/caps.py does. */}}
+{{- define "join-session.maxConnections" -}}
+{{- $limit := .Values.config.memoryLimit | default (dig "limits" "memory" "" .Values.resources) -}}
+{{- if .Values.config.maxConnections -}}
+{{- .Values.config.maxConnections | int -}}
+{{- else if $limit -}}
+{{- $units := dict "" 1 "m" 0.001 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
+{{- $number := kindIs "string" $limit | ternary (regexFind "^[0-9.]+" (toString $limit)) $limit | float64 -}}
+{{- $unit := kindIs "string" $limit | ternary (regexFind "[A-Za-z]+$" (toString $limit)) "" -}}
+{{- divf (subf (mulf $number (get $units $unit) 0.9) 67108864) 28672 | floor | int64 | max 100 | min 20000 -}}
+{{- else -}}
+{{- 20000 -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "join-session.sticky" -}}
 {{- and .Values.ingress.enabled .Values.ingress.stickiness.enabled (not .Values.websocketOnly) (ne .Values.ingress.controller "none") | ternary "true" "" -}}
 {{- end -}}
@@ -203,10 +218,10 @@ The Secrets that others change, for Reloader. Not the password of the chart's Re
 {{- if and .Values.keda.enabled (not .Values.keda.prometheusAddress) (not .Values.keda.triggers) -}}
 {{- fail "keda.enabled without anything to scale on: set keda.prometheusAddress or keda.triggers" -}}
 {{- end -}}
-{{- $cap := .Values.config.maxConnections | default 20000 | int -}}
+{{- $cap := include "join-session.maxConnections" . | int -}}
 {{- range $name, $target := dict "autoscaling.connections.target" (and .Values.autoscaling.enabled .Values.autoscaling.connections.enabled .Values.autoscaling.connections.target) "keda.connections" (and .Values.keda.enabled .Values.keda.prometheusAddress .Values.keda.connections) -}}
 {{- if and $target (ge (int $target) $cap) -}}
-{{- fail (printf "%s is %d, but a replica takes only %d connections (config.maxConnections): it would refuse clients instead of being helped" $name (int $target) $cap) -}}
+{{- fail (printf "%s is %d, but a replica takes only %d connections (config.maxConnections, or resources.limits.memory): it would refuse clients instead of being helped" $name (int $target) $cap) -}}
 {{- end -}}
 {{- end -}}
 {{- if and .Values.serviceMonitor.enabled .Values.podMonitor.enabled -}}
