@@ -43,6 +43,7 @@ _PASSED_ON: Final = (b"host", b"origin", b"accept-encoding")
 _NOT_PASSED_BACK: Final = (b"connection", b"date", b"keep-alive", b"server", b"transfer-encoding")
 # The Engine.IO packet that completes an upgrade to WebSocket.
 _UPGRADE: Final = "5"
+_UPGRADE_SECONDS: Final = 2.0
 _WRITE_TIMEOUT_SECONDS: Final = 20.0
 # The owner asks for the body, or refuses the session, as soon as it has read the headers.
 _CONTINUE_TIMEOUT_SECONDS: Final = 10.0
@@ -201,6 +202,9 @@ class Forwarder:
             async with _cancelling(leaving, arriving):
                 ends: list[asyncio.Future[Any]] = [leaving, arriving, request.ended]
                 await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+                if not leaving.done():
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(request.interruptible.wait(), _UPGRADE_SECONDS)
             code = far.close_code
             await far.close(_close_code(leaving.result() if _has_result(leaving) else None, _GOING_AWAY))
             await end_websocket(send, _close_code(code, _SERVICE_RESTART))
@@ -225,9 +229,9 @@ async def _to_owner(receive: Receive, far: ClientConnection, request: ForwardedR
     """Send the client's messages to the owner; return the client's close code."""
     while (message := await receive())["type"] == "websocket.receive":
         text = message.get("text")
-        await far.send(message["bytes"] if text is None else text)
         if text == _UPGRADE:
             request.interruptible.set()
+        await far.send(message["bytes"] if text is None else text)
     code: int | None = message.get("code")
     return code
 

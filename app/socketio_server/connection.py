@@ -363,7 +363,7 @@ class Connection:
         if self._catching_up is not None and self._catching_up is not asyncio.current_task():
             self._catching_up.cancel()
         if self.upgrade is not None:
-            self.upgrade.give_up(code)
+            self.upgrade.session_closed(code)
         if drop:
             self._outbox = Outbox()
         if self._websocket is not None:

@@ -63,8 +63,8 @@ class Upgrade(Protocol):
 
     is_answered: bool
 
-    def give_up(self, code: int) -> None:
-        """Close the WebSocket; the session continues with polling, if it continues."""
+    def session_closed(self, code: int) -> None:
+        """Close the WebSocket, because the session has ended."""
 
     async def settled(self) -> None:
         """Wait a moment for the WebSocket to take over, if it is about to."""

@@ -18,6 +18,8 @@ __all__ = ["Probe"]
 
 # Seconds that a poll waits for an upgrade packet that was sent before it, in two halves.
 _UPGRADE_WAIT_SECONDS: Final = 0.005
+# Seconds that the WebSocket of a session that has ended waits for it.
+_LAST_PACKET_SECONDS: Final = 2
 
 
 class Probe:
@@ -52,13 +54,13 @@ class Probe:
             self.is_answered = True
             self._websocket.write(frames.PROBE_ANSWER)
             self._session.wake_poll()
-        elif self.is_answered and message == "5":
+        elif self.is_answered and message == "5" and not self._session.closed:
             self._end()
             self._websocket.receiver = self._session
             self._session.attach(self._websocket)
             self._upgraded()
         else:
-            self.give_up()
+            self.give_up(self._session.code)
         return True
 
     def failed(self, code: int) -> None:
@@ -74,6 +76,17 @@ class Probe:
         if not self._ended.done() and self._websocket is not None:
             self._end()
             self._websocket.close(code)
+
+    def session_closed(self, code: int) -> None:
+        """Close the WebSocket, if the probe was answered not before the client's next packet.
+
+        Stock clients that lose the WebSocket between the two neither poll nor send until a heartbeat is missed.
+        """
+        if not self.is_answered:
+            self.give_up(code)
+        elif self._timer is not None:
+            self._timer.cancel()
+            self._timer = asyncio.get_running_loop().call_later(_LAST_PACKET_SECONDS, self.give_up, code)
 
     async def settled(self) -> None:
         """Wait a moment for the upgrade packet of a client whose probe was answered.

@@ -344,6 +344,26 @@ async def test_a_dead_owner_is_noticed_at_once(doors: list[httpx.AsyncClient], t
             await asyncio.to_thread(trio[2].restart)
 
 
+async def test_a_client_whose_owner_dies_between_its_probe_and_its_upgrade_is_told_after_the_upgrade(
+    doors: list[httpx.AsyncClient], trio: list[Replica]
+) -> None:
+    # Stock clients that lose the WebSocket in between neither poll nor send until a heartbeat is missed.
+    sid = await handshake(doors[2])
+    async with connect(websocket_url(trio[1], sid), proxy=None, compression=None, ping_interval=None) as websocket:
+        await websocket.send("2probe")
+        assert await websocket.recv() == "3probe"
+        trio[2].kill()
+        try:
+            assert (await poll(doors[1], sid)).json() == UNKNOWN
+            await (await websocket.ping())
+            await websocket.send("5")
+            async with asyncio.timeout(1):
+                await websocket.wait_closed()
+            assert websocket.close_code == 1012
+        finally:
+            await asyncio.to_thread(trio[2].restart)
+
+
 async def test_clients_of_a_dead_replica_are_recovered_elsewhere(trio: list[Replica], node: NodeClients) -> None:
     async with api_of(trio) as api, balancer([replica.port for replica in trio]) as entrance:
         code = (await api.create()).code

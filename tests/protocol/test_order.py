@@ -472,12 +472,37 @@ async def test_a_probe_that_leads_nowhere_is_given_up() -> None:
         assert (await record.client.post(sid, '421["hello"]')).status_code == 200
 
 
-async def test_a_session_that_ends_during_an_upgrade_takes_the_websocket_with_it() -> None:
+async def test_a_session_that_ends_before_its_probe_was_answered_takes_the_websocket_with_it() -> None:
+    async with recorder() as record:
+        sid = await record.client.connect()
+        async with record.client.websocket(f"EIO=4&transport=websocket&sid={sid}") as websocket:
+            await until(lambda: record.client.engine.sockets[sid].upgrade is not None)
+            await record.client.post(sid, "1")
+            assert await soon(closed(websocket)) == []
+        await until(lambda: record.count("disconnect") == 1)
+
+
+async def test_the_websocket_of_a_session_that_ends_after_its_probe_was_answered_waits_for_the_next_packet() -> None:
+    # Stock clients that lose it before they have sent that packet neither poll nor send until a heartbeat is missed.
     async with recorder() as record:
         sid = await record.client.connect()
         async with record.client.websocket(f"EIO=4&transport=websocket&sid={sid}") as websocket:
             await websocket.send("2probe")
             assert await websocket.recv() == "3probe"
-            await record.client.post(sid, "1")
+            record.client.engine.sockets[sid].close("drained", code=1012)
+            await until(lambda: record.count("disconnect") == 1)
+            await (await websocket.ping())
+            await websocket.send("5")
+            assert await soon(closed(websocket), 1) == []
+            assert websocket.close_code == 1012
+
+
+async def test_a_client_that_does_not_upgrade_does_not_keep_the_websocket_of_a_session_that_has_ended() -> None:
+    async with recorder() as record:
+        sid = await record.client.connect()
+        async with record.client.websocket(f"EIO=4&transport=websocket&sid={sid}") as websocket:
+            await websocket.send("2probe")
+            assert await websocket.recv() == "3probe"
+            record.client.engine.sockets[sid].close("drained", code=1012)
             assert await soon(closed(websocket)) == []
-        await until(lambda: record.count("disconnect") == 1)
+            assert websocket.close_code == 1012
