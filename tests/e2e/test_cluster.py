@@ -31,5 +31,16 @@ async def test_helm_test_is_green(release: Cluster) -> None:
     assert "Succeeded" in said
 
 
+async def test_helm_test_comes_through_the_ingress_and_finds_it_sticky(release: Cluster) -> None:
+    node = ("node", "-l", "node-role.kubernetes.io/control-plane")
+    [address] = (
+        await release.kubectl(
+            "get", *node, "-o", "jsonpath={.items[*].status.addresses[?(@.type=='InternalIP')].address}"
+        )
+    ).split()
+    await release.install("--set", f"tests.url=http://{address}")
+    assert "Succeeded" in await release.helm("test", RELEASE)
+
+
 async def test_the_pods_are_spread_over_the_nodes(release: Cluster) -> None:
     assert len({pod["spec"]["nodeName"] for pod in await release.replicas()}) == 2

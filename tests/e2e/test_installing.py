@@ -24,6 +24,8 @@ pytestmark = [
 CHART: Final = str(ROOT / "charts" / "join-session")
 VALUES: Final = str(Path(__file__).parent / "values.yaml")
 NAME: Final = "tenant"
+# So nobody has to be sent away.
+WITHOUT_CLIENTS: Final = "ingress.enabled=false,drain.seconds=1,drain.preStopSleepSeconds=0,minReadySeconds=0"
 
 
 class Tenant:
@@ -103,7 +105,7 @@ async def test_an_autoscaler_is_switched_on_and_off_without_a_replica_less(tenan
     async def deployed(*values: str) -> None:
         say(f"{Path(tenant.program).parent.name}: {values}")
         given = [part for value in values for part in ("--set-string" if "podLabels" in value else "--set", value)]
-        options = ("-f", VALUES, "--set", "ingress.enabled=false", *given)
+        options = ("-f", VALUES, "--set", WITHOUT_CLIENTS, *given)
         await tenant.helm("upgrade", "--install", NAME, CHART, "--create-namespace", *options, "--wait")
 
     scaled = "autoscaling.enabled=true,autoscaling.minReplicas=2,autoscaling.maxReplicas=5"
