@@ -31,10 +31,12 @@ def recorded(connections: list[int], monitor: str) -> list[dict[str, Any]]:
     counts = [(NAMESPACE, pod, count) for pod, count in zip(PODS, connections, strict=False)]
     found = []
     for namespace, pod, count in [*counts, *((*stranger, 9999) for stranger in STRANGERS)]:
-        job = 'job="join-session-internal",service="join-session-internal"'
-        labels = job if monitor == "ServiceMonitor" else f'job="{namespace}/join-session"'
-        name = f'join_session_connections{{namespace="{namespace}",pod="{pod}",container="join-session",{labels}}}'
-        found.append({"series": name, "values": f"{count}x5"})
+        service = pod.partition("-7d9c5f6b8")[0]
+        job = f'job="{service}-internal",service="{service}-internal"'
+        labels = job if monitor == "ServiceMonitor" else f'job="{namespace}/{service}"'
+        for transport, share in {"polling": count // 10, "websocket": count - count // 10}.items():
+            own = f'namespace="{namespace}",pod="{pod}",container="join-session",transport="{transport}"'
+            found.append({"series": f"join_session_connections{{{own},{labels}}}", "values": f"{share}x5"})
     return found
 
 
