@@ -18,6 +18,12 @@ def test_checkov_has_nothing_to_say_of_the_dockerfile() -> None:
     run(tool("python"), tool("checkov"), *options, "-f", ROOT / "Dockerfile")
 
 
+def test_nothing_runs_in_the_stage_that_ships() -> None:
+    shipped = (ROOT / "Dockerfile").read_text().rpartition("\nFROM ")[2]
+    assert shipped.startswith("scratch AS production\n")
+    assert "\nRUN " not in shipped
+
+
 def test_the_build_context_is_what_the_dockerfile_copies() -> None:
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     lines = [line.split() for line in (ROOT / "Dockerfile").read_text().splitlines()]
