@@ -24,6 +24,7 @@ RELEASE: Final = "join-session"
 IMAGES: Final = ("valkey/valkey:8.1", "prom/prometheus:v2.53.3")
 
 _NAME: Final = "join-session-e2e"
+_TRAEFIK: Final = ("oci://ghcr.io/traefik/helm/traefik", "--version=41.3.0")
 _GATEWAY_API: Final = "https://github.com/kubernetes-sigs/gateway-api/releases/download/v1.6.1/standard-install.yaml"
 
 
@@ -36,7 +37,7 @@ class Cluster:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.url = "http://localhost:8080"
+        self.url = "http://localhost:8081"
         self.tls_url = "https://localhost:8443"
 
     async def kubectl(self, *arguments: str, timeout: float = 120) -> str:
@@ -105,9 +106,8 @@ class Cluster:
     async def _install_traefik(self) -> None:
         await self.kubectl("apply", "--server-side", "-f", _GATEWAY_API)
         values = str(Path(__file__).parent / "traefik.yaml")
-        chart = "oci://ghcr.io/traefik/helm/traefik"
         where = ("--kube-context", f"kind-{self.name}", "-n", "traefik", "--create-namespace")
-        await command("helm", "install", "traefik", chart, *where, "-f", values, "--wait", timeout=300)
+        await command("helm", "install", "traefik", *_TRAEFIK, *where, "-f", values, "--wait", timeout=300)
 
     async def report(self) -> None:
         """Leaves events, descriptions and logs behind, for whoever looks into a failure."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,18 @@ def test_the_base_takes_whatever_makes_the_login_of_redis(tmp_path: Path) -> Non
     (statefulset,) = [item for item in items if item["kind"] == "StatefulSet"]
     volumes = statefulset["spec"]["template"]["spec"]["volumes"]
     assert "join-session-redis-login" in [volume.get("secret", {}).get("secretName") for volume in volumes]
+
+
+def test_the_documented_ports_of_a_local_cluster_agree_and_leave_each_other_free() -> None:
+    (skaffold,) = documents((ROOT / "skaffold.yaml").read_text())
+    (kind,) = documents((ROOT / "k8s" / "kind.yaml").read_text())
+    forwarded = {rule["localPort"] for rule in skaffold["portForward"]}
+    published = {ports["hostPort"] for node in kind["nodes"] for ports in node.get("extraPortMappings", ())}
+    assert forwarded == {8080}
+    assert published == {8081, 8443}
+    readme = (ROOT / "README.md").read_text().partition("skaffold dev")[2]
+    assert re.findall(r"localhost:(\d+)", readme)[0] == "8080"
+    assert "http://localhost:8080, and changed" in (ROOT / "skaffold.yaml").read_text().splitlines()[1]
 
 
 @pytest.mark.parametrize(
