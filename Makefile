@@ -69,13 +69,17 @@ lint: .venv/ready ## Check style and types
 	$(BIN)/mypy
 
 lock: .venv/ready ## Update the lock files after a change of pyproject.toml; ARGS=--upgrade for newer versions
-	$(BIN)/uv pip compile $(LOCK) $(ARGS) -o requirements.lock pyproject.toml
-	$(BIN)/uv pip compile $(LOCK) $(ARGS) -o requirements-dev.lock -c requirements.lock --all-extras pyproject.toml
+	$(BIN)/uv pip compile $(LOCK) $(ARGS) --output-file=requirements.lock pyproject.toml
+	$(BIN)/uv pip compile $(LOCK) $(ARGS) --output-file=requirements-dev.lock --constraints=requirements.lock --all-extras pyproject.toml
+	$(BIN)/uv pip compile $(LOCK) $(ARGS) --output-file=k8s/development/reload.lock k8s/development/reload.in
 
-LOCK := --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
+# Renovate runs what uv writes of it into the files, and wants these signs between options and values.
+LOCK := --quiet --universal --python-version=3.11 --generate-hashes
 
 version-set: .venv/ready ## Set the version in all files that contain it: VERSION=1.2.3
 	@.ci/version-set "$(VERSION)"
+	@$(BIN)/join-session openapi > docs/openapi.json
+	@$(BIN)/join-session asyncapi > docs/asyncapi.json
 	@$(BIN)/python -m tests.packaging.generate
 
 clean: ## Remove everything that make has installed or built

@@ -32,6 +32,8 @@ def test_every_action_is_pinned_by_commit_and_says_its_version() -> None:
     used = [line.strip() for path in WORKFLOWS for line in path.read_text().splitlines() if "uses:" in line]
     assert len(used) > 20
     for line in used:
+        if line == "uses: $/.github/workflows/ci.yaml":
+            continue
         assert re.fullmatch(r"(- )?uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line), line
 
 

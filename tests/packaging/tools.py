@@ -154,9 +154,9 @@ def _install(*command: str | Path) -> None:
 
 def main() -> None:
     if sys.argv[1:] == ["lock"]:
-        options = ["--upgrade", "--universal", "--python-version", "3.11", "--generate-hashes", "--quiet"]
-        said = ["--custom-compile-command", "python -m tests.packaging.tools lock"]
-        run(_UV, "pip", "compile", *options, *said, "-o", HERE / "tools.lock", HERE / "tools.in")
+        options = ["--upgrade", "--universal", "--python-version=3.11", "--generate-hashes", "--quiet"]
+        lock, wanted = "tests/packaging/tools.lock", "tests/packaging/tools.in"
+        run(_UV, "pip", "compile", *options, f"--output-file={lock}", wanted, cwd=ROOT)
         return
     for name in HELMS:
         helm(name)
