@@ -9,7 +9,8 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 FROM dependencies AS development
 COPY k8s/development/reload.lock /tmp/
 RUN --mount=type=cache,target=/root/.cache/pip \
-    pip --python /opt/venv/bin/python install --disable-pip-version-check --require-hashes --requirement /tmp/reload.lock
+    pip --python /opt/venv/bin/python install --disable-pip-version-check --require-hashes --requirement /tmp/reload.lock \
+ && python -m compileall -q /opt/venv
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONPATH=/srv \
     PYTHONDONTWRITEBYTECODE=1 \
