@@ -509,6 +509,7 @@ def test_a_change_of_settings_or_secrets_rolls_the_pods(charts: Charts) -> None:
 
     before = checksums({})
     assert checksums({"config": {"grace": 5}})["checksum/config"] != before["checksum/config"]
+    assert checksums({"podAnnotations": {"secrets": "2"}})["secrets"] == "2"
     assert checksums({"secrets": {"secret": "x" * 32}})["checksum/secret"] != before["checksum/secret"]
     assert checksums({"redis": {"auth": {"password": "x"}}})["checksum/redis"] != before["checksum/redis"]
 
