@@ -41,7 +41,7 @@ def clone(tmp_path: Path) -> Path:
     """A repository with the charts and the files that have the version."""
     folder = tmp_path / "clone"
     shutil.copytree(CHARTS, folder / "charts", ignore=shutil.ignore_patterns("*.tgz"))
-    for name in (*PLACES, ".ci/version-set", ".ci/chart-sbom"):
+    for name in (*PLACES, ".ci/version-set", ".ci/chart-metadata", ".ci/chart-sbom"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     author = ("-c", "user.name=a", "-c", "user.email=a@example.org")
@@ -75,9 +75,20 @@ def test_a_tag_that_is_not_the_version_is_refused(clone: Path, tag: str) -> None
 
 def test_the_chart_names_the_image_and_has_a_bill_of_materials(clone: Path) -> None:
     image = "ghcr.io/acme/join-session"
-    done = release(script("chart", "Package"), clone, IMAGE=image, VERSION=__version__, DIGEST=DIGEST)
+    place = {"GITHUB_SERVER_URL": "https://github.test", "GITHUB_REPOSITORY": "Acme/Join-Session"}
+    done = release(
+        script("chart", "Package"),
+        clone,
+        IMAGE=image,
+        VERSION=__version__,
+        DIGEST=DIGEST,
+        CHART_SIGNING_KEY="",
+        **place,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     package = clone / "dist" / f"join-session-{__version__}.tgz"
+    (chart,) = documents(run(helm(), "show", "chart", package))
+    assert chart["home"] == "https://github.test/Acme/Join-Session"
     options = ("--set", "redis.auth.existingSecret=redis", "--show-only", "templates/deployment.yaml")
     (deployment,) = documents(run(helm(), "template", "join-session", package, *options))
     pod = deployment["spec"]["template"]["spec"]
