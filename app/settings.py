@@ -77,6 +77,19 @@ class Settings(BaseSettings):
         description="Cookie by which a load balancer keeps a client on one replica; a stopping replica clears it in "
         "its refusals.",
     )
+    affinity_bucket_cookie: CookieName | None = Field(
+        None,
+        description="Cookie that creating and joining a session over HTTP set, with one of 4,096 buckets of sessions: "
+        "by it a load balancer can bring the people of a session to one replica. Default: not set.",
+    )
+    affinity_bucket_secure: bool = Field(
+        False, description="Whether clients send `JOIN_SESSION_AFFINITY_BUCKET_COOKIE` over HTTPS only."
+    )
+    affinity_bucket_same_site: Literal["lax", "strict", "none"] = Field(
+        "lax",
+        description="`SameSite` of `JOIN_SESSION_AFFINITY_BUCKET_COOKIE`. Pages of other sites need `none`, with "
+        "`JOIN_SESSION_AFFINITY_BUCKET_SECURE`.",
+    )
     trusted_proxies: tuple[Network, ...] = Field(
         (), description="Networks (CIDR, comma separated) whose `X-Forwarded-For` is trusted."
     )
@@ -277,6 +290,20 @@ class Settings(BaseSettings):
         if value > lifetime and value != cls.model_fields["min_lifetime"].default:
             raise ValueError(f"{value:g} is more than {PREFIX}LIFETIME, {lifetime:g}")
         return float(min(value, lifetime))
+
+    @validator("affinity_bucket_cookie")
+    @classmethod
+    def _another_cookie(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and value == info.data.get("affinity_cookie"):
+            raise ValueError(f"{value} is {PREFIX}AFFINITY_COOKIE, too; a client would keep only one of them")
+        return value
+
+    @validator("affinity_bucket_same_site")
+    @classmethod
+    def _kept_by_browsers(cls, value: str, info: ValidationInfo) -> str:
+        if value == "none" and not info.data.get("affinity_bucket_secure", True):
+            raise ValueError(f"browsers drop such a cookie without {PREFIX}AFFINITY_BUCKET_SECURE=true")
+        return value
 
     @validator("internal_port")
     @classmethod

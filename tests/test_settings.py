@@ -199,6 +199,11 @@ def test_what_kubernetes_sets_for_a_service_is_named(monkeypatch: pytest.MonkeyP
         ("PORT", "http", "input should be a valid integer, unable to parse string as an integer, not 'http'"),
         ("PORT", "65536", "input should be less than or equal to 65535, not '65536'"),
         ("INTERNAL_PORT", "8080", "8080 is the public port, too; the internal one must not be reachable with it"),
+        (
+            "AFFINITY_BUCKET_SAME_SITE",
+            "none",
+            "browsers drop such a cookie without JOIN_SESSION_AFFINITY_BUCKET_SECURE=true",
+        ),
         ("LIFETIME", "nan", "input should be a finite number, not 'nan'"),
         ("LIFETIME", "0", "input should be greater than 0, not '0'"),
         ("GRACE", "-1", "input should be greater than or equal to 0, not '-1'"),
@@ -237,6 +242,11 @@ def test_all_problems_are_told_at_once_without_secrets(monkeypatch: pytest.Monke
         "JOIN_SESSION_LIFETIME",
     ]
     assert "s3cret" not in "".join(told)
+
+
+def test_two_cookies_have_two_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    (told,) = problems(monkeypatch, AFFINITY_COOKIE="route", AFFINITY_BUCKET_COOKIE="route")
+    assert "route is JOIN_SESSION_AFFINITY_COOKIE, too" in told
 
 
 def test_origins_are_kept_as_browsers_write_them() -> None:

@@ -70,6 +70,10 @@ _HEADERS: Final[dict[str, Schema]] = {
     "ETag": {"description": '`"<epoch>-<version>"`', "required": True, "schema": {"type": "string"}},
     "Location": {"description": "Where to read it.", "required": True, "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}},
+    "Set-Cookie": {
+        "description": "The session's bucket, where load balancers use it; see `JOIN_SESSION_AFFINITY_BUCKET_COOKIE`.",
+        "schema": {"type": "string"},
+    },
     "WWW-Authenticate": {"required": True, "schema": {"const": "Bearer"}},
 }
 
@@ -134,6 +138,8 @@ def _security(route: Route, operation: Operation) -> list[Schema]:
 def _success(route: Route, answer: Any) -> Schema:
     response: Schema = {"description": schemas()[answer.__name__]["description"]}
     headers = {201: ["ETag", "Location"], 200: [] if "ok" in answer.__annotations__ else ["ETag"]}[route.status]
+    if route.name in ("joinSession", "createSession"):
+        headers.append("Set-Cookie")
     if headers:
         response["headers"] = _headers(headers)
     responses: Schema = {str(route.status): {**response, "content": _json(reference(answer))}}

@@ -9,6 +9,7 @@ from quart import Quart, Response, request
 from app.http.addresses import ClientAddresses
 from app.http.bodies import BODY_TIMEOUT_SECONDS
 from app.http.browser_headers import browser_headers
+from app.http.bucket_cookie import BucketCookie
 from app.http.documents import documents_blueprint
 from app.http.responses import install_error_answers
 from app.http.sessions import BodyLimits, SessionAPI, SessionIDConverter
@@ -26,13 +27,15 @@ def create_app(
     limits: BodyLimits,
     *,
     creation_guard: KeyGuard | None = None,
+    bucket_cookie: BucketCookie | None = None,
     allowed_origins: Sequence[str] = (),
     compression: bool = True,
     demo: bool = False,
 ) -> Quart:
     """Return the application that serves the session API, the API documents and the demo page.
 
-    ``creation_guard``: checks the create key, if one is set. ``compression``: compresses large answers.
+    ``creation_guard``: checks the create key, if one is set. ``bucket_cookie``: set for who creates or joins a session.
+    ``compression``: compresses large answers.
     """
     allowed = AllowedOrigins(allowed_origins)
     app = Quart("join-session", static_folder=None)
@@ -43,7 +46,8 @@ def create_app(
     app.url_map.converters["session_id"] = SessionIDConverter
     install_error_answers(app)
     app.register_blueprint(documents_blueprint())
-    app.register_blueprint(SessionAPI(service, addresses, limits, creation_guard, compression=compression).blueprint())
+    sessions = SessionAPI(service, addresses, limits, creation_guard, bucket_cookie, compression=compression)
+    app.register_blueprint(sessions.blueprint())
     if demo:
         app.register_blueprint(web_blueprint())
 
@@ -54,7 +58,8 @@ def create_app(
             response.set_data(b"")
             response.headers.pop("Content-Type", None)
         allow, vary = response.headers.get("Allow", ""), response.headers.get("Vary")
-        for name, value in browser_headers(allowed, request.headers.get, allow, vary).items():
+        cookies = bucket_cookie is not None
+        for name, value in browser_headers(allowed, request.headers.get, allow, vary, cookies=cookies).items():
             response.headers[name] = value
         return response
 

@@ -6,6 +6,7 @@ import orjson
 
 from app.http.answers import Answer, json_answer
 from app.http.bodies import read_session_id
+from app.http.bucket_cookie import BucketCookie, bucket_header
 from app.sessions.admission import Client
 from app.sessions.model import Head
 from app.sessions.service import SessionService
@@ -13,15 +14,18 @@ from app.sessions.service import SessionService
 __all__ = ["answer_join", "etag"]
 
 
-async def answer_join(service: SessionService, body: bytes, client: Client, token: str | None) -> Answer:
+async def answer_join(
+    service: SessionService, body: bytes, client: Client, token: str | None, cookie: BucketCookie | None
+) -> Answer:
     """Look up the session of a request. Raise ``SessionError`` if there is none."""
     found = await service.look_up(read_session_id(body), client, token)
+    code = found.meta["sessionID"]
     answered = {
-        "sessionID": found.meta["sessionID"],
+        "sessionID": code,
         "message": "Session found. You can now connect via WebSocket.",
         "sessionData": orjson.Fragment(found.data),
     }
-    return json_answer(answered, headers=etag(found.head))
+    return json_answer(answered, headers=etag(found.head) | bucket_header(cookie, code))
 
 
 def etag(head: Head) -> dict[str, str]:

@@ -22,6 +22,7 @@ from app.http.addresses import ClientAddresses
 from app.http.answers import JOIN_PATH, Answer, bug_answer, compressed, error_answer
 from app.http.bodies import BODY_TIMEOUT_SECONDS, token_of
 from app.http.browser_headers import browser_headers
+from app.http.bucket_cookie import BucketCookie
 from app.http.capped import RequestCap
 from app.http.counting import RequestCounts
 from app.http.health import Health
@@ -90,7 +91,8 @@ class JoinLane:
     """The lane of one port.
 
     ``compression``: whether large answers are compressed; ``cap``: the limit of concurrent requests behind a proxy;
-    ``drain_headers``: headers of responses while the replica drains; ``spans``: None if traces are off.
+    ``drain_headers``: headers of responses while the replica drains; ``bucket_cookie``: set for who joins;
+    ``spans``: None if traces are off.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class JoinLane:
         redis_timeout: float,
         allowed_origins: Sequence[str],
         drain_headers: Sequence[tuple[str, str]],
+        bucket_cookie: BucketCookie | None,
         compression: bool,
         cap: RequestCap | None,
         spans: RequestSpans | None,
@@ -116,6 +119,7 @@ class JoinLane:
         self._redis_timeout = redis_timeout
         self._allowed = AllowedOrigins(allowed_origins)
         self._drain_headers = drain_headers
+        self._bucket_cookie = bucket_cookie
         self._compression = compression
         self._cap = cap
         self._spans = spans
@@ -196,7 +200,8 @@ class JoinLane:
             body = await cycle.read_body()
             client = self._client(self._addresses.address({"client": cycle.client, "headers": cycle.head.headers}))
             with Deadline(self._redis_timeout):
-                answer = await answer_join(self._service, body, client, token_of(cycle.field("authorization")))
+                token = token_of(cycle.field("authorization"))
+                answer = await answer_join(self._service, body, client, token, self._bucket_cookie)
         except SessionError as error:
             answer = error_answer(error, joining=True)
         except Exception as error:
@@ -205,7 +210,8 @@ class JoinLane:
         self._counts.count(_METHOD, JOIN_PATH, answer.status, answer.result, seconds)
         if self._compression:
             answer = compressed(answer, cycle.field("accept-encoding"))
-        answer.headers.update(browser_headers(self._allowed, cycle.field, "", answer.headers.get("vary")))
+        vary, cookies = answer.headers.get("vary"), self._bucket_cookie is not None
+        answer.headers.update(browser_headers(self._allowed, cycle.field, "", vary, cookies=cookies))
         return answer
 
     def leave(self, counted_as: str) -> None:

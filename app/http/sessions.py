@@ -13,6 +13,7 @@ from werkzeug.routing import BaseConverter
 from app.http.addresses import ClientAddresses
 from app.http.answers import Answer, compressed, json_answer
 from app.http.bodies import bearer_token, idempotency_key, parse_body, read_body, read_flag
+from app.http.bucket_cookie import BucketCookie, bucket_header
 from app.http.join import answer_join, etag
 from app.http.responses import answer, response_of
 from app.http.routes import rule_of, variable_of
@@ -55,6 +56,7 @@ class SessionAPI:
         addresses: ClientAddresses,
         limits: BodyLimits,
         creation_guard: KeyGuard | None,
+        bucket_cookie: BucketCookie | None,
         *,
         compression: bool,
     ) -> None:
@@ -62,6 +64,7 @@ class SessionAPI:
         self._addresses = addresses
         self._limits = limits
         self._creation_guard = creation_guard
+        self._bucket_cookie = bucket_cookie
         self._compression = compression
 
     def blueprint(self) -> Blueprint:
@@ -84,7 +87,8 @@ class SessionAPI:
 
     async def join(self) -> Response:
         body = await read_body(self._limits.body)
-        return self._compressed(await answer_join(self._service, body, self._client(), bearer_token()))
+        client, token = self._client(), bearer_token()
+        return self._compressed(await answer_join(self._service, body, client, token, self._bucket_cookie))
 
     async def create(self) -> Response:
         body = await read_body(self._limits.movies_body)
@@ -103,8 +107,9 @@ class SessionAPI:
             "hostToken": created.host_token,
             "meta": created.session.meta,
         }
-        location = f"/api/session/{created.session.code}"
-        return answer(answered, 201, {"Location": location, **etag(created.session.head)})
+        code = created.session.code
+        headers = etag(created.session.head) | bucket_header(self._bucket_cookie, code)
+        return answer(answered, 201, {"Location": f"/api/session/{code}", **headers})
 
     async def read(self, session_id: str) -> Response:
         client, token, seen = self._client(), bearer_token(), request.if_none_match

@@ -15,6 +15,7 @@ from app.forwarding.sender import Forwarder
 from app.forwarding.signature import RequestSigner
 from app.http.addresses import ClientAddresses
 from app.http.app import create_app
+from app.http.bucket_cookie import BucketCookie
 from app.http.capped import Application, CappedRequests, RequestCap
 from app.http.counting import RequestCounts, count_requests
 from app.http.health import Health
@@ -234,6 +235,7 @@ def assemble_http(
     sessions: SessionsPart,
     sockets: SocketsPart,
     health: Health,
+    bucket_cookie: BucketCookie | None,
     metrics: Metrics,
     tracing: Tracing | None,
 ) -> Listener:
@@ -248,6 +250,7 @@ def assemble_http(
         addresses,
         limits,
         creation_guard=None if key is None else KeyGuard(key, redis.budgets),
+        bucket_cookie=bucket_cookie,
         allowed_origins=settings.allowed_origins,
         compression=settings.compression,
         demo=settings.demo,
@@ -269,6 +272,7 @@ def assemble_http(
         redis_timeout=settings.redis_timeout,
         allowed_origins=settings.allowed_origins,
         drain_headers=drain_headers(settings.affinity_cookie),
+        bucket_cookie=bucket_cookie,
         compression=settings.compression,
         cap=cap,
         spans=spans,

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from app.background import Background
 from app.forwarding.sender import ForwardedRequest, Forwarder
+from app.http.bucket_cookie import BucketCookie
 from app.http.health import Health
 from app.observability.metrics import Metrics
 from app.socketio_server import Connection, SocketServer
@@ -42,13 +43,16 @@ class Drain:
         *,
         window: float,
         affinity_cookie: str | None,
+        bucket_cookie: BucketCookie | None,
     ) -> None:
         self._server = server
         self._forwarder = forwarder
         self._health = health
         self._metrics = metrics
         self._window = window
-        self._affinity_cookie = affinity_cookie
+        self._refusal_headers = drain_headers(affinity_cookie)
+        if bucket_cookie is not None:
+            self._refusal_headers.append(bucket_cookie.cleared())
         self._background = Background("drain", _logger, level=logging.CRITICAL)
         self._task: asyncio.Task[None] | None = None
         self._began_at = 0.0
@@ -76,7 +80,7 @@ class Drain:
             self._health.draining = True
             self._began_at = perf_counter()
             self._metrics.draining.set(1)
-            draining = drain(self._server, self._forwarder, self._window, affinity_cookie=self._affinity_cookie)
+            draining = drain(self._server, self._forwarder, self._window, self._refusal_headers)
             self._task = self._background.start(draining)
         return self._task
 
@@ -86,17 +90,18 @@ class Drain:
         return perf_counter() - self._began_at
 
 
-async def drain(server: SocketServer, forwarder: Forwarder, window: float, *, affinity_cookie: str | None) -> None:
+async def drain(
+    server: SocketServer, forwarder: Forwarder, window: float, refusal_headers: list[tuple[str, str]]
+) -> None:
     """Refuse new connections and close the others one by one, within half of ``window`` seconds.
 
     Clients reconnect to other replicas at once, so closing is spread over time. A connection is closed after its
     pending events were handled and acknowledged, or after a few seconds. Forwarded requests are aborted after the
     connections.
 
-    ``affinity_cookie``: the cookie by which a load balancer sends a client to this replica. Refused clients get it
-    cleared.
+    ``refusal_headers``: clear the cookies by which a load balancer sends a refused client to this replica.
     """
-    server.stop_accepting(503, [(b"retry-after", b"1"), *_encoded(drain_headers(affinity_cookie))])
+    server.stop_accepting(503, [(b"retry-after", b"1"), *_encoded(refusal_headers)])
     connections, requests = server.connections(), forwarder.drain()
     pause = min(window * _SHARE / max(1, len(connections) + len(requests)), 1 / _CLIENTS_PER_SECOND)
     timeout = min(_MAX_TIMEOUT_SECONDS, window * _TIMEOUT_SHARE)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 
 from app.forwarding.sender import Forwarder, new_engine_sid
 from app.http.addresses import ClientAddresses, subscriber
+from app.http.bucket_cookie import BucketCookie
 from app.http.port import PortLimits
 from app.observability.metrics import Metrics
 from app.origins import AllowedOrigins
@@ -17,7 +18,7 @@ from app.sessions.rules import Rules
 from app.settings import Settings
 from app.socketio_server import ConnectionLimits, Options, Origins, RequestHooks, SocketServer
 
-__all__ = ["forwarding_limits", "port_limits", "session_rules", "shown_limits", "socket_server"]
+__all__ = ["bucket_cookie", "forwarding_limits", "port_limits", "session_rules", "shown_limits", "socket_server"]
 
 
 def socket_server(
@@ -54,6 +55,18 @@ def socket_server(
         ),
         observer=EngineMetrics(metrics),
         logger=logging.getLogger("app.socketio_server"),
+    )
+
+
+def bucket_cookie(settings: Settings, secret: Callable[[], bytes]) -> BucketCookie | None:
+    """Return the cookie with the bucket of a session, None if it is off."""
+    if settings.affinity_bucket_cookie is None:
+        return None
+    return BucketCookie(
+        settings.affinity_bucket_cookie,
+        secret,
+        same_site=settings.affinity_bucket_same_site,
+        secure=settings.affinity_bucket_secure,
     )
 
 

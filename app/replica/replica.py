@@ -29,6 +29,7 @@ from app.replica.assembly import (
 from app.replica.caps import find_caps
 from app.replica.contact import Contact
 from app.replica.drain import Drain
+from app.replica.from_settings import bucket_cookie
 from app.replica.memory import find_memory
 from app.replica.own_address import own_address
 from app.replica.refusal import Refusal
@@ -84,7 +85,10 @@ class Replica:
         self.sockets = sockets = assemble_sockets(
             settings, caps, self.id, addresses, redis, sessions, metrics, losses, tracing
         )
-        self.public = assemble_http(settings, caps, addresses, redis, sessions, sockets, health, metrics, tracing)
+        bucket = bucket_cookie(settings, redis.secret)
+        self.public = assemble_http(
+            settings, caps, addresses, redis, sessions, sockets, health, bucket, metrics, tracing
+        )
         refusal = Refusal(health, sockets.directory.addresses, name=settings.replicas_name, lease=settings.lease)
         self._contact = Contact(redis, health, metrics, losses, refusal)
         self._drain = Drain(
@@ -94,6 +98,7 @@ class Replica:
             metrics,
             window=settings.drain_timeout,
             affinity_cookie=settings.affinity_cookie,
+            bucket_cookie=bucket,
         )
         self.internal = assemble_internal(
             settings, caps, self.id, addresses, redis, sessions, sockets, health, self._drain, metrics

@@ -19,7 +19,9 @@ from tests.harness.waiting import until
 from tests.harness.wire import wire
 
 ALLOWED: Final = "https://friends.example"
-SETTINGS: Final[dict[str, Any]] = {"allowed_origins": ALLOWED, "affinity_cookie": "route", **DIGITS}
+SETTINGS: Final[dict[str, Any]] = {
+    "allowed_origins": ALLOWED, "affinity_cookie": "route", "affinity_bucket_cookie": "bucket", **DIGITS
+}  # fmt: skip
 
 PATH: Final = "/api/session/join"
 COUNTED: Final = (
@@ -114,6 +116,7 @@ async def test_answers_are_the_same_byte_for_byte_with_and_without_the_lane() ->
                     expected = await raw(plain, text)
                     assert await raw(fast, text) == expected, name
                     assert (b"\r\nset-cookie: route=;" in expected) is draining
+                    assert (b"\r\nset-cookie: bucket=" in expected) is expected.startswith(b"HTTP/1.1 200 ")
         assert reached() == 0
 
 

@@ -28,6 +28,7 @@ MONITORING: Final = ROOT / "k8s" / "monitoring"
 # What the chart sets itself.
 _OWN: Final = {
     "host", "port", "internal_host", "internal_port", "replica_address", "replicas_name", "affinity_cookie",
+    "affinity_bucket_cookie", "affinity_bucket_secure", "affinity_bucket_same_site",
     "drain_timeout", "key_prefix",
     *SECRETS, *(f"{name}_file" for name in SECRETS),
 }  # fmt: skip

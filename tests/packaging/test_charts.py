@@ -142,6 +142,7 @@ def test_settings_of_each_values_file_are_settings_of_the_service(
 # By the chart itself, by other values of it, or from its secrets.
 GIVEN_OTHERWISE: Final = {
     "host", "port", "internalHost", "internalPort", "replicaAddress", "replicasName", "affinityCookie",
+    "affinityBucketCookie", "affinityBucketSecure", "affinityBucketSameSite",
     "drainTimeout", "keyPrefix", "redisUrl", "redisUrlFile", "secret", "secretFile", "createKey", "createKeyFile",
     "operatorToken",
     "operatorTokenFile",

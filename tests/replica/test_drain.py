@@ -67,7 +67,7 @@ async def test_everybody_is_elsewhere_within_the_window_and_has_lost_nothing(nod
 async def test_a_draining_replica_refuses_newcomers_and_goes_on_serving() -> None:
     async with (
         RedisServer() as redis,
-        replicas(redis.url(), drain_timeout=30, affinity_cookie="route") as [replica],
+        replicas(redis.url(), drain_timeout=30, affinity_cookie="route", affinity_bucket_cookie="bucket") as [replica],
         httpx.AsyncClient(base_url=replica.url, trust_env=False) as client,
     ):
         code = await create(replica)
@@ -79,13 +79,19 @@ async def test_a_draining_replica_refuses_newcomers_and_goes_on_serving() -> Non
         assert refused.status_code == 503
         assert refused.headers["retry-after"] == "1"
         assert refused.headers["connection"] == "close"
-        assert refused.headers["set-cookie"] == "route=; Path=/; Max-Age=0; HttpOnly"
+        # Or a load balancer would send the client here again.
+        assert refused.headers.get_list("set-cookie") == [
+            "route=; Path=/; Max-Age=0; HttpOnly",
+            "bucket=; Max-Age=0; Path=/; HttpOnly; SameSite=Lax",
+        ]
         with pytest.raises(websockets.InvalidStatus, match="503"):
             await connect(f"ws://127.0.0.1:{replica.port}/socket.io/?EIO=4&transport=websocket", proxy=None)
         served = await client.post("/api/session/join", json={"sessionID": code})
         assert served.status_code == 200
         assert served.headers["connection"] == "close"
-        assert served.headers["set-cookie"] == refused.headers["set-cookie"]
+        chosen, cleared = served.headers.get_list("set-cookie")
+        assert chosen.startswith("bucket=")
+        assert cleared == refused.headers.get_list("set-cookie")[0]
         connecting = f'40\x1e421["join-session","{UNKNOWN}"]'
         assert (await client.post(f"{POLLING}&sid={sid}", content=connecting)).text == "ok"
         packets = []
