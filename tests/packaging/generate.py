@@ -1,5 +1,5 @@
 """What is made of something else: parameter tables and the schema of settings in the charts, plain manifests,
-rules and dashboard of the example of monitoring.
+rules and dashboard of the example of monitoring, the lines in docs/chart-comparison.md.
 
 `python -m tests.packaging.generate` writes them; a test compares.
 """
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from app.settings import SECRETS, Settings
+from tests.packaging.comparison import comparison
 from tests.packaging.tools import ROOT, documents, helm, readme_generator, run
 
 __all__ = ["copy_charts", "generated"]
@@ -47,6 +48,7 @@ def generated() -> dict[Path, str]:
             **{CHARTS / name / "README.md": _readme(charts / name) for name in ("join-session", "redis")},
             BASE / "join-session.yaml": _manifests(charts / "join-session"),
             MONITORING / "rules.yml": _rules(charts / "join-session"),
+            ROOT / "docs" / "chart-comparison.md": comparison(ROOT),
             MONITORING / "dashboard.json": (charts / "join-session" / "files" / "dashboard.json").read_text(),
         }
 

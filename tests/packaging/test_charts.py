@@ -126,6 +126,12 @@ def test_generated_files_are_those_in_the_repository() -> None:
         assert path.read_text() == text, f"{path}: run `python -m tests.packaging.generate`"
 
 
+def test_the_comparison_has_lines_for_each_row() -> None:
+    rows = [line for line in (ROOT / "docs" / "chart-comparison.md").read_text().splitlines() if line[2:3].isdigit()]
+    assert len(rows) == 45
+    assert all(re.search(r"\[(\S+):(\d+)\]\(\.\./\1#L\2\)", row) for row in rows)
+
+
 def test_settings_of_each_values_file_are_settings_of_the_service(
     renderings: dict[str, Rendering], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
