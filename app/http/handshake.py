@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import unquote
 
+import httptools
+
 from app.http.refusals import INVALID, NO_HANDSHAKE, OTHER_VERSION, Refused
 
 __all__ = ["asgi_handshake", "asks_for_websocket", "check_handshake", "head_of", "key_of", "websocket_scope"]
@@ -19,8 +21,10 @@ _NOT_HANDED_OVER: Final = (b"connection", b"upgrade", b"content-length", b"cooki
 _KEY: Final = re.compile(rb"[A-Za-z0-9+/]{22}==")
 
 
-def asks_for_websocket(fields: Fields) -> bool:
+def asks_for_websocket(parser: httptools.HttpRequestParser, fields: Fields) -> bool:
     """Return whether a request with an ``Upgrade`` header asks for a WebSocket."""
+    if parser.get_method() != b"GET" or parser.get_http_version() != "1.1":
+        return False
     return [value.lower() for value in _values(fields, b"upgrade")] == [b"websocket"]
 
 

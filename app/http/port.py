@@ -72,8 +72,8 @@ class Successor(Protocol):
     def shutdown(self) -> None: ...
 
 
-# Called with the ASGI scope of a WebSocket handshake; None leaves it to the ASGI application.
-TakeOver = Callable[[dict[str, object]], Successor | None]
+# Called with the ASGI scope of a WebSocket handshake; returns bytes to refuse it with, None to leave it to ASGI.
+TakeOver = Callable[[dict[str, object]], Successor | bytes | None]
 
 
 class PortState(ServerState):

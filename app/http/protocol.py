@@ -14,7 +14,7 @@ from app.http.handshake import asgi_handshake, asks_for_websocket, check_handsha
 from app.http.heads import MAX_FIELDS, MAX_HEAD_BYTES, begins_too_large, head_size, path_of
 from app.http.idle import IdleTimer
 from app.http.port import PortState, drop
-from app.http.refusals import FULL, INVALID, LATE, TOO_LARGE, TOO_MANY, Refused
+from app.http.refusals import INVALID, LATE, TOO_LARGE, TOO_MANY, Refused, full
 
 __all__ = ["HttpProtocol"]
 
@@ -85,8 +85,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._is_reserve = is_full and self.server_state.has_reserve()
         self._is_counted = (not is_full or self._is_reserve) and self.server_state.enter(self.address)
         if not self._is_counted:
-            self._final_answer = FULL
-            transport.write(FULL)
+            transport.write(full())
             transport.close()
             return
         # With 0 writing goes on when the client has read everything.
@@ -177,11 +176,10 @@ class HttpProtocol(HttpToolsProtocol):
         if self._host_count != 1 and (self._host_count or self.parser.get_http_version() != "1.0"):
             raise Refused(INVALID)
         if self._is_reserve and path_of(self.url) not in self.server_state.limits.served_when_full:
-            raise Refused(FULL)
+            raise Refused(full())
         if self.parser.should_upgrade():
-            is_get = self.parser.get_method() == b"GET" and self.parser.get_http_version() == "1.1"
             is_its_path = path_of(self.url).rstrip("/") == self.server_state.limits.websocket_path.rstrip("/")
-            if is_get and is_its_path and asks_for_websocket(self.headers):
+            if is_its_path and asks_for_websocket(self.parser, self.headers):
                 # The transport tells its protocol only once that a client does not read.
                 if self._is_answering() or self.flow.write_paused:
                     raise Refused(INVALID)
@@ -368,13 +366,17 @@ class HttpProtocol(HttpToolsProtocol):
         self._clear_deadline()
         self._keep_alive.close()
         self._end_wait()
+        state = self.server_state
+        url = httptools.parse_url(self.url)
+        successor = state.take_over(websocket_scope(url, self.headers, self.client)) if state.take_over else None
+        if isinstance(successor, bytes):
+            self.transport.write(successor)
+            self.transport.close()
+            return
         self.connections.discard(self)
         # Whoever has the connection now is counted, without this object, which would keep the head.
         self._is_counted = False
         self.transport.set_write_buffer_limits()
-        state = self.server_state
-        url = httptools.parse_url(self.url)
-        successor = state.take_over(websocket_scope(url, self.headers, self.client)) if state.take_over else None
         if successor is None:
             self._begin_asgi_websocket(asgi_handshake(url, self.headers) + rest)
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from http import HTTPStatus
 from typing import Final
 
@@ -10,7 +11,7 @@ import orjson
 from app.sessions.answers import error_body
 from app.sessions.errors import CATALOGUE, SessionError
 
-__all__ = ["FULL", "INVALID", "LATE", "NO_HANDSHAKE", "OTHER_VERSION", "TOO_LARGE", "TOO_MANY", "Refused"]
+__all__ = ["INVALID", "LATE", "NO_HANDSHAKE", "OTHER_VERSION", "TOO_LARGE", "TOO_MANY", "Refused", "full"]
 
 
 class Refused(Exception):
@@ -32,11 +33,16 @@ def _error(code: str, message: str | None = None, *, status: int | None = None, 
     return head.encode() + body
 
 
+def full() -> bytes:
+    """Return the answer of a port that takes no more connections; clients are asked to wait for different times."""
+    return random.choice(_FULL)  # noqa: S311 - nothing depends on it
+
+
 INVALID: Final = _error("invalid-payload", "Invalid HTTP request")
 LATE: Final = _error("request-timeout")
 TOO_LARGE: Final = _error("headers-too-large")
 TOO_MANY: Final = _error("too-many-requests", fields="retry-after: 1\r\n")
-FULL: Final = _error("unavailable", fields="retry-after: 5\r\n")
+_FULL: Final = [_error("unavailable", fields=f"retry-after: {seconds}\r\n") for seconds in range(1, 31)]
 NO_HANDSHAKE: Final = _error("invalid-payload", "Invalid WebSocket handshake")
 # RFC 6455, section 4.4; RFC 9110, section 15.5.22.
 OTHER_VERSION: Final = _error(

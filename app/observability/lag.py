@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
-from prometheus_client import Histogram
+__all__ = ["LAG_INTERVAL", "watch_event_loop"]
 
-__all__ = ["watch_event_loop"]
-
-_INTERVAL_SECONDS: Final = 0.25
+LAG_INTERVAL: Final = 0.25
 
 
-async def watch_event_loop(lag: Histogram) -> None:
-    """Measure, forever, how many seconds later than requested a timer runs."""
+async def watch_event_loop(observe: Callable[[float], None]) -> None:
+    """Measure, forever, every ``LAG_INTERVAL`` seconds, how many seconds later than requested a timer runs."""
     clock = asyncio.get_running_loop().time
     while True:
-        due = clock() + _INTERVAL_SECONDS
-        await asyncio.sleep(_INTERVAL_SECONDS)
-        lag.observe(max(0.0, clock() - due))
+        due = clock() + LAG_INTERVAL
+        await asyncio.sleep(LAG_INTERVAL)
+        observe(max(0.0, clock() - due))

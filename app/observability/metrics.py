@@ -89,6 +89,9 @@ class Metrics:
         self.handshakes = self._counter(
             "handshakes", "Requests for a new connection, by result.", ["transport", "result"]
         )
+        self.handshake_pace = self._gauge(
+            "handshake_pace", "New connections a second that the event loop keeps up with."
+        )
         self.connects = self._counter("connects", "Socket.IO CONNECT packets answered.", ["result"])
         self.disconnects = self._counter("disconnects", "Connections that have ended.", ["reason"])
         self.refusals = self._counter("refusals", "Engine.IO requests answered with an error.", ["reason"])
@@ -172,6 +175,8 @@ class Metrics:
             "join_session_gc_pause_seconds", "Time for which a run of the garbage collector stops all work.", _SECONDS
         )
         self.registry.register(self.collector_pauses)
+        self.memory_limit = self._gauge("memory_limit_bytes", "Memory that the replica may use, 0 without a limit.")
+        self.memory_in_use = self._gauge("memory_in_use_bytes", "Memory in use, 0 without a limit.")
         self.draining = self._gauge("draining", "1 while the replica drains, else 0.")
         self.drain_seconds = self._gauge(
             "drain_duration_seconds", "Seconds since the drain began while connections remain, else 0."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -41,6 +42,7 @@ from app.replica.applications import InternalApplication, PublicApplication
 from app.replica.caps import Caps
 from app.replica.drain import Drain, drain_headers
 from app.replica.from_settings import (
+    bucket_cookie,
     forwarding_limits,
     port_limits,
     session_rules,
@@ -56,7 +58,7 @@ from app.sessions.guard import KeyGuard
 from app.sessions.service import SessionService, random_id
 from app.sessions.tokens import TokenSigner
 from app.settings import Settings
-from app.socketio_server import SocketServer
+from app.socketio_server import Gate, SocketServer
 from app.store.announcements import Announcements
 from app.store.budgets import RedisBudgets
 from app.store.creators import RedisCreators
@@ -177,6 +179,7 @@ def assemble_sessions(settings: Settings, redis: RedisPart) -> SessionsPart:
 def assemble_sockets(
     settings: Settings,
     caps: Caps,
+    gates: Sequence[Gate],
     replica_id: str,
     addresses: ClientAddresses,
     redis: RedisPart,
@@ -196,7 +199,8 @@ def assemble_sockets(
         timeout=settings.ping_interval + settings.ping_timeout,
         count=lambda result: metrics.forwarded.labels(result).inc(),
     )
-    server = socket_server(settings, caps, addresses, metrics, replica_id, forwarder)
+    bucket = bucket_cookie(settings, redis.secret)
+    server = socket_server(settings, caps, gates, bucket, addresses, metrics, replica_id, forwarder)
     telemetry = Telemetry(metrics, losses, redis.replicas.now, tracing)
     presence = Presence(redis.replicas, redis.sessions, sessions.service, lease=settings.lease, grace=settings.grace)
     rooms = Rooms(

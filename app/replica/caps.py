@@ -8,7 +8,7 @@ from typing import Final
 
 from app.settings import Settings
 
-__all__ = ["MEMORY_SHARE", "Caps", "find_caps"]
+__all__ = ["CONNECTION_BYTES", "MEMORY_SHARE", "Caps", "find_caps"]
 
 # The part of the memory limit that may be in use. The rest is for files, which the process runs slowly without, and for
 # what is allocated and freed within a moment.
@@ -16,7 +16,7 @@ MEMORY_SHARE: Final = 0.9
 # What a replica takes without connections, and what with each: a WebSocket in a session of a few people with a dozen
 # movies, measured by ``python -m bench.connections``.
 _BASE_BYTES: Final = 64 * 2**20
-_CONNECTION_BYTES: Final = 28 * 2**10
+CONNECTION_BYTES: Final = 28 * 2**10
 
 _MAX_CONNECTIONS: Final = 20_000
 _MIN_CONNECTIONS: Final = 100
@@ -44,5 +44,5 @@ def find_caps(settings: Settings, memory_limit: int | None) -> Caps:
 def _in_memory(limit: int | None) -> int:
     if limit is None:
         return _MAX_CONNECTIONS
-    fitting = (int(limit * MEMORY_SHARE) - _BASE_BYTES) // _CONNECTION_BYTES
+    fitting = (int(limit * MEMORY_SHARE) - _BASE_BYTES) // CONNECTION_BYTES
     return min(max(fitting, _MIN_CONNECTIONS), _MAX_CONNECTIONS)

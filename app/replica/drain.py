@@ -15,7 +15,7 @@ from app.http.health import Health
 from app.observability.metrics import Metrics
 from app.socketio_server import Connection, SocketServer
 
-__all__ = ["Drain", "drain", "drain_headers", "with_drain_headers"]
+__all__ = ["Drain", "cookie_headers", "drain", "drain_headers", "encoded", "with_drain_headers"]
 
 _CLIENTS_PER_SECOND: Final = 50
 # The part of the window for closing. Clients need the rest to reconnect, perhaps with several attempts.
@@ -27,6 +27,8 @@ _TIMEOUT_SHARE: Final = 0.25
 _POLL_SECONDS: Final = 0.02
 # The IANA registry of WebSocket close codes: "service restart".
 _CLOSE_CODE: Final = 1012
+
+_CLOSES_CONNECTION: Final = ("connection", "close")
 
 _logger = logging.getLogger(__name__)
 
@@ -50,9 +52,7 @@ class Drain:
         self._health = health
         self._metrics = metrics
         self._window = window
-        self._refusal_headers = drain_headers(affinity_cookie)
-        if bucket_cookie is not None:
-            self._refusal_headers.append(bucket_cookie.cleared())
+        self._refusal_headers = [_CLOSES_CONNECTION, *cookie_headers(affinity_cookie, bucket_cookie)]
         self._background = Background("drain", _logger, level=logging.CRITICAL)
         self._task: asyncio.Task[None] | None = None
         self._began_at = 0.0
@@ -101,7 +101,7 @@ async def drain(
 
     ``refusal_headers``: clear the cookies by which a load balancer sends a refused client to this replica.
     """
-    server.stop_accepting(503, [(b"retry-after", b"1"), *_encoded(refusal_headers)])
+    server.stop_accepting(503, [(b"retry-after", b"1"), *encoded(refusal_headers)])
     connections, requests = server.connections(), forwarder.drain()
     pause = min(window * _SHARE / max(1, len(connections) + len(requests)), 1 / _CLIENTS_PER_SECOND)
     timeout = min(_MAX_TIMEOUT_SECONDS, window * _TIMEOUT_SHARE)
@@ -116,7 +116,7 @@ async def drain(
 
 def with_drain_headers(send: Any, affinity_cookie: str | None) -> Any:
     """Wrap an ASGI ``send``: add headers that keep clients from returning to this replica."""
-    headers = _encoded(drain_headers(affinity_cookie))
+    headers = encoded(drain_headers(affinity_cookie))
 
     async def sending(message: Any) -> None:
         if message["type"] == "http.response.start":
@@ -128,13 +128,18 @@ def with_drain_headers(send: Any, affinity_cookie: str | None) -> Any:
 
 def drain_headers(affinity_cookie: str | None) -> list[tuple[str, str]]:
     """Return the headers that keep a client from returning to this replica."""
-    headers = [("connection", "close")]
+    return [_CLOSES_CONNECTION, *cookie_headers(affinity_cookie, None)]
+
+
+def cookie_headers(affinity_cookie: str | None, bucket_cookie: BucketCookie | None) -> list[tuple[str, str]]:
+    """Return the headers after which a load balancer may choose another replica for a client."""
+    headers = [] if bucket_cookie is None else [bucket_cookie.cleared()]
     if affinity_cookie is not None:
-        headers.append(("set-cookie", f"{affinity_cookie}=; Path=/; Max-Age=0; HttpOnly"))
+        headers.insert(0, ("set-cookie", f"{affinity_cookie}=; Path=/; Max-Age=0; HttpOnly"))
     return headers
 
 
-def _encoded(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+def encoded(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
     return [(name.encode(), value.encode()) for name, value in headers]
 
 

@@ -13,7 +13,7 @@ from app.background import Background
 from app.forwarding.directory import ADDRESS
 from app.http.addresses import ClientAddresses
 from app.http.health import Health
-from app.observability.lag import watch_event_loop
+from app.observability.lag import LAG_INTERVAL, watch_event_loop
 from app.observability.losses import Losses
 from app.observability.metrics import Metrics
 from app.observability.tracing import Tracing
@@ -30,12 +30,15 @@ from app.replica.caps import find_caps
 from app.replica.contact import Contact
 from app.replica.drain import Drain
 from app.replica.from_settings import bucket_cookie
+from app.replica.handshake_pace import HandshakePace
 from app.replica.memory import find_memory
+from app.replica.memory_room import MemoryRoom
 from app.replica.own_address import own_address
 from app.replica.refusal import Refusal
 from app.sessions.admission import Client
 from app.sessions.payloads import CreateSession
 from app.settings import Settings, traces_wanted
+from app.socketio_server import Gate
 from app.store.secret_list import SECRETS
 
 __all__ = ["Replica", "run_replica"]
@@ -77,13 +80,16 @@ class Replica:
         self._tracing = tracing = Tracing(self.id) if traces_wanted() else None
         memory = find_memory(settings.memory_limit)
         caps = find_caps(settings, memory.limit if memory else None)
+        self._room = room = MemoryRoom(memory) if memory else None
+        self._pace = pace = HandshakePace()
+        gates: list[Gate] = [room, pace] if room else [pace]
         metrics.max_connections.set(caps.connections)
         addresses = ClientAddresses(settings.trusted_proxies, settings.unlimited_addresses)
         self.redis = redis = assemble_redis(settings, redis_url, self.id, metrics, tracing)
         self.sessions = sessions = assemble_sessions(settings, redis)
         losses = Losses(metrics)
         self.sockets = sockets = assemble_sockets(
-            settings, caps, self.id, addresses, redis, sessions, metrics, losses, tracing
+            settings, caps, gates, self.id, addresses, redis, sessions, metrics, losses, tracing
         )
         bucket = bucket_cookie(settings, redis.secret)
         self.public = assemble_http(
@@ -127,7 +133,7 @@ class Replica:
             sockets.presence.sweep(),
             sockets.rooms.keep_up(),
             sockets.forwarder.watch(self._settings.lease / 3),
-            watch_event_loop(self.metrics.event_loop_lag),
+            watch_event_loop(self._take_lag),
         ):
             self._background.start(work)
         await sockets.server.start()
@@ -160,6 +166,12 @@ class Replica:
             _LOGIN: self.redis.client.topology.logins.password_id(),
         }
 
+    def _take_lag(self, lag: float) -> None:
+        self.metrics.event_loop_lag.observe(lag)
+        self._pace.tick(lag)
+        if self._room is not None:
+            self._room.tick(self.sockets.server.open_count)
+
     def _watch_gauges(self) -> None:
         """Register functions for gauges whose values are known at any time."""
         metrics, server, rooms = self.metrics, self.sockets.server, self.sockets.rooms
@@ -167,6 +179,10 @@ class Replica:
         metrics.sessions.set_function(lambda: rooms.session_count)
         metrics.members.set_function(lambda: len(rooms.members))
         metrics.participants.set_function(lambda: rooms.members.participant_count)
+        metrics.handshake_pace.set_function(lambda: self._pace.budget / LAG_INTERVAL)
+        if (room := self._room) is not None:
+            metrics.memory_limit.set(room.limit)
+            metrics.memory_in_use.set_function(lambda: room.in_use)
         metrics.slow_connections.set_function(
             lambda: sum(connection.upgraded and connection.unsent > 0 for connection in server.connections())
         )

@@ -30,7 +30,7 @@ handler. If the handler raised, or the client sent too many or too few arguments
 of ``on_handler_error``. ``current_event`` tells a handler whether an acknowledgement was asked for.
 """
 
-from app.socketio_server.admission import ConnectionLimits, Origins, peer_address
+from app.socketio_server.admission import ConnectionLimits, Gate, Origins, peer_address
 from app.socketio_server.asgi import end_websocket
 from app.socketio_server.connection import Connection
 from app.socketio_server.endings import CLIENT_NAMESPACE_DISCONNECT
@@ -53,6 +53,7 @@ __all__ = [
     "Encoded",
     "EngineServer",
     "Event",
+    "Gate",
     "Observer",
     "Options",
     "Origins",

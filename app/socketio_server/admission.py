@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from app.origins import AllowedOrigins
@@ -13,9 +13,11 @@ from app.socketio_server import refusals
 from app.socketio_server.interfaces import Scope
 from app.socketio_server.refusals import Headers, Refusal
 
-__all__ = ["ConnectionLimits", "Origins", "header", "peer_address"]
+__all__ = ["ConnectionLimits", "Gate", "Origins", "header", "peer_address"]
 
 _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
+# Seconds that clients are asked to wait, at most, when there are as many connections as there may be.
+_MAX_WAIT_SECONDS: Final = 30
 
 
 class Origins:
@@ -49,11 +51,26 @@ class Origins:
         raise Refusal("origin", 4, "Forbidden", status=403)
 
 
+class Gate(Protocol):
+    """A reason for which a server takes no more connections for a while.
+
+    ``reason``: a word for metrics. ``longest_wait``: the seconds that clients are asked to wait, at most.
+    """
+
+    @property
+    def reason(self) -> str: ...
+    @property
+    def longest_wait(self) -> int: ...
+    def refuses(self, opened: int) -> bool:
+        """Return whether another connection is refused, besides ``opened`` ones; if not, count it."""
+
+
 class ConnectionLimits:
     """Counts open connections and refuses new ones over a limit or during a drain; None disables a limit.
 
     ``unlimited``: returns whether an address is exempt. ``counted_as``: returns the key under which an address is
-    counted, the same for all addresses of a subscriber.
+    counted, the same for all addresses of a subscriber. ``gates`` are asked last, in order. ``elsewhere``: headers of
+    refusals for which another server may be better.
     """
 
     def __init__(
@@ -63,11 +80,15 @@ class ConnectionLimits:
         max_connections_per_address: int | None = None,
         unlimited: Callable[[str], bool] = lambda _address: False,
         counted_as: Callable[[str], str] = str,
+        gates: Sequence[Gate] = (),
+        elsewhere: Headers = (),
     ) -> None:
         self._max = max_connections
         self._max_per_address = max_connections_per_address
         self._unlimited = unlimited
         self._counted_as = counted_as
+        self._gates = gates
+        self._elsewhere = elsewhere
         self._addresses: Counter[str] = Counter()
         self._stopped: Callable[[], Refusal] | None = None
         self.open = 0
@@ -83,9 +104,12 @@ class ConnectionLimits:
         key = self._counted_as(address)
         if not self._unlimited(address):
             if self._max is not None and self.open >= self._max:
-                raise refusals.too_many("too many connections", 503)
+                raise refusals.overloaded("too many connections", _MAX_WAIT_SECONDS, self._elsewhere)
             if self._max_per_address is not None and self._addresses[key] >= self._max_per_address:
-                raise refusals.too_many("too many connections of one address", 429)
+                raise refusals.too_many_of_one()
+            for gate in self._gates:
+                if gate.refuses(self.open):
+                    raise refusals.overloaded(gate.reason, gate.longest_wait, self._elsewhere)
         self.open += 1
         self._addresses[key] += 1
 

@@ -8,8 +8,6 @@ import binascii
 from typing import Final
 from urllib.parse import parse_qsl
 
-import orjson
-
 from app.socketio_server import refusals
 from app.socketio_server.admission import header
 from app.socketio_server.frames import ProtocolError
@@ -113,17 +111,16 @@ async def refuse(
     scope: Scope, receive: Receive, send: Send, refusal: Refusal, headers: list[tuple[bytes, bytes]]
 ) -> None:
     """Answer a request or a WebSocket handshake with an error."""
-    body = orjson.dumps({"code": refusal.code, "message": refusal.message})
     headers = [*headers, *refusal.headers, (b"content-type", b"application/json")]
     if scope["type"] == "http":
-        await respond(send, refusal.status, body, headers)
+        await respond(send, refusal.status, refusal.body, headers)
         return
     await receive()
     if "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close"})
         return
     await send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": body})
+    await send({"type": "websocket.http.response.body", "body": refusal.body})
 
 
 async def accept(receive: Receive, send: Send) -> None:

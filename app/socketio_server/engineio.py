@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -125,10 +126,11 @@ class EngineServer(EngineIOServer):
 
     # Requests
 
-    def take_over(self, scope: Scope) -> WebSocketProtocol | None:
+    def take_over(self, scope: Scope) -> WebSocketProtocol | bytes | None:
         """Return the protocol for the connection of a WebSocket handshake, or None to serve it with ASGI.
 
-        ASGI serves refused handshakes, sessions that are unknown here, and clients that ask for a subprotocol.
+        ASGI serves refused handshakes, sessions that are unknown here, and clients that ask for a subprotocol. But the
+        answer to one that is refused because there is too much to do is returned, since that may happen often.
         """
         if header(scope, b"sec-websocket-protocol") is not None:
             return None
@@ -136,8 +138,11 @@ class EngineServer(EngineIOServer):
             self._origins.check(scope)
             deflate = accept_deflate(header(scope, b"sec-websocket-extensions") or "")
             receiver = self._receiver(scope, asgi.read_query(scope))
-        except Refusal:
-            return None
+        except Refusal as refusal:
+            if refusal.status not in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+                return None
+            self._count_refusal(refusal, scope)
+            return refusal.response()
         if receiver is None:
             return None
         return WebSocketProtocol(
@@ -157,11 +162,14 @@ class EngineServer(EngineIOServer):
             else:
                 await self._dispatch(scope, receive, send, headers)
         except Refusal as refusal:
-            self.observer.refused(refusal.reason)
-            if not asgi.names_session(scope):
-                transport = "websocket" if scope["type"] == "websocket" else "polling"
-                self.observer.handshake_refused(transport, refusal.reason)
+            self._count_refusal(refusal, scope)
             await asgi.refuse(scope, receive, send, refusal, headers)
+
+    def _count_refusal(self, refusal: Refusal, scope: Scope) -> None:
+        self.observer.refused(refusal.reason)
+        if not asgi.names_session(scope):
+            transport = "websocket" if scope["type"] == "websocket" else "polling"
+            self.observer.handshake_refused(transport, refusal.reason)
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
         """Serve a request that opens a session or belongs to one, here or elsewhere. Raises ``Refusal``."""
@@ -192,9 +200,9 @@ class EngineServer(EngineIOServer):
     # Opening a session
 
     def _open(self, scope: Scope, *, websocket: bool) -> Connection:
-        address, remembered = self._hooks.address(scope), self._hooks.remember(scope)
+        address = self._hooks.address(scope)
         self.limits.enter(address)
-        session = Connection(self, self.generate_id(), address, remembered)
+        session = Connection(self, self.generate_id(), address, self._hooks.remember(scope))
         session.upgraded = websocket
         self.sockets[session.sid] = session
         self.observer.opened(session.transport)

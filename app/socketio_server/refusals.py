@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
+from http import HTTPStatus
+
+import orjson
 
 __all__ = [
     "Headers",
     "Refusal",
     "bad_method",
     "bad_request",
+    "overloaded",
     "too_large",
-    "too_many",
+    "too_many_of_one",
     "unavailable",
     "unknown_session",
     "unknown_transport",
@@ -35,6 +40,24 @@ class Refusal(Exception):
         self.status = status
         self.headers = headers
 
+    @property
+    def body(self) -> bytes:
+        """The content of the response, JSON."""
+        return orjson.dumps({"code": self.code, "message": self.message})
+
+    def response(self) -> bytes:
+        """Return all of an HTTP response, after which the connection is closed."""
+        body = self.body
+        fields = [
+            *self.headers,
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"connection", b"close"),
+        ]
+        head = b"".join(b"%s: %s\r\n" % field for field in fields)
+        status = HTTPStatus(self.status)
+        return b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (status, status.phrase.encode(), head, body)
+
 
 def unknown_transport() -> Refusal:
     return Refusal("unknown transport", 0, "Transport unknown")
@@ -56,8 +79,17 @@ def unsupported_version() -> Refusal:
     return Refusal("unsupported version", 5, "Unsupported protocol version")
 
 
-def too_many(reason: str, status: int) -> Refusal:
-    return Refusal(reason, 3, "Too many connections", status=status, headers=[(b"retry-after", b"5")])
+def too_many_of_one() -> Refusal:
+    """Return a refusal for an address with too many connections."""
+    reason = "too many connections of one address"
+    return Refusal(reason, 3, "Too many connections", status=429, headers=[(b"retry-after", b"5")])
+
+
+def overloaded(reason: str, longest_wait: int, headers: Headers = ()) -> Refusal:
+    """Return a refusal for a server that has too much to do; clients are asked to wait for different times."""
+    wait = b"%d" % random.randint(1, longest_wait)  # noqa: S311 - nothing depends on it
+    headers = [(b"retry-after", wait), *headers]
+    return Refusal(reason, 3, "Too many connections", status=503, headers=headers)
 
 
 def unavailable(reason: str) -> Refusal:

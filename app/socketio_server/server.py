@@ -136,10 +136,11 @@ class SocketServer(ReceivingServer):
         if socket is not None:
             socket.connection.close(endings.SERVER_DISCONNECT, code=code)
 
-    def take_over(self, scope: Scope) -> WebSocketProtocol | None:
+    def take_over(self, scope: Scope) -> WebSocketProtocol | bytes | None:
         """Return the protocol for the connection of a WebSocket's handshake for ``path``, or None for ``asgi``.
 
-        A WebSocket costs less without ASGI: it has no task and no queue, and is written to directly.
+        Bytes are the answer to a handshake that is refused. A WebSocket costs less without ASGI: it has no task and no
+        queue, and is written to directly.
         """
         return self._engine.take_over(scope) if scope["path"].rstrip("/") == self.path.rstrip("/") else None
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 import pytest
 import websockets
 
 from tests.harness.redis import RedisServer
 from tests.harness.sockets import Socket
+from tests.harness.wire import UPGRADE, wire
 from tests.limits.attempts import exceeds, limited
 
 __all__: list[str] = []
@@ -26,6 +28,29 @@ async def more_sockets_than_a_replica_holds(redis: RedisServer) -> None:
         sockets.append(await Socket.open(replica.here.url))
         for socket in sockets:
             await socket.close()
+
+
+@exceeds("Memory in use, with which sockets are opened")
+async def a_socket_where_no_memory_is_left(redis: RedisServer) -> None:
+    async with limited(redis, memory_limit=2**20) as replica:
+        with pytest.raises(websockets.InvalidStatus, match="503"):
+            await Socket.open(replica.here.url)
+
+
+@exceeds("Sockets opened at a time")
+async def many_sockets_at_once(redis: RedisServer) -> None:
+    async with limited(redis) as replica:
+        attempts = [asyncio.create_task(_status(replica.here.port)) for _ in range(400)]
+        statuses = Counter([await attempt for attempt in attempts])
+        assert statuses.keys() == {101, 503}
+        # Two ticks may have passed.
+        assert 100 <= statuses[101] < 400
+
+
+async def _status(port: int) -> int:
+    async with wire(port) as connection:
+        await connection.write("GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\n", UPGRADE, "\r\n")
+        return (await connection.answer(_SOON))[0]
 
 
 @exceeds("Sockets of an address")

@@ -91,7 +91,8 @@ async def test_the_cap_of_a_server_counts_open_sessions() -> None:
         await record.client.handshake()
         async with record.client.joined():
             refused = await record.client.request("GET", "EIO=4&transport=polling")
-            assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+            assert refused.status_code == 503
+            assert 1 <= int(refused.headers["retry-after"]) <= 30
             with pytest.raises(websockets.InvalidStatus, match="503"):
                 await record.client.websocket()
         await until(lambda: record.server.open_count == 1)

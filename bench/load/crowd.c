@@ -1,0 +1,154 @@
+/* Clients that connect anew whenever they are refused or lost, half a second to one and a half later, and vote.
+ *
+ *   crowd CODES CLIENTS MOVIES RATE PORT...
+ *
+ * CODES: a file with the code of a session in each line. RATE: votes a second in all. Each attempt goes to one of the
+ * ports. A number on standard input changes how many clients there are; its end ends everything. Each second prints a
+ * line of JSON: what has happened since the line before, but for the number of those that have joined. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client.h"
+
+enum { MOST_CLIENTS = 20000, MOST_PORTS = 16, MOST_CODES = 20000, RECENT = 1 << 16, TRIES = 64 };
+static const double SCAN = 0.02;
+
+static Client clients[MOST_CLIENTS];
+static double again[MOST_CLIENTS], sent_at[RECENT], latencies[RECENT];
+static char codes[MOST_CODES][16];
+static int ports[MOST_PORTS], ports_count, rooms, wanted, movies, joined_now, latencies_count, is_over;
+static long votes_sent, votes_refused;
+
+static double in_a_moment(double least, double most) { return now() + least + (most - least) * rand() / RAND_MAX; }
+
+static void has_joined(Client *client) { (void)client; }
+
+static void has_updated(Client *client, long version) {
+  (void)client;
+  (void)version;
+}
+
+static void has_acknowledged(Client *client, long id, long version) {
+  (void)client;
+  if (!version) votes_refused++;
+  if (latencies_count < RECENT) latencies[latencies_count++] = now() - sent_at[id % RECENT];
+}
+
+static void vote(void) {
+  char text[128];
+  for (int i = 0; i < TRIES && wanted; i++) {
+    Client *client = &clients[rand() % wanted];
+    if (client->state != JOINED) continue;
+    if (!client->ratings) client->ratings = calloc(movies, 1);
+    int movie = rand() % movies, rating = 1 + (client->ratings[movie] + rand() % 4) % 5;
+    client->ratings[movie] = rating;
+    snprintf(text, sizeof text, "42%ld[\"vote\",{\"movieID\":\"m%d\",\"rating\":%d}]", votes_sent, movie, rating);
+    sent_at[votes_sent++ % RECENT] = now();
+    send_text(client, text);
+    return;
+  }
+}
+
+/* Connects those whose time has come, and closes those that are too many. */
+static void scan(void) {
+  double time = now();
+  joined_now = 0;
+  for (int i = 0; i < MOST_CLIENTS; i++) {
+    Client *client = &clients[i];
+    if (client->state == JOINED) {
+      joined_now++;
+      if (i >= wanted) close_client(client);
+    } else if (client->state == CLOSED && i < wanted) {
+      if (!again[i]) again[i] = in_a_moment(.5, 1.5);
+      if (time < again[i]) continue;
+      again[i] = 0;
+      setup.port = ports[rand() % ports_count];
+      connect_client(client, i % rooms, 0);
+    }
+  }
+}
+
+static int by_size(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+static void tell(double seconds) {
+  static int refused_before, lost_before;
+  qsort(latencies, latencies_count, sizeof *latencies, by_size);
+  double p99 = latencies_count ? latencies[(int)((latencies_count - 1) * .99)] * 1000 : 0;
+  printf("{\"seconds\":%.1f,\"wanted\":%d,\"joined\":%d,\"refused\":%d,\"lost\":%d,", seconds, wanted, joined_now,
+         failed_clients - refused_before, lost_clients - lost_before);
+  printf("\"acks\":%d,\"failed_votes\":%ld,\"p99_ms\":%.1f}\n", latencies_count, votes_refused, p99);
+  fflush(stdout);
+  refused_before = failed_clients;
+  lost_before = lost_clients;
+  latencies_count = votes_refused = 0;
+}
+
+static void take_command(void) {
+  static char line[32];
+  static int size;
+  char byte;
+  for (long count; (count = read(STDIN_FILENO, &byte, 1)) >= 0;) {
+    if (count == 0) {
+      is_over = 1;
+      return;
+    }
+    if (byte != '\n' && size < (int)sizeof line - 1) {
+      line[size++] = byte;
+      continue;
+    }
+    line[size] = 0;
+    size = 0;
+    wanted = atoi(line) < MOST_CLIENTS ? atoi(line) : MOST_CLIENTS;
+  }
+}
+
+static void read_codes(const char *path) {
+  FILE *file = fopen(path, "r");
+  if (!file) {
+    perror(path);
+    exit(1);
+  }
+  while (rooms < MOST_CODES && fscanf(file, "%15s%*[^\n]", codes[rooms]) == 1) rooms++;
+  fclose(file);
+}
+
+int main(int count, char **arguments) {
+  if (count < 6 || count > 5 + MOST_PORTS) {
+    fputs("usage: crowd CODES CLIENTS MOVIES RATE PORT...\n", stderr);
+    return 2;
+  }
+  read_codes(arguments[1]);
+  wanted = atoi(arguments[2]) < MOST_CLIENTS ? atoi(arguments[2]) : MOST_CLIENTS;
+  movies = atoi(arguments[3]);
+  double rate = atof(arguments[4]);
+  for (int i = 5; i < count; i++) ports[ports_count++] = atoi(arguments[i]);
+  setup.codes = codes;
+  setup.joined = has_joined;
+  setup.updated = has_updated;
+  setup.acknowledged = has_acknowledged;
+  start_polling();
+  fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
+  double start = now(), scanned = 0, told = start, votes_due = start;
+  for (int i = 0; i < MOST_CLIENTS; i++) clients[i].state = CLOSED;
+  while (!is_over) {
+    handle_events(10);
+    double time = now();
+    if (time - scanned >= SCAN) {
+      scanned = time;
+      scan();
+      take_command();
+    }
+    for (; rate > 0 && votes_due < time; votes_due += 1 / rate) vote();
+    if (time - told >= 1) {
+      told = time;
+      tell(time - start);
+    }
+  }
+  return 0;
+}
