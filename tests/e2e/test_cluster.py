@@ -26,6 +26,16 @@ async def test_the_api_server_accepts_every_values_file(kind: Cluster) -> None:
         assert "Warning" not in said, (values.name, said)
 
 
+async def test_the_api_server_accepts_the_names_of_any_release(kind: Cluster) -> None:
+    chart = str(ROOT / "charts" / "join-session")
+    for name in ("123", "true", "a.b", "join-session-redis", "r" * 53):
+        rendered = await kind.helm("template", name, chart, "--set", "redis.auth.password=of-a-test")
+        await command(
+            "kubectl", "--context", f"kind-{kind.name}", "-n", NAMESPACE, "apply", "--dry-run=server", "-f", "-",
+            stdin=rendered,
+        )  # fmt: skip
+
+
 async def test_helm_test_is_green(release: Cluster) -> None:
     said = await release.helm("test", RELEASE)
     assert "Succeeded" in said

@@ -47,6 +47,11 @@ def test_a_release_says_where_the_project_lives(project: Path) -> None:
         (chart,) = documents(text)
         assert chart["home"] == chart["sources"][0] == URL
         assert ".example" not in text
+    options = ("--show-only", "templates/prometheusrule.yaml", "-f", project / "charts/join-session/ci/monitoring.yaml")
+    (rules,) = documents(run(helm(), "template", "join-session", project / "charts" / "join-session", *options))
+    assert rules["spec"]["groups"][0]["rules"][0]["annotations"]["runbook_url"].startswith(
+        f"{URL}/blob/HEAD/docs/alerts.md#"
+    )
 
 
 @pytest.mark.parametrize("name", HELMS)
