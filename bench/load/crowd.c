@@ -4,7 +4,8 @@
  *
  * CODES: a file with the code of a session in each line. RATE: votes a second in all. Each attempt goes to one of the
  * ports. A number on standard input changes how many clients there are; its end ends everything. Each second prints a
- * line of JSON: what has happened since the line before, but for the number of those that have joined. */
+ * line of JSON: what has happened since the line before, but for the number of those that have joined. Late are
+ * acknowledgements after more than a second. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,12 +15,12 @@
 #include "client.h"
 
 enum { MOST_CLIENTS = 20000, MOST_PORTS = 16, MOST_CODES = 20000, RECENT = 1 << 16, TRIES = 64 };
-static const double SCAN = 0.02;
+static const double SCAN = 0.02, LATE = 1;
 
 static Client clients[MOST_CLIENTS];
 static double again[MOST_CLIENTS], sent_at[RECENT], latencies[RECENT];
 static char codes[MOST_CODES][16];
-static int ports[MOST_PORTS], ports_count, rooms, wanted, movies, joined_now, latencies_count, is_over;
+static int ports[MOST_PORTS], ports_count, rooms, wanted, movies, joined_now, latencies_count, late, is_over;
 static long votes_sent, votes_refused;
 
 static double in_a_moment(double least, double most) { return now() + least + (most - least) * rand() / RAND_MAX; }
@@ -34,7 +35,9 @@ static void has_updated(Client *client, long version) {
 static void has_acknowledged(Client *client, long id, long version) {
   (void)client;
   if (!version) votes_refused++;
-  if (latencies_count < RECENT) latencies[latencies_count++] = now() - sent_at[id % RECENT];
+  double seconds = now() - sent_at[id % RECENT];
+  if (seconds > LATE) late++;
+  if (latencies_count < RECENT) latencies[latencies_count++] = seconds;
 }
 
 static void vote(void) {
@@ -82,11 +85,11 @@ static void tell(double seconds) {
   double p99 = latencies_count ? latencies[(int)((latencies_count - 1) * .99)] * 1000 : 0;
   printf("{\"seconds\":%.1f,\"wanted\":%d,\"joined\":%d,\"refused\":%d,\"lost\":%d,", seconds, wanted, joined_now,
          failed_clients - refused_before, lost_clients - lost_before);
-  printf("\"acks\":%d,\"failed_votes\":%ld,\"p99_ms\":%.1f}\n", latencies_count, votes_refused, p99);
+  printf("\"acks\":%d,\"late\":%d,\"failed_votes\":%ld,\"p99_ms\":%.1f}\n", latencies_count, late, votes_refused, p99);
   fflush(stdout);
   refused_before = failed_clients;
   lost_before = lost_clients;
-  latencies_count = votes_refused = 0;
+  latencies_count = late = votes_refused = 0;
 }
 
 static void take_command(void) {
