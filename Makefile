@@ -4,7 +4,7 @@ BIN := .venv/bin
 # The file that npm writes last.
 NODE := tests/js/node_modules/.package-lock.json
 
-.PHONY: help run test quick e2e slow serial cluster image matrix mutants bench bench-smoke autobahn lint lock version-set clean
+.PHONY: help run test quick e2e slow serial cluster drills image matrix mutants bench bench-smoke autobahn lint lock version-set clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ serial: .venv/ready $(NODE) ## Run the slow tests that need an idle machine
 
 cluster: .venv/ready ## Run the drills on a temporary kind cluster; needs Docker and kind
 	@tests/e2e/run $(ARGS)
+
+drills: .venv/ready ## Run the long drills, which CI runs once a week, on a temporary kind cluster
+	@tests/e2e/run weekly $(ARGS)
 
 image: .venv/ready ## Build the image twice, look into it and run it; needs Docker
 	$(BIN)/pytest -m cluster tests/e2e/test_image.py $(ARGS)

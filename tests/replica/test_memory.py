@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import resource
+import subprocess
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +13,7 @@ import pytest
 from app.replica.caps import Caps, find_caps
 from app.replica.memory import find_memory
 from app.settings import Settings
+from tests.harness.cgroups import memory_group
 
 MIB: Final = 2**20
 # The largest number of cgroup v1.
@@ -129,6 +132,29 @@ def test_a_limit_of_the_settings_holds_for_the_process_alone(tmp_path: Path) -> 
     memory = find_memory(64 * MIB, root=tmp_path)
     assert memory is not None
     assert (memory.limit, memory.used()) == (64 * MIB, 20_000 * resource.getpagesize())
+
+
+_TELL: Final = """
+import sys
+from app.replica.memory import find_memory
+sys.stdin.readline()
+memory = find_memory()
+print(memory and memory.limit, memory and memory.used())
+"""
+
+
+def test_the_kernel_has_its_files_where_they_are_looked_for() -> None:
+    command = [sys.executable, "-c", _TELL]
+    with (
+        memory_group(96 * MIB) as group,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process,
+    ):
+        group.add(process.pid)
+        limit, used = process.communicate("\n", timeout=30)[0].split()
+    # Some machines let nobody make a group.
+    if group.path is not None:
+        assert int(limit) == 96 * MIB
+        assert 0 < int(used) < 96 * MIB
 
 
 @pytest.mark.parametrize(
