@@ -5,6 +5,9 @@ once it has been counted. A hit returns its count to the budget, a miss keeps it
 the budget. Look-ups beyond the budget wait for others to return theirs. They are refused once misses alone have used up
 the budget. A hit does not return its count while look-ups of the address wait at this replica, but passes it on to one
 of them. It does so for a fraction of a second, because other replicas may wait for it, too.
+
+A code that an address has found before it may miss for free: it learns nothing, and when Redis has lost its data, the
+people of an office, who share an address, would lock each other out.
 """
 
 from __future__ import annotations
@@ -40,6 +43,7 @@ _POLL_SECONDS: Final = (0.02, 0.05)
 # For how long a count is passed on, at least and at most. They differ, so that some are returned at any time.
 _PASSED_ON_SECONDS: Final = (0.05, 0.25)
 _REMEMBERED: Final = 10_000
+_FOUND_SECONDS: Final = 3600.0
 
 T = TypeVar("T")
 _logger = logging.getLogger(__name__)
@@ -139,20 +143,27 @@ class LookUps:
         self._lines: dict[str, _Line] = {}
         # Addresses that were refused recently: their look-ups are counted before anything is read.
         self._refused: OrderedDict[str, float] = OrderedDict()
+        # Addresses with codes that they have found, until when that is remembered.
+        self._found: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._replica = secrets.token_hex(4)
         self._numbers = itertools.count(1)
         self._background = Background("look-ups", _logger)
 
     @asynccontextmanager
     async def counted(self, address: str, code: str) -> AsyncIterator[LookUp]:
-        """Count a look-up of a code during the block. An error in ``MISSES`` that leaves the block makes it a miss."""
+        """Count a look-up of a code during the block.
+
+        An error in ``MISSES`` that leaves the block makes it a miss, unless it is that there is no such session any
+        more.
+        """
         line = self._lines.setdefault(address, _Line(address))
         line.users += 1
         unit = self._share(line, code)
         try:
             yield LookUp(unit)
+            self._remember_found(address, code)
         except SessionError as error:
-            if error.code in MISSES:
+            if error.code in MISSES and not (error.code == "session-not-found" and self._was_found(address, code)):
                 await self._miss(line, unit)
             raise
         finally:
@@ -262,6 +273,15 @@ class LookUps:
 
     def _room(self, used: Reserved) -> int:
         return max(0, self._budget(used.total_misses + used.total_under_way) - used.misses - used.under_way)
+
+    def _was_found(self, address: str, code: str) -> bool:
+        return self._found.get((address, code), 0) > asyncio.get_running_loop().time()
+
+    def _remember_found(self, address: str, code: str) -> None:
+        self._found[address, code] = asyncio.get_running_loop().time() + _FOUND_SECONDS
+        self._found.move_to_end((address, code))
+        if len(self._found) > _REMEMBERED:
+            self._found.popitem(last=False)
 
     def _was_refused(self, address: str) -> bool:
         return self._refused.get(address, 0) > asyncio.get_running_loop().time()

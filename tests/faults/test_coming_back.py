@@ -35,7 +35,8 @@ class Scene:
         made = await world.api.create(**options)
         elsewhere = [replica for replica in world.replicas if replica is not world.behind(0)] or world.replicas
         host = await node.connect(elsewhere[0].url, transports=["websocket"])
-        await host.emit("join-session", made.code, {"name": "Host", "token": made.host_token}, ack=True)
+        joined = await host.emit("join-session", made.code, {"name": "Host", "token": made.host_token}, ack=True)
+        assert joined["ok"], joined
         seed = await node.run_flow(world.urls[0], made.code)
         await seed.next("session-update")
         (seed_id,) = [person["id"] for person in await people(world, made) if person["name"] != "Host"]

@@ -106,6 +106,20 @@ async def test_finding_a_session_costs_nothing(deployment: Deployment) -> None:
     assert await deployment.counted() == 0
 
 
+async def test_codes_that_an_address_had_found_may_be_missed_for_nothing(deployment: Deployment) -> None:
+    """As when Redis loses its data: the people of an office share an address."""
+    address, other = next(_addresses), next(_addresses)
+    found = [await deployment.api.create() for _ in range(2 * BUDGET)]
+    for made in found:
+        assert (await deployment.miss(address, session_id=made.code)).status_code == 200
+    await deployment.redis.call("FLUSHALL")
+    answers = [await deployment.miss(address, session_id=made.code) for made in found]
+    assert {answer.status_code for answer in answers} == {404}
+    assert await deployment.counted() == 0
+    assert (await deployment.miss(other, session_id=found[0].code)).status_code == 404
+    assert await deployment.counted() == 1
+
+
 @pytest.mark.parametrize("session_id", ["12345", "abcdef", "1" * 10_000, "١٢٣٤٥٦", 12345, "", None])
 async def test_a_wrong_format_never_reaches_redis_and_counts_nowhere(deployment: Deployment, session_id: Any) -> None:
     address = next(_addresses)
