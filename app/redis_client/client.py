@@ -16,6 +16,7 @@ from app.redis_client.errors import CommandFailed, Redirected, StoreError, Store
 from app.redis_client.link import Argument, pack
 from app.redis_client.logins import Logins
 from app.redis_client.observer import Observer, Operation
+from app.redis_client.replicated import Replicated
 from app.redis_client.reply import Reply
 from app.redis_client.sentinel import Sentinel
 from app.redis_client.topology import Single, Topology
@@ -27,6 +28,7 @@ T = TypeVar("T")
 
 _TOPOLOGIES: Final[dict[Kind, Callable[..., Topology]]] = {
     "standalone": Single,
+    "replicated": Replicated,
     "sentinel": Sentinel,
     "cluster": Cluster,
 }

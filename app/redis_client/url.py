@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote
 
 __all__ = ["Address", "Kind", "Login", "RedisURL", "parse_url"]
 
-Kind = Literal["standalone", "sentinel", "cluster"]
+Kind = Literal["standalone", "replicated", "sentinel", "cluster"]
 
 _SCHEMES: Final[dict[str, tuple[Kind, bool]]] = {
     "redis": ("standalone", False),
@@ -20,7 +20,8 @@ _SCHEMES: Final[dict[str, tuple[Kind, bool]]] = {
     "redis+cluster": ("cluster", False),
     "rediss+cluster": ("cluster", True),
 }
-_DEFAULT_PORTS: Final[dict[Kind, int]] = {"standalone": 6379, "sentinel": 26379, "cluster": 6379}
+_DEFAULT_PORT: Final = 6379
+_SENTINEL_PORT: Final = 26379
 _TLS_OPTIONS: Final = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname")
 _SENTINEL_OPTIONS: Final = ("sentinel_username", "sentinel_password")
 
@@ -59,7 +60,8 @@ class RedisURL:
 def parse_url(url: str) -> RedisURL:
     """Parse a URL in one of these forms.
 
-    - ``redis://[[user]:password@]host[:port][/db]``, with TLS ``rediss://``
+    - ``redis://[[user]:password@]host[:port][/db]``, with TLS ``rediss://``; of several hosts, ``host[:port],...``, the
+      one that is the primary is used
     - ``unix://[[user]:password@]/path[?db=n]``
     - ``redis+sentinel://[[user]:password@]host[:port],...[/db]/service[?sentinel_username=...&sentinel_password=...]``
     - ``redis+cluster://[[user]:password@]host[:port],...``
@@ -84,7 +86,10 @@ def parse_url(url: str) -> RedisURL:
         if not hosts.startswith("/"):
             raise ValueError("a unix:// Redis URL needs an absolute path, as in unix:///run/redis.sock")
     else:
-        addresses = tuple(_address(host, _DEFAULT_PORTS[kind]) for host in hosts.split(","))
+        port = _SENTINEL_PORT if kind == "sentinel" else _DEFAULT_PORT
+        addresses = tuple(_address(host, port) for host in hosts.split(","))
+    if kind == "standalone" and len(addresses) > 1:
+        kind = "replicated"
     db, service = _path_parts(kind, unquote(path).strip("/"))
     allowed = (_TLS_OPTIONS if with_tls else ()) + (_SENTINEL_OPTIONS if kind == "sentinel" else ())
     if unknown := sorted(options.keys() - set(allowed)):

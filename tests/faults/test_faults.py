@@ -13,8 +13,9 @@ import pytest
 
 from tests.faults.checker import lies
 from tests.faults.load import Load
-from tests.faults.world import World
+from tests.faults.world import World, replicas_of
 from tests.harness.node import NodeClients
+from tests.harness.redis import RedisServer
 from tests.harness.waiting import until
 
 _HEALING: Final = 10.0
@@ -166,6 +167,27 @@ async def survive(broken: World, node: NodeClients, *faults: Fault, changes: int
             after_fault,
             after_change,
         )
+
+
+async def test_a_move_to_another_redis_loses_nothing(node: NodeClients) -> None:
+    """The way of docs/redis.md: a copy, a failover to it, and the end of the former one."""
+    async with RedisServer(aof=True) as latest, RedisServer(aof=True) as former:
+        # Listed first although it is a copy.
+        url = f"redis://{latest.address},{former.address}"
+        await latest.call("REPLICAOF", former.address.host, former.address.port)
+
+        async def copied() -> bool:
+            return b"master_link_status:up" in await latest.call("INFO", "replication")
+
+        async def moved(_world: World, load: Load) -> None:
+            await former.call("FAILOVER", "TO", latest.address.host, latest.address.port)
+            await load.reaches(20)
+            assert (await latest.call("ROLE"))[0] == b"master"
+            former.kill()
+
+        await until(copied, "the copy is complete")
+        async with replicas_of(former, [url] * 3, [], grace=600) as world:
+            await survive(world, node, moved, changes=80, sessions=2)
 
 
 @pytest.mark.parametrize("fault", [redis_killed, subscribers_killed])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -41,13 +41,23 @@ async def world(count: int, **settings: Any) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(RedisServer(aof=True))
         links = [await stack.enter_async_context(FaultProxy(redis.port)) for _ in range(count)]
-        replicas = [Replica(f"redis://127.0.0.1:{link.port}", **settings) for link in links]
+        urls = [f"redis://127.0.0.1:{link.port}" for link in links]
+        yield await stack.enter_async_context(replicas_of(redis, urls, links, **settings))
+
+
+@asynccontextmanager
+async def replicas_of(
+    redis: RedisServer, urls: Sequence[str], links: list[FaultProxy], **settings: Any
+) -> AsyncIterator[World]:
+    """A replica with `settings` for each URL of Redis."""
+    async with AsyncExitStack() as stack:
+        replicas = [Replica(url, **settings) for url in urls]
         for replica in replicas:
             stack.callback(replica.close)
         await asyncio.gather(*(asyncio.to_thread(replica.start) for replica in replicas))
         ports = [replica.port for replica in replicas]
         entrances = [
-            await stack.enter_async_context(FaultProxy(*ports[first:], *ports[:first])) for first in range(count)
+            await stack.enter_async_context(FaultProxy(*ports[first:], *ports[:first])) for first in range(len(ports))
         ]
         api = Api(replicas)
         stack.push_async_callback(api.close)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Coroutine
+from functools import partial
 from typing import Any
 
 import pytest
@@ -43,6 +44,32 @@ async def count_through(fault: Coroutine[Any, Any, object], connection: RedisCli
         assert time.monotonic() - started < TIMEOUT + SLACK
     await over
     return confirmed, unknown
+
+
+async def test_of_several_servers_the_primary_is_used_and_followed_through_a_failover() -> None:
+    async with RedisServer() as latest, RedisServer() as former:
+        await latest.call("REPLICAOF", former.address.host, former.address.port)
+        await until(partial(is_copy, latest), "the copy is complete")
+        connection = RedisClient.connect(f"redis://{latest.address},{former.address}", timeout=TIMEOUT)
+        failover = former.call("FAILOVER", "TO", latest.address.host, latest.address.port)
+        confirmed, unknown = await count_through(failover, connection, "count")
+        assert (await former.call("ROLE"))[0] == b"slave"
+        assert confirmed <= integer(await connection.execute("GET", "count")) <= confirmed + unknown
+        former.kill()
+        assert integer(await connection.run(COUNT, ["count"])) > confirmed
+        await connection.close()
+
+
+async def test_while_two_servers_are_primaries_none_is_used() -> None:
+    async with RedisServer() as one, RedisServer() as other:
+        connection = RedisClient.connect(f"redis://{one.address},{other.address}", timeout=0.5)
+        with pytest.raises(StoreUnavailable, match="2 of the servers are primaries"):
+            await connection.ping()
+        await connection.close()
+
+
+async def is_copy(server: RedisServer) -> bool:
+    return b"master_link_status:up" in await server.call("INFO", "replication")
 
 
 async def test_a_sentinel_service_is_followed_through_a_failover() -> None:

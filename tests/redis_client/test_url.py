@@ -29,6 +29,12 @@ def test_a_password_may_hold_characters_that_urls_reserve(password: str) -> None
     assert (parsed.addresses, parsed.login.password, parsed.login.db) == ((Address("host", 1),), password, 2)
 
 
+def test_several_hosts_are_servers_of_which_one_is_the_primary() -> None:
+    parsed = parse_url("rediss://app:secret@one:6380,two/1")
+    assert (parsed.kind, parsed.addresses) == ("replicated", (Address("one", 6380), Address("two", 6379)))
+    assert parsed.login.db == 1
+
+
 def test_a_password_needs_no_user() -> None:
     login = parse_url("redis://:secret@localhost").login
     assert (login.username, login.password) == (None, "secret")
