@@ -161,12 +161,15 @@ class Room:
                 # No announcement has arrived.
                 self._telemetry.resynced("heartbeat")
             self.refresh()
-        elif self._clock() >= self._read_again_at:
+        return max(0, head.version - highest.version) if head and highest and head.epoch == highest.epoch else 0
+
+    def catch_up(self) -> None:
+        """Read in full from time to time, and send what members should have received."""
+        if self._clock() >= self._read_again_at:
             self.refresh()
-        elif known != highest or self._behind():
+        elif self.known != self._updates.newest or self._behind():
             self._stale = True
             self._schedule()
-        return max(0, head.version - highest.version) if head and highest and head.epoch == highest.epoch else 0
 
     def refresh(self) -> None:
         """Read the state again, because something may have been missed."""

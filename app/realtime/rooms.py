@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+import math
+import random
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -27,6 +29,8 @@ __all__ = ["Rooms"]
 
 _HEARTBEAT_SECONDS: Final = 2.0
 _HEARTBEAT_BATCH: Final = 500
+# Within this time each session is compared.
+_COMPARISON_SECONDS: Final = 60.0
 _MAX_EARLY: Final = 16
 
 _logger = logging.getLogger(__name__)
@@ -35,8 +39,9 @@ _logger = logging.getLogger(__name__)
 class Rooms:
     """The rooms of this replica, by session.
 
-    ``on_loss`` is called with sessions of which Redis lost changes, ``on_disconnected`` with the session and name of a
-    connection that may be attached although its member is gone.
+    ``is_heard`` returns whether each change of a session is announced. ``on_loss`` is called with sessions of which
+    Redis lost changes, ``on_disconnected`` with the session and name of a connection that may be attached although its
+    member is gone.
     """
 
     def __init__(
@@ -48,6 +53,7 @@ class Rooms:
         emitter: Emitter,
         telemetry: Telemetry,
         *,
+        is_heard: Callable[[str], bool],
         on_loss: Callable[[str], None],
         on_disconnected: Callable[[str, str], None],
         expiry_warning: float,
@@ -59,6 +65,7 @@ class Rooms:
         self._subscriptions = subscriptions
         self._recoveries = recoveries
         self._emitter = emitter
+        self._is_heard = is_heard
         self._on_loss = on_loss
         self._on_disconnected = on_disconnected
         self._telemetry = telemetry
@@ -68,6 +75,8 @@ class Rooms:
         # For sessions that are about to have a room: the announcements so far, and whether some may be missing.
         self._early: dict[str, list[Announcement]] = {}
         self._missed: set[str] = set()
+        # Sessions that are still to be compared in this round.
+        self._uncompared: list[str] = []
         self._background = Background("rooms", _logger)
 
     @property
@@ -152,25 +161,42 @@ class Rooms:
                 await self._reattach(member)
 
     async def keep_up(self) -> None:
-        """Compare, forever, the heads of the rooms with those in Redis."""
+        """Let the rooms catch up, and compare, forever, their heads with those in Redis.
+
+        Every time those of sessions that may not be heard of, and a share of the others, which are compared only in
+        case that something goes wrong that nobody has thought of.
+        """
         while True:
             await asyncio.sleep(_HEARTBEAT_SECONDS)
-            codes, lag = list(self._rooms), 0
-            for start in range(0, len(codes), _HEARTBEAT_BATCH):
-                batch = {
-                    code: room.known
-                    for code in codes[start : start + _HEARTBEAT_BATCH]
-                    if (room := self._rooms.get(code))
-                }
-                try:
-                    heads = await self._store.heads(list(batch))
-                except SessionError:
-                    break
-                for (code, before), head in zip(batch.items(), heads, strict=True):
-                    if room := self._rooms.get(code):
-                        lag = max(lag, room.verify(head, before))
-            else:
-                self._telemetry.lagging(lag)
+            for room in self._rooms.values():
+                room.catch_up()
+            await self._compare(list({*self._unheard(), *self._share()}))
+
+    def _unheard(self) -> list[str]:
+        return [code for code in self._rooms if not self._is_heard(code)]
+
+    def _share(self) -> list[str]:
+        """Return the next of all sessions to compare, in a random order."""
+        if not self._uncompared:
+            self._uncompared = random.sample(list(self._rooms), len(self._rooms))
+        count = math.ceil(len(self._rooms) * _HEARTBEAT_SECONDS / _COMPARISON_SECONDS)
+        share, self._uncompared = self._uncompared[:count], self._uncompared[count:]
+        return share
+
+    async def _compare(self, codes: Sequence[str]) -> None:
+        """Compare heads with those in Redis."""
+        lag = 0
+        for start in range(0, len(codes), _HEARTBEAT_BATCH):
+            batch = codes[start : start + _HEARTBEAT_BATCH]
+            known = {code: room.known for code in batch if (room := self._rooms.get(code))}
+            try:
+                heads = await self._store.heads(list(known))
+            except SessionError:
+                return
+            for (code, before), head in zip(known.items(), heads, strict=True):
+                if room := self._rooms.get(code):
+                    lag = max(lag, room.verify(head, before))
+        self._telemetry.lagging(lag)
 
     async def close(self) -> None:
         for lifetime in self._lifetimes.values():

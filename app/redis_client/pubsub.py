@@ -17,6 +17,7 @@ from app.background import Background
 from app.backoff import Backoff
 from app.redis_client.client import RedisClient
 from app.redis_client.errors import StoreError, StoreUnavailable
+from app.redis_client.feed import Feed
 from app.redis_client.link import Link, pack
 from app.redis_client.reply import Reply
 from app.redis_client.url import Address
@@ -43,7 +44,8 @@ class Channels:
     exceptions are logged. ``on_link(event)`` is called when a link was opened, could not be opened or was lost, and
     must not raise.
 
-    A link is closed if the server leaves a PING unanswered for two periods of ``heartbeat`` seconds.
+    A link is closed if the server leaves a PING unanswered for two periods of ``heartbeat`` seconds, or if what is
+    published as commands are sent does not reach it.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Channels:
         on_link: Callable[[LinkEvent], None] = lambda _event: None,
         heartbeat: float = 2.0,
     ) -> None:
+        self._client = client
         self._topology = client.topology
         self._heartbeat = heartbeat
         self._on_message = on_message
@@ -80,6 +83,11 @@ class Channels:
     def links(self) -> int:
         """The number of open links."""
         return sum(server.open for server in self._servers.values())
+
+    def is_confirmed(self, channel: str) -> bool:
+        """Return whether each message published to the channel arrives, as far as is known."""
+        subscription = self._wanted.get(channel)
+        return subscription is not None and subscription.confirmed
 
     def count(self, state: State) -> int:
         """Return the number of channels in a state."""
@@ -235,6 +243,7 @@ class _ServerSubscriptions:
         self._channels = channels
         self._node = node
         self._link: Link | None = None
+        self._feed: Feed | None = None
         self._subscriptions: dict[bytes, _Subscription] = {}
 
     @property
@@ -244,10 +253,11 @@ class _ServerSubscriptions:
     async def run(self) -> None:
         try:
             self._link = await self._channels._topology.dial(self._node, self._pushed)
+            self._feed = Feed(self._channels._client, self._link, timeout=2 * self._channels._heartbeat)
             self._channels._on_link("opened")
             for subscription in self._subscriptions.values():
                 self._subscribe(self._link, subscription)
-            await self._watch(self._link)
+            await self._watch(self._link, self._feed)
             self._channels._on_link("lost")
             _logger.warning("pub/sub connection lost", extra={"channels": len(self._subscriptions)})
         except StoreUnavailable:
@@ -276,11 +286,12 @@ class _ServerSubscriptions:
         if self._link is not None:
             self._send(self._link, b"SUNSUBSCRIBE", subscription.name).add_done_callback(asyncio.Future.exception)
 
-    async def _watch(self, link: Link) -> None:
+    async def _watch(self, link: Link, feed: Feed) -> None:
         lost = asyncio.Event()
         link.on_lost = lost.set
         overdue_after = 2 * self._channels._heartbeat
         pong: asyncio.Future[Reply] | None = None
+        check: asyncio.Future[None] | None = None
         while link.usable:
             try:
                 await asyncio.wait_for(lost.wait(), self._channels._heartbeat)
@@ -288,6 +299,13 @@ class _ServerSubscriptions:
                 if pong is None or pong.done():
                     pong = link.send(_PING, asyncio.get_running_loop().time() + overdue_after)
                     pong.add_done_callback(asyncio.Future.exception)
+                if check is None or check.done():
+                    check = self._channels._background.start(self._check(link, feed))
+
+    async def _check(self, link: Link, feed: Feed) -> None:
+        if await feed.is_cut_off(self._subscriptions, asyncio.get_running_loop().time()):
+            _logger.warning("pub/sub connection is cut off: another server takes the commands")
+            link.abort()
 
     def _subscribe(self, link: Link, subscription: _Subscription) -> None:
         answer = self._send(link, b"SSUBSCRIBE", subscription.name)
@@ -321,7 +339,10 @@ class _ServerSubscriptions:
         match push:
             case [b"smessage", bytes() as name, bytes() as payload]:
                 self._channels._message(name.decode(errors="replace"), payload)
-            case [b"sunsubscribe", bytes() as name, *_] if name in self._subscriptions:
+            case [b"sunsubscribe", bytes() as name, *_] if name not in self._subscriptions:
+                if self._feed is not None:
+                    self._feed.ended(name)
+            case [b"sunsubscribe", bytes() as name, *_]:
                 # The slot of the channel has moved to another node.
                 self._subscriptions[name].lose()
                 self._unassign(self._subscriptions[name], 0)

@@ -210,6 +210,7 @@ def assemble_sockets(
         redis.recoveries,
         server,
         telemetry,
+        is_heard=redis.announcements.is_heard,
         on_loss=presence.schedule_sweep_after_loss,
         on_disconnected=presence.disconnected_while_attaching,
         expiry_warning=settings.expiry_warning,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -22,12 +23,23 @@ _INTERVAL_SECONDS: Final = 0.5
 class Contact:
     """Polls Redis and stores the result in ``health`` and the metrics."""
 
-    def __init__(self, redis: RedisPart, health: Health, metrics: Metrics, losses: Losses, refusal: Refusal) -> None:
+    def __init__(
+        self,
+        redis: RedisPart,
+        health: Health,
+        metrics: Metrics,
+        losses: Losses,
+        refusal: Refusal,
+        *,
+        on_loss: Callable[[], None],
+    ) -> None:
+        """``on_loss`` is called when Redis has lost all data."""
         self._redis = redis
         self._health = health
         self._metrics = metrics
         self._losses = losses
         self._refusal = refusal
+        self._on_loss = on_loss
         self._answered = asyncio.Event()
 
     async def wait(self, timeout: float | None = None) -> None:
@@ -59,6 +71,7 @@ class Contact:
         await redis.secret.keep()
         if await redis.marker.is_lost():
             self._losses.note("everything")
+            self._on_loss()
         await redis.sessions.forget_expired()
         self._metrics.live_sessions.set(await redis.sessions.count())
 

@@ -96,7 +96,7 @@ class Replica:
             settings, caps, addresses, redis, sessions, sockets, health, bucket, metrics, tracing
         )
         refusal = Refusal(health, sockets.directory.addresses, name=settings.replicas_name, lease=settings.lease)
-        self._contact = Contact(redis, health, metrics, losses, refusal)
+        self._contact = Contact(redis, health, metrics, losses, refusal, on_loss=lambda: sockets.rooms.missed(None))
         self._drain = Drain(
             sockets.server,
             sockets.forwarder,

@@ -81,6 +81,10 @@ class Announcements:
         """Whether no subscription is lost."""
         return self._channels.healthy
 
+    def is_heard(self, code: str) -> bool:
+        """Return whether each change of a session is announced to this replica, as far as is known."""
+        return self._channels.is_confirmed(self._keys.channel(code))
+
     async def start(self) -> None:
         await self._channels.start()
 

@@ -38,6 +38,10 @@ class FaultProxy:
         """The port that is tried first for the next connection."""
         return self._ports[0]
 
+    def turn(self) -> None:
+        """Connect to the next of the ports from now on; existing connections stay."""
+        self._ports.rotate(-1)
+
     async def accept(self) -> None:
         """Listen, at first or again after `refuse`."""
         self._server = await asyncio.start_server(self._accepted, LOOPBACK, self.port)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -368,3 +369,40 @@ async def test_subscriptions_follow_slots_and_failovers_of_a_cluster() -> None:
 
 async def listened_to(listener: Listener, channel: str) -> bool:
     return bool(await listener.connection.run(PUBLISH, [channel], ["x"]))
+
+
+async def test_a_link_to_a_server_that_no_longer_takes_the_commands_is_given_up() -> None:
+    async with (
+        RedisServer() as former,
+        RedisServer() as current,
+        FaultProxy(former.port, current.port) as way,
+        listening(f"redis://127.0.0.1:{way.port}", "{one}") as listener,
+    ):
+        await listener.hears("{one}")
+        way.turn()
+        # The connection of the commands breaks, that of the subscriptions stays.
+        await former.call("CLIENT", "KILL", "TYPE", "normal")
+        await listener.told(lambda: listener.gaps == {"{one}"})
+        await listener.hears("{one}")
+        assert (await subscribers(former, "{one}"), await subscribers(current, "{one}")) == (0, 1)
+
+
+async def test_a_link_that_hears_what_is_published_is_kept(redis_server: RedisServer) -> None:
+    async with listening(redis_server.url(), "{one}", "{two}", heartbeat=0.05) as listener:
+        link = await links(redis_server)
+        await listener.channels.unsubscribe("{one}")
+        await until(lambda: heard_itself(redis_server, 10), "messages to itself")
+        assert await links(redis_server) == link
+        assert listener.gaps == set()
+        assert all(channel == "{two}" for channel, _ in listener.messages)
+
+
+async def links(server: RedisServer) -> list[bytes]:
+    """The ids of the connections with subscriptions."""
+    clients = await server.call("CLIENT", "LIST", "TYPE", "pubsub")
+    return re.findall(rb"^id=(\d+)", clients, re.MULTILINE)
+
+
+async def heard_itself(server: RedisServer, times: int) -> bool:
+    calls = re.search(rb"cmdstat_spublish:calls=(\d+)", await server.call("INFO", "commandstats"))
+    return calls is not None and int(calls[1]) >= times
