@@ -174,7 +174,11 @@ async def crowd(
 
 
 async def _create(api: httpx.AsyncClient) -> Session:
-    answer = await api.post("/api/session/create", json={"capacity": 200})
+    while True:
+        answer = await api.post("/api/session/create", json={"capacity": 200})
+        if answer.status_code not in AGAIN:
+            break
+        await asyncio.sleep(0.2)
     assert answer.status_code == 201, answer.text
     made = answer.json()
     return Session(made["sessionID"], made["hostToken"])

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.e2e.cluster import RELEASE, REPORT, Cluster, command, say
+from tests.e2e.cluster import RELEASE, Cluster, command, say
 from tests.e2e.crowd import Crowd, crowd
+from tests.e2e.drilled import drilled
 from tests.e2e.images import PREVIOUS_IMAGE
 from tests.harness.checked_load import checked_load
 from tests.harness.conformance import forgive_previous_versions
@@ -34,10 +35,6 @@ PAUSED = 70.0
 # Until Kubernetes has noticed, 46 seconds, any request without a cookie may still go there, and is waited for as long.
 PAUSED_WANDERING = 100.0
 PAUSE = 120.0
-# Connections outlive Redis's pod, and the replicas that a scaling ends may be the youngest, to which nobody has come.
-UNFELT = {"redis_deleted", "scaling"}
-
-_HEADINGS = "| Drill | Took | Clients moved | Longest gap | Longest silence | Allowed |\n" + "|---" * 6 + "|\n"
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +92,7 @@ async def node_drained(kind: Cluster) -> None:
 async def test_a_drill_loses_nothing(
     release: Cluster, people: Crowd, drill: Callable[[Cluster], Awaitable[None]], limit: float
 ) -> None:
-    await _drilled(drill.__name__, people, drill(release), limit)
+    await drilled(drill.__name__, people, drill(release), limit)
 
 
 async def test_redis_comes_back_with_everything(release: Cluster, people: Crowd) -> None:
@@ -108,7 +105,7 @@ async def test_redis_comes_back_with_everything(release: Cluster, people: Crowd)
         await release.kubectl("rollout", "status", f"statefulset/{RELEASE}-redis", "--timeout=180s", timeout=200)
         away = time.time() - deleted
 
-    await _drilled("redis_deleted", people, redis_deleted(), lambda: KILLED + away)
+    await drilled("redis_deleted", people, redis_deleted(), lambda: KILLED + away)
 
 
 async def test_rolling_to_the_previous_version_and_back_loses_nothing(release: Cluster, people: Crowd) -> None:
@@ -124,9 +121,9 @@ async def test_rolling_to_the_previous_version_and_back_loses_nothing(release: C
         await release.helm("rollback", RELEASE, "--wait", "--timeout", "240s")
 
     async with checked_load(release.url) as load:
-        await _drilled("previous_version", people, previous_version(), PLANNED)
+        await drilled("previous_version", people, previous_version(), PLANNED)
         of_this_version = load.measured.patches
-        await _drilled("rollback", people, rollback(), PLANNED)
+        await drilled("rollback", people, rollback(), PLANNED)
         assert load.measured.patches > of_this_version > 0
 
 
@@ -143,7 +140,7 @@ async def test_the_clients_of_a_paused_node_are_elsewhere_in_time(release: Clust
             await command("docker", "unpause", name)
         await release.kubectl("wait", "--for=condition=Ready", f"node/{name}", "--timeout=120s")
 
-    await _drilled("node_paused", people, node_paused(), PAUSED, wandering=PAUSED_WANDERING)
+    await drilled("node_paused", people, node_paused(), PAUSED, wandering=PAUSED_WANDERING)
 
 
 async def test_monitoring_has_seen_it_all(release: Cluster, people: Crowd, prometheus: str) -> None:
@@ -173,49 +170,6 @@ async def test_no_code_name_or_token_is_in_logs_and_metrics(release: Cluster, pe
     await watcher.close()
     assert kept
     assert_nothing_private("\n".join(value for labels in kept for value in labels.values()))
-
-
-async def _drilled(
-    name: str,
-    people: Crowd,
-    drill: Awaitable[None],
-    limit: float | Callable[[], float],
-    *,
-    wandering: float | None = None,
-) -> None:
-    """Runs a drill, waits for everybody, holds the longest gap against the limit; somebody has to have felt it.
-
-    `wandering` is the limit of clients that poll without cookies, if it is another.
-    """
-    say(f"drill {name.replace('_', ' ')}")
-    await people.add_movie(f"before-{name}")
-    started = time.time()
-    await drill
-    took = time.time() - started
-    await people.settled()
-    moved = people.moved(started)
-    silence = people.longest_silence(started)
-    allowed = limit() if callable(limit) else limit
-    outcomes = [
-        (name, allowed, *people.longest_gap(started, wanderers=False)),
-        (f"{name}_without_cookies", wandering or allowed, *people.longest_gap(started, wanderers=True)),
-    ]
-    for title, most, gap, story in outcomes:
-        _note(title, f"{took:.0f} s", moved, f"{gap:.1f} s", f"{silence:.1f} s", f"{most:.0f} s")
-        (REPORT / f"longest-gap-{title}.txt").write_text(story)
-    assert moved > 0 or name in UNFELT
-    await people.nothing_is_lost()
-    assert [story for _, most, gap, story in outcomes if gap > most] == []
-
-
-def _note(title: str, took: str, moved: int, gap: str, silence: str, allowed: str) -> None:
-    title = title.replace("_", " ")
-    say(f"drill {title}: {took}, {moved} clients moved, gap {gap}, silence {silence}, allowed {allowed}")
-    REPORT.mkdir(parents=True, exist_ok=True)
-    with (REPORT / "figures.md").open("a") as figures:
-        if not figures.tell():
-            figures.write(_HEADINGS)
-        figures.write(f"| {title} | {took} | {moved} | {gap} | {silence} | {allowed} |\n")
 
 
 async def _node_without_redis(kind: Cluster) -> str:

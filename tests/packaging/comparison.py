@@ -389,7 +389,7 @@ ROWS: Final = [
     ),
     Row(
         "End to end on kind",
-        {".github/workflows/ci.yaml": "kindest/node", "tests/e2e/run": "pytest -m cluster"},
+        {".github/workflows/ci.yaml": "kindest/node", "tests/e2e/run": "pytest -m"},
         "yes",
         "yes, two versions",
         "partly",

@@ -103,7 +103,7 @@ def _readme(chart: Path) -> str:
 def _manifests(chart: Path) -> str:
     """The chart's objects as a kustomize base, without what only means something to Helm."""
     values = BASE / "values.yaml"
-    text = run(helm(), "template", "join-session", chart, "--namespace", "join-session", "--skip-tests", "-f", values)
+    text = run(helm(), "template", "join-session", chart, "--namespace", "join-session", "--no-hooks", "-f", values)
     text = re.sub(r"^ *(helm\.sh/chart|app\.kubernetes\.io/managed-by): .*\n", "", text, flags=re.MULTILINE)
     text = re.sub(r"^---\n# Source: [^\n]*\n", "---\n", text, flags=re.MULTILINE)
     return "# Made of charts/join-session by `python -m tests.packaging.generate`.\n" + text

@@ -401,6 +401,35 @@ def test_the_dashboard_is_where_a_sidecar_of_grafana_finds_it(renderings: dict[s
     assert len({panel["id"] for panel in panels}) == len(panels) > 30
 
 
+def test_another_password_replaces_the_replicas_and_leaves_redis_alone(charts: Charts) -> None:
+    one, other = (charts.render(name, {"redis": {"auth": {"password": name}}}) for name in ("one", "other"))
+    assert one["StatefulSet/join-session-redis"] == other["StatefulSet/join-session-redis"]
+    assert one["Deployment/join-session"] != other["Deployment/join-session"]
+    for rendering in (one, other):
+        secrets = [rendering[f"Secret/join-session-redis{name}"]["data"]["redis-password"] for name in ("", "-new")]
+        assert secrets[0] == secrets[1]
+
+
+def test_the_jobs_of_the_password_are_no_servers_and_know_no_more_than_they_need(charts: Charts) -> None:
+    selector = charts.render("jobs")["Service/join-session-redis"]["spec"]["selector"].items()
+    for existing, new, old in (("", "join-session-redis-new", "join-session-redis"), ("login", "login", "login")):
+        auth = {"existingSecret": existing, "password": "" if existing else "hush"}
+        rendering = charts.render("jobs", {"redis": {"auth": auth}}, scenario="hardened")
+        for job, hooks, secrets in (
+            ("take-new", "pre-upgrade,pre-rollback", [new, "join-session-redis"]),
+            ("drop-old", "post-upgrade,post-rollback", [old]),
+        ):
+            item = rendering[f"Job/join-session-redis-{job}"]
+            assert item["metadata"]["annotations"]["helm.sh/hook"] == hooks
+            pod = item["spec"]["template"]
+            assert not selector <= pod["metadata"]["labels"].items()
+            assert pod["metadata"]["labels"]["join-session-redis-client"] == "true"
+            assert pod["spec"]["automountServiceAccountToken"] is False
+            assert [volume["secret"]["secretName"] for volume in pod["spec"]["volumes"]] == secrets
+    without = charts.render("jobs", {"redis": {"auth": {"rotate": False}}})
+    assert "Job" not in without.kinds()
+
+
 def test_recreate_is_a_strategy_without_the_defaults_of_rolling(charts: Charts) -> None:
     deployment = charts.render("recreate", {"strategy": {"type": "Recreate"}})["Deployment/join-session"]
     assert deployment["spec"]["strategy"] == {"type": "Recreate"}

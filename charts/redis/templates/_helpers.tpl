@@ -26,6 +26,11 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 
 {{- define "redis.labels" -}}
 {{ include "redis.selectorLabels" . }}
+{{ include "redis.sharedLabels" . }}
+{{- end -}}
+
+{{/* Labels of everything; the pods of jobs have them without those that the Service selects. */}}
+{{- define "redis.sharedLabels" -}}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/component: store
 app.kubernetes.io/part-of: join-session
@@ -78,9 +83,19 @@ imagePullSecrets:
 {{- default (include "redis.fullname" .) .Values.auth.existingSecret -}}
 {{- end -}}
 
+{{/* The Secret with the password that the release is about to have. */}}
+{{- define "redis.newPasswordName" -}}
+{{- default (printf "%s-new" (include "redis.fullname" .)) .Values.auth.existingSecret -}}
+{{- end -}}
+
 {{/* The label by which the network policy knows clients. */}}
 {{- define "redis.clientLabel" -}}
 {{- include "redis.fullname" . }}-client
+{{- end -}}
+
+{{/* The label of the jobs' pods. */}}
+{{- define "redis.jobLabel" -}}
+{{- include "redis.fullname" . }}-job
 {{- end -}}
 
 {{/* 60 % of the memory limit in MiB, unless said otherwise. */}}
