@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -29,7 +28,7 @@ from app.socketio_server.observer import Observer
 from app.socketio_server.options import Options
 from app.socketio_server.probe import Probe
 from app.socketio_server.queues import Closed
-from app.socketio_server.refusals import Refusal
+from app.socketio_server.refusals import Overloaded, Refusal
 from app.socketio_server.websocket import WebSocketProtocol
 
 __all__ = ["Decode", "EngineServer"]
@@ -138,11 +137,11 @@ class EngineServer(EngineIOServer):
             self._origins.check(scope)
             deflate = accept_deflate(header(scope, b"sec-websocket-extensions") or "")
             receiver = self._receiver(scope, asgi.read_query(scope))
-        except Refusal as refusal:
-            if refusal.status not in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
-                return None
+        except Overloaded as refusal:
             self._count_refusal(refusal, scope)
             return refusal.response()
+        except Refusal:
+            return None
         if receiver is None:
             return None
         return WebSocketProtocol(

@@ -10,6 +10,7 @@ import orjson
 
 __all__ = [
     "Headers",
+    "Overloaded",
     "Refusal",
     "bad_method",
     "bad_request",
@@ -44,6 +45,10 @@ class Refusal(Exception):
     def body(self) -> bytes:
         """The content of the response, JSON."""
         return orjson.dumps({"code": self.code, "message": self.message})
+
+
+class Overloaded(Refusal):
+    """The refusal of a server that has too much to do, which may have to refuse very often."""
 
     def response(self) -> bytes:
         """Return all of an HTTP response, after which the connection is closed."""
@@ -85,11 +90,11 @@ def too_many_of_one() -> Refusal:
     return Refusal(reason, 3, "Too many connections", status=429, headers=[(b"retry-after", b"5")])
 
 
-def overloaded(reason: str, longest_wait: int, headers: Headers = ()) -> Refusal:
+def overloaded(reason: str, longest_wait: int, headers: Headers = ()) -> Overloaded:
     """Return a refusal for a server that has too much to do; clients are asked to wait for different times."""
     wait = b"%d" % random.randint(1, longest_wait)  # noqa: S311 - nothing depends on it
     headers = [(b"retry-after", wait), *headers]
-    return Refusal(reason, 3, "Too many connections", status=503, headers=headers)
+    return Overloaded(reason, 3, "Too many connections", status=503, headers=headers)
 
 
 def unavailable(reason: str) -> Refusal:
