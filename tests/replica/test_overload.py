@@ -42,7 +42,7 @@ def own_memory() -> int:
 async def test_without_memory_new_connections_are_refused_until_there_is_some_and_others_are_served(
     redis_server: RedisServer,
 ) -> None:
-    limit = round((own_memory() + 64 * MIB) / 0.9)
+    limit = round((own_memory() + 128 * MIB) / 0.9)
     async with (
         served_here(redis_server.url(), memory_limit=limit, **LIMITED) as (replica,),
         httpx.AsyncClient(base_url=replica.url, trust_env=False) as client,
@@ -51,7 +51,7 @@ async def test_without_memory_new_connections_are_refused_until_there_is_some_an
             "join_session_memory_limit_bytes"
         ) == limit
         socket = await Socket.open(replica.url)
-        ballast = bytearray(os.urandom(MIB)) * 128
+        ballast = bytearray(os.urandom(MIB)) * 320
 
         async def refused() -> bool:
             return (await client.get(POLLING)).status_code == 503
@@ -65,7 +65,7 @@ async def test_without_memory_new_connections_are_refused_until_there_is_some_an
         assert (await client.post("/api/session/create", json={})).status_code == 201
         seen = await scrape(replica)
         for transport in ("polling", "websocket"):
-            assert seen.value("join_session_handshakes_total", transport=transport, result="too-little-memory") == 1
+            assert seen.value("join_session_handshakes_total", transport=transport, result="too-little-memory") >= 1
         del ballast
 
         async def taken() -> bool:
