@@ -143,9 +143,18 @@ class Crowd:
 
 @asynccontextmanager
 async def crowd(
-    node: NodeClients, url: str, *, clients: int = CLIENTS, kinds: Sequence[Kind] = KINDS, **options: Any
+    node: NodeClients,
+    url: str,
+    *,
+    clients: int = CLIENTS,
+    kinds: Sequence[Kind] = KINDS,
+    joining: bool = False,
+    **options: Any,
 ) -> AsyncIterator[Crowd]:
-    """Joined, and with changes going on; all clients are closed at the end. `options` are those of `io()`."""
+    """Joined, and with changes going on; all clients are closed at the end. `options` are those of `io()`.
+
+    `joining`: each joins over HTTP before it connects, as pages do, and sends the cookie that it gets for its session.
+    """
     async with httpx.AsyncClient(base_url=url, trust_env=False, verify=False, timeout=10) as api:
         sessions = [await _create(api) for _ in range(SESSIONS)]
         gathered = Crowd(sessions, api)
@@ -155,7 +164,8 @@ async def crowd(
         for number in range(clients):
             session = sessions[number % SESSIONS]
             kind = kinds[number % len(kinds)]
-            client = await node.connect(url, timeout=60, **kind, **options)
+            cookies: Kind = {"extraHeaders": {"Cookie": await _bucket_of(url, session.code)}} if joining else {}
+            client = await node.connect(url, timeout=60, **kind, **cookies, **options)
             ack = await client.emit("join-session", session.code, ack=True, timeout=30)
             assert ack["ok"], ack
             session.clients.append(client)
@@ -171,6 +181,15 @@ async def crowd(
             results = await asyncio.gather(*changing, return_exceptions=True)
             await asyncio.gather(*(client.close() for client in gathered.clients), return_exceptions=True)
         assert all(isinstance(result, asyncio.CancelledError) for result in results), results
+
+
+async def _bucket_of(url: str, code: str) -> str:
+    """The cookie that whoever joins a session over HTTP gets for it, as a client sends it."""
+    async with httpx.AsyncClient(base_url=url, trust_env=False, verify=False) as newcomer:
+        answer = await newcomer.post("/api/session/join", json={"sessionID": code})
+    assert answer.status_code == 200, answer.text
+    (cookie,) = [found for found in answer.headers.get_list("set-cookie") if "bucket=" in found]
+    return cookie.partition(";")[0]
 
 
 async def _create(api: httpx.AsyncClient) -> Session:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
+import os
+import signal
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -12,13 +13,13 @@ from pathlib import Path
 from typing import Final, Protocol
 
 import httpx
-import pytest
 
 from tests.harness.ports import LOOPBACK, free_port
+from tests.harness.programs import program
 from tests.harness.waiting import until
 from tests.packaging.tools import traefik
 
-__all__ = ["HAProxy", "Proxy", "Traefik", "running"]
+__all__ = ["HAProxy", "Nginx", "Proxy", "Traefik", "running"]
 
 _STICKY: Final = "traefik.ingress.kubernetes.io/service.sticky.cookie"
 
@@ -73,7 +74,10 @@ class Traefik:
 
 
 class HAProxy:
-    """HAProxy as its ingress controller configures it: `cookie-persistence` gives each server a dynamic cookie."""
+    """HAProxy as its ingress controller configures it.
+
+    `cookie-persistence` gives each server a dynamic cookie, and `backend-config-snippet` stands behind all else.
+    """
 
     def __init__(
         self, folder: Path, service: Mapping[str, str], ingress: Mapping[str, str], ports: Sequence[int]
@@ -100,6 +104,7 @@ class HAProxy:
             "  balance roundrobin",
             f"  cookie {service['haproxy.org/cookie-persistence']} insert indirect nocache dynamic",
             "  dynamic-cookie-key of-a-test",
+            *service.get("haproxy.org/backend-config-snippet", "").splitlines(),
             *servers,
         ]
         self._config.write_text("\n".join(lines) + "\n")
@@ -113,16 +118,75 @@ class HAProxy:
             self._say(f"set server join-session/{name} state {state}")
 
     def command(self) -> list[str | Path]:
-        program = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
-        if program is None:
-            pytest.skip("HAProxy is not installed")
-        return [program, "-db", "-q", "-f", self._config]
+        return [program("haproxy"), "-db", "-q", "-f", self._config]
 
     def _say(self, line: str) -> None:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(str(self._socket))
             connection.sendall(f"{line}\n".encode())
             connection.recv(4096)
+
+
+class Nginx:
+    """nginx with what ingress-nginx makes of its annotations for session affinity.
+
+    The controller hashes by a ring in Lua, with as many points for each replica as `consistent` has here. Unlike nginx,
+    it does not ask another replica if one fails.
+    """
+
+    def __init__(self, folder: Path, ingress: Mapping[str, str]) -> None:
+        self.port = free_port()
+        self._folder = folder
+        self._config = folder / "nginx.conf"
+        self._annotations = {name.partition("/")[2]: value for name, value in ingress.items()}
+
+    def route(self, ports: Sequence[int]) -> None:
+        known = self._annotations
+        servers = "\n".join(f"    server {LOOPBACK}:{port} max_fails=0;" for port in ports)
+        places = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        folders = "\n".join(f"  {place}_temp_path {self._folder}/{place};" for place in places)
+        unfinished = self._config.with_suffix(".new")
+        unfinished.write_text(f"""
+daemon off;
+worker_processes 1;
+pid {self._folder}/nginx.pid;
+error_log stderr crit;
+events {{ worker_connections 2048; }}
+http {{
+  access_log off;
+{folders}
+  map $http_upgrade $connection_upgrade {{
+    default upgrade;
+    '' '';
+  }}
+  upstream join-session {{
+    hash {known["upstream-hash-by"]} consistent;
+{servers}
+  }}
+  server {{
+    listen {LOOPBACK}:{self.port};
+    location / {{
+      proxy_set_header Host $http_host;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection $connection_upgrade;
+      proxy_http_version 1.1;
+      proxy_next_upstream off;
+      proxy_read_timeout {known["proxy-read-timeout"]}s;
+      proxy_send_timeout {known["proxy-send-timeout"]}s;
+      {known["configuration-snippet"]}
+      proxy_pass http://join-session;
+    }}
+  }}
+}}
+""")
+        unfinished.replace(self._config)
+        pid = self._folder / "nginx.pid"
+        if pid.exists():
+            # The connections that there are stay with a worker of before.
+            os.kill(int(pid.read_text()), signal.SIGHUP)
+
+    def command(self) -> list[str | Path]:
+        return [program("nginx"), "-e", "stderr", "-c", self._config, "-p", self._folder]
 
 
 @asynccontextmanager

@@ -502,7 +502,7 @@ def test_helm_test_can_go_through_the_ingress(charts: Charts, renderings: dict[s
 
     url = "http://traefik.traefik"
     assert arguments(renderings["traefik"]) == ["http://join-session:80"]
-    assert arguments(charts.render("test-url", {"tests": {"url": url}}, "traefik")) == [url, "sticky"]
+    assert arguments(charts.render("test-url", {"tests": {"url": url}}, "traefik")) == [url, "replica"]
     assert arguments(charts.render("test-route", {"tests": {"url": url}}, "gateway")) == [url]
 
 

@@ -44,6 +44,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"ingress": {"paths": [{"path": "/"}]}}, "pathType"),
     ({"ingress": {"stickiness": {"sameSite": "Lax"}}}, "sameSite"),
     ({"ingress": {"stickiness": {"cookieName": "a=b"}}}, "cookieName"),
+    ({"ingress": {"affinity": "client"}}, "affinity"),
+    ({"httpRoute": {"affinity": "replica"}}, "affinity"),
     ({"httpRoute": {"enabled": True}}, "parentRefs"),
     ({"autoscaling": {"minReplicas": 0}}, "minReplicas"),
     ({"drain": {"seconds": -1}}, "seconds"),
@@ -92,6 +94,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"podDisruptionBudget": {"maxUnavailable": "0%"}}, "podDisruptionBudget.maxUnavailable"),
     ({"ingress": {"enabled": True, "className": "nginx"}}, "ingress.controller to nginx"),
     ({"ingress": {"enabled": True, "controller": "nginx", "className": "haproxy-1"}}, "haproxy or haproxy-ingress"),
+    ({"ingress": {"enabled": True, "affinity": "session"}}, "Traefik cannot choose a replica by the hash of a cookie"),
     ({"ingress": {"enabled": True, "timeoutSeconds": 45}}, "ingress.timeoutSeconds"),
     ({"ingress": {"enabled": True, "timeoutSeconds": 60}, "config": {"pingInterval": 40}}, "config.pingInterval"),
     ({"secrets": {"existingSecret": "a", "secret": "b"}}, "secrets.existingSecret"),
@@ -159,6 +162,33 @@ SILENTLY_NOT_STICKY: list[tuple[dict[str, Any], str]] = [
     (
         {"ingress": {"controller": "nginx", "annotations": {"nginx.ingress.kubernetes.io/affinity": "ip"}}},
         "ingress.controller=none",
+    ),
+    (
+        {
+            "ingress": {
+                "controller": "nginx",
+                "affinity": "session",
+                "annotations": {"nginx.ingress.kubernetes.io/configuration-snippet": "set $a b;"},
+            }
+        },
+        "ingress.controller=none",
+    ),
+    (
+        {
+            "ingress": {"controller": "haproxy", "affinity": "session"},
+            "service": {"annotations": {"haproxy.org/backend-config-snippet": "balance first"}},
+        },
+        "ingress.controller=none",
+    ),
+    (
+        {
+            "ingress": {
+                "controller": "haproxy",
+                "affinity": "session",
+                "stickiness": {"enabled": False, "sameSite": "none"},
+            }
+        },
+        "ingress.stickiness.secure",
     ),
     (
         {

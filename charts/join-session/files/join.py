@@ -1,9 +1,11 @@
 """Joins over HTTP, polls, upgrades, and hears what another client does; `helm test` runs it in the service's image.
 
 python join.py http://join-session
-python join.py https://movies.example sticky
+python join.py https://movies.example replica
+python join.py https://movies.example session
 
-With "sticky" it also checks that the ingress keeps a client with cookies on one replica.
+With "replica" it also checks that the ingress keeps a client with cookies on one replica, with "session" that it brings
+the people of a session to one.
 """
 
 import json
@@ -48,7 +50,7 @@ class Polling:
         return {"Cookie": request.get_header("Cookie")} if request.has_header("Cookie") else {}
 
 
-def main(address, sticky):
+def main(address, together):
     code = create(address)
     answer = call(f"{address}/api/session/join", {"sessionID": code})
     expect(answer["message"], "Session found. You can now connect via WebSocket.")
@@ -58,9 +60,12 @@ def main(address, sticky):
     client.post("40")
     expect(client.get()[:3], "40{")
     say("connected by polling")
-    if sticky:
+    if together == "replica":
         keep_replica(client)
         say(f"stayed on one replica in {HANDSHAKES} handshakes")
+    if together == "session":
+        meet(address, code)
+        say(f"{HANDSHAKES} people of a session met on one replica")
 
     upgrade = socket_url(address) + f"&sid={client.sid}"
     with connect(upgrade, additional_headers=client.cookies(), open_timeout=TIMEOUT) as first:
@@ -84,6 +89,18 @@ def keep_replica(client):
         again.post("1")
         if again.replica() != client.replica():
             raise AssertionError("a client with cookies came to several replicas: the ingress is not sticky")
+
+
+def meet(address, code):
+    replicas = set()
+    for _ in range(HANDSHAKES):
+        opener = build_opener(HTTPCookieProcessor(CookieJar()))
+        call(f"{address}/api/session/join", {"sessionID": code}, opener=opener)
+        client = Polling(address, opener)
+        client.post("1")
+        replicas.add(client.replica())
+    if len(replicas) > 1:
+        raise AssertionError("people of a session came to several replicas: the ingress does not hash their cookie")
 
 
 def create(address):
@@ -110,9 +127,9 @@ def wait(socket, name, holds):
     raise TimeoutError(f"no such {name} within {TIMEOUT} s")
 
 
-def call(url, body, headers=None):
+def call(url, body, headers=None, opener=None):
     request = Request(url, json.dumps(body).encode(), {"Content-Type": "application/json", **(headers or {})})
-    with build_opener().open(request, timeout=TIMEOUT) as answer:
+    with (opener or build_opener()).open(request, timeout=TIMEOUT) as answer:
         return json.load(answer)
 
 
@@ -130,4 +147,4 @@ def say(text):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:] == ["sticky"])
+    main(sys.argv[1], sys.argv[2] if sys.argv[2:] else None)

@@ -122,8 +122,10 @@ replica; nothing where no cluster can be asked, whose tools have to leave the fi
 {{- end -}}
 {{- end -}}
 
+{{/* Whether the ingress sets a cookie for a replica. ingress-nginx does either that or session affinity. */}}
 {{- define "join-session.sticky" -}}
-{{- and .Values.ingress.enabled .Values.ingress.stickiness.enabled (not .Values.websocketOnly) (ne .Values.ingress.controller "none") | ternary "true" "" -}}
+{{- $hashes := and (eq .Values.ingress.controller "nginx") (eq .Values.ingress.affinity "session") -}}
+{{- and .Values.ingress.enabled .Values.ingress.stickiness.enabled (not .Values.websocketOnly) (ne .Values.ingress.controller "none") (not $hashes) | ternary "true" "" -}}
 {{- end -}}
 
 {{/* The files of secrets: name of the setting, Secret and key, as a list. */}}
@@ -256,7 +258,10 @@ The Secrets that others change, for Reloader. Not the password of the chart's Re
 {{- if and .Values.ingress.enabled (le (.Values.ingress.timeoutSeconds | float64) (addf (.Values.config.pingInterval | default 25) (.Values.config.pingTimeout | default 20))) -}}
 {{- fail "ingress.timeoutSeconds is not more than config.pingInterval and config.pingTimeout together: the ingress would cut healthy connections" -}}
 {{- end -}}
-{{- if include "join-session.sticky" . -}}
+{{- if and .Values.ingress.enabled (eq .Values.ingress.affinity "session") (eq .Values.ingress.controller "traefik") -}}
+{{- fail "ingress.affinity is session, but Traefik cannot choose a replica by the hash of a cookie. Set ingress.affinity=replica, which keeps each client on one replica, or use another controller: nginx, haproxy, haproxy-ingress, or Envoy Gateway by httpRoute.affinity=session" -}}
+{{- end -}}
+{{- if or (include "join-session.sticky" .) (include "join-session.sessionAffinity" .) -}}
 {{- $sticky := .Values.ingress.stickiness -}}
 {{- if and (eq $sticky.sameSite "none") (not $sticky.secure) -}}
 {{- fail "ingress.stickiness.sameSite=none without ingress.stickiness.secure=true: browsers drop such a cookie" -}}
@@ -264,10 +269,11 @@ The Secrets that others change, for Reloader. Not the password of the chart's Re
 {{- $annotations := merge (dict) .Values.ingress.annotations .Values.service.annotations -}}
 {{- range $name := list "traefik.ingress.kubernetes.io/service.nativelb" "nginx.ingress.kubernetes.io/service-upstream" "haproxy-ingress.github.io/service-upstream" -}}
 {{- if eq (get $annotations $name | toString) "true" -}}
-{{- fail (printf "the annotation %s=true lets kube-proxy choose the replica, so that there is no stickiness: remove it, or set ingress.stickiness.enabled=false" $name) -}}
+{{- fail (printf "the annotation %s=true lets kube-proxy choose the replica, so that there is no stickiness: remove it, or set ingress.stickiness.enabled=false and ingress.affinity=replica" $name) -}}
 {{- end -}}
 {{- end -}}
-{{- range $name, $value := merge (dict) (include "join-session.stickyAnnotations" . | fromJson).ingress (include "join-session.stickyAnnotations" . | fromJson).service -}}
+{{- $set := merge (dict) (include "join-session.stickyAnnotations" . | fromJson) (include "join-session.affinityAnnotations" . | fromJson) -}}
+{{- range $name, $value := merge (dict) $set.ingress $set.service -}}
 {{- if hasKey $annotations $name -}}
 {{- fail (printf "the annotation %s is set by ingress.controller=%s: remove it, or set ingress.controller=none to write all of them" $name $.Values.ingress.controller) -}}
 {{- end -}}

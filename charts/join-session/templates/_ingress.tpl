@@ -39,6 +39,41 @@ The result is JSON: {"ingress": {...}, "service": {...}}.
 {{- dict "ingress" $ingress "service" $service | toJson -}}
 {{- end -}}
 
+{{/*
+Session affinity as each controller wants it, in the same form: requests are hashed by the bucket of their session.
+Those without a bucket are balanced as they are otherwise.
+*/}}
+{{- define "join-session.affinityAnnotations" -}}
+{{- $ingress := dict -}}
+{{- $service := dict -}}
+{{- if and .Values.ingress.enabled (eq .Values.ingress.affinity "session") -}}
+{{- $cookie := include "join-session.bucketCookie" . -}}
+{{- if eq .Values.ingress.controller "nginx" -}}
+{{- $prefix := "nginx.ingress.kubernetes.io" -}}
+{{- $_ := set $ingress (print $prefix "/upstream-hash-by") "$join_session_affinity" -}}
+{{- /* nginx would hash all requests without the cookie to one replica. */ -}}
+{{- $lines := list "set $join_session_affinity $request_id;" (printf "if ($cookie_%s ~ \"^[0-9a-f]{3}$\") { set $join_session_affinity $cookie_%s; }" $cookie $cookie) -}}
+{{- $_ := set $ingress (print $prefix "/configuration-snippet") (join "\n" $lines) -}}
+{{- else if hasPrefix "haproxy" .Values.ingress.controller -}}
+{{- $lines := list (printf "balance hash req.cook(%s)" $cookie) "hash-type consistent sdbm avalanche" (printf "ignore-persist if { req.cook(%s) -m found }" $cookie) -}}
+{{- if eq .Values.ingress.controller "haproxy" -}}
+{{- $_ := set $service "haproxy.org/backend-config-snippet" (join "\n" $lines) -}}
+{{- else -}}
+{{- $_ := set $ingress "haproxy-ingress.github.io/config-backend" (join "\n" $lines) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- dict "ingress" $ingress "service" $service | toJson -}}
+{{- end -}}
+
+{{- define "join-session.bucketCookie" -}}
+join_session_bucket
+{{- end -}}
+
+{{- define "join-session.sessionAffinity" -}}
+{{- or (and .Values.ingress.enabled (eq .Values.ingress.affinity "session")) (and .Values.httpRoute.enabled (eq .Values.httpRoute.affinity "session")) | ternary "true" "" -}}
+{{- end -}}
+
 {{/* Time-outs for connections that are silent between two heartbeats, in the same form. */}}
 {{- define "join-session.timeoutAnnotations" -}}
 {{- $ingress := dict -}}
