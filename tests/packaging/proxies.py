@@ -131,7 +131,7 @@ class Nginx:
     """nginx with what ingress-nginx makes of its annotations for session affinity.
 
     The controller hashes by a ring in Lua, with as many points for each replica as `consistent` has here. Unlike nginx,
-    it does not ask another replica if one fails.
+    it does not ask another replica if one fails, and it hashes a key that is empty, too.
     """
 
     def __init__(self, folder: Path, ingress: Mapping[str, str]) -> None:
@@ -160,7 +160,7 @@ http {{
     '' '';
   }}
   upstream join-session {{
-    hash {known["upstream-hash-by"]} consistent;
+    hash -{known["upstream-hash-by"]} consistent;
 {servers}
   }}
   server {{

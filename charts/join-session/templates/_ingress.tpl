@@ -51,7 +51,7 @@ Those without a bucket are balanced as they are otherwise.
 {{- if eq .Values.ingress.controller "nginx" -}}
 {{- $prefix := "nginx.ingress.kubernetes.io" -}}
 {{- $_ := set $ingress (print $prefix "/upstream-hash-by") "$join_session_affinity" -}}
-{{- /* nginx would hash all requests without the cookie to one replica. */ -}}
+{{- /* Or all requests without the cookie would have the same hash. */ -}}
 {{- $lines := list "set $join_session_affinity $request_id;" (printf "if ($cookie_%s ~ \"^[0-9a-f]{3}$\") { set $join_session_affinity $cookie_%s; }" $cookie $cookie) -}}
 {{- $_ := set $ingress (print $prefix "/configuration-snippet") (join "\n" $lines) -}}
 {{- else if hasPrefix "haproxy" .Values.ingress.controller -}}
