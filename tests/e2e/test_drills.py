@@ -151,7 +151,7 @@ async def test_monitoring_has_seen_it_all(release: Cluster, people: Crowd, prome
         return [up["value"][1] for up in await watcher.query('up{job="join-session"}')] == ["1"] * replicas
 
     async def nothing_missing() -> bool:
-        return not await asyncio.to_thread(panels_without_data, prometheus, "30m")
+        return not await asyncio.to_thread(panels_without_data, prometheus, "30m", has_exporter=False)
 
     await watcher.until(all_up, "all replicas are up and nobody else is asked")
     # A Prometheus that had to leave its node knows nothing of the events from before.

@@ -95,15 +95,18 @@ class Prometheus:
 
 @asynccontextmanager
 async def prometheus(
-    replicas: Sequence[Replica | Here], rules: Sequence[dict[str, Any]] = ()
+    replicas: Sequence[Replica | Here], rules: Sequence[dict[str, Any]] = (), *, exporters: Sequence[str] = ()
 ) -> AsyncIterator[Prometheus]:
-    """Run a Prometheus that evaluates `rules` every second."""
+    """Run a Prometheus that evaluates `rules` every second. `exporters`: addresses of exporters of Redis."""
     with tempfile.TemporaryDirectory(prefix="join-session-test-") as name:
         folder = Path(name)
         config = {
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
             "rule_files": ["rules.json"],
-            "scrape_configs": [{"job_name": JOB, "static_configs": [{"targets": [instance(one) for one in replicas]}]}],
+            "scrape_configs": [
+                {"job_name": JOB, "static_configs": [{"targets": [instance(one) for one in replicas]}]},
+                {"job_name": "redis", "static_configs": [{"targets": list(exporters)}]},
+            ],
         }
         (folder / "prometheus.json").write_text(json.dumps(config))
         (folder / "rules.json").write_text(json.dumps({"groups": [{"name": JOB, "rules": list(rules)}]}))

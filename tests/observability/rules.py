@@ -20,7 +20,7 @@ _ABSENT: Final = re.compile(r"^absent\((.*)\)$")
 def alerts(folder: Path, **rule: Any) -> list[dict[str, Any]]:
     """The rules that the chart makes; `rule` are values under `prometheusRule`."""
     values = folder / "values.json"
-    given = {"enabled": True, "selector": 'job="join-session"', **rule}
+    given = {"enabled": True, "selector": 'job="join-session"', "redisSelector": 'job="redis"', **rule}
     values.write_text(json.dumps({"prometheusRule": given}))
     chart = copy_charts(folder) / "join-session"
     command = (helm(), "template", "join-session", chart, "--show-only", "templates/prometheusrule.yaml")

@@ -18,6 +18,7 @@ from websockets.asyncio.client import connect
 
 from tests.faults.world import World, world
 from tests.harness.dashboard import panels_without_data
+from tests.harness.exporter import exporter
 from tests.harness.people import Api, Made
 from tests.harness.prometheus import Prometheus, instance, prometheus
 from tests.harness.service import Replica
@@ -30,6 +31,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.asyncio(lo
 WINDOW: Final = "10s"
 THRESHOLDS: Final[dict[str, dict[str, float]]] = {
     "DataLost": {"threshold": 0},
+    "RedisMemory": {"threshold": 0.5},
     "ConnectionsNearLimit": {"threshold": 0.05},
     "SessionsNearLimit": {"threshold": 0.00005},
     "PubSubLost": {"threshold": 0},
@@ -80,7 +82,8 @@ async def watched(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wat
         )
         async with (
             open_sockets([replica.url for replica in replicated.replicas], 3) as members,
-            prometheus(replicated.replicas, rules) as watcher,
+            exporter(replicated.redis.url()) as metrics_of_redis,
+            prometheus(replicated.replicas, rules, exporters=[metrics_of_redis]) as watcher,
         ):
             for member in members:
                 assert (await member.emit("join-session", made.code))["ok"]
@@ -133,7 +136,7 @@ async def poll_elsewhere(api: Api) -> None:
 
 async def test_every_panel_and_every_alert_has_data_under_load(watched: Watched) -> None:
     async def complete() -> bool:
-        missing[:] = await asyncio.to_thread(panels_without_data, watched.prometheus.url, WINDOW)
+        missing[:] = await asyncio.to_thread(panels_without_data, watched.prometheus.url, WINDOW, has_exporter=True)
         for rule in watched.rules:
             if not await watched.prometheus.query(measured(rule["expr"])):
                 missing.append(rule["alert"])
@@ -195,6 +198,16 @@ async def test_redis_refuses_a_command(watched: Watched) -> None:
     finally:
         await watched.world.redis.call("ACL", "SETUSER", "default", "+ping")
     await watched.prometheus.resolved("JoinSessionRedisRefused", "JoinSessionRedisUnreachable")
+
+
+async def test_redis_nearly_full(watched: Watched) -> None:
+    await watched.world.redis.call("CONFIG", "SET", "maxmemory", "200mb")
+    try:
+        await watched.world.redis.call("SETRANGE", "filling", 110 * 2**20, "x")
+        await watched.prometheus.fires("JoinSessionRedisMemory")
+    finally:
+        await watched.world.redis.call("DEL", "filling")
+    await watched.prometheus.resolved("JoinSessionRedisMemory")
 
 
 async def test_nearly_as_many_connections_as_a_replica_takes(watched: Watched) -> None:

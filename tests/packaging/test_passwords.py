@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -13,10 +14,12 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
+import httpx
 import pytest
 
 from app.redis_client.embedded import die_with_parent
 from app.redis_client.logins import Logins
+from tests.harness.exporter import exporter
 from tests.harness.people import Api, Made
 from tests.harness.ports import free_port
 from tests.harness.service import replicas
@@ -44,6 +47,9 @@ class Pod:
 
     def url(self, password: str) -> str:
         return f"redis://:{password}@127.0.0.1:{self._port}/0"
+
+    def read(self, name: str) -> str:
+        return (self._folder / name).read_text()
 
     def secret(self, volume: str, password: str | None) -> None:
         """What a volume shows; None if there is no such Secret."""
@@ -137,6 +143,23 @@ def rotate(pod: Pod, before: str | None, after: str) -> None:
     pod.secret("redis-old", before)
     pod.secret("redis-new", after)
     assert pod.done("take-new") in ("Redis has taken the password", "Redis knows the password")
+
+
+@pytest.mark.asyncio
+async def test_the_exporter_of_metrics_has_a_user_of_its_own_that_may_read_statistics_only(pod: Pod) -> None:
+    (login,) = json.loads(pod.read("run/redis/exporter.json")).items()
+    assert login == ("redis://metrics-sidecar@127.0.0.1:6379", pod.read("run/redis/metrics-sidecar"))
+    options = ["-redis.user=metrics-sidecar", f"-redis.password={login[1]}"]
+    async with (
+        exporter(pod.url("").replace(":@", ""), options) as address,
+        httpx.AsyncClient(trust_env=False) as client,
+    ):
+        rotate(pod, FIRST, THIRD)
+        metrics = (await client.get(f"http://{address}/metrics")).text
+    assert "redis_up 1" in metrics
+    assert re.search(r"^redis_memory_max_bytes \d", metrics, re.MULTILINE)
+    assert "NOPERM" in pod.ask(login[1], "get", "x", user="metrics-sidecar")
+    assert "NOPERM" in pod.ask(login[1], "config", "get", "*", user="metrics-sidecar")
 
 
 def test_a_new_password_is_taken_beside_the_old_one_until_all_replicas_have_it(pod: Pod) -> None:

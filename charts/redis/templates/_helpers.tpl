@@ -61,6 +61,14 @@ labels:
 {{- if .Values.image.digest }}@{{ .Values.image.digest }}{{ else }}:{{ .Values.image.tag }}{{ end }}
 {{- end -}}
 
+{{- define "redis.exporterImage" -}}
+{{- with .Values.metrics.image -}}
+{{- $registry := default .registry $.Values.global.imageRegistry -}}
+{{- with $registry }}{{ . }}/{{ end }}{{ .repository }}
+{{- if .digest }}@{{ .digest }}{{ else }}:{{ .tag }}{{ end }}
+{{- end -}}
+{{- end -}}
+
 {{- define "redis.pullSecrets" -}}
 {{- with .Values.global.imagePullSecrets -}}
 imagePullSecrets:
