@@ -1,13 +1,16 @@
 """Counts on how many replicas the people of sessions are, behind a proxy and without one.
 
-`python -m tests.packaging.meetings` prints it for sessions of ten on four replicas.
+`python -m tests.packaging.meetings` prints it for sessions of ten on four replicas, and how evenly rings spread the
+buckets.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import tempfile
+from bisect import bisect
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +87,27 @@ def proxy_before(controller: str, charts: Charts, folder: Path, ports: list[int]
     return proxy
 
 
+def fullest(replicas: int, points: int, rings: int = 5) -> float:
+    """The buckets of the fullest of some replicas with so many points each on a ring; the average is 1."""
+    found = []
+    for ring in range(rings):
+        owners = {_hash(f"{ring} {replica} {point}"): replica for replica in range(replicas) for point in range(points)}
+        places = sorted(owners)
+        spread = Counter(
+            owners[places[bisect(places, _hash(f"{ring} {bucket}")) % len(places)]] for bucket in range(4096)
+        )
+        found.append(max(spread.values()) * replicas / 4096)
+    return mean(found)
+
+
+def _hash(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()[:8]
+
+
 async def main() -> None:
+    for points in (16, 160, 256):
+        times = ", ".join(f"{count}: {fullest(count, points):.2f}" for count in (4, 10, 40, 100, 200))
+        print(f"{points} points, the fullest of so many replicas, by the average: {times}")  # noqa: T201
     with tempfile.TemporaryDirectory() as folder:
         charts = Charts(Path(folder))
         async with (
@@ -96,9 +119,9 @@ async def main() -> None:
                 async with running(proxy) as url:
                     for cookies in (True, False):
                         met = await meet(url, sessions=SESSIONS, cookies=cookies)
-                        fullest = max(met.people.values()) / met.people.total()
+                        share = max(met.people.values()) / met.people.total()
                         which = "with cookies" if cookies else "without any"
-                        print(f"{controller}, {which}: {met.replicas:.2f} replicas, fullest has {fullest:.0%}")  # noqa: T201
+                        print(f"{controller}, {which}: {met.replicas:.2f} replicas, fullest has {share:.0%}")  # noqa: T201
 
 
 if __name__ == "__main__":

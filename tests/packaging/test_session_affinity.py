@@ -93,12 +93,11 @@ async def test_nobody_loses_anything_when_two_replicas_become_four_and_two_again
 
 def test_each_preset_hashes_by_the_cookie_that_the_service_sets(charts: Charts) -> None:
     haproxy = _annotations(charts, "haproxy", SESSION)
-    lines = haproxy["haproxy.org/backend-config-snippet"].splitlines()
-    assert lines[0] == f"balance hash req.cook({BUCKET})"
-    assert (
-        _annotations(charts, "haproxy-ingress", SESSION)["haproxy-ingress.github.io/config-backend"].splitlines()
-        == lines
-    )
+    *lines, weight = haproxy["haproxy.org/backend-config-snippet"].splitlines()
+    assert (lines[0], weight) == (f"balance hash req.cook({BUCKET})", "default-server weight 16")
+    other = _annotations(charts, "haproxy-ingress", SESSION)
+    assert other["haproxy-ingress.github.io/config-backend"].splitlines() == lines
+    assert other["haproxy-ingress.github.io/initial-weight"] == "16"
     nginx = _annotations(charts, "nginx", SESSION)
     assert nginx["nginx.ingress.kubernetes.io/upstream-hash-by"] == "$join_session_affinity"
     assert f"$cookie_{BUCKET}" in nginx["nginx.ingress.kubernetes.io/configuration-snippet"]

@@ -56,10 +56,12 @@ Those without a bucket are balanced as they are otherwise.
 {{- $_ := set $ingress (print $prefix "/configuration-snippet") (join "\n" $lines) -}}
 {{- else if hasPrefix "haproxy" .Values.ingress.controller -}}
 {{- $lines := list (printf "balance hash req.cook(%s)" $cookie) "hash-type consistent sdbm avalanche" (printf "ignore-persist if { req.cook(%s) -m found }" $cookie) -}}
+{{- /* A replica has 16 points on the ring for each unit of its weight. With 16 in all some get twice the buckets of others. */ -}}
 {{- if eq .Values.ingress.controller "haproxy" -}}
-{{- $_ := set $service "haproxy.org/backend-config-snippet" (join "\n" $lines) -}}
+{{- $_ := set $service "haproxy.org/backend-config-snippet" (append $lines "default-server weight 16" | join "\n") -}}
 {{- else -}}
 {{- $_ := set $ingress "haproxy-ingress.github.io/config-backend" (join "\n" $lines) -}}
+{{- $_ := set $ingress "haproxy-ingress.github.io/initial-weight" "16" -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
