@@ -60,6 +60,7 @@ class Peer:
 
 PEERS: Final = {
     "ours": Peer("join-session", _SERVE, settings=_FREE),
+    "ours-measured": Peer("join-session, a heartbeat in 5 s", _SERVE, settings={**_FREE, "PING_INTERVAL": "5"}),
     "ours-deflate": Peer("join-session, deflate", _SERVE, settings=_FREE, clients_ask_for=("deflate",)),
     "ours-patches": Peer("join-session, patches", _SERVE, settings=_FREE, clients_ask_for=("patches",)),
     "ours-patches-deflate": Peer(
@@ -123,9 +124,11 @@ class Server:
 
 
 @contextmanager
-def surroundings(folder: Path) -> Iterator[Surroundings]:
+def surroundings(folder: Path, *, persistent: bool = False) -> Iterator[Surroundings]:
+    """With ``persistent`` Redis writes each change to disk before it replies."""
     port = machine.free_port()
-    command = (str(find_server()), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
+    kept = ("--appendonly", "yes", "--appendfsync", "always", "--dir", str(folder)) if persistent else ()
+    command = (str(find_server()), "--port", str(port), "--bind", "127.0.0.1", "--save", "", *kept)
     traces = ThreadingHTTPServer(("127.0.0.1", 0), _Receiver)
     threading.Thread(target=traces.serve_forever, daemon=True).start()
     try:
@@ -138,7 +141,9 @@ def surroundings(folder: Path) -> Iterator[Surroundings]:
 
 
 @contextmanager
-def serving(name: str, around: Surroundings, *, waits: bool = True) -> Iterator[Server]:
+def serving(
+    name: str, around: Surroundings, *, waits: bool = True, core: int = machine.SERVER_CORE
+) -> Iterator[Server]:
     """Run a server; with ``waits`` it takes connections already."""
     peer, port = PEERS[name], machine.free_port()
     environment = {"PORT": str(port), "REDIS_PORT": str(around.redis_port), **peer.environment}
@@ -151,7 +156,7 @@ def serving(name: str, around: Surroundings, *, waits: bool = True) -> Iterator[
     with (
         (around.folder / f"{name}.log").open("a") as log,
         machine.running(
-            machine.SERVER_CORE,
+            core,
             peer.command,
             environment=environment,
             output=log,

@@ -53,6 +53,7 @@ static void drop(Client *client) {
   if (client->state == JOINED) lost_clients++;
   else if (client->state != CLOSING) failed_clients++;
   close(client->fd);
+  client->is_unreachable = client->state == CONNECTING;
   client->state = CLOSED;
   open_clients--;
 }

@@ -9,6 +9,7 @@ typedef struct {
   int fd, room;
   int sends_only; /* is connected to the senders' port */
   State state;
+  int is_unreachable; /* nothing listened when it tried last */
   double began;
   /* The frame that is being read: of large ones only the first and the last bytes are looked at. */
   unsigned char header[10];

@@ -1,11 +1,12 @@
 /* Clients that connect anew whenever they are refused or lost, half a second to one and a half later, and vote.
  *
- *   crowd CODES CLIENTS MOVIES RATE PORT...
+ *   crowd [--deflate] [--patches] CODES CLIENTS MOVIES RATE PORT...
  *
  * CODES: a file with the code of a session in each line. RATE: votes a second in all. Each attempt goes to one of the
- * ports. A number on standard input changes how many clients there are; its end ends everything. Each second prints a
- * line of JSON: what has happened since the line before, but for the number of those that have joined. Late are
- * acknowledgements after more than a second. */
+ * ports, and if nothing listens there at once to another one. A line CLIENTS [RATE] on standard input changes how many
+ * there are and how often they vote; its end ends everything. Each second prints a line of JSON: what has happened since
+ * the line before, but for the number of those that have joined. Late are acknowledgements after more than a second.
+ * complete_at: when all had joined last, by the monotonic clock. The options are those of sockets.c. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,8 +21,10 @@ static const double SCAN = 0.02, LATE = 1;
 static Client clients[MOST_CLIENTS];
 static double again[MOST_CLIENTS], sent_at[RECENT], latencies[RECENT];
 static char codes[MOST_CODES][16];
-static int ports[MOST_PORTS], ports_count, rooms, wanted, movies, joined_now, latencies_count, late, is_over;
-static long votes_sent, votes_refused;
+static int ports[MOST_PORTS], chosen[MOST_CLIENTS], ports_count, rooms, wanted, movies;
+static int joined_now, latencies_count, late, is_over;
+static long votes_sent, votes_refused, updates;
+static double rate, votes_due, complete_at;
 
 static double in_a_moment(double least, double most) { return now() + least + (most - least) * rand() / RAND_MAX; }
 
@@ -30,6 +33,7 @@ static void has_joined(Client *client) { (void)client; }
 static void has_updated(Client *client, long version) {
   (void)client;
   (void)version;
+  updates++;
 }
 
 static void has_acknowledged(Client *client, long id, long version) {
@@ -58,6 +62,7 @@ static void vote(void) {
 /* Connects those whose time has come, and closes those that are too many. */
 static void scan(void) {
   double time = now();
+  int joined_before = joined_now;
   joined_now = 0;
   for (int i = 0; i < MOST_CLIENTS; i++) {
     Client *client = &clients[i];
@@ -65,13 +70,15 @@ static void scan(void) {
       joined_now++;
       if (i >= wanted) close_client(client);
     } else if (client->state == CLOSED && i < wanted) {
-      if (!again[i]) again[i] = in_a_moment(.5, 1.5);
+      if (!again[i] && !client->is_unreachable) again[i] = in_a_moment(.5, 1.5);
       if (time < again[i]) continue;
       again[i] = 0;
-      setup.port = ports[rand() % ports_count];
+      chosen[i] = (client->is_unreachable ? chosen[i] + 1 : rand()) % ports_count;
+      setup.port = ports[chosen[i]];
       connect_client(client, i % rooms, 0);
     }
   }
+  if (joined_now == wanted && joined_before != wanted) complete_at = time;
 }
 
 static int by_size(const void *a, const void *b) {
@@ -81,14 +88,19 @@ static int by_size(const void *a, const void *b) {
 
 static void tell(double seconds) {
   static int refused_before, lost_before;
+  static long updates_before, bytes_before;
   qsort(latencies, latencies_count, sizeof *latencies, by_size);
   double p99 = latencies_count ? latencies[(int)((latencies_count - 1) * .99)] * 1000 : 0;
   printf("{\"seconds\":%.1f,\"wanted\":%d,\"joined\":%d,\"refused\":%d,\"lost\":%d,", seconds, wanted, joined_now,
          failed_clients - refused_before, lost_clients - lost_before);
-  printf("\"acks\":%d,\"late\":%d,\"failed_votes\":%ld,\"p99_ms\":%.1f}\n", latencies_count, late, votes_refused, p99);
+  printf("\"acks\":%d,\"late\":%d,\"failed_votes\":%ld,\"p99_ms\":%.1f,", latencies_count, late, votes_refused, p99);
+  printf("\"updates\":%ld,\"bytes\":%ld,\"complete_at\":%.2f}\n", updates - updates_before,
+         received_bytes - bytes_before, complete_at);
   fflush(stdout);
   refused_before = failed_clients;
   lost_before = lost_clients;
+  updates_before = updates;
+  bytes_before = received_bytes;
   latencies_count = late = votes_refused = 0;
 }
 
@@ -107,7 +119,8 @@ static void take_command(void) {
     }
     line[size] = 0;
     size = 0;
-    wanted = atoi(line) < MOST_CLIENTS ? atoi(line) : MOST_CLIENTS;
+    if (sscanf(line, "%d %lf", &wanted, &rate) == 2) votes_due = now();
+    if (wanted > MOST_CLIENTS) wanted = MOST_CLIENTS;
   }
 }
 
@@ -122,14 +135,18 @@ static void read_codes(const char *path) {
 }
 
 int main(int count, char **arguments) {
+  for (; count > 1 && !strncmp(arguments[1], "--", 2); count--, arguments++) {
+    if (!strcmp(arguments[1], "--deflate")) setup.deflate = 1;
+    if (!strcmp(arguments[1], "--patches")) setup.patches = 1;
+  }
   if (count < 6 || count > 5 + MOST_PORTS) {
-    fputs("usage: crowd CODES CLIENTS MOVIES RATE PORT...\n", stderr);
+    fputs("usage: crowd [--deflate] [--patches] CODES CLIENTS MOVIES RATE PORT...\n", stderr);
     return 2;
   }
   read_codes(arguments[1]);
   wanted = atoi(arguments[2]) < MOST_CLIENTS ? atoi(arguments[2]) : MOST_CLIENTS;
   movies = atoi(arguments[3]);
-  double rate = atof(arguments[4]);
+  rate = atof(arguments[4]);
   for (int i = 5; i < count; i++) ports[ports_count++] = atoi(arguments[i]);
   setup.codes = codes;
   setup.joined = has_joined;
@@ -137,7 +154,8 @@ int main(int count, char **arguments) {
   setup.acknowledged = has_acknowledged;
   start_polling();
   fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
-  double start = now(), scanned = 0, told = start, votes_due = start;
+  double start = now(), scanned = 0, told = start;
+  votes_due = start;
   for (int i = 0; i < MOST_CLIENTS; i++) clients[i].state = CLOSED;
   while (!is_over) {
     handle_events(10);

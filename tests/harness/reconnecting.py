@@ -27,6 +27,9 @@ class Second:
     late: int
     failed_votes: int
     p99_ms: float
+    updates: int
+    bytes: int
+    complete_at: float
 
 
 class Reconnecting:
