@@ -33,9 +33,11 @@ SHARED: Final = (
 MAY_USE: Final[dict[str, tuple[str, ...]]] = {
     "app": (),
     "app.__main__": ("app.cli",),
+    "app.capacity": (),
     "app.cli": ("app.commands", "app.settings"),
     "app.client": ("app.sessions.rating",),
     "app.commands": (
+        "app.capacity",
         "app.client",
         "app.documents",
         "app.observability",

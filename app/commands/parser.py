@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from app import __version__
+from app.commands.capacity import add_capacity_command
 from app.commands.documents import add_document_commands
 from app.commands.load import add_load_commands
 from app.commands.operators import add_operator_commands
@@ -29,5 +30,6 @@ def parser() -> argparse.ArgumentParser:
     add_operator_commands(commands)
     add_people_commands(commands)
     add_load_commands(commands)
+    add_capacity_command(commands)
     add_document_commands(commands)
     return whole

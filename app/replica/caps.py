@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import resource
 from dataclasses import dataclass
 from typing import Final
 
 from app.settings import Settings
 
-__all__ = ["CONNECTION_BYTES", "MEMORY_SHARE", "Caps", "find_caps"]
+__all__ = ["CONNECTION_BYTES", "MEMORY_SHARE", "Caps", "find_caps", "memory_for"]
 
 # The part of the memory limit that may be in use. The rest is for files, which the process runs slowly without, and for
 # what is allocated and freed within a moment.
@@ -39,6 +40,11 @@ def find_caps(settings: Settings, memory_limit: int | None) -> Caps:
     connections = settings.max_connections or min(_in_memory(memory_limit), descriptors)
     tcp_connections = settings.max_tcp_connections or max(_MIN_TCP_CONNECTIONS, connections * 3 // 2)
     return Caps(connections, tcp_connections if limit == resource.RLIM_INFINITY else min(tcp_connections, descriptors))
+
+
+def memory_for(connections: int) -> int:
+    """Return the memory limit, in bytes, with which a replica takes so many connections."""
+    return math.ceil((_BASE_BYTES + connections * CONNECTION_BYTES) / MEMORY_SHARE)
 
 
 def _in_memory(limit: int | None) -> int:
