@@ -1,7 +1,7 @@
 """What people, sessions and changes cost: the constants of ``app/capacity.py``, and whether they predict a larger run.
 
     python -m bench.capacity measure [ROUNDS]    2,000 people in several shapes; prints the constants
-    python -m bench.capacity predict             10,000 people, beside what the constants predict
+    python -m bench.capacity predict             2,000 and 10,000 people, beside what the constants predict
 
 Two replicas, each on a core of its own, share a Redis that writes each change to disk. People connect by WebSocket and
 join, then do nothing, then vote; then the replicas lose their subscriptions, and at last one replica is killed, whose
@@ -58,7 +58,7 @@ def main() -> int:
         print_constants(_measured(int(numbers[0]) if numbers else 3))
         return 0
     if mode == "predict":
-        near = [predicts(shape, measure(shape)) for shape in LARGE]
+        near = [predicts(shape, measure(shape)) for shape in (SHAPES[0], *LARGE)]
         return 0 if all(near) else 1
     print(__doc__, file=sys.stderr)
     return 2
