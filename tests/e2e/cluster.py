@@ -60,10 +60,10 @@ class Cluster:
     async def rolled_out(self) -> None:
         await self.kubectl("rollout", "status", f"deployment/{RELEASE}", "--timeout=180s", timeout=200)
 
-    async def install(self, *options: str) -> str:
-        """Installs or upgrades the release; returns what Helm says."""
+    async def install(self, *options: str, project: Path = ROOT) -> str:
+        """Installs or upgrades the release by the chart of a project folder; returns what Helm says."""
         values = str(Path(__file__).parent / "values.yaml")
-        chart = str(ROOT / "charts" / "join-session")
+        chart = str(project / "charts" / "join-session")
         wanted = ("upgrade", "--install", RELEASE, chart, "-f", values, *options, "--wait", "--timeout", "240s")
         return await self.helm(*wanted)
 

@@ -28,11 +28,11 @@ def archive_of(commit: str, *paths: str) -> bytes:
 
 
 def version_of(commit: str) -> Path:
-    """Return a folder in which `python -m app` runs the version of a commit, with the current libraries."""
-    folder = _ROOT / ".cache" / f"previous-{commit}"
+    """Return a folder with the version of a commit: `app`, to run with the current libraries, and `charts`."""
+    folder = _ROOT / ".cache" / f"version-{commit}"
     if folder.exists():
         return folder
-    archive = archive_of(commit, "app")
+    archive = archive_of(commit, "app", "charts")
     folder.parent.mkdir(exist_ok=True)
     made = Path(tempfile.mkdtemp(dir=folder.parent))
     with tarfile.open(fileobj=io.BytesIO(archive)) as files:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shlex
@@ -331,6 +332,14 @@ def test_an_external_redis_replaces_the_one_of_the_chart(renderings: dict[str, R
     sentinel = renderings["sentinel"]
     assert _redis_secret(sentinel) == ("join-session", "redis-url")
     assert "StatefulSet" not in sentinel.kinds()
+
+
+def test_while_sessions_move_the_charts_redis_stays_and_replicas_know_both(charts: Charts) -> None:
+    url = "redis://:hush@join-session-redis:6379,elsewhere:6379/0"
+    moving = charts.render("moving", {"externalRedis": {"url": url, "moving": True, "keyPrefix": "js"}}, "default")
+    assert moving["StatefulSet/join-session-redis"]["spec"]["replicas"] == 1
+    secret = moving["Secret/join-session"]
+    assert base64.b64decode(secret["data"]["redis-url"]).decode() == url
 
 
 def test_names_in_redis_begin_as_chosen_for_an_external_one_and_as_ever_in_that_of_the_chart(

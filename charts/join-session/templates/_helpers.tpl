@@ -132,9 +132,10 @@ replica; nothing where no cluster can be asked, whose tools have to leave the fi
 {{- define "join-session.secretFiles" -}}
 {{- $files := list -}}
 {{- $own := include "join-session.fullname" . -}}
-{{- if and .Values.redis.enabled .Values.redis.auth.enabled -}}
+{{- $isChartsRedis := and .Values.redis.enabled (not .Values.externalRedis.moving) -}}
+{{- if and $isChartsRedis .Values.redis.auth.enabled -}}
 {{- $files = append $files (dict "setting" "redis-url" "secret" (include "redis.secretName" .Subcharts.redis) "key" "redis-url") -}}
-{{- else if and (not .Values.redis.enabled) .Values.externalRedis.existingSecret -}}
+{{- else if and (not $isChartsRedis) .Values.externalRedis.existingSecret -}}
 {{- $files = append $files (dict "setting" "redis-url" "secret" .Values.externalRedis.existingSecret "key" .Values.externalRedis.existingSecretKey) -}}
 {{- else -}}
 {{- $files = append $files (dict "setting" "redis-url" "secret" $own "key" "redis-url") -}}
@@ -178,8 +179,11 @@ The Secrets that others change, for Reloader. Not the password of the chart's Re
 {{/* What one would only find out at run time, or never. */}}
 {{- define "join-session.check" -}}
 {{- $external := or .Values.externalRedis.url .Values.externalRedis.existingSecret -}}
-{{- if and .Values.redis.enabled $external -}}
-{{- fail "redis.enabled and externalRedis are both set: the sessions can be in one Redis only. Set redis.enabled=false for the external one" -}}
+{{- if and .Values.externalRedis.moving (not (and .Values.redis.enabled $external (eq .Values.externalRedis.keyPrefix "js"))) -}}
+{{- fail "externalRedis.moving is for a move from the chart's own Redis to an external one: it needs redis.enabled=true, externalRedis.url or externalRedis.existingSecret with both servers, and externalRedis.keyPrefix=js" -}}
+{{- end -}}
+{{- if and .Values.redis.enabled $external (not .Values.externalRedis.moving) -}}
+{{- fail "redis.enabled and externalRedis are both set: the sessions can be in one Redis only. Set redis.enabled=false for the external one, or externalRedis.moving=true while the sessions move to it" -}}
 {{- end -}}
 {{- if not (or .Values.redis.enabled $external) -}}
 {{- fail "no Redis: set redis.enabled=true, externalRedis.url or externalRedis.existingSecret" -}}
@@ -198,7 +202,7 @@ The Secrets that others change, for Reloader. Not the password of the chart's Re
 {{- if and .Values.externalRedis.url .Values.externalRedis.existingSecret -}}
 {{- fail "externalRedis.url and externalRedis.existingSecret are both set: give one" -}}
 {{- end -}}
-{{- if and .Values.redis.enabled .Values.externalRedis.keyPrefix -}}
+{{- if and .Values.redis.enabled .Values.externalRedis.keyPrefix (not .Values.externalRedis.moving) -}}
 {{- fail "externalRedis.keyPrefix is for an external Redis: that of the chart has no other releases" -}}
 {{- end -}}
 {{- if and (not .Values.redis.enabled) (not .Values.externalRedis.keyPrefix) -}}
