@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Iterable
 
@@ -32,8 +33,12 @@ class Feed:
         The link's own channel has the hash tag of one of them, as in a Cluster a link serves some of the slots.
         ``now``: the loop time.
         """
+        near = next(iter(subscribed), None)
+        if near is None:
+            self._end(now + self._timeout)
+            return False
         if self._channel is None:
-            self._channel = await self._subscribed(subscribed, now + self._timeout)
+            self._channel = await self._subscribed(near, now + self._timeout)
         if self._channel is None:
             return False
         try:
@@ -46,12 +51,18 @@ class Feed:
         if channel == self._channel:
             self._channel = None
 
-    async def _subscribed(self, subscribed: Iterable[bytes], deadline: float) -> bytes | None:
-        for near in subscribed:
-            name = near + b":" + secrets.token_hex(8).encode()
-            try:
-                await self._link.send(pack((b"SSUBSCRIBE", name)), deadline, push=(b"ssubscribe", name))
-            except StoreError:
-                return None
-            return name
-        return None
+    def _end(self, deadline: float) -> None:
+        """End the subscription, as long as the link has no others."""
+        if self._channel is not None:
+            self._link.send(
+                pack((b"SUNSUBSCRIBE", self._channel)), deadline, push=(b"sunsubscribe", self._channel)
+            ).add_done_callback(asyncio.Future.exception)
+            self._channel = None
+
+    async def _subscribed(self, near: bytes, deadline: float) -> bytes | None:
+        name = near + b":" + secrets.token_hex(8).encode()
+        try:
+            await self._link.send(pack((b"SSUBSCRIBE", name)), deadline, push=(b"ssubscribe", name))
+        except StoreError:
+            return None
+        return name

@@ -26,6 +26,7 @@ from typing import Final, TypeVar
 from app.background import Background
 from app.deadline import within
 from app.sessions.errors import SessionError
+from app.sessions.found_codes import FoundCodes
 from app.sessions.ports import Budgets, Reserved
 from app.sessions.rules import Rules
 
@@ -43,7 +44,6 @@ _POLL_SECONDS: Final = (0.02, 0.05)
 # For how long a count is passed on, at least and at most. They differ, so that some are returned at any time.
 _PASSED_ON_SECONDS: Final = (0.05, 0.25)
 _REMEMBERED: Final = 10_000
-_FOUND_SECONDS: Final = 3600.0
 
 T = TypeVar("T")
 _logger = logging.getLogger(__name__)
@@ -143,8 +143,7 @@ class LookUps:
         self._lines: dict[str, _Line] = {}
         # Addresses that were refused recently: their look-ups are counted before anything is read.
         self._refused: OrderedDict[str, float] = OrderedDict()
-        # Addresses with codes that they have found, until when that is remembered.
-        self._found: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._found = FoundCodes()
         self._replica = secrets.token_hex(4)
         self._numbers = itertools.count(1)
         self._background = Background("look-ups", _logger)
@@ -161,9 +160,9 @@ class LookUps:
         unit = self._share(line, code)
         try:
             yield LookUp(unit)
-            self._remember_found(address, code)
+            self._found.add(address, code, asyncio.get_running_loop().time())
         except SessionError as error:
-            if error.code in MISSES and not (error.code == "session-not-found" and self._was_found(address, code)):
+            if error.code in MISSES and not self._is_gone(error, address, code):
                 await self._miss(line, unit)
             raise
         finally:
@@ -274,14 +273,10 @@ class LookUps:
     def _room(self, used: Reserved) -> int:
         return max(0, self._budget(used.total_misses + used.total_under_way) - used.misses - used.under_way)
 
-    def _was_found(self, address: str, code: str) -> bool:
-        return self._found.get((address, code), 0) > asyncio.get_running_loop().time()
-
-    def _remember_found(self, address: str, code: str) -> None:
-        self._found[address, code] = asyncio.get_running_loop().time() + _FOUND_SECONDS
-        self._found.move_to_end((address, code))
-        if len(self._found) > _REMEMBERED:
-            self._found.popitem(last=False)
+    def _is_gone(self, error: SessionError, address: str, code: str) -> bool:
+        """Return whether there is no such session any more, although the address had found one."""
+        now = asyncio.get_running_loop().time()
+        return error.code == "session-not-found" and self._found.has(address, code, now)
 
     def _was_refused(self, address: str) -> bool:
         return self._refused.get(address, 0) > asyncio.get_running_loop().time()

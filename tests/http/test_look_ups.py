@@ -24,7 +24,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 BUDGET: Final = 20
 # Half of the way to a Redis that is 100 ms away.
 FAR: Final = 0.05
-SECRET: Final = "of the deployment, which is long enough"
+SECRET: Final = "that of the deployment which is long enough"
 
 _addresses = (f"10.2.{high}.{low}" for high, low in itertools.product(range(256), range(1, 255)))
 

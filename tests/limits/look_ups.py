@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from app.sessions.found_codes import FoundCodes
 from tests.harness.redis import RedisServer
 from tests.harness.service import UNKNOWN
 from tests.harness.sockets import Socket
@@ -18,6 +19,23 @@ async def a_burst_of_guesses(redis: RedisServer) -> None:
         guesses = (replica.api.join(UNKNOWN, headers=replica.headers) for _ in range(20))
         statuses = [answer.status_code for answer in await asyncio.gather(*guesses)]
         assert sorted(statuses) == [404] * 3 + [429] * 17
+
+
+@exceeds("Codes that an address has found, and may fail to find later for nothing")
+async def many_codes_that_were_found(redis: RedisServer) -> None:
+    found = FoundCodes()
+    for number in range(10_001):
+        found.add("address", str(number), now=number)
+    assert [found.has("address", str(number), now=10_000) for number in (0, 6400, 6401, 10_000)] == [
+        False,
+        False,
+        True,
+        True,
+    ]
+    assert not found.has("another", "10000", now=10_000)
+    assert found.has("address", "1", now=0)
+    found.add("address", "more", now=10_000)
+    assert not found.has("address", "1", now=0)
 
 
 @exceeds("Failed look-ups of a socket")

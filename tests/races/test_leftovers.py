@@ -20,7 +20,7 @@ SESSIONS: Final = 9
 STEPS: Final = 25
 
 # One each, or one for each replica.
-LASTING: Final = {"js:sessions", "js:due", "js:replicas", "js:secret", "js:replica:R:codes"}
+LASTING: Final = {"js:sessions", "js:due", "js:replicas", "js:secret", "js:marker", "js:replica:R:codes"}
 DOCUMENTED: Final[list[str]] = re.findall(r"^``(js:\S+)``", keys.__doc__ or "", re.MULTILINE)
 
 

@@ -32,6 +32,7 @@ def test_the_default_names_are_those_of_earlier_releases() -> None:
         keys.recovery("P"),
         keys.created("H"),
         keys.sessions,
+        keys.marker,
         keys.due,
         keys.replicas,
         keys.replica("R"),
