@@ -37,6 +37,8 @@ class MemoryRoom:
         self._at_start = self._most = self.in_use = memory.used()
         self._open_at_most = self._open = self._room = 0
         self._kept_for = 0
+        # Clients may come before the first interval is over.
+        self.tick(0)
 
     def tick(self, opened: int) -> None:
         """Measure; ``opened`` is the number of open connections."""
