@@ -32,7 +32,7 @@ pytestmark = [
 PLANNED = 5.0
 KILLED = 10.0
 # A roll of the replicas, and Redis is away meanwhile, for some ten seconds.
-RESTARTED = 25.0
+RESTARTED = 15.0
 # A node that stops answers nobody: its clients find out by their heartbeats, 25 and 20 seconds.
 PAUSED = 70.0
 # Until Kubernetes has noticed, 46 seconds, any request without a cookie may still go there, and is waited for as long.
