@@ -60,11 +60,11 @@ class Cluster:
     async def rolled_out(self) -> None:
         await self.kubectl("rollout", "status", f"deployment/{RELEASE}", "--timeout=180s", timeout=200)
 
-    async def install(self, *options: str, project: Path = ROOT) -> str:
+    async def install(self, *options: str, project: Path = ROOT, seconds: int = 240) -> str:
         """Installs or upgrades the release by the chart of a project folder; returns what Helm says."""
         values = str(Path(__file__).parent / "values.yaml")
         chart = str(project / "charts" / "join-session")
-        wanted = ("upgrade", "--install", RELEASE, chart, "-f", values, *options, "--wait", "--timeout", "240s")
+        wanted = ("upgrade", "--install", RELEASE, chart, "-f", values, *options, "--wait", "--timeout", f"{seconds}s")
         return await self.helm(*wanted)
 
     async def prepare(self) -> None:

@@ -63,7 +63,7 @@ async def test_a_failed_upgrade_leaves_both_passwords_and_can_be_repeated(kind: 
         with pytest.raises(AssertionError):
             await kind.install(
                 *("--set-string", secret, "--set-string", "redis.auth.password=third", "--set", "image.tag=missing"),
-                *("--timeout", "40s"),
+                seconds=40,
             )
         assert await accepted(kind) == {"first", "third"}
         await upgrade(kind, secret, "redis.auth.password=third")
