@@ -31,7 +31,7 @@ pytestmark = [
 
 PLANNED = 5.0
 KILLED = 10.0
-# A roll of the replicas, and Redis is away meanwhile, for some ten seconds.
+# The replicas are replaced, and Redis as well, which takes some ten seconds.
 RESTARTED = 15.0
 # A node that stops answers nobody: its clients find out by their heartbeats, 25 and 20 seconds.
 PAUSED = 70.0
