@@ -171,16 +171,20 @@ async def survive(broken: World, node: NodeClients, *faults: Fault, changes: int
 
 async def test_a_move_to_another_redis_loses_nothing(node: NodeClients) -> None:
     """The way of docs/redis.md: a copy, a failover to it, and the end of the former one."""
-    async with RedisServer(aof=True) as latest, RedisServer(aof=True) as former:
+    users, login = ["app on >secret ~* &* +@all"], {"masteruser": "app", "masterauth": "secret"}
+    async with (
+        RedisServer(aof=True, users=users, config=login) as latest,
+        RedisServer(aof=True, users=users, config=login) as former,
+    ):
         # Listed first although it is a copy.
-        url = f"redis://{latest.address},{former.address}"
+        url = f"redis://app:secret@{latest.address},{former.address}"
         await latest.call("REPLICAOF", former.address.host, former.address.port)
 
         async def copied() -> bool:
             return b"master_link_status:up" in await latest.call("INFO", "replication")
 
         async def moved(_world: World, load: Load) -> None:
-            await former.call("FAILOVER", "TO", latest.address.host, latest.address.port)
+            await former.call("FAILOVER")
             await load.reaches(20)
             assert (await latest.call("ROLE"))[0] == b"master"
             former.kill()

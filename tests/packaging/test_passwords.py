@@ -37,7 +37,15 @@ class Pod:
         self._folder = folder
         self._port = free_port()
         self._server: subprocess.Popen[bytes] | None = None
-        for name in ("data", "run/redis", "etc/redis", "etc/redis-secret", "etc/redis-new", "etc/redis-old"):
+        for name in (
+            "data",
+            "run/redis",
+            "run/exporter",
+            "etc/redis",
+            "etc/redis-secret",
+            "etc/redis-new",
+            "etc/redis-old",
+        ):
             (folder / name).mkdir(parents=True)
         (folder / "etc/redis/redis.conf").write_text(
             f'port {self._port}\ndir {folder}/data\nsave ""\n{extra}\naclfile {folder}/data/users.acl\n'
@@ -116,7 +124,7 @@ class Pod:
         assert self.ask(as_who, "set", f"js:replica:{name}", json.dumps(told)) == "OK"
 
     def _placed(self, script: str) -> str:
-        for name in ("data", "run/redis", "etc/redis"):
+        for name in ("data", "run/redis", "run/exporter", "etc/redis"):
             script = script.replace(f"/{name}", f"{self._folder}/{name}")
         script = script.replace("-h 127.0.0.1", f"-h 127.0.0.1 -p {self._port}")
         return script.replace("sleep 2", "sleep 0.1").replace("sleep 3", "sleep 0.1")
@@ -147,7 +155,7 @@ def rotate(pod: Pod, before: str | None, after: str) -> None:
 
 @pytest.mark.asyncio
 async def test_the_exporter_of_metrics_has_a_user_of_its_own_that_may_read_statistics_only(pod: Pod) -> None:
-    (login,) = json.loads(pod.read("run/redis/exporter.json")).items()
+    (login,) = json.loads(pod.read("run/exporter/passwords.json")).items()
     assert login == ("redis://metrics-sidecar@127.0.0.1:6379", pod.read("run/redis/metrics-sidecar"))
     options = ["-redis.user=metrics-sidecar", f"-redis.password={login[1]}"]
     async with (
@@ -155,6 +163,7 @@ async def test_the_exporter_of_metrics_has_a_user_of_its_own_that_may_read_stati
         httpx.AsyncClient(trust_env=False) as client,
     ):
         rotate(pod, FIRST, THIRD)
+        pod.restart()
         metrics = (await client.get(f"http://{address}/metrics")).text
     assert "redis_up 1" in metrics
     assert re.search(r"^redis_memory_max_bytes \d", metrics, re.MULTILINE)
