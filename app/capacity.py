@@ -163,6 +163,8 @@ class Estimate:
     """From the end of one replica until its people have joined at the others."""
 
 
+# https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#redis-cluster-goals
+_MAX_PRIMARIES: Final = 1_000
 # The part of a core that may be in use, so that the rest is there for bursts, and for the people of replicas that end.
 _REPLICA_TARGET: Final = 0.6
 _REDIS_TARGET: Final = 0.5
@@ -187,7 +189,10 @@ def replicas_of_a_session(load: Load, replicas: int) -> float:
 
 
 def estimate(load: Load, replicas: int | None = None, constants: Constants = MEASURED) -> Estimate:
-    """Return what the load needs, with so many replicas or with as many as are enough for it."""
+    """Return what the load needs, with so many replicas or with as many as are enough for it.
+
+    Raises ValueError if no Redis Cluster is enough.
+    """
     if replicas is None:
         replicas = 1
         while not _is_enough(load, replicas, constants):
@@ -236,10 +241,14 @@ def redis_calls_of_a_change(load: Load, constants: Constants = MEASURED) -> floa
 
 
 def _primaries(load: Load, replicas: int, constants: Constants) -> int:
-    """Return how many are enough; a Cluster has three at the least."""
+    """Return how many are enough; a Cluster has three at the least. Raises ValueError if none are."""
     primaries = 1
     while _busy_redis(load, replicas, primaries, constants) > _REDIS_TARGET:
         primaries = max(3, math.ceil(primaries * 1.02))
+        if primaries > _MAX_PRIMARIES:
+            raise ValueError(
+                f"more than {_MAX_PRIMARIES:,} primaries, the most that a Redis Cluster should have, are needed"
+            )
     return primaries
 
 

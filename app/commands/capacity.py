@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any, Final
 
 from app.capacity import Estimate, Load, estimate
 from app.commands.capacity_settings import Advice, advice
-from app.commands.exits import OK
+from app.commands.exits import FAILED, OK
 
 __all__ = ["add_capacity_command"]
 
@@ -62,7 +63,11 @@ def capacity(options: argparse.Namespace) -> int:
         patches=options.patches,
         has_affinity=options.affinity,
     )
-    found = estimate(load, options.replicas)
+    try:
+        found = estimate(load, options.replicas)
+    except ValueError as error:
+        print(f"join-session capacity: {error}", file=sys.stderr)
+        return FAILED
     settings = advice(load, found)
     if options.json:
         told = {"load": asdict(load), "estimate": asdict(found), "settings": [asdict(each) for each in settings]}

@@ -41,10 +41,13 @@ class Feed:
             self._channel = await self._subscribed(near, now + self._timeout)
         if self._channel is None:
             return False
+        channel = self._channel
         try:
-            return await self._client.execute("SPUBLISH", self._channel, b"") == 0
+            receivers = await self._client.execute("SPUBLISH", channel, b"")
         except StoreError:
             return False
+        # Otherwise its slot has moved meanwhile, to the server that has replied.
+        return receivers == 0 and self._channel == channel
 
     def ended(self, channel: bytes) -> None:
         """Handle that the server has ended the subscription to a channel."""

@@ -31,6 +31,7 @@ class Logins:
         self._read = read
         # Parsing reads certificates, so it is done only after a change.
         self._parsed = (url, self.url)
+        self._failed = ""
 
     async def use(self, attempt: Callable[[RedisURL], Awaitable[T]]) -> T:
         """Return the result of an attempt to log in. If it is refused, and the URL has another login now, repeat it."""
@@ -38,8 +39,7 @@ class Logins:
         try:
             return await attempt(tried)
         except StoreUnavailable as refusal:
-            configured = self._configured()
-            if refusal.reason != "denied" or _logins(configured) == _logins(tried):
+            if refusal.reason != "denied" or _logins(configured := self._configured()) == _logins(tried):
                 raise
         result = await attempt(configured)
         _logger.info("logged in to Redis with the login that is configured now")
@@ -56,8 +56,11 @@ class Logins:
         try:
             if (read := self._read()) not in (None, self._parsed[0]):
                 self._parsed = (read, parse_url(read))
+            self._failed = ""
         except ValueError as error:
-            _logger.warning("the Redis URL cannot be read again", extra={"reason": str(error)})
+            if str(error) != self._failed:
+                self._failed = str(error)
+                _logger.warning("the Redis URL cannot be read again", extra={"reason": self._failed})
             return self.url
         _, configured = self._parsed
         return configured if _place(configured) == _place(self.url) else self.url

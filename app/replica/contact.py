@@ -12,7 +12,7 @@ from app.observability.losses import Losses
 from app.observability.metrics import Metrics
 from app.redis_client.errors import StoreError, StoreUnavailable
 from app.replica.assembly import RedisPart
-from app.replica.refusal import Refusal
+from app.replica.refusal import RedisRefusal
 from app.sessions.errors import SessionError
 
 __all__ = ["Contact"]
@@ -29,7 +29,7 @@ class Contact:
         health: Health,
         metrics: Metrics,
         losses: Losses,
-        refusal: Refusal,
+        refusal: RedisRefusal,
         *,
         on_loss: Callable[[], None],
     ) -> None:

@@ -25,6 +25,7 @@ class HandshakePace:
 
     reason = "too many handshakes"
     longest_wait: Final = 5
+    lasts: Final = False
 
     def __init__(self) -> None:
         self.budget = self._left = _FIRST_BUDGET

@@ -30,6 +30,7 @@ class MemoryRoom:
 
     reason = "too little memory"
     longest_wait: Final = 30
+    lasts: Final = True
 
     def __init__(self, memory: Memory) -> None:
         self.limit = memory.limit
@@ -46,7 +47,11 @@ class MemoryRoom:
         if self._room <= 0 and self._kept_for >= _BETWEEN:
             self._kept_for = 0
             _give_back()
-        used = self._memory.used()
+        try:
+            used = self._memory.used()
+        except (OSError, KeyError, ValueError):
+            # No file descriptor is free, for example: what was measured last stands.
+            return
         beyond = used - self._most
         if beyond > 0 and (opened >= self._open_at_most or beyond > self.limit * _TOLERANCE):
             self._most, self._open_at_most, beyond = used, opened, 0

@@ -12,12 +12,12 @@ import orjson
 from app.http.health import Health
 from app.http_client import request
 
-__all__ = ["Refusal"]
+__all__ = ["RedisRefusal"]
 
 _TIMEOUT_SECONDS: Final = 1.0
 
 
-class Refusal:
+class RedisRefusal:
     """Makes this replica unready while Redis refuses it and accepts another one.
 
     Redis refuses a replica whose password is wrong or whose user lacks rights. While it refuses all, no replica is
@@ -34,6 +34,7 @@ class Refusal:
         self._name = name
         self._lease = lease
         self._since: float | None = None
+        self._ask_at = 0.0
 
     async def update(self, *, is_refused: bool) -> None:
         """Update the state of this replica; ``is_refused``: Redis has just refused it."""
@@ -44,7 +45,8 @@ class Refusal:
         now = asyncio.get_running_loop().time()
         if self._since is None:
             self._since = now
-        if now - self._since >= self._lease:
+        if now - self._since >= self._lease and now >= self._ask_at:
+            self._ask_at = now + self._lease / 3
             self._health.refused = await self._is_another_accepted()
 
     async def _is_another_accepted(self) -> bool:
@@ -56,7 +58,8 @@ class Refusal:
             return []
         host, _, port = self._name.rpartition(":")
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
+                found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except OSError:
             return []
         return [f"[{target[0]}]:{port}" if ":" in str(target[0]) else f"{target[0]}:{port}" for *_, target in found]

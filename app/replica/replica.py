@@ -34,7 +34,7 @@ from app.replica.handshake_pace import HandshakePace
 from app.replica.memory import find_memory
 from app.replica.memory_room import MemoryRoom
 from app.replica.own_address import own_address
-from app.replica.refusal import Refusal
+from app.replica.refusal import RedisRefusal
 from app.sessions.admission import Client
 from app.sessions.payloads import CreateSession
 from app.settings import Settings, traces_wanted
@@ -95,7 +95,7 @@ class Replica:
         self.public = assemble_http(
             settings, caps, addresses, redis, sessions, sockets, health, bucket, metrics, tracing
         )
-        refusal = Refusal(health, sockets.directory.addresses, name=settings.replicas_name, lease=settings.lease)
+        refusal = RedisRefusal(health, sockets.directory.addresses, name=settings.replicas_name, lease=settings.lease)
         self._contact = Contact(redis, health, metrics, losses, refusal, on_loss=lambda: sockets.rooms.missed(None))
         self._drain = Drain(
             sockets.server,

@@ -8,11 +8,12 @@ from typing import Final
 __all__ = ["FoundCodes"]
 
 _MAX: Final = 10_000
-_SECONDS: Final = 3600.0
+# Afterwards the code may be that of another session.
+_SECONDS: Final = 600.0
 
 
 class FoundCodes:
-    """The latest finds of the last hour. ``now``: the loop time."""
+    """The latest finds of the last ten minutes. ``now``: the loop time."""
 
     def __init__(self) -> None:
         self._until: OrderedDict[tuple[str, str], float] = OrderedDict()

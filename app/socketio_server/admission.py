@@ -55,12 +55,15 @@ class Gate(Protocol):
     """A reason for which a server takes no more connections for a while.
 
     ``reason``: a word for metrics. ``longest_wait``: the seconds that clients are asked to wait, at most.
+    ``lasts``: whether another server is better meanwhile.
     """
 
     @property
     def reason(self) -> str: ...
     @property
     def longest_wait(self) -> int: ...
+    @property
+    def lasts(self) -> bool: ...
     def refuses(self, opened: int) -> bool:
         """Return whether another connection is refused, besides ``opened`` ones; if not, count it."""
 
@@ -109,7 +112,8 @@ class ConnectionLimits:
                 raise refusals.too_many_of_one()
             for gate in self._gates:
                 if gate.refuses(self.open):
-                    raise refusals.overloaded(gate.reason, gate.longest_wait, self._elsewhere)
+                    headers = self._elsewhere if gate.lasts else ()
+                    raise refusals.overloaded(gate.reason, gate.longest_wait, headers)
         self.open += 1
         self._addresses[key] += 1
 

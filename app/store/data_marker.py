@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 
 from app.redis_client.client import RedisClient
-from app.redis_client.errors import reading_reply
+from app.redis_client.errors import StoreUnavailable, reading_reply
 from app.redis_client.reply import data
 from app.store.client_errors import client_errors
 from app.store.keys import Keys
@@ -24,16 +24,21 @@ class DataMarker:
     async def is_lost(self) -> bool:
         """Return whether Redis has lost all data since the last call; raises ``SessionError`` if it is unavailable.
 
-        A replica stores a lost value again. Replicas that have not missed it by then do not report the loss.
+        Whichever replica misses the value first stores another one, by which the others notice the loss, too.
         """
         with client_errors(changing=True):
             # Read first: that works also if Redis is full.
             stored = await self._client.execute("GET", self._key)
-            is_missing = stored is None
-            if is_missing:
-                ours = self._known or secrets.token_hex(8).encode()
-                stored = await self._client.execute("SET", self._key, ours, "NX", "GET") or ours
+            if stored is None:
+                ours = secrets.token_hex(8).encode()
+                try:
+                    stored = await self._client.execute("SET", self._key, ours, "NX", "GET") or ours
+                except StoreUnavailable as error:
+                    if error.reason != "full":
+                        raise
+                    # It is stored as soon as there is room.
+                    return False
             with reading_reply():
                 found = data(stored)
         before, self._known = self._known, found
-        return before is not None and (is_missing or found != before)
+        return before is not None and found != before

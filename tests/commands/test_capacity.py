@@ -46,6 +46,12 @@ def test_replicas_with_too_many_people_need_memory(capsys: pytest.CaptureFixture
     assert {"JOIN_SESSION_MAX_CONNECTIONS", "resources.limits.memory"} <= set(names)
 
 
+def test_what_no_redis_is_enough_for_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    for people in ("1000000", "100000000"):
+        assert main(["capacity", "--people", people, "--replicas", "100000"]) == 1
+        assert "more than 1,000 primaries" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -75,6 +75,22 @@ async def test_without_memory_new_connections_are_refused_until_there_is_some_an
         await socket.close()
 
 
+def test_a_measurement_that_fails_leaves_what_was_measured_last() -> None:
+    measured = iter([100 * MIB, 100 * MIB, 110 * MIB])
+
+    def used() -> int:
+        found = next(measured, None)
+        if found is None:
+            raise OSError(24, "Too many open files")
+        return found
+
+    room = MemoryRoom(Memory(160 * MIB, used))
+    room.tick(10)
+    room.tick(20)
+    assert room.in_use == 110 * MIB
+    assert not room.refuses(20)
+
+
 async def test_clients_that_all_come_at_once_are_taken_one_after_the_other(redis_server: RedisServer) -> None:
     async with served_here(redis_server.url(), **LIMITED) as (replica,):
         answers = await asyncio.gather(*(shaken(replica) for _ in range(300)))
