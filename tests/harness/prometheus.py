@@ -50,8 +50,9 @@ class Prometheus:
         return labels
 
     async def families(self) -> set[str]:
-        """Return the names of all metrics for which the targets declare a type, also without samples."""
-        return set(await self._get("metadata"))
+        """Return the names of all metrics for which the replicas declare a type, also without samples."""
+        declared: list[dict[str, str]] = await self._get("targets/metadata", match_target=f'{{job="{JOB}"}}')
+        return {each["metric"] for each in declared}
 
     async def firing(self) -> list[dict[str, str]]:
         """Return the labels of the firing alerts."""
