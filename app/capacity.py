@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 __all__ = [
+    "FIRST_PAUSE_SECONDS",
+    "LAST_PAUSE_SECONDS",
     "MEASURED",
     "Constants",
     "Estimate",
@@ -58,7 +60,6 @@ class Constants:
     redis_wake_us: float
     redis_announcement_us: float
     """Redis, for a change; for one that comes while there is nothing else to do; for each replica that hears of it."""
-    redis_join_us: float
     redis_replica_us: float
     """Redis, for a replica without people, a second."""
     redis_change_calls: float
@@ -75,6 +76,20 @@ class Constants:
     redis_reply_bytes: float
     redis_announced_bytes: float
     """What Redis receives for a change, what it replies, and what it sends to each replica with members."""
+
+    def announcement(self, size: float, *, patches: bool) -> float:
+        """Return the microseconds of a change at each replica with members of a session of ``size`` people."""
+        if patches:
+            return self.patch_announcement_us
+        return self.announcement_us + self.announcement_person_us * _listed(size)
+
+    def delivery(self, *, patches: bool) -> float:
+        """Return the microseconds of an update for each socket."""
+        return self.patch_delivery_us if patches else self.delivery_us
+
+    def join(self, size: float) -> float:
+        """Return the microseconds of connecting again and joining a session of ``size`` people."""
+        return self.join_us + self.join_person_us * size
 
 
 MEASURED: Final = Constants(
@@ -100,7 +115,6 @@ MEASURED: Final = Constants(
     redis_change_us=47.2,
     redis_wake_us=264,
     redis_announcement_us=24.8,
-    redis_join_us=159,
     redis_replica_us=1_880,
     redis_change_calls=12,
     redis_first_change_calls=6.18,
@@ -178,8 +192,8 @@ _LINK_CALLS: Final = 1.0
 # By how much the other keys of a session outlive its hash, so that most changes need not move their expiry.
 _KEPT_SECONDS: Final = 2.0
 # When clients connect again after they have lost their connection.
-_FIRST_PAUSE_SECONDS: Final = 0.5
-_LAST_PAUSE_SECONDS: Final = 1.5
+FIRST_PAUSE_SECONDS: Final = 0.5
+LAST_PAUSE_SECONDS: Final = 1.5
 
 
 def replicas_of_a_session(load: Load, replicas: int) -> float:
@@ -280,12 +294,9 @@ def _needed(load: Load, replicas: int, constants: Constants) -> float:
 
 def _cores(load: Load, replicas: int, constants: Constants) -> float:
     per_session = replicas_of_a_session(load, replicas)
-    if load.patches:
-        announcement, delivery = constants.patch_announcement_us, constants.patch_delivery_us
-    else:
-        announcement = constants.announcement_us + constants.announcement_person_us * _listed(load)
-        delivery = constants.delivery_us
-    change = constants.change_us + per_session * announcement + load.session_size * delivery
+    announced = per_session * constants.announcement(load.session_size, patches=load.patches)
+    delivered = load.session_size * constants.delivery(patches=load.patches)
+    change = constants.change_us + announced + delivered
     return (
         replicas * constants.replica_us
         + load.sessions * per_session * constants.session_us
@@ -295,16 +306,15 @@ def _cores(load: Load, replicas: int, constants: Constants) -> float:
 
 
 def _update_bytes(load: Load, constants: Constants) -> float:
-    return constants.update_bytes + constants.update_person_bytes * _listed(load)
+    return constants.update_bytes + constants.update_person_bytes * _listed(load.session_size)
 
 
-def _listed(load: Load) -> float:
-    return min(load.session_size, _MAX_LISTED)
+def _listed(size: float) -> float:
+    return min(size, _MAX_LISTED)
 
 
 def _reconnect_seconds(load: Load, replicas: int, busy: float, constants: Constants) -> float | None:
     if replicas == 1:
         return None
-    join = constants.join_us + constants.join_person_us * load.session_size
-    work = load.people / replicas / (replicas - 1) * join / 1e6
-    return max(_LAST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS + work / max(0.05, 1 - busy))
+    work = load.people / replicas / (replicas - 1) * constants.join(load.session_size) / 1e6
+    return max(LAST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS + work / max(0.05, 1 - busy))

@@ -183,7 +183,7 @@ class _Stage:
 
     def memory(self, replicas: int) -> float:
         """The mean of those that people connect to."""
-        return statistics.fmean(unshared(server.pid) for server in self.servers[:replicas])
+        return statistics.fmean(machine.unshared_kb(server.pid) * 1024 for server in self.servers[:replicas])
 
     def redis_memory(self) -> float:
         used: int = self.redis.info("memory")["used_memory"]
@@ -231,7 +231,7 @@ def measure(shape: Shape) -> Measured:
     with _stage() as stage:
         redis_before = stage.redis_memory()
         codes = stage.servers[0].create(shape.sessions, movies=MOVIES)
-        time.sleep(1)
+        time.sleep(_PAUSE_SECONDS)
         memory_before, before = stage.memory(shape.replicas), stage.used()
         time.sleep(_SETTLING_SECONDS)
         empty = stage.used().since(before)
@@ -296,12 +296,6 @@ def _reconnect(stage: _Stage, crowd: _Crowd, people: int) -> tuple[float, float]
         lost += told["lost"]
         if told["complete_at"] > began:
             return told["complete_at"] - began, (machine.cpu_seconds(survivor.pid) - before) / lost
-
-
-def unshared(pid: int) -> float:
-    """The bytes of a process without those of files, which the kernel can take back."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith("RssAnon:"))) * 1024
 
 
 @contextmanager

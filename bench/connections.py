@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench import loads
+from bench import loads, machine
 from bench.prerequisites import prepare_load
 from bench.servers import Server, serving, surroundings
 
@@ -38,12 +38,12 @@ def main(clients: int) -> None:
         with fresh(name) as server:
             sessions = clients // members
             codes = server.create(sessions, movies=MOVIES)
-            before = unshared_kib(server.pid)
+            before = machine.unshared_kb(server.pid)
             with loads.connected(server, codes, clients, sessions):
                 tell(title, server, before, clients)
     with fresh("ours-patches") as server:
         codes = server.create(clients // 10, movies=MOVIES)
-        before = unshared_kib(server.pid)
+        before = machine.unshared_kb(server.pid)
         loads.paced_votes(
             server, codes, clients=clients, rooms=clients // 10, movies=MOVIES, seconds=10, rate=VOTES_PER_SECOND
         )
@@ -63,19 +63,13 @@ def fresh(name: str) -> Iterator[Server]:
 
 def tell(title: str, server: Server, before: int, clients: int) -> None:
     time.sleep(SETTLING)
-    each = (unshared_kib(server.pid) - before) / clients
+    each = (machine.unshared_kb(server.pid) - before) / clients
     print(f"{title}: {each:.1f} KiB each, {before / 1024:.0f} MiB without them", flush=True)
-
-
-def unshared_kib(pid: int) -> int:
-    """The memory of a process without that of files, which the kernel can take back."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith("RssAnon:")))
 
 
 async def poll(server: Server, codes: list[str], clients: int) -> None:
     """Clients that wait in a poll, with another connection, on which they have sent."""
-    before, turns, joined = unshared_kib(server.pid), asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(0)
+    before, turns, joined = machine.unshared_kb(server.pid), asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(0)
 
     async def live(number: int) -> None:
         async with turns:

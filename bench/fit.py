@@ -73,7 +73,6 @@ def constants(rounds: Mapping[Shape, Sequence[Measured]], *, redis_saturated: fl
         redis_change_us=redis_busy * 1e6,
         redis_wake_us=(redis_change - redis_busy) * 1e6,
         redis_announcement_us=redis_announcement * 1e6,
-        redis_join_us=statistics.median(row.join_redis for row in rows.values()) * 1e6,
         redis_replica_us=statistics.median(row.empty_redis for row in rows.values()) / 2 * 1e6,
         redis_change_calls=calls,
         redis_first_change_calls=further_calls,

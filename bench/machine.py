@@ -24,6 +24,7 @@ __all__ = [
     "load_average",
     "resident_kb",
     "running",
+    "unshared_kb",
     "wait_for_port",
 ]
 
@@ -103,8 +104,12 @@ def cpu_seconds(pid: int) -> float:
 
 
 def resident_kb(pid: int) -> int:
-    lines = [line for process in _tree(pid) for line in _read(Path(f"/proc/{process}/status")).splitlines()]
-    return sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+    return _status_kb(pid, "VmRSS:")
+
+
+def unshared_kb(pid: int) -> int:
+    """The memory of a process without that of files, which the kernel can take back."""
+    return _status_kb(pid, "RssAnon:")
 
 
 def core_time(core: int) -> CoreTime:
@@ -122,6 +127,11 @@ def description() -> str:
     lines = _read(Path("/proc/cpuinfo")).splitlines()
     model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
     return f"{model}, {os.cpu_count()} cores, Linux {platform.release()}"
+
+
+def _status_kb(pid: int, field: str) -> int:
+    lines = [line for process in _tree(pid) for line in _read(Path(f"/proc/{process}/status")).splitlines()]
+    return sum(int(line.split()[1]) for line in lines if line.startswith(field))
 
 
 def _tree(pid: int) -> list[int]:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
 
-from app.capacity import MEASURED, Constants
+from app.capacity import FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS, MEASURED, Constants
 
 __all__ = ["Cluster", "Plan", "lost_primary", "lost_replica", "main", "queueing", "rolling_restart"]
 
@@ -37,9 +37,6 @@ _DRAIN_SECONDS: Final = 25.0
 _FAILOVER_SECONDS: Final = 16.0
 # Until replicas have subscribed at the new primary.
 _SUBSCRIBE_SECONDS: Final = 0.5
-# When clients connect again.
-_FIRST_PAUSE: Final = 0.5
-_LAST_PAUSE: Final = 1.5
 # What remains for further work, however busy a process is: its work is late then, and updates are passed over.
 _MIN_FREE: Final = 0.05
 _QUEUED_JOBS: Final = 200_000
@@ -103,34 +100,25 @@ class Cluster:
         """The part of the time in which each replica works; above 1 it does not keep up."""
         costs = self.costs
         found = [costs.replica_us] * self.plan.replicas
+        delivery = costs.delivery(patches=self.plan.patches)
         for size, place in zip(self.sizes, self.places, strict=True):
-            announcement = self._announcement(size)
+            announcement = costs.announcement(size, patches=self.plan.patches)
             for replica, members in place.items():
-                change = costs.change_us * members / size + announcement + self._delivery * members
+                change = costs.change_us * members / size + announcement + delivery * members
                 found[replica] += self.plan.changes * change + costs.session_us
                 found[replica] += members * costs.heartbeat_us / self.plan.ping_interval
         return [us / 1e6 for us in found]
 
     def change(self, size: float, holders: float) -> float:
         """Seconds of work of all replicas for a change."""
-        announced = holders * self._announcement(size)
-        return (self.costs.change_us + announced + self._delivery * size) / 1e6
+        announced = holders * self.costs.announcement(size, patches=self.plan.patches)
+        return (self.costs.change_us + announced + self.costs.delivery(patches=self.plan.patches) * size) / 1e6
 
     def redis_change(self, holders: float) -> float:
         return (self.costs.redis_change_us + self.costs.redis_announcement_us * holders) / 1e6
 
     def join(self, size: float) -> float:
-        return (self.costs.join_us + self.costs.join_person_us * size) / 1e6
-
-    def _announcement(self, size: float) -> float:
-        costs = self.costs
-        if self.plan.patches:
-            return costs.patch_announcement_us
-        return costs.announcement_us + costs.announcement_person_us * size
-
-    @property
-    def _delivery(self) -> float:
-        return self.costs.patch_delivery_us if self.plan.patches else self.costs.delivery_us
+        return self.costs.join(size) / 1e6
 
     def memory(self) -> list[float]:
         costs = self.costs
@@ -170,10 +158,10 @@ def queueing(arrivals: float, seconds_each: float, generator: random.Random) -> 
 def lost_replica(cluster: Cluster) -> dict[str, float]:
     """One replica is killed: its people come to the others after their first pause."""
     plan, work = cluster.plan, cluster.work()
-    arrivals = [[0.0] * plan.replicas for _ in range(_steps(_LAST_PAUSE))]
+    arrivals = [[0.0] * plan.replicas for _ in range(_steps(LAST_PAUSE_SECONDS))]
     for size, place in zip(cluster.sizes, cluster.places, strict=True):
         for _ in range(place.get(0, 0)):
-            step = int(cluster.random.uniform(_FIRST_PAUSE, _LAST_PAUSE) / _STEP)
+            step = int(cluster.random.uniform(FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS) / _STEP)
             arrivals[step][cluster.random.randrange(1, plan.replicas)] += cluster.join(size)
     waiting, longest, step = [0.0] * plan.replicas, 0.0, 0
     while step < len(arrivals) or max(waiting) > 0:
@@ -200,7 +188,7 @@ def rolling_restart(cluster: Cluster) -> dict[str, float]:
     next_at = longest = storm = 0.0
     most_people, busiest = max(people), max(cluster.work())
     # How many leave in each of the next steps, and how many come in each.
-    leaving, coming = deque([0.0] * _steps(_DRAIN_SECONDS)), deque([0.0] * _steps(_LAST_PAUSE))
+    leaving, coming = deque([0.0] * _steps(_DRAIN_SECONDS)), deque([0.0] * _steps(LAST_PAUSE_SECONDS))
     while old or max(leaving) > 0 or max(coming) > 0 or max(waiting) > 0:
         if old and time >= next_at:
             for replica in [old.popleft() for _ in range(min(plan.surge, len(old)))]:
@@ -208,7 +196,7 @@ def rolling_restart(cluster: Cluster) -> dict[str, float]:
                 # From here on this is its successor.
                 people[replica] = waiting[replica] = 0.0
             next_at = time + _START_SECONDS
-        gone, pauses = leaving.popleft(), range(_steps(_FIRST_PAUSE), _steps(_LAST_PAUSE))
+        gone, pauses = leaving.popleft(), range(_steps(FIRST_PAUSE_SECONDS), _steps(LAST_PAUSE_SECONDS))
         for step in pauses:
             coming[step] += gone / len(pauses)
         arriving = coming.popleft()

@@ -88,7 +88,7 @@ def figures(shape: Shape) -> Measured:
         idle_redis=empty_redis,
         idle_calls=2 * costs.redis_replica_calls + mirrored * costs.redis_session_calls,
         join=0.001,
-        join_redis=costs.redis_join_us / 1e6,
+        join_redis=1,
         join_calls=34,
         change=(costs.change_us + holders * announcement + shape.size * delivery) / 1e6,
         change_redis=(costs.redis_change_us + costs.redis_wake_us + holders * costs.redis_announcement_us) / 1e6,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.capacity import Estimate, Load
-from app.replica.caps import memory_for
+from app.replica.caps import MAX_CONNECTIONS, memory_for
 from app.settings import PREFIX, Settings
 
 __all__ = ["Advice", "advice"]
@@ -24,7 +24,6 @@ _MISTYPE: Final = 0.1
 _WITH_ONE_ADDRESS: Final = 0.001
 # People of replicas that are restarted come to others, as ``python -m bench.simulate`` shows.
 _MAX_TIMES_MEAN: Final = 3.0
-_DEFAULT_MAX_CONNECTIONS: Final = 20_000
 # The chart's default.
 _DEFAULT_MEMORY_MIB: Final = 512
 
@@ -43,7 +42,7 @@ def advice(load: Load, found: Estimate) -> list[Advice]:
     wanted = [(name, value, why) for name, value, why in _wanted(load, found) if value > _default(name)]
     settings = [Advice(PREFIX + name.upper(), str(_rounded(value)), why) for name, value, why in wanted]
     most = math.ceil(found.people_per_replica * _MAX_TIMES_MEAN)
-    if most > _DEFAULT_MAX_CONNECTIONS:
+    if most > MAX_CONNECTIONS:
         settings.append(
             Advice(PREFIX + "MAX_CONNECTIONS", str(_rounded(most)), "thrice the mean, while others restart")
         )

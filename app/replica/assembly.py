@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -40,9 +39,8 @@ from app.redis_client.observer import Observer
 from app.redis_client.tracing import CommandSpans
 from app.replica.applications import InternalApplication, PublicApplication
 from app.replica.caps import Caps
-from app.replica.drain import Drain, drain_headers
+from app.replica.drain import Drain
 from app.replica.from_settings import (
-    bucket_cookie,
     forwarding_limits,
     port_limits,
     session_rules,
@@ -50,7 +48,9 @@ from app.replica.from_settings import (
     socket_server,
     unread_timeout,
 )
+from app.replica.headers import drain_headers
 from app.replica.listener import Listener
+from app.replica.overload import Overload
 from app.secret_files import listed, secret_now
 from app.sessions.administration import Administration
 from app.sessions.codes import CodeSpace
@@ -58,7 +58,7 @@ from app.sessions.guard import KeyGuard
 from app.sessions.service import SessionService, random_id
 from app.sessions.tokens import TokenSigner
 from app.settings import Settings
-from app.socketio_server import Gate, SocketServer
+from app.socketio_server import SocketServer
 from app.store.announcements import Announcements
 from app.store.budgets import RedisBudgets
 from app.store.creators import RedisCreators
@@ -178,12 +178,12 @@ def assemble_sessions(settings: Settings, redis: RedisPart) -> SessionsPart:
 
 def assemble_sockets(
     settings: Settings,
-    caps: Caps,
-    gates: Sequence[Gate],
+    overload: Overload,
     replica_id: str,
     addresses: ClientAddresses,
     redis: RedisPart,
     sessions: SessionsPart,
+    bucket_cookie: BucketCookie | None,
     metrics: Metrics,
     losses: Losses,
     tracing: Tracing | None,
@@ -195,12 +195,11 @@ def assemble_sockets(
         directory,
         signer,
         client=addresses.address,
-        limits=forwarding_limits(settings, caps, addresses),
+        limits=forwarding_limits(settings, overload.caps, addresses),
         timeout=settings.ping_interval + settings.ping_timeout,
         count=lambda result: metrics.forwarded.labels(result).inc(),
     )
-    bucket = bucket_cookie(settings, redis.secret)
-    server = socket_server(settings, caps, gates, bucket, addresses, metrics, replica_id, forwarder)
+    server = socket_server(settings, overload, bucket_cookie, addresses, metrics, replica_id, forwarder)
     telemetry = Telemetry(metrics, losses, redis.replicas.now, tracing)
     presence = Presence(redis.replicas, redis.sessions, sessions.service, lease=settings.lease, grace=settings.grace)
     rooms = Rooms(

@@ -13,9 +13,10 @@ from app.forwarding.sender import ForwardedRequest, Forwarder
 from app.http.bucket_cookie import BucketCookie
 from app.http.health import Health
 from app.observability.metrics import Metrics
+from app.replica.headers import drain_headers, encoded
 from app.socketio_server import Connection, SocketServer
 
-__all__ = ["Drain", "cookie_headers", "drain", "drain_headers", "encoded", "with_drain_headers"]
+__all__ = ["Drain", "drain", "with_drain_headers"]
 
 _CLIENTS_PER_SECOND: Final = 50
 # The part of the window for closing. Clients need the rest to reconnect, perhaps with several attempts.
@@ -27,8 +28,6 @@ _TIMEOUT_SHARE: Final = 0.25
 _POLL_SECONDS: Final = 0.02
 # The IANA registry of WebSocket close codes: "service restart".
 _CLOSE_CODE: Final = 1012
-
-_CLOSES_CONNECTION: Final = ("connection", "close")
 
 _logger = logging.getLogger(__name__)
 
@@ -52,7 +51,7 @@ class Drain:
         self._health = health
         self._metrics = metrics
         self._window = window
-        self._refusal_headers = [_CLOSES_CONNECTION, *cookie_headers(affinity_cookie, bucket_cookie)]
+        self._refusal_headers = drain_headers(affinity_cookie, bucket_cookie)
         self._background = Background("drain", _logger, level=logging.CRITICAL)
         self._task: asyncio.Task[None] | None = None
         self._began_at = 0.0
@@ -124,23 +123,6 @@ def with_drain_headers(send: Any, affinity_cookie: str | None) -> Any:
         await send(message)
 
     return sending
-
-
-def drain_headers(affinity_cookie: str | None) -> list[tuple[str, str]]:
-    """Return the headers that keep a client from returning to this replica."""
-    return [_CLOSES_CONNECTION, *cookie_headers(affinity_cookie, None)]
-
-
-def cookie_headers(affinity_cookie: str | None, bucket_cookie: BucketCookie | None) -> list[tuple[str, str]]:
-    """Return the headers after which a load balancer may choose another replica for a client."""
-    headers = [] if bucket_cookie is None else [bucket_cookie.cleared()]
-    if affinity_cookie is not None:
-        headers.insert(0, ("set-cookie", f"{affinity_cookie}=; Path=/; Max-Age=0; HttpOnly"))
-    return headers
-
-
-def encoded(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
-    return [(name.encode(), value.encode()) for name, value in headers]
 
 
 async def _send_away(connection: Connection, timeout: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 
 from app.forwarding.sender import Forwarder, new_engine_sid
 from app.http.addresses import ClientAddresses, subscriber
@@ -14,18 +14,18 @@ from app.origins import AllowedOrigins
 from app.realtime.engine_metrics import EngineMetrics
 from app.realtime.handlers import CLIENT
 from app.replica.caps import Caps
-from app.replica.drain import cookie_headers, encoded
+from app.replica.headers import cookie_headers, encoded
+from app.replica.overload import Overload
 from app.sessions.rules import Rules
 from app.settings import Settings
-from app.socketio_server import ConnectionLimits, Gate, Options, Origins, RequestHooks, SocketServer
+from app.socketio_server import ConnectionLimits, Options, Origins, RequestHooks, SocketServer
 
 __all__ = ["bucket_cookie", "forwarding_limits", "port_limits", "session_rules", "shown_limits", "socket_server"]
 
 
 def socket_server(
     settings: Settings,
-    caps: Caps,
-    gates: Sequence[Gate],
+    overload: Overload,
     bucket: BucketCookie | None,
     addresses: ClientAddresses,
     metrics: Metrics,
@@ -45,11 +45,11 @@ def socket_server(
         ),
         origins=Origins(AllowedOrigins(settings.allowed_origins)),
         limits=ConnectionLimits(
-            max_connections=caps.connections,
+            max_connections=overload.caps.connections,
             max_connections_per_address=settings.max_connections_per_address,
             unlimited=addresses.is_unlimited,
             counted_as=subscriber,
-            gates=gates,
+            gates=overload.gates,
             elsewhere=encoded(cookie_headers(settings.affinity_cookie, bucket)),
         ),
         hooks=RequestHooks(

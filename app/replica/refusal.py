@@ -21,9 +21,9 @@ class RedisRefusal:
     """Makes this replica unready while Redis refuses it and accepts another one.
 
     Redis refuses a replica whose password is wrong or whose user lacks rights. While it refuses all, no replica is
-    made unready: that would only replace our JSON errors by those of the ingress. ``addresses`` returns the addresses
-    of other replicas. ``name``: a ``host:port`` that resolves to all replicas, because a refused replica cannot read
-    the addresses of those that started later. ``lease``: seconds for which Redis must have refused.
+    made unready: that would only replace our JSON errors by those of the ingress. ``addresses`` returns those of the
+    known replicas, its own among them. ``name``: a ``host:port`` that resolves to all replicas, because a refused
+    replica cannot read the addresses of those that started later. ``lease``: seconds for which Redis must have refused.
     """
 
     def __init__(

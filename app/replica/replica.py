@@ -13,7 +13,7 @@ from app.background import Background
 from app.forwarding.directory import ADDRESS
 from app.http.addresses import ClientAddresses
 from app.http.health import Health
-from app.observability.lag import LAG_INTERVAL, watch_event_loop
+from app.observability.lag import watch_event_loop
 from app.observability.losses import Losses
 from app.observability.metrics import Metrics
 from app.observability.tracing import Tracing
@@ -26,19 +26,15 @@ from app.replica.assembly import (
     assemble_sessions,
     assemble_sockets,
 )
-from app.replica.caps import find_caps
 from app.replica.contact import Contact
 from app.replica.drain import Drain
 from app.replica.from_settings import bucket_cookie
-from app.replica.handshake_pace import HandshakePace
-from app.replica.memory import find_memory
-from app.replica.memory_room import MemoryRoom
+from app.replica.overload import Overload
 from app.replica.own_address import own_address
 from app.replica.refusal import RedisRefusal
 from app.sessions.admission import Client
 from app.sessions.payloads import CreateSession
 from app.settings import Settings, traces_wanted
-from app.socketio_server import Gate
 from app.store.secret_list import SECRETS
 
 __all__ = ["Replica", "run_replica"]
@@ -78,22 +74,17 @@ class Replica:
         # A replica is useless without these tasks, so their failures are critical.
         self._background = Background("replica", _logger, level=logging.CRITICAL)
         self._tracing = tracing = Tracing(self.id) if traces_wanted() else None
-        memory = find_memory(settings.memory_limit)
-        caps = find_caps(settings, memory.limit if memory else None)
-        self._room = room = MemoryRoom(memory) if memory else None
-        self._pace = pace = HandshakePace()
-        gates: list[Gate] = [room, pace] if room else [pace]
-        metrics.max_connections.set(caps.connections)
+        self._overload = overload = Overload(settings, metrics)
         addresses = ClientAddresses(settings.trusted_proxies, settings.unlimited_addresses)
         self.redis = redis = assemble_redis(settings, redis_url, self.id, metrics, tracing)
         self.sessions = sessions = assemble_sessions(settings, redis)
         losses = Losses(metrics)
-        self.sockets = sockets = assemble_sockets(
-            settings, caps, gates, self.id, addresses, redis, sessions, metrics, losses, tracing
-        )
         bucket = bucket_cookie(settings, redis.secret)
+        self.sockets = sockets = assemble_sockets(
+            settings, overload, self.id, addresses, redis, sessions, bucket, metrics, losses, tracing
+        )
         self.public = assemble_http(
-            settings, caps, addresses, redis, sessions, sockets, health, bucket, metrics, tracing
+            settings, overload.caps, addresses, redis, sessions, sockets, health, bucket, metrics, tracing
         )
         refusal = RedisRefusal(health, sockets.directory.addresses, name=settings.replicas_name, lease=settings.lease)
         self._contact = Contact(redis, health, metrics, losses, refusal, on_loss=lambda: sockets.rooms.missed(None))
@@ -107,7 +98,7 @@ class Replica:
             bucket_cookie=bucket,
         )
         self.internal = assemble_internal(
-            settings, caps, self.id, addresses, redis, sessions, sockets, health, self._drain, metrics
+            settings, overload.caps, self.id, addresses, redis, sessions, sockets, health, self._drain, metrics
         )
         self._watch_gauges()
 
@@ -168,9 +159,7 @@ class Replica:
 
     def _take_lag(self, lag: float) -> None:
         self.metrics.event_loop_lag.observe(lag)
-        self._pace.tick(lag)
-        if self._room is not None:
-            self._room.tick(self.sockets.server.open_count)
+        self._overload.tick(lag, self.sockets.server.open_count)
 
     def _watch_gauges(self) -> None:
         """Register functions for gauges whose values are known at any time."""
@@ -179,10 +168,6 @@ class Replica:
         metrics.sessions.set_function(lambda: rooms.session_count)
         metrics.members.set_function(lambda: len(rooms.members))
         metrics.participants.set_function(lambda: rooms.members.participant_count)
-        metrics.handshake_pace.set_function(lambda: self._pace.budget / LAG_INTERVAL)
-        if (room := self._room) is not None:
-            metrics.memory_limit.set(room.limit)
-            metrics.memory_in_use.set_function(lambda: room.in_use)
         metrics.slow_connections.set_function(
             lambda: sum(connection.upgraded and connection.unsent > 0 for connection in server.connections())
         )

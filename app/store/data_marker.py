@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 
 from app.redis_client.client import RedisClient
-from app.redis_client.errors import StoreUnavailable, reading_reply
-from app.redis_client.reply import data
+from app.redis_client.errors import StoreUnavailable
+from app.store.agreed import agreed_value
 from app.store.client_errors import client_errors
 from app.store.keys import Keys
 
@@ -27,18 +27,12 @@ class DataMarker:
         Whichever replica misses the value first stores another one, by which the others notice the loss, too.
         """
         with client_errors(changing=True):
-            # Read first: that works also if Redis is full.
-            stored = await self._client.execute("GET", self._key)
-            if stored is None:
-                ours = secrets.token_hex(8).encode()
-                try:
-                    stored = await self._client.execute("SET", self._key, ours, "NX", "GET") or ours
-                except StoreUnavailable as error:
-                    if error.reason != "full":
-                        raise
-                    # It is stored as soon as there is room.
-                    return False
-            with reading_reply():
-                found = data(stored)
+            try:
+                found = await agreed_value(self._client, self._key, secrets.token_hex(8).encode())
+            except StoreUnavailable as error:
+                if error.reason != "full":
+                    raise
+                # It is stored as soon as there is room.
+                return False
         before, self._known = self._known, found
         return before is not None and found != before

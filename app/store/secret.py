@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from app.redis_client.client import RedisClient
-from app.redis_client.errors import reading_reply
-from app.redis_client.reply import data
 from app.sessions.errors import SessionError
+from app.store.agreed import agreed_value
 from app.store.client_errors import client_errors
 from app.store.keys import Keys
 
@@ -51,13 +50,8 @@ class StoredSecret:
     async def keep(self) -> None:
         """Read the secret from Redis, or store it there; raises ``SessionError`` while Redis is unavailable."""
         with client_errors(changing=True):
-            # Read first: that works also if Redis is full.
-            stored = await self._client.execute("GET", self._keys.secret)
-            if stored is None:
-                ours = self._secret or secrets.token_hex(32).encode()
-                stored = await self._client.execute("SET", self._keys.secret, ours, "NX", "GET") or ours
-            with reading_reply():
-                found = data(stored)
+            ours = self._secret or secrets.token_hex(32).encode()
+            found = await agreed_value(self._client, self._keys.secret, ours)
         if found != self._secret:
             self._adopt(found)
 

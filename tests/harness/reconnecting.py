@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.prerequisites import CROWD, prepare_load
 
-__all__ = ["Reconnecting", "Second", "reconnecting"]
+__all__ = ["Reconnecting", "Second", "assert_served", "reconnecting"]
 
 
 @dataclass(frozen=True)
@@ -83,3 +83,11 @@ async def reconnecting(
     finally:
         process.kill()
         await process.wait()
+
+
+def assert_served(seconds: Sequence[Second]) -> None:
+    """Ninety-nine of a hundred changes were acknowledged within a second, and none was refused."""
+    acks = sum(second.acks for second in seconds)
+    assert acks > 50 * len(seconds)
+    assert sum(second.failed_votes for second in seconds) == 0
+    assert sum(second.late for second in seconds) < acks / 100, seconds

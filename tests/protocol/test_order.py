@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 import socketio
+from websockets.asyncio.client import ClientConnection
 
 from app.socketio_server import RoomManager, WrongArguments, current_event
 from tests.harness.waiting import until
@@ -482,8 +485,12 @@ async def test_a_session_that_ends_before_its_probe_was_answered_takes_the_webso
         await until(lambda: record.count("disconnect") == 1)
 
 
-async def test_the_websocket_of_a_session_that_ends_after_its_probe_was_answered_waits_for_the_next_packet() -> None:
-    # Stock clients that lose it before they have sent that packet neither poll nor send until a heartbeat is missed.
+@asynccontextmanager
+async def ended_after_its_probe() -> AsyncIterator[ClientConnection]:
+    """The WebSocket of a session that the server has ended between the answer to the probe and the next packet.
+
+    Stock clients that lose it then neither poll nor send until a heartbeat is missed.
+    """
     async with recorder() as record:
         sid = await record.client.connect()
         async with record.client.websocket(f"EIO=4&transport=websocket&sid={sid}") as websocket:
@@ -491,18 +498,18 @@ async def test_the_websocket_of_a_session_that_ends_after_its_probe_was_answered
             assert await websocket.recv() == "3probe"
             record.client.engine.sockets[sid].close("drained", code=1012)
             await until(lambda: record.count("disconnect") == 1)
-            await (await websocket.ping())
-            await websocket.send("5")
-            assert await soon(closed(websocket), 1) == []
-            assert websocket.close_code == 1012
+            yield websocket
+
+
+async def test_the_websocket_of_a_session_that_ends_after_its_probe_was_answered_waits_for_the_next_packet() -> None:
+    async with ended_after_its_probe() as websocket:
+        await (await websocket.ping())
+        await websocket.send("5")
+        assert await soon(closed(websocket), 1) == []
+        assert websocket.close_code == 1012
 
 
 async def test_a_client_that_does_not_upgrade_does_not_keep_the_websocket_of_a_session_that_has_ended() -> None:
-    async with recorder() as record:
-        sid = await record.client.connect()
-        async with record.client.websocket(f"EIO=4&transport=websocket&sid={sid}") as websocket:
-            await websocket.send("2probe")
-            assert await websocket.recv() == "3probe"
-            record.client.engine.sockets[sid].close("drained", code=1012)
-            assert await soon(closed(websocket)) == []
-            assert websocket.close_code == 1012
+    async with ended_after_its_probe() as websocket:
+        assert await soon(closed(websocket)) == []
+        assert websocket.close_code == 1012

@@ -13,7 +13,7 @@ import pytest
 from tests.harness.cgroups import MemoryGroup, memory_group
 from tests.harness.metrics import scrape
 from tests.harness.people import Api, movie
-from tests.harness.reconnecting import Second, reconnecting
+from tests.harness.reconnecting import Second, assert_served, reconnecting
 from tests.harness.redis import RedisServer
 from tests.harness.service import Replica
 
@@ -52,7 +52,7 @@ async def test_eight_thousand_clients_of_two_small_replicas(redis_server: RedisS
             held = await crowd.during(HELD_SECONDS)
             assert all(map(enough, held))
             assert sum(second.lost for second in held) == 0
-            served(held)
+            assert_served(held)
             # One comes up under all of it.
             replicas[0].kill()
             await started(replicas[0], groups[0])
@@ -62,7 +62,7 @@ async def test_eight_thousand_clients_of_two_small_replicas(redis_server: RedisS
             await crowd.want(CLIENTS // 2)
             await crowd.until(lambda second: second.wanted == CLIENTS // 2 and second.joined > RESUMED, 30)
             assert min(second.joined for second in crowd.seconds[count:]) < RESUMED
-            served(await crowd.during(5))
+            assert_served(await crowd.during(5))
         for replica, group in zip(replicas, groups, strict=True):
             assert group.kills() == 0
             seen = await scrape(replica)
@@ -87,11 +87,3 @@ async def made(replicas: Sequence[Replica], folder: Path) -> Path:
 
 def enough(second: Second) -> bool:
     return second.joined >= CONNECTED
-
-
-def served(seconds: Sequence[Second]) -> None:
-    """Ninety-nine of a hundred changes are acknowledged within a second."""
-    acks = sum(second.acks for second in seconds)
-    assert acks > 50 * len(seconds)
-    assert sum(second.failed_votes for second in seconds) == 0
-    assert sum(second.late for second in seconds) < acks / 100, seconds

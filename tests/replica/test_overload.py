@@ -13,7 +13,7 @@ import pytest
 
 from app.replica.handshake_pace import HandshakePace
 from app.replica.memory import Memory
-from app.replica.memory_room import MemoryRoom
+from app.replica.memory_gate import MemoryGate
 from app.socketio_server.refusals import overloaded
 from tests.harness.here import Here, served_here
 from tests.harness.metrics import scrape, until_metrics
@@ -84,11 +84,11 @@ def test_a_measurement_that_fails_leaves_what_was_measured_last() -> None:
             raise OSError(24, "Too many open files")
         return found
 
-    room = MemoryRoom(Memory(160 * MIB, used))
-    room.tick(10)
-    room.tick(20)
-    assert room.in_use == 110 * MIB
-    assert not room.refuses(20)
+    gate = MemoryGate(Memory(160 * MIB, used))
+    gate.tick(10)
+    gate.tick(20)
+    assert gate.in_use == 110 * MIB
+    assert not gate.refuses(20)
 
 
 async def test_clients_that_all_come_at_once_are_taken_one_after_the_other(redis_server: RedisServer) -> None:
@@ -135,13 +135,13 @@ class Kernel:
 
     def __init__(self) -> None:
         self.used = 60
-        self.room = MemoryRoom(Memory(160 * MIB, lambda: self.used * MIB))
+        self.gate = MemoryGate(Memory(160 * MIB, lambda: self.used * MIB))
 
     def at(self, used: int, opened: int) -> bool:
         """Whether another connection is refused with so much in use and so many open."""
         self.used = used
-        self.room.tick(opened)
-        return self.room.refuses(opened)
+        self.gate.tick(opened)
+        return self.gate.refuses(opened)
 
 
 @pytest.fixture
@@ -152,8 +152,8 @@ def kernel() -> Kernel:
 def test_there_is_room_up_to_nine_tenths_of_the_limit(kernel: Kernel) -> None:
     assert not kernel.at(140, 2000)
     # 4 MiB are left, at 28 KiB each.
-    assert not kernel.room.refuses(2000 + 145)
-    assert kernel.room.refuses(2000 + 146)
+    assert not kernel.gate.refuses(2000 + 145)
+    assert kernel.gate.refuses(2000 + 146)
     assert kernel.at(144, 2100)
     assert kernel.at(150, 2100)
 
@@ -161,12 +161,12 @@ def test_there_is_room_up_to_nine_tenths_of_the_limit(kernel: Kernel) -> None:
 def test_what_the_connections_had_that_have_gone_is_free_although_the_process_keeps_it(kernel: Kernel) -> None:
     assert kernel.at(150, 3000)
     assert not kernel.at(150, 1500)
-    assert kernel.room.in_use == (60 + (150 - 60) // 2) * MIB
+    assert kernel.gate.in_use == (60 + (150 - 60) // 2) * MIB
     assert not kernel.at(149, 0)
-    assert kernel.room.in_use == 60 * MIB
+    assert kernel.gate.in_use == 60 * MIB
     # Some are back, and it is a bit more by chance.
     assert not kernel.at(151, 2700)
-    assert kernel.room.in_use == (60 + 81 + 1) * MIB
+    assert kernel.gate.in_use == (60 + 81 + 1) * MIB
     assert kernel.at(151, 2990)
 
 
@@ -175,13 +175,13 @@ def test_what_grows_beyond_is_in_use(kernel: Kernel) -> None:
     assert not kernel.at(120, 300)
     # Not by the connections alone, as it turns out.
     assert kernel.at(145, 300)
-    assert kernel.room.in_use == 145 * MIB
+    assert kernel.gate.in_use == 145 * MIB
 
 
 def test_what_the_kernel_has_got_back_is_free(kernel: Kernel) -> None:
     assert kernel.at(150, 3000)
     assert not kernel.at(100, 3000)
-    assert kernel.room.in_use == 100 * MIB
+    assert kernel.gate.in_use == 100 * MIB
 
 
 # The pace

@@ -8,7 +8,7 @@ from typing import Final
 from app.replica.caps import CONNECTION_BYTES, MEMORY_SHARE
 from app.replica.memory import Memory
 
-__all__ = ["MemoryRoom"]
+__all__ = ["MemoryGate"]
 
 # Ticks from one time that memory is given back to the next. That takes some milliseconds.
 _BETWEEN: Final = 40
@@ -16,7 +16,7 @@ _BETWEEN: Final = 40
 _TOLERANCE: Final = 0.02
 
 
-class MemoryRoom:
+class MemoryGate:
     """How many more connections the memory is enough for, as of the last ``tick``.
 
     A process keeps most pages that its objects have freed, and uses them again. What the kernel counts hardly falls
@@ -36,7 +36,7 @@ class MemoryRoom:
         self.limit = memory.limit
         self._memory = memory
         self._at_start = self._most = self.in_use = memory.used()
-        self._open_at_most = self._open = self._room = 0
+        self._open_at_most = self._open = self._left = 0
         self._kept_for = 0
         # Clients may come before the first interval is over.
         self.tick(0)
@@ -44,7 +44,7 @@ class MemoryRoom:
     def tick(self, opened: int) -> None:
         """Measure; ``opened`` is the number of open connections."""
         self._kept_for += 1
-        if self._room <= 0 and self._kept_for >= _BETWEEN:
+        if self._left <= 0 and self._kept_for >= _BETWEEN:
             self._kept_for = 0
             _give_back()
         try:
@@ -59,11 +59,11 @@ class MemoryRoom:
         modelled = self._at_start + round((self._most - self._at_start) * kept) + max(0, beyond)
         self.in_use = min(used, modelled)
         self._open = opened
-        self._room = (round(self.limit * MEMORY_SHARE) - self.in_use) // CONNECTION_BYTES
+        self._left = (round(self.limit * MEMORY_SHARE) - self.in_use) // CONNECTION_BYTES
 
     def refuses(self, opened: int) -> bool:
         """Return whether there is no room for another connection besides those that are open."""
-        return opened - self._open >= self._room
+        return opened - self._open >= self._left
 
 
 def _give_back() -> None:
