@@ -101,6 +101,7 @@ async def test_a_random_password_is_made_once(
     assert await tenant.password() == password
 
 
+@pytest.mark.drill_weekly
 async def test_an_autoscaler_is_switched_on_and_off_without_a_replica_less(tenant: Tenant) -> None:
     async def deployed(*values: str, by: tuple[str, ...] = ()) -> None:
         say(f"{Path(tenant.program).parent.name}: {values}")
