@@ -181,7 +181,7 @@ async def test_a_move_to_another_redis_loses_nothing(node: NodeClients) -> None:
         await latest.call("REPLICAOF", former.address.host, former.address.port)
 
         async def copied() -> bool:
-            return b"master_link_status:up" in await latest.call("INFO", "replication")
+            return b"state=online" in await former.call("INFO", "replication")
 
         async def moved(_world: World, load: Load) -> None:
             await former.call("FAILOVER")

@@ -94,8 +94,11 @@ async def test_callers_at_the_same_time_share_one_subscription_and_one_socket(re
     async with listening(redis_server.url()) as listener:
         await asyncio.gather(*(listener.channels.subscribe(f"room{n % 300}") for n in range(3000)))
         assert await subscribers(redis_server, "room7") == 1
-        stats = await redis_server.call("INFO", "commandstats")
-        assert b"cmdstat_ssubscribe:calls=300," in stats
+        stats = str(await redis_server.call("INFO", "commandstats"))
+        calls = re.search(r"cmdstat_ssubscribe:calls=(\d+),", stats)
+        assert calls is not None
+        # The channel that checks the link may have come to it.
+        assert int(calls[1]) in (300, 301)
         assert (await redis_server.call("CLIENT", "LIST", "TYPE", "pubsub")).count(b"\n") == 1
 
 
