@@ -43,6 +43,7 @@ MAY_USE: Final[dict[str, tuple[str, ...]]] = {
         "app.observability",
         "app.redis_client",
         "app.replica",
+        "app.sessions.codes",
         "app.settings",
         "app.settings_reference",
     ),

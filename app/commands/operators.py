@@ -15,6 +15,7 @@ from app.commands.api import Unreachable, http_url, request
 from app.commands.exits import FAILED, OK
 from app.commands.progress import show_progress
 from app.commands.tables import table
+from app.sessions.codes import typed_code
 from app.settings import PREFIX, SettingsError, load_settings
 from app.terminal import printable
 
@@ -39,15 +40,15 @@ def add_operator_commands(commands: Any) -> None:
     command.set_defaults(command=_asking(list_))
 
     command = commands.add_parser("show", parents=[asking], help="show a session", description=show.__doc__)
-    command.add_argument("code", metavar="CODE", help="the session's code")
+    command.add_argument("code", metavar="CODE", help="the session's code, or its link")
     command.set_defaults(command=_asking(show))
 
     command = commands.add_parser("end", parents=[asking], help="end a session", description=end.__doc__)
-    command.add_argument("code", metavar="CODE", help="the session's code")
+    command.add_argument("code", metavar="CODE", help="the session's code, or its link")
     command.set_defaults(command=_asking(end))
 
     command = commands.add_parser("kick", parents=[asking], help="remove a participant", description=kick.__doc__)
-    command.add_argument("code", metavar="CODE", help="the session's code")
+    command.add_argument("code", metavar="CODE", help="the session's code, or its link")
     command.add_argument("participant", metavar="PARTICIPANT", help="the participant's id, as `show` prints it")
     command.add_argument("--ban", action="store_true", help="also void the token of the participant")
     command.set_defaults(command=_asking(kick))
@@ -95,7 +96,7 @@ def list_(api: OperatorApi, options: argparse.Namespace) -> None:
 
 def show(api: OperatorApi, options: argparse.Namespace) -> None:
     """Print a session's participants, and its movies by rank."""
-    session = api.ask("GET", f"/sessions/{quote(options.code, safe='')}")
+    session = api.ask("GET", _path(options))
     if options.json:
         print(json.dumps(session))
         return
@@ -116,12 +117,12 @@ def show(api: OperatorApi, options: argparse.Namespace) -> None:
 
 def end(api: OperatorApi, options: argparse.Namespace) -> None:
     """End a session and notify its members."""
-    _done(api.ask("DELETE", f"/sessions/{quote(options.code, safe='')}"), options, "The session has ended.")
+    _done(api.ask("DELETE", _path(options)), options, "The session has ended.")
 
 
 def kick(api: OperatorApi, options: argparse.Namespace) -> None:
     """Remove a participant from a session and notify them."""
-    path = f"/sessions/{quote(options.code, safe='')}/participants/{quote(options.participant, safe='')}"
+    path = f"{_path(options)}/participants/{quote(options.participant, safe='')}"
     answer = api.ask("DELETE", path + ("?ban=true" if options.ban else ""))
     _done(answer, options, "Banned." if options.ban else "Removed.")
 
@@ -137,6 +138,11 @@ def drain(api: OperatorApi, options: argparse.Namespace) -> None:
     show_progress("")
     said = "All clients moved." if not clients else f"{clients} clients are moving to other replicas."
     _done(answer | {"clients": clients}, options, said)
+
+
+def _path(options: argparse.Namespace) -> str:
+    # A link would be several parts of the path.
+    return f"/sessions/{quote(typed_code(options.code) or options.code, safe='')}"
 
 
 def _asking(command: Any) -> Any:

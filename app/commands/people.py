@@ -42,13 +42,13 @@ def add_people_commands(commands: Any) -> None:
     command = commands.add_parser(
         "join", parents=[common], help="check whether a session exists", description=join.__doc__
     )
-    command.add_argument("code", metavar="CODE", help="the session's code")
+    command.add_argument("code", metavar="CODE", help="the session's code, or its link")
     command.set_defaults(command=join)
 
     command = commands.add_parser(
         "watch", parents=[common], help="print a session's events live", description=watch.__doc__
     )
-    command.add_argument("code", metavar="CODE", help="the session's code")
+    command.add_argument("code", metavar="CODE", help="the session's code, or its link")
     command.add_argument("--name", help="your name (default: Guest N)")
     command.set_defaults(command=watch)
 

@@ -3,12 +3,37 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from typing import Final
 
-__all__ = ["CodeSpace"]
+__all__ = ["CodeSpace", "typed_code"]
 
 _BATCHES: Final = (1, 64, 1024)
+
+_MAX_TYPED: Final = 200
+# What is before the "#" of a link: there is a slash in it, if only that of the page.
+_LINK: Final = re.compile(r"[^\s#/]*/[^\s#]*")
+_BIG_SCREEN: Final = "/tv"
+# Some apps make a text's spaces and hyphens into those that do not break a line.
+_GROUPED: Final = re.compile(r"[0-9A-Za-z](?:[ \u00a0\u2011-]?[0-9A-Za-z])*")
+_SEPARATORS: Final = re.compile(r"[ \u00a0\u2011-]")
+
+
+def typed_code(text: str) -> str | None:
+    """Return the ASCII letters and digits that a person typed or pasted as a code; None if it cannot be one.
+
+    White space around it is ignored. Single spaces or dashes may separate the characters. A code may follow a ``#``,
+    also the one of a link, and may then be followed by ``/tv``.
+    """
+    typed = text.strip()
+    if len(typed) > _MAX_TYPED:
+        return None
+    link, sign, fragment = typed.rpartition("#")
+    if link and not _LINK.fullmatch(link):
+        return None
+    grouped = fragment.removesuffix(_BIG_SCREEN) if sign else typed
+    return _SEPARATORS.sub("", grouped) if _GROUPED.fullmatch(grouped) else None
 
 
 class CodeSpace:
@@ -22,9 +47,9 @@ class CodeSpace:
         self.size = len(alphabet) ** length
 
     def parse(self, text: str) -> str | None:
-        """Return the code that a person meant by ``text``: trimmed, in the right case; None if it cannot be a code."""
-        typed = text.strip()
-        if len(typed) != self._length:
+        """Return the code that a person meant by ``text``, in the right case; None if it cannot be a code."""
+        typed = typed_code(text)
+        if typed is None or len(typed) != self._length:
             return None
         try:
             return "".join([self._folded[character] for character in typed])

@@ -71,7 +71,12 @@ NO_CODE: dict[str, Any] = {
     "seven digits": "1234567",
     "letters": "abcdef",
     "digits and a letter": "12345a",
-    "inner space": "123 456",
+    "two spaces": "123  456",
+    "a dash behind": "123456-",
+    "two signs": "##123456",
+    "no link": "movies#123456",
+    "a link and more": "https://movies.example/#123456 x",
+    "a long link": "https://movies.example/" + "x" * 180 + "#123456",
     "sign": "+12345",
     "minus": -12345,
     "short integer": 12345,
@@ -211,6 +216,43 @@ async def test_both_ends_are_trimmed(api: Api, around: str) -> None:
     made = await api.create()
     answer = await api.join(around.format(made.code))
     assert answer.json()["sessionID"] == made.code
+
+
+TYPED = {
+    "a space": "{0} {1}",
+    "dashes": "{0}-{1}",
+    "a sign": "#{0}{1}",
+    "a link": "https://movies.example/#{0}{1}",
+    "a link to the big screen": "https://movies.example/#{0}{1}/tv",
+    "white space around a link": "\t https://movies.example/#{0} {1}\n",
+}
+
+
+@pytest.mark.parametrize("form", TYPED.values(), ids=TYPED)
+async def test_a_code_as_people_type_or_paste_it_is_echoed_plainly(api: Api, form: str) -> None:
+    made = await api.create()
+    answer = await api.join(form.format(made.code[:3], made.code[3:]))
+    assert (answer.status_code, answer.json()["sessionID"]) == (200, made.code)
+
+
+async def test_a_path_takes_a_code_as_people_type_it(api: Api) -> None:
+    made = await api.create()
+    for text in (f"{made.code[:3]}-{made.code[3:]}", f"%23{made.code}", f"{made.code[:2]}%20{made.code[2:]}"):
+        answer = await api.call("GET", f"/api/session/{text}")
+        assert (answer.status_code, answer.json()["sessionID"]) == (200, made.code)
+        answer = await api.call("POST", f"/api/session/{text}/movies", token=made.host_token, json=movie("a"))
+        assert answer.status_code == 200
+
+
+async def test_what_is_no_code_never_reaches_redis() -> None:
+    async with RedisServer() as redis, served_here(redis.url(), redis_timeout=0.2, **DIGITS) as replica:
+        api = Api(replica)
+        redis.kill()
+        for name, text in NO_CODE.items():
+            if name != "huge integer":
+                assert (await api.join(text)).status_code == 404
+        assert (await api.join("123456")).status_code == 500
+        await api.close()
 
 
 @pytest.mark.parametrize(

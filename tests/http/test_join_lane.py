@@ -34,6 +34,8 @@ COUNTED: Final = (
 SERVED: Final[dict[str, tuple[str, str]]] = {
     "a session": ("", '{"sessionID":"CODE"}'),
     "spaces around": ("", ' { "sessionID" : " CODE " } '),
+    "a code as people type it": ("", '{"sessionID":"#CODE"}'),
+    "a link": ("", '{"sessionID":"https://movies.example/#CODE/tv"}'),
     "another session": ("", '{"sessionID":"000000"}'),
     "no code": ("", '{"sessionID":"a text"}'),
     "no session id": ("", "{}"),

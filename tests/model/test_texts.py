@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 import unicodedata
+from itertools import pairwise
 
 import pytest
 from hypothesis import assume, given
@@ -76,11 +77,39 @@ def test_a_code_is_recognised_in_small_and_capital_letters_and_among_white_space
         assert space.parse(f"\t{code.upper()} ") == code
 
 
-@given(texts)
+@given(st.one_of(texts, st.text("0123456789 -#/tv\u00a0\u2011\u0661", max_size=24)))
 def test_only_six_ascii_digits_are_a_code_of_digits(text: str) -> None:
     trimmed = text.strip()
-    is_code = len(trimmed) == 6 and all(character in string.digits for character in trimmed)
-    assert DIGITS.parse(text) == (trimmed if is_code else None)
+    *link, typed = trimmed.rsplit("#", 1)
+    if link:
+        typed = typed.removesuffix("/tv")
+    is_link = link in ([], [""]) or ("/" in link[0] and "#" not in link[0] and len(link[0].split()) == 1)
+    characters = list(typed)
+    alone = all(both[0] in string.digits or both[1] in string.digits for both in pairwise(["-", *characters, "-"]))
+    digits = "".join(character for character in characters if character not in " -\u00a0\u2011")
+    is_code = len(digits) == 6 and all(character in string.digits for character in digits)
+    assert DIGITS.parse(text) == (digits if is_link and alone and is_code else None)
+
+
+@given(spaces, st.data())
+def test_a_code_is_recognised_as_people_type_and_paste_it(space: CodeSpace, data: st.DataObject) -> None:
+    code = data.draw(st.sampled_from(next(space.candidates("seed"))))
+    separators = st.lists(
+        st.sampled_from(["", "", " ", "-", "\u00a0", "\u2011"]), min_size=len(code), max_size=len(code)
+    )
+    typed = "".join(map("".join, zip(["", *data.draw(separators)[1:]], code, strict=True)))
+    link = data.draw(
+        st.sampled_from(["", "https://movies.example/", "movies.example/#x"[:-2], "http://[::1]:8080/a?b=c"])
+    )
+    end = data.draw(st.sampled_from(["", "/tv"]))
+    for text in (typed, f"#{typed}", f"{link}#{typed}{end}"):
+        assert space.parse(data.draw(st.sampled_from(["{}", " {}\n", "\t{}"])).format(text)) == code
+
+
+def test_a_pasted_link_has_at_most_200_characters() -> None:
+    longest = "https://" + "x" * 185 + "#123456"
+    assert DIGITS.parse(f"  {longest}\n") == "123456"
+    assert DIGITS.parse(longest.replace("#", "x#")) is None
 
 
 def test_a_code_may_have_every_character_there_is() -> None:
@@ -93,6 +122,29 @@ def test_a_code_may_have_every_character_there_is() -> None:
         "12345",
         "1234567",
         "12 456",
+        "12  3456",
+        "123 -456",
+        " - 123456",
+        "-123456",
+        "123456-",
+        "123.456",
+        "123_456",
+        "123\t456",
+        "123\u2003456",
+        "##123456",
+        "# 123456",
+        "#",
+        "123456#",
+        "123456/tv",
+        "#123456/TV",
+        "#123456/tv/tv",
+        "movies#123456",
+        "see https://movies.example/#123456",
+        "https://movies.example/#a#123456",
+        "https://movies.example/#123456?x",
+        "https://movies.example/#123456/",
+        "https://movies.example/123456",
+        "https://movies.example/#\u0661\u0662\u0663\u0664\u0665\u0666",
         "\uff11\uff12\uff13\uff14\uff15\uff16",
         "\u0661\u0662\u0663\u0664\u0665\u0666",
         "-12345",

@@ -86,6 +86,19 @@ async def test_the_documented_requests_are_answered(replica: Here) -> None:
         assert json.loads(done.stdout)
 
 
+async def test_a_code_is_taken_as_people_paste_it(replica: Here) -> None:
+    api = Api([replica])
+    made = await api.create(title="Friday")
+    await api.close()
+    half = len(made.code) // 2
+    for text in (f"{replica.url}/#{made.code}/tv", f"{made.code[:half]} {made.code[half:]}", f"#{made.code}"):
+        done = await run("show", text, environment=settings(replica))
+        assert (done.code, done.err) == (0, "")
+        assert done.out.startswith(f"Session {made.code}, Friday")
+    ended = await run("end", f"{replica.url}/#{made.code}", environment=settings(replica))
+    assert (ended.code, ended.err) == (0, "")
+
+
 async def test_every_page_is_listed(replica: Here, redis_server: RedisServer) -> None:
     api = Api([replica])
     codes = {(await api.create()).code for _ in range(5)}

@@ -84,6 +84,15 @@ async def test_every_form_of_join_session_is_accepted(api: Api, people: People, 
     assert name == ("Guest 1" if form == "string" else "Ada")
 
 
+@pytest.mark.parametrize("form", ["{0} {1}", "{0}-{1}", "#{0}{1}", "http://[::1]/#{0}{1}", "movies.example/#{0}{1}/tv"])
+async def test_joining_takes_a_code_as_people_type_or_paste_it(api: Api, people: People, form: str) -> None:
+    made = await api.create()
+    client = await people.connect()
+    ack = await client.emit("join-session", form.format(made.code[:3], made.code[3:]), ack=True)
+    assert (ack["ok"], ack["sessionID"]) == (True, made.code)
+    assert (await client.next("joined-session")).data == {"sessionID": made.code}
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -111,7 +120,7 @@ async def test_joining_without_session_id_is_an_error_with_the_http_text(people:
 
 
 @pytest.mark.parametrize(
-    "session_id", [UNKNOWN, "12345", "abcdef", "1" * 5000, 12345, -1, "١٢٣٤٥٦", "12345\0"], ids=repr
+    "session_id", [UNKNOWN, "12345", "abcdef", "1" * 5000, 12345, -1, "١٢٣٤٥٦", "12345\0", "#", "##123456"], ids=repr
 )
 async def test_joining_what_is_not_there_is_an_error_with_the_http_text(people: People, session_id: Any) -> None:
     client = await people.connect()
