@@ -40,10 +40,11 @@ export interface Done {
   version: number;
 }
 
-/** What went wrong: `message` for people, `code` for programs. */
+/** What went wrong: `message` for people, `code` for programs, `field` the path of a field that is wrong. */
 export interface ErrorBody {
   message: string;
   code: ErrorCode;
+  field?: string;
 }
 
 export type ErrorCode = "session-id-required" | "invalid-payload" | "unknown-event" | "unauthorized" | "forbidden" | "not-found" | "session-not-found" | "movie-not-found" | "participant-not-found" | "method-not-allowed" | "request-timeout" | "session-full" | "session-locked" | "not-joined" | "limit-reached" | "payload-too-large" | "idempotency-mismatch" | "too-many-requests" | "headers-too-large" | "join-failed" | "internal-error" | "unavailable" | "outcome-unknown" | "codes-exhausted";
@@ -211,11 +212,14 @@ export interface PatchValue {
   value: Movie | Participant | Array<string> | string | number | boolean | null;
 }
 
-/** Nothing was changed, unless `code` is `outcome-unknown`. `retryAfter` is in seconds. */
+/** Nothing was changed, unless `code` is `outcome-unknown`. `retryAfter` is in seconds.
+
+`field` is the path of the field that is wrong, if one is. */
 export interface Refused {
   ok: false;
   code: ErrorCode;
   message: string;
+  field?: string;
   retryable?: true;
   retryAfter?: number;
 }

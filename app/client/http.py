@@ -29,6 +29,12 @@ class ApiResponse:
         message = self.body.get("message") if isinstance(self.body, dict) else None
         return message if isinstance(message, str) else f"HTTP status {self.status}"
 
+    @property
+    def field(self) -> str | None:
+        """The path of the field that an error response says is wrong."""
+        field = self.body.get("field") if isinstance(self.body, dict) else None
+        return field if isinstance(field, str) else None
+
 
 async def request(
     method: str, url: str, body: Any = None, *, token: str | None = None, timeout: float = _TIMEOUT_SECONDS

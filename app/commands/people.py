@@ -22,6 +22,8 @@ __all__ = ["add_people_commands"]
 
 _URL: Final = "http://localhost:8080"
 _RANKS_SHOWN: Final = 3
+# The options by the fields of the request.
+_OPTIONS: Final = {"title": "--title", "capacity": "--capacity", "ttlSeconds": "--ttl", "movies": "--movies"}
 
 
 def add_people_commands(commands: Any) -> None:
@@ -178,8 +180,16 @@ def _ask(address: str, body: dict[str, Any], right: int, *, token: str | None = 
         return None
     if response.status == right and isinstance(response.body, dict):
         return response.body
-    print(f"join-session: {printable(response.message)}", file=sys.stderr)
+    print(f"join-session: {printable(response.message + _where(response.field))}", file=sys.stderr)
     return None
+
+
+def _where(field: str | None) -> str:
+    """Return the option by which a field was given, and the entry of its list."""
+    first, *rest = (field or "").split(".")
+    if first not in _OPTIONS:
+        return ""
+    return f" ({_OPTIONS[first]}, entry {int(rest[0]) + 1})" if rest else f" ({_OPTIONS[first]})"
 
 
 def _movies(name: str) -> list[Any]:

@@ -11,6 +11,7 @@ from quart import request
 
 from app.sessions.errors import SessionError
 from app.sessions.payloads import Payload, parse
+from app.sessions.validation import invalid
 
 __all__ = [
     "BODY_TIMEOUT_SECONDS",
@@ -56,7 +57,7 @@ def read_flag(name: str) -> bool:
     """Return a boolean parameter of the query, false by default."""
     value = request.args.get(name, "false")
     if value not in ("true", "false"):
-        raise SessionError("invalid-payload", f"{name}: must be true or false")
+        raise invalid(name, "must be true or false")
     return value == "true"
 
 
@@ -77,7 +78,7 @@ def idempotency_key(*, shortest: int = 1) -> str | None:
     """Return the ``Idempotency-Key`` header."""
     key = request.headers.get("Idempotency-Key")
     if key is not None and not (_KEY.fullmatch(key) and len(key) >= shortest):
-        raise SessionError("invalid-payload", f"Idempotency-Key: must be {shortest} to 128 visible ASCII characters")
+        raise invalid("Idempotency-Key", f"must be {shortest} to 128 visible ASCII characters")
     return key
 
 

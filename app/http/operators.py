@@ -14,8 +14,8 @@ from app.http.addresses import ClientAddresses, is_address, subscriber
 from app.http.bodies import bearer_token, read_flag
 from app.http.responses import answer
 from app.sessions.administration import LONGEST_PAGE, Administration
-from app.sessions.errors import SessionError
 from app.sessions.guard import KeyGuard
+from app.sessions.validation import invalid
 
 __all__ = ["OperatorsAPI", "ReplicaControls"]
 
@@ -98,7 +98,7 @@ class OperatorsAPI:
 
     async def forgive(self, address: str) -> Response:
         if not is_address(address):
-            raise SessionError("invalid-payload", "address: must be an IP address")
+            raise invalid("address", "must be an IP address")
         await self._administration.forgive(subscriber(address))
         return answer({"ok": True})
 
@@ -109,5 +109,5 @@ class OperatorsAPI:
 def _limit() -> int:
     text = request.args.get("limit", str(_PAGE))
     if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= LONGEST_PAGE:
-        raise SessionError("invalid-payload", f"limit: must be from 1 to {LONGEST_PAGE}")
+        raise invalid("limit", f"must be from 1 to {LONGEST_PAGE}")
     return int(text)

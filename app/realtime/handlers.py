@@ -217,6 +217,8 @@ def _session_id(value: object) -> str:
 
 def _refusal(error: SessionError) -> Refused:
     ack: Refused = {"ok": False, "code": error.code, "message": error.message}
+    if error.field is not None:
+        ack["field"] = error.field
     if error.retryable:
         ack["retryable"] = True
     if error.retry_after is not None:

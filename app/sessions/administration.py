@@ -17,6 +17,7 @@ from app.sessions.permissions import Action
 from app.sessions.ports import Budgets, Place, SessionListing, SessionStore
 from app.sessions.rules import Rules
 from app.sessions.steps import Operator, Removal
+from app.sessions.validation import invalid
 
 __all__ = ["LONGEST_PAGE", "Administration", "SessionPage"]
 
@@ -110,5 +111,5 @@ def _place(cursor: str | None) -> Place | None:
         return None
     match = _CURSOR.fullmatch(cursor)
     if match is None:
-        raise SessionError("invalid-payload", "cursor: must be the next of an earlier page")
+        raise invalid("cursor", "must be the `next` of an earlier page")
     return Place(int(match[1]), match[2])

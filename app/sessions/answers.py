@@ -207,11 +207,15 @@ class Joined(Done):
 
 
 class Refused(TypedDict):
-    """Nothing was changed, unless ``code`` is ``outcome-unknown``. ``retryAfter`` is in seconds."""
+    """Nothing was changed, unless ``code`` is ``outcome-unknown``. ``retryAfter`` is in seconds.
+
+    ``field`` is the path of the field that is wrong, if one is.
+    """
 
     ok: Literal[False]
     code: ErrorCode
     message: str
+    field: NotRequired[str]
     retryable: NotRequired[Literal[True]]
     retryAfter: NotRequired[Annotated[int, Field(ge=1)]]
 
@@ -225,15 +229,19 @@ def result_of(ack: Ack) -> str:
 
 
 class ErrorBody(TypedDict):
-    """What went wrong: ``message`` for people, ``code`` for programs."""
+    """What went wrong: ``message`` for people, ``code`` for programs, ``field`` the path of a field that is wrong."""
 
     message: str
     code: ErrorCode
+    field: NotRequired[str]
 
 
 def error_body(error: SessionError) -> ErrorBody:
     """Return the body of an error response, which is also the payload of the event ``error``."""
-    return {"message": error.message, "code": error.code}
+    body: ErrorBody = {"message": error.message, "code": error.code}
+    if error.field is not None:
+        body["field"] = error.field
+    return body
 
 
 class JoinFailure(TypedDict):

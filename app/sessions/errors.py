@@ -2,7 +2,7 @@
 
 Every error has a stable ``code``, an HTTP status, a message and says whether the request may be retried::
 
-    SessionError(code, message=None, retry_after=None)
+    SessionError(code, message=None, retry_after=None, field=None)
 
 ``CATALOGUE`` lists all errors; the documents of the API are generated from it.
 """
@@ -55,14 +55,18 @@ CATALOGUE: Final[dict[str, ErrorKind]] = {
 class SessionError(Exception):
     """A request that is refused, with a code of the catalogue.
 
-    ``message`` replaces the catalogue's text by a more specific one; ``retry_after`` is in seconds.
+    ``message`` replaces the catalogue's text by a more specific one; ``retry_after`` is in seconds; ``field`` is the
+    path of the wrong field of a payload.
     """
 
-    def __init__(self, code: str, message: str | None = None, *, retry_after: float | None = None) -> None:
+    def __init__(
+        self, code: str, message: str | None = None, *, retry_after: float | None = None, field: str | None = None
+    ) -> None:
         kind = CATALOGUE[code]
         self.code = code
         self.message = message or kind.message
         self.status = kind.status
         self.retryable = kind.retryable
         self.retry_after = retry_after
+        self.field = field
         super().__init__(f"{code}: {self.message}")

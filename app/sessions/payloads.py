@@ -21,8 +21,8 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from app.sessions.errors import SessionError
 from app.sessions.names import MAX_NAME, clean_text
+from app.sessions.validation import problem_of
 
 __all__ = [
     "CURSOR",
@@ -85,7 +85,7 @@ class _Text:
 def _id(text: str) -> str:
     """Validate an id. Ids are used in paths of URLs and as parts of entries in the store."""
     if text != clean_text(text, MAX_ID) or "|" in text or "/" in text or text in (".", ".."):
-        raise ValueError("must be trimmed and without '|' and '/'")
+        raise ValueError("must have no spaces around it, no | and no /")
     return text
 
 
@@ -97,7 +97,7 @@ def _https(url: str) -> str:
 
 def _cursor(text: str) -> str:
     if not re.fullmatch(CURSOR, text):
-        raise ValueError("must be the next of an earlier page")
+        raise ValueError("must be the `next` of an earlier page")
     return text
 
 
@@ -211,7 +211,7 @@ class UpdateSession(Mutation):
     @model_validator(mode="after")
     def _something(self) -> UpdateSession:
         if not self.model_fields_set & {"title", "capacity", "locked", "ttl_seconds"}:
-            raise ValueError("nothing to change")
+            raise ValueError("must change something")
         return self
 
 
@@ -257,11 +257,8 @@ P = TypeVar("P", bound=Payload)
 
 
 def parse(model: type[P], data: Any) -> P:
-    """Validate ``data``; raises ``invalid-payload``, which names the first wrong field but not its value."""
+    """Validate ``data``; raises ``invalid-payload``."""
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        reason = first["msg"].removeprefix("Value error, ")
-        raise SessionError("invalid-payload", f"{where}: {reason}" if where else reason) from None
+        raise problem_of(error) from None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from app.sessions.errors import SessionError
 from app.sessions.payloads import MovieDetails
 from app.sessions.steps import NewMovie
+from app.sessions.validation import invalid
 
 __all__ = ["Rules", "milliseconds"]
 
@@ -38,9 +39,9 @@ class Rules:
 
     def allowed_lifetime(self, seconds: float | None) -> float | None:
         if seconds is not None and seconds < self.min_lifetime:
-            raise SessionError("invalid-payload", f"ttlSeconds: must be at least {self.min_lifetime:g}")
+            raise invalid("ttlSeconds", f"must be {self.min_lifetime:g} seconds or more")
         if seconds is not None and seconds > self.max_lifetime:
-            raise SessionError("invalid-payload", f"ttlSeconds: must be at most {self.max_lifetime:g}")
+            raise invalid("ttlSeconds", f"must be {self.max_lifetime:g} seconds or less")
         return seconds
 
     def lifetime_unjoined(self, asked_for: float | None) -> float | None:
@@ -50,7 +51,7 @@ class Rules:
 
     def allowed_capacity(self, capacity: int | None) -> int | None:
         if capacity is not None and capacity > self.max_capacity:
-            raise SessionError("invalid-payload", f"capacity: must be at most {self.max_capacity}")
+            raise invalid("capacity", f"must be {self.max_capacity} or less")
         return capacity
 
     def allowed_movies(self, movies: list[MovieDetails]) -> list[NewMovie]:

@@ -106,7 +106,7 @@ function fail(kind, message) {
   for (const field of find(`${kind}-form`).querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
   if (!message) return;
   // The service begins with the name of the field where it is not the code.
-  const field = find(message.startsWith("name:") ? `${kind}-name` : kind === "join" ? "join-code" : "create-title");
+  const field = find(message.startsWith("Name ") ? `${kind}-name` : kind === "join" ? "join-code" : "create-title");
   field.setAttribute("aria-invalid", "true");
   find("news").textContent = message;
   field.focus();

@@ -61,3 +61,21 @@ async def test_a_bad_body_of_somebody_who_has_left_is_400(api: Api, people: Peop
 async def test_a_body_that_is_too_large_is_413_before_anything_else(api: Api) -> None:
     answer = await api.call("PATCH", f"/api/session/{UNKNOWN}", content=b" " * 20_000)
     assert answer.status_code == 413
+
+
+async def test_what_is_wrong_with_a_body_is_a_sentence_and_a_field(api: Api) -> None:
+    made = await api.create(movies=[movie("m1")])
+    for method, path, body, message, field in (
+        ("POST", "/movies", {"id": "a", "title": "A", "year": 1700}, "Year must be 1850 or later", "movies.0.year"),
+        ("PATCH", "", {"ttlSeconds": 100_000}, "Lifetime must be 86400 seconds or less", "ttlSeconds"),
+        ("PATCH", "", {"capacity": "5"}, "Capacity must be a whole number", "capacity"),
+        ("PUT", "/movies/m1/vote", {"rating": 9}, "Rating must be 5 or less", "rating"),
+        ("DELETE", "/participants/p?ban=maybe", None, "Ban must be true or false", "ban"),
+    ):
+        answer = await api.call(method, made.path + path, token=made.host_token, json=body)
+        assert (answer.status_code, answer.json()) == (
+            400,
+            {"message": message, "code": "invalid-payload", "field": field},
+        )
+    answer = await api.call("PATCH", made.path, token=made.host_token, json={})
+    assert answer.json() == {"message": "The request must change something", "code": "invalid-payload"}

@@ -25,7 +25,7 @@ async def a_shorter_lifetime(redis: RedisServer) -> None:
             asked = {"ttlSeconds": seconds}
             for method, path in (("POST", "/api/session/create"), ("PATCH", made.path)):
                 answer = await replica.api.call(method, path, token=made.host_token, json=asked, headers=headers)
-                assert (answer.status_code, answer.json()["message"]) == (400, "ttlSeconds: must be at least 60")
+                assert (answer.status_code, answer.json()["message"]) == (400, "Lifetime must be 60 seconds or more")
 
 
 @exceeds("Extensions of the lifetime by presence")

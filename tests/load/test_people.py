@@ -63,7 +63,13 @@ async def test_a_session_has_what_was_asked_for(service: list[Replica], tmp_path
 async def test_what_the_service_refuses_exits_1_with_its_words(service: list[Replica]) -> None:
     done = await run("create", "--url", service[0].url, "--capacity", "0")
     assert (done.code, done.out) == (1, "")
-    assert done.err.startswith("join-session: capacity: ")
+    assert done.err == "join-session: Capacity must be 1 or more (--capacity)\n"
+
+
+async def test_a_movie_that_is_refused_is_told_by_its_place_in_the_file(service: list[Replica], tmp_path: Path) -> None:
+    (tmp_path / "movies.json").write_text('[{"id": "a", "title": "A"}, {"id": "b", "title": "B", "year": 1700}]')
+    done = await run("create", "--url", service[0].url, "--movies", str(tmp_path / "movies.json"))
+    assert done == Done(1, "", "join-session: Year must be 1850 or later (--movies, entry 2)\n")
 
 
 async def test_the_key_to_create_is_shown_where_it_is_set(redis_server: RedisServer) -> None:

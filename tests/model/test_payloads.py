@@ -33,11 +33,11 @@ def test_a_list_of_movies_is_refused_at_the_first_that_is_wrong(
 
     monkeypatch.setattr("app.sessions.payloads.clean_text", noting)
     movies: list[dict[str, Any]] = [{"id": f"m{number}", "title": "\u0316" * 200} for number in range(100)]
-    with pytest.raises(SessionError, match=r"movies\.0\.title"):
+    with pytest.raises(SessionError, match="Title must"):
         parse(model, {"movies": movies})
     assert len(looked_at) == 2
     looked_at.clear()
-    with pytest.raises(SessionError, match=r"movies\.0\.genres\.0"):
+    with pytest.raises(SessionError, match="Genre 1 must"):
         parse(model, {"movies": [{"id": "m", "title": "x", "genres": ["\u0316" * 40] * 20}]})
     assert len(looked_at) == 3
 
@@ -49,7 +49,7 @@ def test_an_id_is_any_short_text(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", ".", "..", "a|b", "a/b", " a", "a ", "u\u0308", "a\nb", "x" * 65])
 def test_an_id_stands_in_urls_and_between_bars(text: str) -> None:
-    with pytest.raises(SessionError, match="invalid-payload: movieID: "):
+    with pytest.raises(SessionError, match="invalid-payload: Movie ID must"):
         parse(MovieReference, {"movieID": text})
 
 
@@ -59,13 +59,13 @@ def test_a_poster_is_at_an_https_url() -> None:
     for poster in posters:
         assert parse(AddMovies, {**movie, "posterUrl": poster}).movies[0].poster_url == poster
     for poster in ("http://example.org/a.jpg", "https://", "https:///a.jpg", "https://example.org/a b", "javascript:x"):
-        with pytest.raises(SessionError, match=r"invalid-payload: movies\.0\.posterUrl: must be an https URL"):
+        with pytest.raises(SessionError, match=r"invalid-payload: Poster URL must be an https URL"):
             parse(AddMovies, {**movie, "posterUrl": poster})
 
 
 @pytest.mark.parametrize("rating", ["5", 5.0, True, None, 0, 6])
 def test_a_rating_is_a_whole_number_and_nothing_that_could_be_read_as_one(rating: object) -> None:
-    with pytest.raises(SessionError, match="invalid-payload: rating: "):
+    with pytest.raises(SessionError, match="invalid-payload: Rating must"):
         parse(Vote, {"movieID": "m", "rating": rating})
 
 
@@ -77,7 +77,7 @@ def test_one_movie_by_itself_is_a_list_of_one() -> None:
     many = parse(AddMovies, {"movies": [movie, movie], "id": "other", "title": "y"})
     assert [movie.id for movie in many.movies] == ["m", "m"]
     for data in ({}, {"title": "x"}, {"mid": "k"}):
-        with pytest.raises(SessionError, match="invalid-payload: movies: Field required"):
+        with pytest.raises(SessionError, match="invalid-payload: Movies must be given"):
             parse(AddMovies, data)
 
 
@@ -89,7 +89,7 @@ def test_nobody_is_banned_unless_that_is_said() -> None:
 @pytest.mark.parametrize("model", [CreateSession, UpdateSession])
 @pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan")])
 def test_a_lifetime_is_a_positive_number(model: type[Payload], seconds: float) -> None:
-    with pytest.raises(SessionError, match="invalid-payload: ttlSeconds: "):
+    with pytest.raises(SessionError, match="invalid-payload: Lifetime must"):
         parse(model, {"ttlSeconds": seconds})
 
 

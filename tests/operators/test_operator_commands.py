@@ -121,7 +121,7 @@ async def test_what_cannot_be_done_is_one_line_and_a_code(replica: Here) -> None
     for arguments, variables, code, text in (
         (("show", "2222222222"), here, 1, "Session not found or has expired"),
         (("end", "a b?c"), here, 1, "Session not found or has expired"),
-        (("list", "--limit", "0"), here, 1, "limit: must be from 1 to 500"),
+        (("list", "--limit", "0"), here, 1, "Limit must be from 1 to 500"),
         (("list",), here | {TOKEN_SETTING: "not the right token"}, 1, "A valid token is required"),
         (("list",), here | {port: str(free_port())}, 1, "http://localhost:.* reached: Connection refused"),
         (("list", "--url", replica.url), here, 1, f"the operators' API is off at {replica.url}: .*{TOKEN_SETTING}"),

@@ -131,6 +131,24 @@ async def test_joining_what_is_not_there_is_an_error_with_the_http_text(people: 
     assert client.connected
 
 
+async def test_what_is_wrong_with_a_payload_is_a_sentence_and_a_field(api: Api, people: People) -> None:
+    made = await api.create(movies=[movie("m1")])
+    host = await people.join(made.code, token=made.host_token)
+    for event, payload, message, field in (
+        ("add-movie", {"movies": [movie("a", year=1700)]}, "Year must be 1850 or later", "movies.0.year"),
+        ("update-session", {"ttlSeconds": 100_000}, "Lifetime must be 86400 seconds or less", "ttlSeconds"),
+        ("vote", {"movieID": "m1", "rating": 9}, "Rating must be 5 or less", "rating"),
+    ):
+        refused = {"message": message, "code": "invalid-payload", "field": field}
+        assert await host.do(event, **payload) == {"ok": False, **refused}
+        await host.client.emit(event, payload)
+        assert (await host.client.next("error")).data == refused
+    ack = await host.client.emit("join-session", made.code, {"name": "x" * 41}, ack=True)
+    refused = {"message": "Name must be at most 40 characters", "code": "invalid-payload", "field": "name"}
+    assert ack == {"ok": False, **refused}
+    assert (await host.client.next("error")).data == refused
+
+
 async def test_the_error_of_joining_comes_with_and_without_an_ack_the_others_only_without(people: People) -> None:
     client = await people.connect()
     await client.emit("join-session", UNKNOWN)

@@ -121,7 +121,7 @@ async def test_bad_names_are_refused_not_repaired(api: Api, people: People) -> N
     client = await people.connect()
     for name in BAD_NAMES:
         ack = await client.emit("join-session", made.code, {"name": name}, ack=True)
-        assert (ack["code"], ack["message"].startswith("name: ")) == ("invalid-payload", True), ascii(name)
+        assert (ack["code"], ack["field"]) == ("invalid-payload", "name"), ascii(name)
         assert name not in ack["message"]
     assert (await api.read(made.code))["sessionData"]["participants"] == []
 
@@ -142,7 +142,7 @@ async def test_a_new_name_follows_the_rules_of_joining_and_everybody_sees_it(api
     wrongs: list[dict[str, Any]] = [{}, {"name": None}, *({"name": name} for name in ("", "  ", *BAD_NAMES))]
     for wrong in wrongs:
         ack = await guest.do("rename-participant", **wrong)
-        assert (ack["code"], ack["message"].startswith("name: ")) == ("invalid-payload", True), ascii(wrong)
+        assert (ack["code"], ack["field"]) == ("invalid-payload", "name"), ascii(wrong)
     assert (await api.read(made.code))["meta"]["version"] == before
 
 
