@@ -109,9 +109,10 @@ class Cluster:
         where = ("--kube-context", f"kind-{self.name}", "-n", "traefik", "--create-namespace")
         await command("helm", "install", "traefik", *_TRAEFIK, *where, "-f", values, "--wait", timeout=300)
 
-    async def report(self) -> None:
-        """Leaves events, descriptions and logs behind, for whoever looks into a failure."""
-        REPORT.mkdir(parents=True, exist_ok=True)
+    async def report(self, part: str = "") -> None:
+        """Leaves events, descriptions and logs behind, for whoever looks into a failure; in a folder of a part."""
+        folder = REPORT / part
+        folder.mkdir(parents=True, exist_ok=True)
         for name, arguments in {
             "events": ("get", "events", "--sort-by=.lastTimestamp"),
             "objects": ("get", "all,ingress,httproute,pvc,pdb", "-o", "wide"),
@@ -130,8 +131,8 @@ class Cluster:
                 text = await self.kubectl(*arguments)
             except CommandFailed as error:
                 text = str(error)
-            (REPORT / f"{name}.txt").write_text(text)
-        say(f"events and logs are in {REPORT}")
+            (folder / f"{name}.txt").write_text(text)
+        say(f"events and logs are in {folder}")
 
 
 @asynccontextmanager

@@ -10,8 +10,17 @@ from tests.e2e.crowd import Crowd
 
 __all__ = ["drilled"]
 
-# Connections outlive Redis's pod, and the replicas that a scaling ends may be the youngest, to which nobody has come.
-UNFELT = {"redis_deleted", "scaling", "existing_secret_changed"}
+# Connections outlive Redis's pods, and the replicas that a scaling ends may be the youngest, to which nobody has come.
+UNFELT = {
+    "redis_deleted",
+    "scaling",
+    "existing_secret_changed",
+    "cluster_failover",
+    "cluster_primary_lost",
+    "cluster_slots_moved",
+    "sentinel_failover",
+    "sentinel_primary_lost",
+}
 
 _HEADINGS = "| Drill | Took | Clients moved | Longest gap | Longest silence | Allowed |\n" + "|---" * 6 + "|\n"
 
@@ -23,10 +32,12 @@ async def drilled(
     limit: float | Callable[[], float],
     *,
     wandering: float | None = None,
+    silent: float | None = None,
 ) -> None:
     """Runs a drill, waits for everybody, holds the longest gap against the limit; somebody has to have felt it.
 
-    `wandering` is the limit of clients that poll without cookies, if it is another.
+    `wandering` is the limit of clients that poll without cookies, if it is another. `silent` is that of the longest
+    silence, where the clients cannot change anything for a while.
     """
     say(f"drill {name.replace('_', ' ')}")
     await people.add_movie(f"before-{name}")
@@ -47,6 +58,7 @@ async def drilled(
     assert moved > 0 or name in UNFELT
     await people.nothing_is_lost()
     assert [story for _, most, gap, story in outcomes if gap > most] == []
+    assert silent is None or silence <= silent
 
 
 def _note(title: str, took: str, moved: int, gap: str, silence: str, allowed: str) -> None:

@@ -36,18 +36,18 @@ def server_binary() -> Path:
 
 @dataclass(frozen=True)
 class Certificates:
-    """Files of a new certificate authority and a server certificate for loopback."""
+    """Files of a new certificate authority and a server certificate, for loopback or for host names."""
 
     ca: Path
     certificate: Path
     key: Path
 
     @classmethod
-    def create(cls, directory: Path) -> Certificates:
+    def create(cls, directory: Path, *hosts: str) -> Certificates:
         import trustme  # Imports cryptography, which is slow, and few tests use TLS.
 
         authority = trustme.CA()
-        issued = authority.issue_cert(LOOPBACK, "localhost")
+        issued = authority.issue_cert(*(hosts or (LOOPBACK, "localhost")))
         files = cls(directory / "ca.pem", directory / "cert.pem", directory / "key.pem")
         authority.cert_pem.write_to_path(str(files.ca))
         issued.cert_chain_pems[0].write_to_path(str(files.certificate))

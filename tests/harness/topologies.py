@@ -22,7 +22,7 @@ def documented_user() -> str:
     """Return the ACL rules that the documentation recommends, without the user's name."""
     rules = re.search(r"ACL SETUSER join-session on '>\S+' ((?:.|\n)+?)\n```", _DOCUMENT.read_text())
     assert rules is not None, f"{_DOCUMENT} shows no user"
-    return " ".join(rules[1].replace("\\\n", " ").replace("PREFIX", "js").split())
+    return " ".join(rules[1].replace("\\\n", " ").replace("'", "").replace("PREFIX", "js").split())
 
 
 class Topology:
