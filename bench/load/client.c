@@ -48,11 +48,19 @@ static void complain(const char *what, const char *text) {
   if (complaints++ < MOST_COMPLAINTS) fprintf(stderr, "%s: %.120s\n", what, text);
 }
 
+/* With many refusals a second the ports of the one address that other hosts see would run out in TIME-WAIT. */
+static void close_at_once(int fd) {
+  struct linger none = {.l_onoff = 1};
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+  close(fd);
+}
+
 static void drop(Client *client) {
   if (client->state == CLOSED) return;
   if (client->state == JOINED) lost_clients++;
   else if (client->state != CLOSING) failed_clients++;
-  close(client->fd);
+  if (client->state == UPGRADING && setup.host) close_at_once(client->fd);
+  else close(client->fd);
   client->is_unreachable = client->state == CONNECTING;
   client->state = CLOSED;
   open_clients--;
@@ -83,7 +91,7 @@ void close_client(Client *client) {
   client->state = CLOSING;
 }
 
-/* Clients come from many addresses, as one would run out of ports. */
+/* Clients come from many addresses on loopback, as one would run out of ports. */
 void connect_client(Client *client, int room, int sends_only) {
   static int connected;
   int one = 1;
@@ -104,8 +112,8 @@ void connect_client(Client *client, int room, int sends_only) {
   open_clients++;
   setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   setsockopt(client->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
-  bind(client->fd, (struct sockaddr *)&address, sizeof address);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (!setup.host) bind(client->fd, (struct sockaddr *)&address, sizeof address);
+  address.sin_addr.s_addr = setup.host ? setup.host : htonl(INADDR_LOOPBACK);
   address.sin_port = htons(sends_only ? setup.senders_port : setup.port);
   if (connect(client->fd, (struct sockaddr *)&address, sizeof address) < 0 && errno != EINPROGRESS) {
     complain("connect", strerror(errno));
@@ -271,7 +279,7 @@ static void read_some(Client *client) {
     buffer[count] = 0;
     bytes = upgraded(buffer);
     if (!bytes) {
-      complain("upgrade", buffer);
+      if (strncmp(buffer, "HTTP/1.1 503", 12)) complain("upgrade", buffer);
       drop(client);
       return;
     }

@@ -25,6 +25,7 @@ typedef struct {
 } Client;
 
 typedef struct {
+  unsigned host; /* an IPv4 address; 0: loopback */
   int port, senders_port;
   int deflate; /* offer permessage-deflate, and insist on it */
   int patches; /* ask for patches */

@@ -1,12 +1,13 @@
 /* Clients that connect anew whenever they are refused or lost, half a second to one and a half later, and vote.
  *
- *   crowd [--deflate] [--patches] CODES CLIENTS MOVIES RATE PORT...
+ *   crowd [--deflate] [--patches] [--host=ADDRESS] CODES CLIENTS MOVIES RATE PORT...
  *
  * CODES: a file with the code of a session in each line. RATE: votes a second in all. Each attempt goes to one of the
  * ports, and if nothing listens there at once to another one. A line CLIENTS [RATE] on standard input changes how many
  * there are and how often they vote; its end ends everything. Each second prints a line of JSON: what has happened since
  * the line before, but for the number of those that have joined. Late are acknowledgements after more than a second.
  * complete_at: when all had joined last, by the monotonic clock. The options are those of sockets.c. */
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,9 +139,10 @@ int main(int count, char **arguments) {
   for (; count > 1 && !strncmp(arguments[1], "--", 2); count--, arguments++) {
     if (!strcmp(arguments[1], "--deflate")) setup.deflate = 1;
     if (!strcmp(arguments[1], "--patches")) setup.patches = 1;
+    if (!strncmp(arguments[1], "--host=", 7)) setup.host = inet_addr(arguments[1] + 7);
   }
   if (count < 6 || count > 5 + MOST_PORTS) {
-    fputs("usage: crowd [--deflate] [--patches] CODES CLIENTS MOVIES RATE PORT...\n", stderr);
+    fputs("usage: crowd [--deflate] [--patches] [--host=ADDRESS] CODES CLIENTS MOVIES RATE PORT...\n", stderr);
     return 2;
   }
   read_codes(arguments[1]);

@@ -57,6 +57,16 @@ class Cluster:
         pods = await self.objects("pods", "-l", f"app.kubernetes.io/name={RELEASE}")
         return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 
+    async def entrance(self) -> str:
+        """The address of the node that has the ingress controller, on whose ports 80 and 443 it serves."""
+        node = ("node", "-l", "node-role.kubernetes.io/control-plane")
+        [address] = (
+            await self.kubectl(
+                "get", *node, "-o", "jsonpath={.items[*].status.addresses[?(@.type=='InternalIP')].address}"
+            )
+        ).split()
+        return address
+
     async def rolled_out(self) -> None:
         await self.kubectl("rollout", "status", f"deployment/{RELEASE}", "--timeout=180s", timeout=200)
 

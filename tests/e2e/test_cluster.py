@@ -42,13 +42,7 @@ async def test_helm_test_is_green(release: Cluster) -> None:
 
 
 async def test_helm_test_comes_through_the_ingress_and_finds_it_sticky(release: Cluster) -> None:
-    node = ("node", "-l", "node-role.kubernetes.io/control-plane")
-    [address] = (
-        await release.kubectl(
-            "get", *node, "-o", "jsonpath={.items[*].status.addresses[?(@.type=='InternalIP')].address}"
-        )
-    ).split()
-    await release.install("--set", f"tests.url=http://{address}")
+    await release.install("--set", f"tests.url=http://{await release.entrance()}")
     assert "Succeeded" in await release.helm("test", RELEASE)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.prerequisites import CROWD, prepare_load
+from tests.harness.ports import LOOPBACK
 
 __all__ = ["Reconnecting", "Second", "assert_served", "reconnecting"]
 
@@ -69,12 +70,19 @@ class Reconnecting:
 
 @asynccontextmanager
 async def reconnecting(
-    codes: Path, clients: int, *, movies: int, votes_per_second: float, ports: Sequence[int]
+    codes: Path,
+    clients: int,
+    *,
+    movies: int,
+    votes_per_second: float,
+    ports: Sequence[int],
+    host: str = LOOPBACK,
 ) -> AsyncIterator[Reconnecting]:
     """Run clients in the sessions whose codes are in a file, each with movies m0, m1 and so on."""
     await asyncio.to_thread(prepare_load)
+    elsewhere = () if host == LOOPBACK else (f"--host={host}",)
     process = await asyncio.create_subprocess_exec(
-        *(str(CROWD), str(codes), str(clients), str(movies), str(votes_per_second), *map(str, ports)),
+        *(str(CROWD), *elsewhere, str(codes), str(clients), str(movies), str(votes_per_second), *map(str, ports)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
