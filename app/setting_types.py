@@ -16,6 +16,7 @@ __all__ = [
     "CookieName",
     "Count",
     "HostAndPort",
+    "HostName",
     "KeyPrefix",
     "Level",
     "Network",
@@ -52,6 +53,9 @@ Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 # RFC 6265, section 4.1.1: a token of HTTP.
 CookieName = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[\w!#$%&'*+.^`|~-]+$")]
 HostAndPort = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[A-Za-z0-9._-]+:[0-9]{1,5}$")]
+HostName = Annotated[
+    str, StringConstraints(strip_whitespace=True, to_lower=True, pattern=r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$")
+]
 KeyPrefix = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[a-z0-9-]{1,60}$")]
 Secret = Annotated[SecretStr, Field(min_length=1)]
 Port = Annotated[int, Field(ge=0, le=65_535)]

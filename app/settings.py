@@ -21,6 +21,7 @@ from app.setting_types import (
     CookieName,
     Count,
     HostAndPort,
+    HostName,
     KeyPrefix,
     Level,
     Network,
@@ -226,6 +227,9 @@ class Settings(BaseSettings):
         description="Answer `POST /api/session/join` without Quart, which costs less; `false`: to find faults.",
     )
     demo: bool = Field(False, description="Serve the demo page at `/`.")
+    image_hosts: tuple[HostName, ...] = Field(
+        (), description="Hosts (comma separated) from which the demo page shows posters. Default: it shows none."
+    )
     log_level: Level = Field(
         "info", description="Minimum level to log: `debug`, `info`, `warning`, `error`, `critical`."
     )
@@ -245,7 +249,7 @@ class Settings(BaseSettings):
         """Return every environment variable with its effective value, with secrets masked."""
         return {PREFIX + name.upper(): shown(name, getattr(self, name)) for name in type(self).model_fields}
 
-    @validator("allowed_origins", "trusted_proxies", "unlimited_addresses", mode="before")
+    @validator("allowed_origins", "image_hosts", "trusted_proxies", "unlimited_addresses", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(_parts(value)) if isinstance(value, str) else value

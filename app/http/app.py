@@ -13,7 +13,7 @@ from app.http.bucket_cookie import BucketCookie
 from app.http.documents import documents_blueprint
 from app.http.responses import install_error_answers
 from app.http.sessions import BodyLimits, SessionAPI, SessionIDConverter
-from app.http.web import web_blueprint
+from app.http.web import PageSettings, web_blueprint
 from app.origins import AllowedOrigins
 from app.sessions.guard import KeyGuard
 from app.sessions.service import SessionService
@@ -30,12 +30,12 @@ def create_app(
     bucket_cookie: BucketCookie | None = None,
     allowed_origins: Sequence[str] = (),
     compression: bool = True,
-    demo: bool = False,
+    page: PageSettings | None = None,
 ) -> Quart:
     """Return the application that serves the session API, the API documents and the demo page.
 
     ``creation_guard``: checks the create key, if one is set. ``bucket_cookie``: set for who creates or joins a session.
-    ``compression``: compresses large answers.
+    ``compression``: compresses large answers. ``page``: serves the demo page.
     """
     allowed = AllowedOrigins(allowed_origins)
     app = Quart("join-session", static_folder=None)
@@ -48,8 +48,8 @@ def create_app(
     app.register_blueprint(documents_blueprint())
     sessions = SessionAPI(service, addresses, limits, creation_guard, bucket_cookie, compression=compression)
     app.register_blueprint(sessions.blueprint())
-    if demo:
-        app.register_blueprint(web_blueprint())
+    if page is not None:
+        app.register_blueprint(web_blueprint(page))
 
     @app.after_request
     async def finish(response: Response) -> Response:

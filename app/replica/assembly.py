@@ -42,6 +42,7 @@ from app.replica.caps import Caps
 from app.replica.drain import Drain
 from app.replica.from_settings import (
     forwarding_limits,
+    page_settings,
     port_limits,
     session_rules,
     shown_limits,
@@ -257,7 +258,7 @@ def assemble_http(
         bucket_cookie=bucket_cookie,
         allowed_origins=settings.allowed_origins,
         compression=settings.compression,
-        demo=settings.demo,
+        page=page_settings(settings),
     )
     count_requests(http, counts)
     application: Application = PublicApplication(

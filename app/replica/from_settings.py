@@ -9,6 +9,7 @@ from app.forwarding.sender import Forwarder, new_engine_sid
 from app.http.addresses import ClientAddresses, subscriber
 from app.http.bucket_cookie import BucketCookie
 from app.http.port import PortLimits
+from app.http.web import PageSettings
 from app.observability.metrics import Metrics
 from app.origins import AllowedOrigins
 from app.realtime.engine_metrics import EngineMetrics
@@ -20,7 +21,15 @@ from app.sessions.rules import Rules
 from app.settings import Settings
 from app.socketio_server import ConnectionLimits, Options, Origins, RequestHooks, SocketServer
 
-__all__ = ["bucket_cookie", "forwarding_limits", "port_limits", "session_rules", "shown_limits", "socket_server"]
+__all__ = [
+    "bucket_cookie",
+    "forwarding_limits",
+    "page_settings",
+    "port_limits",
+    "session_rules",
+    "shown_limits",
+    "socket_server",
+]
 
 
 def socket_server(
@@ -72,6 +81,17 @@ def bucket_cookie(settings: Settings, secret: Callable[[], bytes]) -> BucketCook
         secret,
         same_site=settings.affinity_bucket_same_site,
         secure=settings.affinity_bucket_secure,
+    )
+
+
+def page_settings(settings: Settings) -> PageSettings | None:
+    """Return what the demo page is told, None if it is off."""
+    if not settings.demo:
+        return None
+    return PageSettings(
+        digits=settings.code_characters.isdigit(),
+        code_length=settings.code_length,
+        image_hosts=settings.image_hosts,
     )
 
 

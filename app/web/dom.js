@@ -36,4 +36,7 @@ export function keyed(list, items, make, update, refuge) {
   }
 }
 
+// The value of a CSS variable, which a policy without inline styles allows.
+export const paint = (node, name, value) => node.style.setProperty(`--${name}`, String(value));
+
 export const plural = (number, one, many = `${one}s`) => `${number} ${number === 1 ? one : many}`;

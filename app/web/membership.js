@@ -3,9 +3,10 @@
 
 import { io } from "./vendor/socket.io.esm.min.js";
 
+import { setClock } from "./clock.js";
+import { dropIdentity, keepIdentity, rememberTab } from "./identities.js";
 import { Outbox } from "./outbox.js";
 import { patched } from "./patch.js";
-import { dropHostTicket, dropTicket, hostTicketOf, keepTicket, ticketOf } from "./tickets.js";
 
 const PATIENCE = 5000;
 
@@ -14,23 +15,26 @@ export class Membership {
   #outbox = new Outbox(
     () => this.#whenIn(),
     (event, payload) => this.#ask(event, payload),
+    (event, payload) => this.#on.done(event, payload),
   );
   #arrivals = [];
   #in = false;
   #joining = false;
   #held = null;
-  #name;
+  #options;
   #on;
 
+  identity;
   participantID = null;
   state = "connecting";
   latency = null;
   offset = null;
 
-  // `on` has joined(ack), refused(ack), updated(data, meta), expiring(expiresAt), ended(reason), changed().
-  constructor(code, name, on) {
-    this.code = code;
-    this.#name = name;
+  // `options` are those of the first join: name, passcode. `on` has joined(ack), refused(ack), updated(data, meta),
+  // done(event, payload), decided(decision), rated(votes), expiring(expiresAt), ended(reason), changed().
+  constructor(identity, options, on) {
+    this.identity = identity;
+    this.#options = options;
     this.#on = on;
     const socket = this.#socket;
     socket.on("connect", () => (socket.recovered && this.participantID !== null ? this.#arrived() : this.#join()));
@@ -53,14 +57,21 @@ export class Membership {
       if (state === null) this.#join();
       else this.#hold(state, offset);
     });
+    socket.on("own-votes", ({ votes }) => this.#on.rated(votes));
+    socket.on("session-decided", ({ decision }) => this.#on.decided(decision));
     socket.on("session-expiring", ({ expiresAt }) => this.#on.expiring(expiresAt));
     socket.on("session-ended", ({ sessionID, reason }) => {
       if (sessionID !== this.code) return;
+      if (reason !== "replaced") this.#outbox.forget();
       this.close();
       this.#on.ended(reason);
     });
     socket.io.on("open", () => socket.io.engine.on("upgrade", () => this.#on.changed()));
     socket.connect();
+  }
+
+  get code() {
+    return this.identity.code;
   }
 
   get transport() {
@@ -76,6 +87,11 @@ export class Membership {
     return this.#outbox.add(event, payload, options);
   }
 
+  // The payload of the newest change with this key that has no answer yet.
+  pending(key) {
+    return this.#outbox.pending(key);
+  }
+
   close() {
     this.#in = false;
     this.#become("ended");
@@ -87,6 +103,7 @@ export class Membership {
   #hold(state, offset) {
     this.#held = state;
     this.offset = offset;
+    setClock(state.meta.now);
     this.#on.updated(state.data, state.meta);
   }
 
@@ -107,8 +124,9 @@ export class Membership {
       this.#on.refused(ack);
       return;
     }
-    keepTicket(this.code, ack.token);
-    this.participantID = ack.participantID;
+    this.participantID = ack.participantID ?? null;
+    if (ack.token) this.#keep({ participantID: ack.participantID, token: ack.token });
+    this.#outbox.belongTo(this.identity.key);
     this.#on.joined(ack);
     this.#arrived();
   }
@@ -116,22 +134,25 @@ export class Membership {
   // Who created the session is its host again by the host token, whoever was promoted meanwhile. A token that is no good
   // was renewed or given up, or is that of an earlier session with this code.
   async #joinAsBefore() {
-    for (const [ticketOfKind, drop] of [
-      [hostTicketOf, dropHostTicket],
-      [ticketOf, dropTicket],
-    ]) {
-      const token = ticketOfKind(this.code);
+    for (const kind of ["hostToken", "token"]) {
+      const token = this.identity[kind];
       if (token === null) continue;
       const ack = await this.#joinWith({ token });
       if (ack?.code !== "unauthorized") return ack;
-      drop(this.code);
+      this.#keep({ [kind]: null });
     }
+    dropIdentity(this.identity);
     return this.#joinWith({});
   }
 
   #joinWith(options) {
-    const name = this.#name && { name: this.#name };
-    return this.#ask("join-session", this.code, { patches: true, ...name, ...options });
+    return this.#ask("join-session", this.code, { patches: true, ...this.#options, ...options });
+  }
+
+  #keep(changed) {
+    this.identity = { ...this.identity, ...changed };
+    keepIdentity(this.identity);
+    rememberTab(this.identity);
   }
 
   async #ask(event, ...args) {

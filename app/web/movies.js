@@ -1,32 +1,37 @@
 // The movies in the order they came, each with one's own rating: they do not move under the pointer.
 
-import { element, find, keyed, plural, say } from "./dom.js";
+import { AddMovies } from "./add.js";
+import { Cards } from "./cards.js";
+import { element, find, keyed, say } from "./dom.js";
+import { refuse, tell, undoable } from "./notice.js";
 import { ratingControl } from "./rating.js";
-import { randomID } from "./tickets.js";
+import { browser } from "./storage.js";
+import { poster, titleOf } from "./titles.js";
 
 // Time to pass over others on the way to the one meant, with the arrow keys.
 const SECOND_THOUGHTS = 300;
+const TIP = "join-session:tip-read";
 
 export class Movies {
   #room;
   #votes = new Map();
-  #unsent = new Map();
+  #removed = new Set();
   #controls = new WeakMap();
+  #cards;
 
-  // `room` has change(event, payload, options), refuse(ack), state, and the newest data and participantID.
+  // `room` has change(event, payload, options), pending(key), state, isHost, and the newest data, meta, participantID.
   constructor(room) {
     this.#room = room;
-    const [form, title, year] = [find("add-form"), find("add-title"), find("add-year")];
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.#add(title, year);
+    new AddMovies(room);
+    this.#cards = new Cards({
+      rated: (id) => this.ratingOf(id) !== null,
+      choose: (node, rating) => this.#controls.get(node).choose(rating),
     });
-    title.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-      event.preventDefault();
-      form.requestSubmit();
+    find("tip-close").addEventListener("click", () => {
+      browser.write(TIP, true);
+      this.render();
+      find("movies-heading").focus();
     });
-    title.addEventListener("input", () => showCount(title));
   }
 
   // One's own ratings, as the server has them.
@@ -34,16 +39,40 @@ export class Movies {
     this.#votes = new Map(Object.entries(votes));
   }
 
+  // A change of one's own that has been made.
+  done(event, { movieID, rating }) {
+    if (event === "vote") this.#votes.set(movieID, rating);
+    if (event === "withdraw-vote") this.#votes.delete(movieID);
+  }
+
   forget() {
     this.#votes.clear();
-    this.#unsent.clear();
+    this.#removed.clear();
+    this.#cards.forget();
+  }
+
+  // One's own rating, also while it is on its way; null without one.
+  ratingOf(movieID) {
+    const pending = this.#room.pending(movieID);
+    return (pending ? pending.payload.rating : this.#votes.get(movieID)) ?? null;
   }
 
   render() {
-    const { movies } = this.#room.data;
-    find("movies-empty").hidden = movies.length > 0;
-    find("movies-keys").hidden = movies.length === 0;
-    say(find("movies-count"), movies.length > 0 ? plural(movies.length, "movie") : "");
+    const movies = this.#room.data.movies.filter(({ id }) => !this.#removed.has(id));
+    const rated = movies.filter(({ id }) => this.ratingOf(id) !== null).length;
+    const none = movies.length === 0;
+    find("movies-empty").hidden = !none;
+    find("movies-keys").hidden = find("cards-toggle").hidden = none;
+    find("tip").hidden = none || browser.read(TIP, false);
+    say(
+      find("tip-privacy"),
+      this.#room.meta.reveal === "decided"
+        ? "Your ratings are private; the totals are shown after the decision."
+        : "Others see totals, not names.",
+    );
+    say(find("movies-count"), none ? "" : `${rated} of ${movies.length} rated`);
+    find("tab-rate-count").hidden = none || rated === movies.length;
+    say(find("tab-rate-count"), String(movies.length - rated));
     keyed(
       find("movies"),
       movies,
@@ -51,6 +80,7 @@ export class Movies {
       (node, movie) => this.#update(node, movie),
       find("movies-heading"),
     );
+    this.#cards.render(movies);
   }
 
   #make(movie) {
@@ -58,35 +88,31 @@ export class Movies {
     const remove = element(
       "button",
       { type: "button", className: "quiet remove" },
-      "Remove",
+      element("span", { className: "cross" }),
       element("span", { className: "hidden" }),
     );
-    remove.addEventListener("click", async () =>
-      this.#room.refuse(await this.#room.change("remove-movie", { movieID: movie.id })),
-    );
+    remove.addEventListener("click", () => this.#remove(movie));
     const node = element(
       "li",
       { className: "card movie" },
+      poster(movie),
       element(
         "div",
         { className: "movie-head" },
-        element(
-          "div",
-          {},
-          element("h3", {}, element("bdi", { className: "title" }), element("span", { className: "year" })),
-          element("p", { className: "dim small by" }),
-        ),
-        remove,
+        element("h3", {}, element("bdi", { className: "title" }), element("span", { className: "year" })),
+        element("p", { className: "dim small by" }),
+        element("p", { className: "small unsent", hidden: true, textContent: "Not sent yet" }),
       ),
+      element("div", { className: "movie-tools" }, control.clear, remove),
+      element("p", { className: "small overview" }, movie.overview ?? ""),
       control.group,
-      element("p", { className: "small unsent", hidden: true, textContent: "Not sent yet" }),
     );
     this.#controls.set(node, control);
     return node;
   }
 
   #update(node, movie) {
-    const { data, participantID, isHost } = this.#room;
+    const { data, participantID, isHost, state } = this.#room;
     const adder = data.participants.find((person) => person.id === movie.addedBy);
     say(node.querySelector(".title"), movie.title);
     say(node.querySelector(".year"), movie.year ? ` ${movie.year}` : "");
@@ -96,66 +122,47 @@ export class Movies {
     );
     const remove = node.querySelector(".remove");
     remove.hidden = !isHost && movie.addedBy !== participantID;
-    say(remove.lastChild, ` ${movie.title}`);
-    const unsent = this.#unsent.has(movie.id);
-    const rating = unsent ? this.#unsent.get(movie.id).rating : this.#votes.get(movie.id);
-    this.#controls.get(node).update(movie.title, rating ?? null);
-    node.querySelector(".unsent").hidden = !unsent || this.#room.state === "connected";
+    say(remove.lastChild, `Remove ${movie.title}`);
+    const rating = this.ratingOf(movie.id);
+    this.#controls.get(node).update(movie.title, rating);
+    node.classList.toggle("rated", rating !== null);
+    node.querySelector(".unsent").hidden = state === "connected" || !this.#room.pending(movie.id);
   }
 
   async #rate(movieID, rating) {
-    const wish = { rating };
-    this.#unsent.set(movieID, wish);
     const [event, payload] = rating === null ? ["withdraw-vote", { movieID }] : ["vote", { movieID, rating }];
-    if (this.#room.state !== "connected") this.render();
-    const ack = await this.#room.change(event, payload, { key: movieID, delay: SECOND_THOUGHTS });
-    // A newer wish has its own answer.
-    if (this.#unsent.get(movieID) !== wish) return;
-    this.#unsent.delete(movieID);
-    if (ack?.ok && rating !== null) this.#votes.set(movieID, rating);
-    else if (ack?.ok) this.#votes.delete(movieID);
-    this.#room.refuse(ack);
+    const answer = this.#room.change(event, payload, { key: movieID, delay: SECOND_THOUGHTS });
+    if (rating === 1) this.#explainVeto(movieID);
     this.render();
+    if (rating !== null) this.#cards.goOn();
+    const ack = await answer;
+    refuse(ack);
+    if (this.#room.data) this.render();
   }
 
-  async #add(title, year) {
-    const movies = parseMovies(title.value, year.value);
-    if (movies.length === 0) {
-      title.focus();
-      return;
-    }
-    if (title.readOnly) return;
-    const waiting = (yes) => {
-      title.readOnly = year.readOnly = yes;
-      find("add-button").setAttribute("aria-disabled", String(yes));
-    };
-    waiting(true);
-    const ack = await this.#room.change("add-movie", { movies });
-    waiting(false);
-    this.#room.refuse(ack);
-    if (!ack?.ok) return;
-    title.value = year.value = "";
-    showCount(title);
+  // Once; whoever has read the tip knows it.
+  #explainVeto(movieID) {
+    if (browser.read(TIP, false)) return;
+    browser.write(TIP, true);
+    const movie = this.#room.data.movies.find(({ id }) => id === movieID);
+    tell(`Vetoed: ${movie.title}. A veto sinks a movie, even if everyone else loves it.`);
   }
-}
 
-// "Alien (1979)", one a line; for a single one the year may come from its own field.
-export function parseMovies(text, year) {
-  const lines = text
-    .split(/[\r\n]+/)
-    .map((line) => line.trim())
-    .filter(Boolean);
-  return lines.map((line) => {
-    const [, title, inLine] = /^(.+?)(?:\s*\((\d{4})\))?$/u.exec(line) ?? [null, line];
-    const given = inLine ?? (lines.length === 1 && year.trim() ? year.trim() : undefined);
-    return { id: randomID(), title, ...(given !== undefined && { year: Number(given) }) };
-  });
-}
-
-function showCount(title) {
-  const count = parseMovies(title.value, "").length;
-  // For browsers without `field-sizing`.
-  title.rows = Math.min(8, title.value.split("\n").length);
-  find("add-year-field").hidden = count > 1;
-  say(find("add-button"), count > 1 ? `Add ${count}` : "Add");
+  #remove(movie) {
+    this.#removed.add(movie.id);
+    this.render();
+    undoable(
+      `Removed ${titleOf(movie)}.`,
+      async () => {
+        const ack = await this.#room.change("remove-movie", { movieID: movie.id });
+        this.#removed.delete(movie.id);
+        refuse(ack);
+        if (this.#room.data) this.render();
+      },
+      () => {
+        this.#removed.delete(movie.id);
+        this.render();
+      },
+    );
+  }
 }

@@ -25,7 +25,7 @@ function change(state, [name, ...rest], op, value) {
   const key = isList && name === "-" ? String(state.length) : name;
   const adds = op === "add" && rest.length === 0;
   if (isList && !(/^(0|[1-9]\d*)$/.test(key) && Number(key) <= state.length)) throw new RangeError(`no index: ${key}`);
-  if (!adds && !Object.hasOwn(state, key)) throw new RangeError(`nothing at ${key}`);
+  if (!adds && !Object.prototype.hasOwnProperty.call(state, key)) throw new RangeError(`nothing at ${key}`);
   const changed = isList ? [...state] : { ...state };
   if (rest.length > 0) changed[key] = change(state[key], rest, op, value);
   else if (isList && op !== "replace") changed.splice(key, ...(adds ? [0, value] : [1]));

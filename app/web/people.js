@@ -1,7 +1,9 @@
-// Who is there, who is away, who is host; and what the host can do with somebody.
+// Who is there, who is away, who is host, who has rated everything; and what the host can do with somebody.
 
+import { close, isOpen, open } from "./dialogs.js";
 import { element, find, keyed, say } from "./dom.js";
-import { ticketOf } from "./tickets.js";
+import { face, showFace } from "./faces.js";
+import { refuse, tell } from "./notice.js";
 
 export class People {
   #room;
@@ -11,16 +13,14 @@ export class People {
 
   constructor(room) {
     this.#room = room;
-    const dialog = find("manage");
     const acting = (button, event, more) =>
       find(button).addEventListener("click", async () => {
-        dialog.close();
-        room.refuse(await room.change(event, { participantID: this.#managed, ...more }));
+        close("manage");
+        refuse(await room.change(event, { participantID: this.#managed, ...more }));
       });
     acting("manage-host", "transfer-host");
     acting("manage-kick", "kick-participant");
     acting("manage-ban", "kick-participant", { ban: true });
-    find("manage-cancel").addEventListener("click", () => dialog.close());
     find("people-all").addEventListener("click", () => this.#readOthers());
   }
 
@@ -34,6 +34,7 @@ export class People {
     // The version before does not count them.
     const all = meta.people ?? listed;
     say(find("people-count"), `${all} of ${meta.capacity}`);
+    say(find("tab-people-count"), String(all));
     find("people-all").hidden = all === listed;
     if (all === listed) this.forget();
     say(find("people-all"), this.#others.length > 0 ? "Read the list again" : `Show all ${all}`);
@@ -46,7 +47,7 @@ export class People {
       find("people-heading"),
     );
     const stays = isHost && participants.some((person) => person.id === this.#managed);
-    if (find("manage").open && !stays) find("manage").close();
+    if (isOpen("manage") && !stays) close("manage");
   }
 
   #participants() {
@@ -56,8 +57,8 @@ export class People {
   }
 
   async #readOthers() {
-    const { code } = this.#room;
-    const headers = { Authorization: `Bearer ${ticketOf(code)}` };
+    const { code, token } = this.#room;
+    const headers = { Authorization: `Bearer ${token}` };
     const people = [];
     try {
       for (let cursor = "0"; cursor !== null; ) {
@@ -68,7 +69,7 @@ export class People {
         cursor = page.next;
       }
     } catch (error) {
-      this.#room.tell(`The list could not be read: ${error.message}`);
+      tell(`The list could not be read: ${error.message}`);
       return;
     }
     if (this.#room.code !== code) return;
@@ -77,44 +78,43 @@ export class People {
   }
 
   #make(person) {
-    const face = element("span", { className: "face" });
-    face.setAttribute("aria-hidden", "true");
-    face.style.setProperty("--hue", String(hueOf(person.id)));
     const manage = element(
       "button",
       { type: "button", className: "quiet manage" },
-      "Manage",
+      element("span", { className: "dots" }),
       element("span", { className: "hidden" }),
     );
     manage.addEventListener("click", () => this.#manage(person.id));
     return element(
       "li",
       {},
-      face,
+      face(person),
       element(
         "p",
         { className: "who" },
         element("bdi", { className: "person" }),
-        element("span", { className: "dim you" }),
+        element("span", { className: "dim small role" }),
       ),
-      element("span", { className: "badge host", textContent: "Host" }),
-      element("span", { className: "badge away", textContent: "Away" }),
       manage,
     );
   }
 
   #update(node, person) {
-    const { participantID, isHost } = this.#room;
+    const { participantID, isHost, data } = this.#room;
     const mine = person.id === participantID;
-    say(node.querySelector(".face"), initialsOf(person.name));
-    say(node.querySelector(".person"), person.name);
-    say(node.querySelector(".you"), mine ? " (you)" : "");
-    node.querySelector(".badge.host").hidden = person.role !== "host";
-    node.querySelector(".badge.away").hidden = person.connected;
-    node.classList.toggle("gone", !person.connected);
+    showFace(node.querySelector(".face"), person);
+    say(node.querySelector(".person"), mine ? `${person.name} (you)` : person.name);
+    const roles = [
+      person.role === "host" && "Host",
+      !person.connected && "Away",
+      data.movies.length > 0 && person.rated === data.movies.length && "Done",
+    ].filter(Boolean);
+    say(node.querySelector(".role"), roles.join(" · "));
+    node.classList.toggle("away", !person.connected);
+    node.classList.toggle("done", roles.includes("Done"));
     const manage = node.querySelector(".manage");
     manage.hidden = !isHost || mine;
-    say(manage.lastChild, ` ${person.name}`);
+    say(manage.lastChild, `Manage ${person.name}`);
   }
 
   #manage(participantID) {
@@ -122,17 +122,6 @@ export class People {
     const person = this.#participants().find(({ id }) => id === participantID);
     if (person === undefined) return;
     say(find("manage-heading"), person.name);
-    find("manage").showModal();
+    open("manage");
   }
-}
-
-function initialsOf(name) {
-  const [first] = new Intl.Segmenter().segment(name.trim());
-  return first?.segment.toUpperCase() ?? "?";
-}
-
-function hueOf(id) {
-  let hue = 0;
-  for (const character of id) hue = (hue * 31 + character.codePointAt(0)) % 360;
-  return hue;
 }

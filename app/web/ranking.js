@@ -1,22 +1,65 @@
-// The live ranking: nothing in it can be focused, so that its lines may move.
+// The ranking, which moves calmly; and its top, which is always in view on a phone.
 
-import { element, find, keyed, plural, say } from "./dom.js";
+import { element, find, keyed, paint, plural, say } from "./dom.js";
+import { titleOf } from "./titles.js";
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
+const LEADERS = 3;
 
-export function renderRanking({ movies }) {
-  const list = find("ranking");
-  const isRated = movies.some((movie) => movie.count + movie.vetoes > 0);
-  const ranked = isRated ? movies.toSorted((one, other) => one.rank - other.rank) : [];
-  find("ranking-empty").hidden = isRated;
-  const before = new Map([...list.children].map((node) => [node, node.offsetTop]));
-  keyed(list, ranked, make, update);
+const isRated = ({ count, vetoes }) => (count ?? 0) + (vetoes ?? 0) > 0;
+
+// The rated movies, best first, then the others; empty before the first rating and while totals are hidden.
+export function ranked(movies) {
+  if (!movies.some(isRated)) return [];
+  return [...movies].sort((one, other) => one.rank - other.rank);
+}
+
+export function renderRanking({ movies, participants }, { reveal, phase }) {
+  const list = ranked(movies);
+  find("ranking-empty").hidden = list.length > 0;
+  find("ranking").hidden = list.length === 0;
+  say(
+    find("ranking-empty"),
+    reveal === "decided" && phase !== "decided"
+      ? "The ranking is hidden until the decision."
+      : "Rate a movie to start the ranking.",
+  );
+  renderList(find("ranking"), list, participants.length);
+  renderLeaders(list);
+}
+
+// `people`: how many could have rated; null says nothing of them.
+export function renderList(node, movies, people = null) {
+  const before = new Map([...node.children].map((child) => [child, child.offsetTop]));
+  keyed(node, movies, make, (child, movie) => update(child, movie, people));
   if (calm.matches) return;
-  for (const [node, top] of before) {
-    const moved = node.isConnected ? top - node.offsetTop : 0;
-    if (moved !== 0)
-      node.animate({ transform: [`translateY(${moved}px)`, "none"] }, { duration: 250, easing: "ease-out" });
+  for (const [child, top] of before) {
+    const moved = child.isConnected ? top - child.offsetTop : 0;
+    if (moved !== 0 && child.animate)
+      child.animate({ transform: [`translateY(${moved}px)`, "none"] }, { duration: 350, easing: "ease-out" });
   }
+}
+
+function renderLeaders(list) {
+  const leaders = list.filter(isRated).slice(0, LEADERS);
+  find("leaders").hidden = leaders.length === 0;
+  keyed(
+    find("leaders"),
+    leaders,
+    () =>
+      element(
+        "span",
+        { className: "leader" },
+        element("span", { className: "place" }),
+        element("bdi", { className: "leader-title" }),
+        element("strong", { className: "percent" }),
+      ),
+    (node, movie) => {
+      say(node.querySelector(".place"), String(movie.rank));
+      say(node.querySelector(".leader-title"), movie.title);
+      say(node.querySelector(".percent"), `${movie.compatibility} %`);
+    },
+  );
 }
 
 function make() {
@@ -41,13 +84,14 @@ function make() {
   );
 }
 
-function update(node, movie) {
+function update(node, movie, people) {
   say(node.querySelector(".place"), String(movie.rank));
-  say(node.querySelector(".ranked-title"), movie.year ? `${movie.title} (${movie.year})` : movie.title);
+  say(node.querySelector(".ranked-title"), titleOf(movie));
   const total = movie.count + movie.vetoes;
   say(node.querySelector(".percent"), total > 0 ? `${movie.compatibility} %` : "–");
-  node.querySelector(".fill").style.setProperty("--part", String(movie.compatibility / 100));
+  paint(node.querySelector(".fill"), "part", movie.compatibility / 100);
   const vetoes = movie.vetoes > 0 ? `, ${plural(movie.vetoes, "veto", "vetoes")}` : "";
-  say(node.querySelector(".counts"), total > 0 ? plural(total, "rating") + vetoes : "not rated yet");
+  const ratings = people !== null && total < people ? `${total} of ${people} rated` : plural(total, "rating");
+  say(node.querySelector(".counts"), total > 0 ? ratings + vetoes : "not rated yet");
   node.classList.toggle("vetoed", movie.vetoes > 0);
 }

@@ -1,4 +1,5 @@
 // The rating of one movie: a native radio group, so arrows, touch and screen readers work by themselves; and digits.
+// The veto stands apart from the four steps of liking.
 
 import { element } from "./dom.js";
 
@@ -18,22 +19,20 @@ export function ratingControl(movieID, rated) {
       "label",
       { className: index === 0 ? "step veto" : "step" },
       radio,
-      element("span", { className: "number", textContent: String(index + 1) }),
-      element("span", { className: "word", textContent: WORDS[index] }),
+      element(
+        "span",
+        { className: "step-face" },
+        element("span", { className: "number", textContent: String(index + 1) }),
+        element("span", { className: "word", textContent: WORDS[index] }),
+      ),
     ),
   );
+  const group = element("fieldset", { className: "rating" }, legend, element("div", { className: "steps" }, ...labels));
   const clear = element(
     "button",
     { type: "button", className: "quiet clear" },
     "Clear",
     element("span", { className: "hidden" }),
-  );
-  const group = element(
-    "fieldset",
-    { className: "rating" },
-    legend,
-    element("div", { className: "steps" }, ...labels),
-    clear,
   );
 
   const take = () => radios.find((radio) => radio.checked) ?? radios[0];
@@ -62,6 +61,9 @@ export function ratingControl(movieID, rated) {
 
   return {
     group,
+    clear,
+    // Chooses a step as if it was pressed.
+    choose: (rating) => radios[rating - 1].click(),
     update(title, rating) {
       legend.textContent = `Your rating of ${title}`;
       clear.lastChild.textContent = ` your rating of ${title}`;

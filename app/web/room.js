@@ -1,13 +1,20 @@
 // The view of a session one is in: it owns the newest state, and its parts draw what came.
 
+import { showCode } from "./code.js";
+import { renderDetails } from "./details.js";
+import { closeAll } from "./dialogs.js";
 import { find, say } from "./dom.js";
 import { HostControls } from "./host.js";
+import { dropIdentity, dropSession, forgetTab } from "./identities.js";
+import { renderLobby } from "./lobby.js";
 import { Membership } from "./membership.js";
 import { Movies } from "./movies.js";
 import { announce } from "./news.js";
+import { tell } from "./notice.js";
 import { People } from "./people.js";
 import { renderRanking } from "./ranking.js";
-import { dropHostTicket, dropTicket } from "./tickets.js";
+import { prepareSharing } from "./sharing.js";
+import { showTab } from "./tabs.js";
 
 const STATES = {
   connecting: "Connecting…",
@@ -26,25 +33,30 @@ export class Room {
   data = null;
   meta = null;
 
-  // `on` has entered(), refused(ack), ended(reason), left(), tell(text, kind).
+  // `on` has entered(), refused(ack), ended(reason), left(identity, title).
   constructor(on) {
     this.#on = on;
     find("leave").addEventListener("click", () => this.#leave());
-    find("share-copy").addEventListener("click", () => this.#copy());
-    find("share-link").addEventListener("focus", ({ target }) => target.select());
-    for (const button of document.querySelectorAll("[data-jump]")) {
-      button.addEventListener("click", () => find(button.dataset.jump).focus());
+    for (const event of ["online", "offline"]) {
+      addEventListener(event, () => this.#membership && this.#showConnection());
     }
-    addEventListener("online", () => this.#membership && this.#showConnection());
-    addEventListener("offline", () => this.#membership && this.#showConnection());
   }
 
   get code() {
     return this.#membership?.code ?? null;
   }
 
+  // On the way in.
+  get isComing() {
+    return this.state !== "ended" && this.participantID === null;
+  }
+
   get participantID() {
     return this.#membership?.participantID ?? null;
+  }
+
+  get token() {
+    return this.#membership?.identity.token ?? null;
   }
 
   get isHost() {
@@ -52,55 +64,55 @@ export class Room {
   }
 
   get state() {
-    return this.#membership?.state ?? "ended";
+    const state = this.#membership?.state ?? "ended";
+    // The socket notices it later.
+    return state !== "ended" && !navigator.onLine ? "offline" : state;
   }
 
-  enter(code, name) {
+  enter(identity, options) {
     this.data = this.meta = null;
     this.#movies.forget();
     this.#people.forget();
     this.#host.forget();
     find("expiring").hidden = true;
-    say(find("room-code"), code);
-    find("share-link").value = `${location.origin}${location.pathname}#${code}`;
-    this.#membership = new Membership(code, name, {
+    showCode(find("room-code"), identity.code);
+    this.#membership = new Membership(identity, options, {
       joined: (ack) => {
         this.#movies.own(ack.votes);
         this.#render();
       },
       updated: (data, meta) => this.#updated(data, meta),
+      done: (event, payload) => this.#movies.done(event, payload),
+      decided: () => {},
+      rated: (votes) => {
+        this.#movies.own(votes);
+        this.#render();
+      },
       refused: (ack) => this.#refused(ack),
       expiring: (expiresAt) => this.#warn(expiresAt),
-      ended: (reason) => {
-        if (reason !== "replaced") dropTicket(code);
-        if (!["replaced", "kicked"].includes(reason)) dropHostTicket(code);
-        this.#closed();
-        this.#on.ended(reason);
-      },
+      ended: (reason) => this.#ended(reason),
       changed: () => this.#showConnection(),
     });
+    showTab("rate");
     this.#showConnection();
   }
 
   // The acknowledgement of a change, or undefined if the session was over before.
   change(event, payload, options = {}) {
     // Ratings show it in their place.
-    if (this.state !== "connected" && !options.key) this.tell("We'll send this when you're back online.");
+    if (this.state !== "connected" && !options.key) tell("We'll send this when you're back online.");
     return this.#membership.change(event, payload, options);
+  }
+
+  // The newest change with this key that has no answer yet.
+  pending(key) {
+    return this.#membership.pending(key);
   }
 
   // Stops trying to get in.
   abandon() {
     this.#membership.close();
-  }
-
-  // Shows why a change was refused, if it was.
-  refuse(ack) {
-    if (ack && !ack.ok) this.#on.tell(ack.message, "error");
-  }
-
-  tell(text) {
-    this.#on.tell(text);
+    forgetTab();
   }
 
   #updated(data, meta) {
@@ -108,7 +120,7 @@ export class Room {
     this.data = data;
     this.meta = meta;
     announce(before, data, this.participantID, listedAll && this.#listsAll);
-    if (before !== null && this.isHost && !wasHost) this.#on.tell("You are the host now.");
+    if (before !== null && this.isHost && !wasHost) tell("You are the host now.");
     this.#render();
   }
 
@@ -125,56 +137,40 @@ export class Room {
     say(find("room-heading"), title);
     document.title = `${title} – join-session`;
     find("room-locked").hidden = !meta.locked;
+    prepareSharing(this.code, title);
+    renderLobby(data, this.participantID);
     this.#movies.render();
     this.#people.render();
     this.#host.render();
-    renderRanking(data);
-    this.#showDetails();
+    renderRanking(data, meta);
+    this.#showConnection();
     if (find("room").hidden) this.#on.entered();
   }
 
   #refused(ack) {
-    this.#closed();
+    closeAll();
+    forgetTab();
     if (this.data !== null && ack.code === "session-not-found") this.#on.ended("gone");
     else this.#on.refused(ack);
   }
 
-  #showConnection() {
-    // Why it has ended is for the view to come to say.
-    if (this.state === "ended") return;
-    const shown = find("connection");
-    const state = this.state === "reconnecting" && !navigator.onLine ? "offline" : this.state;
-    shown.dataset.state = state;
-    say(shown, STATES[state]);
-    this.#showDetails();
-    if (this.data && this.participantID) this.#movies.render();
+  #ended(reason) {
+    if (reason === "kicked") dropIdentity(this.#membership.identity);
+    else if (reason !== "replaced") dropSession(this.code);
+    if (reason !== "replaced") forgetTab();
+    closeAll();
+    this.#on.ended(reason);
   }
 
-  #showDetails() {
-    const { epoch, version, expiresAt } = this.meta ?? {};
-    const membership = this.#membership;
-    if (!membership) return;
-    const rows = {
-      State: STATES[membership.state],
-      Transport: membership.transport,
-      Recovered: membership.recovered ? "yes" : "no",
-      Epoch: epoch ?? "–",
-      Version: version ?? "–",
-      Offset: membership.offset ?? "–",
-      "Last answer": membership.latency === null ? "–" : `${membership.latency.toFixed(0)} ms`,
-      Expires: expiresAt ? new Date(expiresAt).toLocaleTimeString() : "–",
-    };
-    const list = find("details-list");
-    for (const [name, value] of Object.entries(rows)) {
-      let shown = list.querySelector(`[data-name="${name}"]`);
-      if (shown === null) {
-        const term = Object.assign(document.createElement("dt"), { textContent: name });
-        shown = document.createElement("dd");
-        shown.dataset.name = name;
-        list.append(term, shown);
-      }
-      say(shown, String(value));
-    }
+  #showConnection() {
+    const { state } = this;
+    // Why it has ended is for the view to come to say.
+    if (state === "ended") return;
+    const shown = find("connection");
+    shown.dataset.state = state;
+    say(shown, STATES[state]);
+    renderDetails(this.#membership, STATES[state], this.meta ?? {});
+    if (this.data && this.participantID) this.#movies.render();
   }
 
   #warn(expiresAt) {
@@ -185,29 +181,12 @@ export class Room {
     find("expiring").hidden = false;
   }
 
-  async #leave() {
-    const { code } = this.#membership;
-    // Who is offline need not wait: the grace time does the rest.
-    if (this.state === "connected") await this.#membership.change("leave-session");
-    dropTicket(code);
+  #leave() {
+    const { identity } = this.#membership;
+    const { title } = this.meta;
+    closeAll();
+    forgetTab();
     this.#membership.close();
-    this.#closed();
-    this.#on.left();
-  }
-
-  #closed() {
-    for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
-  }
-
-  async #copy() {
-    const link = find("share-link");
-    try {
-      await navigator.clipboard.writeText(link.value);
-      this.#on.tell("Link copied.");
-    } catch {
-      link.focus();
-      link.select();
-      this.#on.tell("Copy the selected link.");
-    }
+    this.#on.left(identity, title);
   }
 }

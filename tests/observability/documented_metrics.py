@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 from app.http.app import create_app
 from app.http.routes import route_of
 from app.http.sessions import BodyLimits
+from app.http.web import PageSettings
 from app.sessions.errors import CATALOGUE
 from app.sessions.operations import EVENTS
 
@@ -52,7 +53,7 @@ def sets() -> dict[str, set[str]]:
     scripts = {path.stem.replace("_", "-") for path in (ROOT / "app/store/scripts").rglob("[a-z]*.lua")}
     allowed = re.findall(r"\+([a-z]+)", (ROOT / "docs/redis.md").read_text())
     nothing = cast("Any", None)
-    rules = create_app(nothing, nothing, BodyLimits(1, 1), demo=True).url_map.iter_rules()
+    rules = create_app(nothing, nothing, BodyLimits(1, 1), page=PageSettings()).url_map.iter_rules()
     return {
         "error codes": set(CATALOGUE),
         "events": set(EVENTS),

@@ -15,6 +15,7 @@ import websockets
 
 from app.http.app import create_app
 from app.http.sessions import BodyLimits
+from app.http.web import PageSettings
 from app.sessions.operations import EVENTS
 from tests.harness.keys import KEYS
 from tests.harness.otlp import Receiver, receiver
@@ -349,7 +350,7 @@ def routes() -> list[str]:
     placeholder = re.compile("<(?:[^:<>]*:)?([^<>]+)>")
     return [
         f"{method} {placeholder.sub(_in_braces, rule.rule)}"
-        for rule in create_app(nothing, nothing, BodyLimits(1, 1), demo=True).url_map.iter_rules()
+        for rule in create_app(nothing, nothing, BodyLimits(1, 1), page=PageSettings()).url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     ]
 

@@ -11,7 +11,7 @@ from tests.harness.redis import RedisServer
 from tests.harness.service import Replica
 from tests.web.visitor import DESKTOP, Visitor
 
-__all__ = ["NETWORK", "Place", "guest_of", "host_with_movies"]
+__all__ = ["NETWORK", "Place", "add_movies", "guest_of", "host_with_movies"]
 
 # Nothing of the page itself: what the browser says of a network that is not there.
 NETWORK: Final = ("net::ERR_", "WebSocket connection to")
@@ -43,18 +43,26 @@ async def host_with_movies(place: Place, *movies: str, url: str | None = None) -
     await host.press("Enter")
     await host.sees_text("#room-heading", "Friday")
     if movies:
-        await host.write("#add-title", "\n".join(movies))
-        await host.press("Enter")
+        await add_movies(host, *movies)
         await host.sees(f"$$('.movie').length == {len(movies)}")
     code: str = await host.read("location.hash.slice(1)")
     return host, code
 
 
+async def add_movies(visitor: Visitor, *movies: str) -> None:
+    """Adds movies in the dialog, and closes it when they are there."""
+    await visitor.click("#add-open")
+    await visitor.write("#add-title", "\n".join(movies))
+    await visitor.press("Enter")
+    await visitor.sees_text("#add-there", "Added")
+    await visitor.press("Escape")
+
+
 async def guest_of(place: Place, code: str, name: str, *, url: str | None = None, screen: Screen = DESKTOP) -> Visitor:
     """Somebody who came by the link."""
     guest = await Visitor.at(place.browser, f"{url or place.url}/#{code}", screen)
-    await guest.sees_text("#start-heading", "You are invited")
+    await guest.sees_text("#start-heading", "You're invited")
     await guest.write("#join-name", name)
     await guest.press("Enter")
-    await guest.sees_text("#people", f"{name} (you)")
+    await guest.has_text("#people", f"{name} (you)")
     return guest

@@ -23,10 +23,11 @@ async def test_who_was_away_for_too_long_comes_back_with_their_name_and_ratings(
         anna, code = await host_with_movies(place, "Alien", url=replica.url)
         bob = await guest_of(place, code, "Bob", url=f"http://127.0.0.1:{network.port}")
         await bob.click(".step:nth-child(5)")
-        await anna.sees_text("#ranking", "Alien 100 % 1 rating")
+        await anna.sees_text("#ranking", "Alien 100 % 1 of 2 rated")
         await network.refuse()
         network.cut()
         await anna.sees("$$('#people li').length == 1")
+        await bob.click("#add-open")
         await bob.write("#add-title", "Solaris")
         await bob.press("Enter")
         await bob.sees_text("#notice", "We'll send this when you're back online.")
@@ -47,11 +48,11 @@ async def test_who_created_the_session_is_its_host_again_however_long_they_were_
         bob = await guest_of(place, code, "Bob", url=replica.url)
         await network.refuse()
         network.cut()
-        await bob.sees_text("#host-heading", "Host controls")
+        await bob.sees("$('#host-open').checkVisibility()")
         await network.accept()
         await anna.sees_text("#connection", "Connected")
-        await anna.sees("$('#host').checkVisibility() && $$('#people li').length == 2")
-        await bob.sees("!$('#host').checkVisibility()")
+        await anna.sees("$('#host-open').checkVisibility() && $$('#people li').length == 2")
+        await bob.sees("!$('#host-open').checkVisibility()")
         assert [error for error in anna.page.errors if not error_of_the_network(error)] == []
 
 
@@ -83,6 +84,7 @@ async def test_a_rating_given_while_redis_is_away_is_done_once_when_it_is_back(p
     anna, _ = await host_with_movies(place, "Alien")
     place.redis.kill()
     await anna.click(".step:nth-child(4)")
+    await anna.click("#add-open")
     await anna.write("#add-title", "Solaris")
     await anna.press("Enter")
     await anna.page.until(lambda: any('"vote"' in frame for frame in anna.page.sent))
@@ -95,15 +97,12 @@ async def test_a_rating_given_while_redis_is_away_is_done_once_when_it_is_back(p
 async def test_two_tabs_are_one_person_and_the_older_one_says_so_where_the_policy_is_one(place: Place) -> None:
     async with replicas(place.redis.url(), 1, demo=True, second_connection="newest", **DIGITS) as started:
         anna, code = await host_with_movies(place, url=started[0].url)
-        ticket = await anna.read(f"sessionStorage.getItem('join-session:{code}')")
-        other = await Visitor.at(place.browser, started[0].url)
-        await other.read(f"sessionStorage.setItem('join-session:{code}', '{ticket}')")
-        # Only the fragment is another one.
-        await other.page.go(f"{started[0].url}/#{code}")
+        other = await anna.another_tab(f"{started[0].url}/#{code}")
+        await other.click("#join-as button")
         await other.sees_text("#people", "(you)")
         await anna.sees_text("#over-heading", "Opened elsewhere")
         await anna.click("#over-again")
-        await anna.sees_text("#host-heading", "Host controls")
+        await anna.sees("$('#host-open').checkVisibility()")
         await anna.sees("$$('#people li').length == 1")
         await other.sees_text("#over-heading", "Opened elsewhere")
         assert anna.page.errors == other.page.errors == []
@@ -111,9 +110,11 @@ async def test_two_tabs_are_one_person_and_the_older_one_says_so_where_the_polic
 
 async def test_what_is_refused_says_why_and_loses_nothing_that_was_typed(place: Place) -> None:
     anna, code = await host_with_movies(place)
+    await anna.click("#host-open")
+    await anna.click("#host summary")
     await anna.write("#host-capacity", "0")
     await anna.click("#host-save")
-    await anna.sees_text("#notice", "capacity")
+    await anna.sees_text("#notice", "apacity")
     assert await anna.read("$('#host-capacity').value") == "0"
     await anna.write("#host-capacity", "1")
     await anna.click("#host-save")
@@ -136,17 +137,18 @@ async def test_what_is_refused_says_why_and_loses_nothing_that_was_typed(place: 
     await bob.sees_text("#join-error", "Session is locked")
     await anna.click("#host .switch")
     await anna.sees("!$('#room-locked').checkVisibility()")
+    await anna.press("Escape")
     await bob.press("Enter")
     await bob.sees_text("#people", "Bob (you)")
     # Handed over, and back again; then for good.
     await anna.click("#people li:nth-child(2) .manage")
     await anna.click("#manage-host")
     await bob.sees_text("#notice", "You are the host now.")
-    await anna.sees("!$('#host').checkVisibility() && document.hasFocus()")
+    await anna.sees("!$('#host-open').checkVisibility() && document.hasFocus()")
     await bob.click("#people li:nth-child(1) .manage")
     await bob.click("#manage-ban")
     await anna.sees_text("#over-text", "The host removed you")
-    assert await anna.read(f"sessionStorage.getItem('join-session:{code}')") is None
+    assert await anna.read("localStorage.getItem('join-session:identities')") == "[]"
     assert anna.page.errors == bob.page.errors == []
 
 
@@ -157,10 +159,10 @@ async def test_a_movie_that_goes_takes_no_focus_with_it(place: Place) -> None:
     await anna.click(".movie:nth-child(1) .remove")
     await bob.sees("$$('.movie').length == 1")
     assert await bob.read("document.activeElement.id") == "movies-heading"
-    await bob.read("$('#add-title').focus()")
+    await bob.read("$('#add-open').focus()")
     await anna.click(".step:nth-child(3)")
     await bob.sees_text("#ranking", "Solaris 50 %")
-    assert await bob.read("document.activeElement.id") == "add-title"
+    assert await bob.read("document.activeElement.id") == "add-open"
 
 
 async def test_everything_can_be_done_without_a_pointer(place: Place) -> None:
@@ -175,14 +177,24 @@ async def test_everything_can_be_done_without_a_pointer(place: Place) -> None:
     await anna.press("Enter")
     await anna.sees_text("#people", "(you)")
     assert await anna.read("document.activeElement.id") == "room-heading"
-    await anna.press("Tab", "Tab", "Tab", "Tab")
+    for field in ("share-open", "host-open", "leave", "share-copy", "share-tv", "add-open"):
+        await anna.press("Tab")
+        assert await anna.read("document.activeElement.id") == field
+    await anna.press("Enter")
     assert await anna.read("document.activeElement.id") == "add-title"
     await anna.write("#add-title", "Alien")
     await anna.press("Tab", "Tab", "Enter")
+    await anna.sees_text("#add-there", "Added Alien.")
+    await anna.press("Escape")
     await anna.sees_text(".movie", "Alien")
-    await anna.press("Tab", "Tab", "5")
+    assert await anna.read("document.activeElement.id") == "add-open"
+    await anna.press("Tab")
+    assert await anna.read("document.activeElement.id") == "tip-close"
+    await anna.press("Enter")
+    assert await anna.read("document.activeElement.id") == "movies-heading"
+    await anna.press("Tab", "Tab", "Tab", "Tab", "5")
     await anna.sees_text("#ranking", "Alien 100 %")
-    await anna.press("Tab", "Enter")
+    await anna.press("0")
     await anna.sees_text("#ranking-empty", "Rate a movie to start the ranking.")
     assert await anna.read("document.activeElement.type") == "radio"
     assert anna.page.errors == []
@@ -209,19 +221,22 @@ async def test_a_reload_waits_for_the_service(place: Place) -> None:
     await anna.sees_text("#connection", "Offline")
     assert await anna.accessibility_problems() == []
     await anna.click("#wait-cancel")
-    await anna.sees_text("#start-heading", "You are invited")
-    assert await anna.read("[$('#join-code').value, $('#join-name').value]") == [code, "Anna"]
+    await anna.sees_text("#start-heading", "You're invited")
+    assert await anna.read("$('#join-code').value") == code
+    await anna.sees_text("#join-as", "Continue as Anna")
+    await anna.click("#join-as button")
+    await anna.sees_text("#wait-heading", "Reconnecting")
     await anna.page.go()
     await anna.sees_text("#wait-heading", "Reconnecting")
     await anna.page.command("Network.setBlockedURLs", urls=[])
-    await anna.sees_text("#host-heading", "Host controls")
+    await anna.sees("$('#host-open').checkVisibility()")
     assert [error for error in anna.page.errors if not error_of_the_network(error)] == []
 
 
 async def test_an_address_that_is_no_link_of_ours_shows_the_start(place: Place) -> None:
     anna = await Visitor.at(place.browser, f"{place.url}/#%E0%A4%A")
     await anna.click("#join-button")
-    await anna.sees_text("#join-error", "Session not found or has expired")
+    await anna.sees_text("#join-code-error", "No session with that code")
 
 
 def error_of_the_network(error: str) -> bool:

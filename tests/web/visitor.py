@@ -41,16 +41,27 @@ addEventListener("securitypolicyviolation", ({violatedDirective, blockedURI}) =>
 class Visitor:
     """One tab of a browser of their own; elements are named by CSS selectors."""
 
-    def __init__(self, page: Page, screen: Screen) -> None:
+    def __init__(self, browser: Browser, context: str, page: Page, screen: Screen) -> None:
         self.page = page
+        self._browser = browser
+        self._context = context
         self._screen = screen
 
     @classmethod
     async def at(cls, browser: Browser, url: str, screen: Screen = DESKTOP) -> Visitor:
-        page = await browser.open("about:blank", context=await browser.context(), screen=screen)
+        """Opens the page in a browser of its own."""
+        return await cls._in(browser, await browser.context(), url, screen)
+
+    @classmethod
+    async def _in(cls, browser: Browser, context: str, url: str, screen: Screen) -> Visitor:
+        page = await browser.open("about:blank", context=context, screen=screen)
         await page.command("Page.addScriptToEvaluateOnNewDocument", source=_WATCH)
         await page.go(url)
-        return cls(page, screen)
+        return cls(browser, context, page, screen)
+
+    async def another_tab(self, url: str) -> Visitor:
+        """Opens the page in another tab of the same browser."""
+        return await self._in(self._browser, self._context, url, self._screen)
 
     async def read(self, expression: str) -> Any:
         """The value of an expression of the page's; `$` and `$$` find elements."""
@@ -76,6 +87,11 @@ class Visitor:
         shown = 'e.checkVisibility() && e.innerText.replace(/\\s+/g, " ")'
         await self.sees(f"$$({json.dumps(selector)}).some((e) => {shown}.includes({json.dumps(text)}))")
 
+    async def has_text(self, selector: str, text: str) -> None:
+        """Waits until an element has the text in it, also in a part of the session that is not shown."""
+        content = 'e.textContent.replace(/\\s+/g, " ")'
+        await self.sees(f"$$({json.dumps(selector)}).some((e) => {content}.includes({json.dumps(text)}))")
+
     async def click(self, selector: str) -> None:
         """With the pointer, or with a finger on a phone, where the element is."""
         x, y = await self._where(selector)
@@ -85,6 +101,15 @@ class Visitor:
             return
         for kind in ("mousePressed", "mouseReleased"):
             await self.page.command("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    async def swipe(self, selector: str, by: int) -> None:
+        """With a finger, from the element so many pixels to the right."""
+        x, y = await self._where(selector)
+        await self.page.command("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
+        for part in (0.25, 0.5, 0.75, 1):
+            points = [{"x": x + by * part, "y": y}]
+            await self.page.command("Input.dispatchTouchEvent", type="touchMove", touchPoints=points)
+        await self.page.command("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
 
     async def press(self, *keys: str) -> None:
         """Keys, into whatever has the focus."""
@@ -134,7 +159,7 @@ class Visitor:
     async def small_targets(self) -> list[str]:
         """What can be pressed, and is smaller than a fingertip."""
         small: list[str] = await self.read(
-            """$$("button, summary, .step, .switch, input:not(.hidden, [role=switch]), textarea")
+            """$$("button, summary, .step, .switch, input:not(.hidden, [role=switch]), textarea, select, a.button")
             .filter((e) => e.checkVisibility())
             .filter((e) => e.getBoundingClientRect().height < 44 || e.getBoundingClientRect().width < 44)
             .map((e) => e.outerHTML)"""

@@ -1,0 +1,26 @@
+// The connection in numbers, for those who look.
+
+import { element, find, say } from "./dom.js";
+
+export function renderDetails(membership, state, { epoch, version, expiresAt } = {}) {
+  const rows = {
+    State: state,
+    Transport: membership.transport,
+    Recovered: membership.recovered ? "yes" : "no",
+    Epoch: epoch ?? "–",
+    Version: version ?? "–",
+    Offset: membership.offset ?? "–",
+    "Last answer": membership.latency === null ? "–" : `${membership.latency.toFixed(0)} ms`,
+    Expires: expiresAt ? new Date(expiresAt).toLocaleTimeString() : "–",
+  };
+  const list = find("details-list");
+  for (const [name, value] of Object.entries(rows)) {
+    let shown = list.querySelector(`[data-name="${name}"]`);
+    if (shown === null) {
+      shown = element("dd");
+      shown.dataset.name = name;
+      list.append(element("dt", { textContent: name }), shown);
+    }
+    say(shown, String(value));
+  }
+}
