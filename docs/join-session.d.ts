@@ -61,11 +61,14 @@ export interface JoinFailure {
   message: string;
 }
 
-/** Second argument of `join-session`. With `patches` updates after the first are sent as `session-patch`. */
+/** Second argument of `join-session`.
+
+With `patches` updates after the first are sent as `session-patch`. `observe`: only watch, as no participant. */
 export interface JoinOptions {
   name?: string | null;
   token?: string | null;
   patches?: boolean;
+  observe?: boolean;
 }
 
 /** Body of `POST /api/session/join`. */
@@ -79,9 +82,12 @@ export interface JoinSession {
   name?: string | null;
   token?: string | null;
   patches?: boolean;
+  observe?: boolean;
 }
 
-/** `token` lets the participant come back; `votes` are the participant's own ratings, by movie. */
+/** `token` lets the participant come back; `votes` are the participant's own ratings, by movie.
+
+Of an observer `participantID` and `token` are empty. */
 export interface Joined {
   ok: true;
   version: number;
@@ -119,6 +125,8 @@ export interface Meta {
   expiresAt: string;
   /** All participants, also those who are not listed */
   people: number;
+  /** Those who only watch */
+  observers: number;
 }
 
 /** A movie with its standing. `addedBy` is a participant's id, null where it was given at `create`. */
@@ -197,6 +205,7 @@ export interface PatchMeta {
   capacity?: number;
   expiresAt?: string;
   people?: number;
+  observers?: number;
 }
 
 /** An operation of RFC 6902: what is at the path goes. */

@@ -142,7 +142,7 @@ class SocketHandlers:
         if not isinstance(operation, Change):
             return await self._join(socket, args)
         member = self._rooms.members.get(socket.sid)
-        if member is None:
+        if member is None or member.observes:
             return await self._change(operation, socket, args)
         async with self._service.checked(member.access, operation.action):
             return await self._change(operation, socket, args)
@@ -154,12 +154,19 @@ class SocketHandlers:
         return await operation.use_case(self._service, self._access(socket, payload.mid), payload)
 
     async def _leave(self, socket: SocketSession, mid: str | None) -> Ack:
-        access = self._access(socket, mid)
+        access = self._held(socket, mid)
         if self._rooms.members.get(socket.sid) is None:
             return await self._service.leave(access, socket.connection, socket.recovery, mid)
         return await self._membership.leave(socket, mid)
 
     def _access(self, socket: SocketSession, mid: str | None) -> Access:
+        """Return the access of the socket's participant, like ``_held``."""
+        access = self._held(socket, mid)
+        if access.credential.kind == "observer":
+            raise SessionError("not-joined")
+        return access
+
+    def _held(self, socket: SocketSession, mid: str | None) -> Access:
         """Return the socket's access to its session.
 
         A socket that has left keeps the access of its last change, so that it can repeat that change.
@@ -182,7 +189,7 @@ class SocketHandlers:
             "ok": True,
             "version": joined.attached.head.version,
             "sessionID": joined.access.code,
-            "participantID": joined.attached.participant,
+            "participantID": joined.attached.participant if joined.token else "",
             "token": joined.token,
             "votes": joined.attached.votes,
         }

@@ -42,6 +42,11 @@ class Member:
         return self.access.code
 
     @property
+    def observes(self) -> bool:
+        """Whether it only watches, as no participant."""
+        return self.access.credential.kind == "observer"
+
+    @property
     def participant(self) -> str:
         return self.access.credential.subject
 

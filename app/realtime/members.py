@@ -37,10 +37,12 @@ class Members:
 
     def add(self, member: Member) -> None:
         self._by_sid[member.sid] = member
+        if member.observes:
+            return
         self._sockets[member.code, member.participant] += 1
 
     def remove(self, member: Member) -> None:
-        if self._by_sid.pop(member.sid, None) is None:
+        if self._by_sid.pop(member.sid, None) is None or member.observes:
             return
         participant = member.code, member.participant
         self._sockets[participant] -= 1

@@ -89,7 +89,8 @@ class Membership:
         if not known.code:
             self._telemetry.recovery("void")
             return False
-        credential = Credential("participant", known.instance, known.participant)
+        observing = known.observes
+        credential = Credential("observer" if observing else "participant", known.instance, known.participant)
         try:
             async with self._rooms.listening(known.code), _attaching(socket, known.code):
                 joined = await self._service.attach(
@@ -99,6 +100,7 @@ class Membership:
                     recovery=recovery,
                     recovering=True,
                     continued=ContinuedMembership(known.membership_id),
+                    observing=observing,
                 )
                 attached = joined.attached
                 recovered = attached.membership_id == known.membership_id and _continues(offset, attached.head)
@@ -111,6 +113,7 @@ class Membership:
                         connection=socket.connection,
                         recovery=socket.recovery,
                         continued=ContinuedMembership(joined.attached.membership_id),
+                        observing=observing,
                     )
                 await self._admit(socket, joined, patches=known.patches)
             self._telemetry.recovery("recovered" if recovered else "restored")

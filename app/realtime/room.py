@@ -353,6 +353,8 @@ class Room:
         """Return whether a member is in the session; dismiss it, or attach it again, if it is not."""
         if member.since.epoch == session.head.epoch and member.since.version > session.head.version:
             return False
+        if member.observes and member.since.epoch == session.head.epoch:
+            return True
         entry = session.participants.get(member.participant)
         if entry is not None:
             member.name = entry.name

@@ -252,6 +252,7 @@ class Rooms:
                 connection=member.connection,
                 recovery=member.recovery,
                 continued=ContinuedMembership(member.membership_id, member.since.epoch, member.name),
+                observing=member.observes,
             )
             attached = joined.attached
             member.access, member.membership_id, member.since = joined.access, attached.membership_id, attached.head

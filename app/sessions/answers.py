@@ -97,6 +97,7 @@ class Meta(TypedDict):
     capacity: Annotated[int, Field(ge=1)]
     expiresAt: Time
     people: Annotated[int, Field(ge=0, description="All participants, also those who are not listed")]
+    observers: Annotated[int, Field(ge=0, description="Those who only watch")]
 
 
 class PatchRemoval(TypedDict):
@@ -129,6 +130,7 @@ class PatchMeta(_PatchStart, TypedDict):
     capacity: NotRequired[Annotated[int, Field(ge=1)]]
     expiresAt: NotRequired[Time]
     people: NotRequired[Annotated[int, Field(ge=0)]]
+    observers: NotRequired[Annotated[int, Field(ge=0)]]
 
 
 class SessionFound(TypedDict):
@@ -198,7 +200,10 @@ class HostTokenRotated(Done):
 
 
 class Joined(Done):
-    """``token`` lets the participant come back; ``votes`` are the participant's own ratings, by movie."""
+    """``token`` lets the participant come back; ``votes`` are the participant's own ratings, by movie.
+
+    Of an observer ``participantID`` and ``token`` are empty.
+    """
 
     sessionID: str
     participantID: str

@@ -183,6 +183,8 @@ class Session:
     """Participants that were removed, with the reason: ``kicked`` or ``banned``."""
     max_listed: int
     """The maximum number of participants in the ``sessionData``. The others are only counted."""
+    observers: int = 0
+    """The number of people who only watch."""
 
     @cached_property
     def data(self) -> bytes:
@@ -235,6 +237,7 @@ class Session:
             "capacity": self.capacity,
             "expiresAt": timestamp(self.expires_at),
             "people": len(self.participants),
+            "observers": self.observers,
         }
 
     @property

@@ -157,11 +157,15 @@ class CreateSession(Payload):
 
 
 class JoinOptions(Payload):
-    """Second argument of ``join-session``. With ``patches`` updates after the first are sent as ``session-patch``."""
+    """Second argument of ``join-session``.
+
+    With ``patches`` updates after the first are sent as ``session-patch``. ``observe``: only watch, as no participant.
+    """
 
     name: Annotated[str, _Text(MAX_NAME)] | None = None
     token: Annotated[str, Field(max_length=256)] | None = None
     patches: bool = False
+    observe: bool = False
 
 
 class AddMovie(MovieDetails, Mutation):

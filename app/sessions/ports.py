@@ -61,6 +61,9 @@ class SessionStore(Protocol):
         Return when to look for participants to remove, in Unix milliseconds, 0 if all have other connections.
         """
 
+    async def stop_observing(self, code: str, connection: str, recovery: str) -> int:
+        """Detach an observer's connection and void its recovery id; return the session's version."""
+
     async def authorize(self, code: str, author: Author) -> None:
         """Do nothing if ``author`` has the permission; raise ``forbidden`` and the like if not."""
 

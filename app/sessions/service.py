@@ -56,7 +56,10 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """A participant to whom a connection was attached, and the connection's access from now on."""
+    """A participant to whom a connection was attached, or an observer, and the connection's access from now on.
+
+    ``token`` is empty for an observer.
+    """
 
     access: Access
     token: str
@@ -188,7 +191,7 @@ class SessionService:
         known_as: Credential | None = None,
         with_session: bool = False,
     ) -> Joined:
-        """Attach a connection to a participant of the session: a new one, or the one of the token.
+        """Attach a connection to a participant of the session: a new one, or the one of the token; or to none.
 
         ``known_as``: the connection's current participant in this session. ``recovery``: the id with which a later
         connection can continue this one. ``with_session``: whether to return the session. An invalid code or token
@@ -207,6 +210,7 @@ class SessionService:
                 connection=connection,
                 recovery=recovery,
                 with_session=with_session,
+                observing=options.observe,
             )
         except SessionError as error:
             await self._admission.note(error, client, code)
@@ -223,11 +227,13 @@ class SessionService:
         recovering: bool = False,
         continued: ContinuedMembership | None = None,
         with_session: bool = False,
+        observing: bool = False,
     ) -> Joined:
         """Attach a connection like ``join``, for a code and a credential that are known to be valid.
 
         ``recovering``: raise ``not-joined`` if the recovery id is void. ``continued``: raise ``not-joined`` if that
-        membership has ended by leaving or removal; it continues in a locked session as well.
+        membership has ended by leaving or removal; it continues in a locked session as well. ``observing``: attach it
+        to no participant.
         """
         attached = await self._store.attach(
             code,
@@ -242,8 +248,12 @@ class SessionService:
                 continued=continued,
                 lease_renewed_at=self._renewed_at(),
                 with_session=with_session,
+                observing=observing,
             ),
         )
+        if observing:
+            observer = Credential("observer", attached.instance, attached.participant)
+            return Joined(Access(code, observer), "", attached)
         credential = Credential("participant", attached.instance, attached.participant)
         token = self._signer.participant(attached.instance, attached.participant)
         return Joined(Access(code, credential), token, attached)
@@ -257,7 +267,9 @@ class SessionService:
         return await self._store.detach(code, connections, grace=milliseconds(self._rules.grace))
 
     async def leave(self, access: Access, connection: str, recovery: str, mid: str | None = None) -> Done:
-        """Remove the participant of a connection, unless it has another connection."""
+        """Remove the participant of a connection, unless it has another connection; an observer just goes."""
+        if access.credential.kind == "observer":
+            return await self._done(access, self._store.stop_observing(access.code, connection, recovery))
         person = Person(access.credential, Action.LEAVE, mid)
         return await self._done(
             access, self._store.leave(access.code, person, connection=connection, recovery=recovery)

@@ -96,6 +96,7 @@ class Attachment:
     ``newcomer``: the id of a new participant. ``recovery``: the id with which the connection can be continued; with
     ``recovering`` it has to be valid. ``second_connection``: the policy for a participant who is connected already.
     ``lease_renewed_at``: the last renewal of the replica's lease. ``with_session``: whether to return the session.
+    ``observing``: attach the connection to no participant.
     """
 
     connection: str
@@ -108,11 +109,12 @@ class Attachment:
     continued: ContinuedMembership | None = None
     lease_renewed_at: int | None = None
     with_session: bool = False
+    observing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """A participant to whom a connection was attached.
+    """A participant to whom a connection was attached, or an observer.
 
     ``free_at``: when the session's code becomes free. ``votes``: the participant's ratings by movie. ``session`` and
     ``extended``: the session with the participant, if it was asked for.

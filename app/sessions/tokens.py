@@ -21,7 +21,7 @@ from typing import Final, Literal
 
 __all__ = ["Credential", "TokenSigner"]
 
-Kind = Literal["host", "participant"]
+Kind = Literal["host", "participant", "observer"]
 _KINDS: Final[dict[str, Kind]] = {"h": "host", "p": "participant"}
 _TOKEN: Final = re.compile(r"([hp])\.([a-z0-9]{1,32})\.([a-z0-9]{1,32})\.([A-Za-z0-9_-]{22})")
 
@@ -31,7 +31,10 @@ _MARK: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """The content of a valid token. ``subject``: the participant's id, or the generation of the host token."""
+    """The content of a valid token. ``subject``: the participant's id, or the generation of the host token.
+
+    Observers have a credential, but no token.
+    """
 
     kind: Kind
     instance: str

@@ -34,6 +34,8 @@ def fingerprint(action: Action, compared: Mapping[str, object]) -> str:
 def _identity(credential: Credential | None) -> dict[str, object]:
     if credential is None:
         return {}
+    if credential.kind == "observer":
+        return {"instance": credential.instance}
     if credential.kind == "host":
         return {"instance": credential.instance, "generation": int(credential.subject)}
     return {"instance": credential.instance, "participant": credential.subject}

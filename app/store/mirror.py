@@ -106,6 +106,7 @@ class SessionMirror:
             movies=self._movies,
             removed=self._removed,
             max_listed=self._max_listed,
+            observers=int(fields.get(b"observers", 0)),
         )
         return self.session
 

@@ -16,6 +16,8 @@ from app.store.keys import Keys
 __all__ = ["Recovery", "RedisRecoveries"]
 
 _VOID: Final = b"void"
+# In place of a participant's id; see scripts/session/_people.lua.
+_OBSERVERS: Final = "~"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,11 @@ class Recovery:
     participant: str
     membership_id: int
     patches: bool = False
+
+    @property
+    def observes(self) -> bool:
+        """Whether its client only watches, as no participant."""
+        return self.participant == _OBSERVERS
 
 
 class RedisRecoveries:

@@ -11,6 +11,7 @@ from app.store.session_hash import StoredSession
 __all__ = [
     "attached",
     "created",
+    "detached_version",
     "due",
     "extended",
     "head",
@@ -32,6 +33,11 @@ def version(reply: list[Reply]) -> int:
 
 def due(reply: list[Reply]) -> int:
     return integer(reply[0])
+
+
+def detached_version(reply: list[Reply]) -> int:
+    _, version = reply
+    return integer(version)
 
 
 def movies_stored(reply: list[Reply]) -> MoviesStored:

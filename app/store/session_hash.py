@@ -5,7 +5,7 @@ All numbers are decimal. All times are Unix milliseconds of Redis's clock.
 - ``instance``: unique among all sessions; ``epoch``, ``version``: the head; ``created``, ``deadline``, ``lifetime``;
   ``unjoined``: the shorter lifetime until the first join, if any; ``rest``: how long the code stays reserved after the
   end; ``listed``: the time of expiry in ``js:sessions``; ``heard``: the last one that was announced without a change
-- ``title``, ``capacity``, ``locked`` (0, 1), ``leavers`` (keep, drop)
+- ``title``, ``capacity``, ``locked`` (0, 1), ``leavers`` (keep, drop); ``observers``: how many people only watch
 - ``host``: the host's id; ``generation``: of the valid host token; ``tokenholder``: the participant who has used it
 - ``order``, ``guests``, ``people``, ``films``, ``bytes``: counters; ``peak``: the maximum of ``people`` so far
 - ``p:<participant>``: ``<order>|<joined>|<name>``; ``d:<participant>``: it is disconnected and will be removed at this
@@ -28,7 +28,9 @@ from app.sessions.rating import Tally
 
 __all__ = ["StoredSession", "is_mirrored", "movie_entry", "participant_entry", "tally_of"]
 
-_MIRRORED: Final = frozenset({b"created", b"deadline", b"instance", b"title", b"locked", b"capacity", b"host"})
+_MIRRORED: Final = frozenset(
+    {b"created", b"deadline", b"instance", b"title", b"locked", b"capacity", b"host", b"observers"}
+)
 _MIRRORED_KINDS: Final = frozenset({b"d:", b"k:", b"m:", b"o:", b"p:", b"t:"})
 
 

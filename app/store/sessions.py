@@ -345,11 +345,17 @@ class RedisSessions:
 
     async def attach(self, code: str, attachment: Attachment) -> Attached:
         read = partial(replies.attached, code, self._mirror(code))
-        return await self._steps.run(self._scripts.join, code, calls.attachment(attachment), read)
+        script = self._scripts.observe if attachment.observing else self._scripts.join
+        return await self._steps.run(script, code, calls.attachment(attachment), read)
 
     async def detach(self, code: str, connections: Mapping[str, str | None], *, grace: int) -> int:
         gone = [[connection, recovery or ""] for connection, recovery in connections.items()]
         return await self._steps.run(self._scripts.detach, code, {"connections": gone, "grace": grace}, replies.due)
+
+    async def stop_observing(self, code: str, connection: str, recovery: str) -> int:
+        gone = [[connection, recovery]]
+        call = {"connections": gone, "grace": 0}
+        return await self._steps.run(self._scripts.detach, code, call, replies.detached_version)
 
     async def reap(self, code: str, replica: str, *, living: Sequence[str] | None = None, grace: int) -> int:
         """Detach the connections of a replica, all or all but ``living``.

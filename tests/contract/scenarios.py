@@ -335,6 +335,21 @@ async def participants(record: Recording, services: Services) -> None:
         await record.ask(port, "GET", f"{path}?cursor=x", token=token)
 
 
+async def observing(record: Recording, services: Services) -> None:
+    port = services.plain.port
+    code, host_token = await _session(record, port)
+    screen = await WebSocket(record, "screen").connect(port)
+    await _join(screen, code, {"observe": True})
+    host = await WebSocket(record, "host").connect(port)
+    await _join(host, code, {"name": "Ann", "token": host_token})
+    await screen.get(1)
+    screen.send("422" + json.dumps(["vote", {"movieID": "m1", "rating": 5}]))
+    await screen.get(1)
+    screen.send("423" + json.dumps(["leave-session"]))
+    await screen.get(1)
+    await host.get(1)
+
+
 async def full(record: Recording, services: Services) -> None:
     port = services.plain.port
     code, _ = await _session(record, port, capacity=1)
@@ -687,6 +702,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     websocket,
     renaming,
     participants,
+    observing,
     full,
     kick_ban_and_end,
     recovery,

@@ -19,6 +19,7 @@ META: Final = {
     "capacity": 9,
     "expiresAt": "2026-01-22T12:00:00.000Z",
     "people": 0,
+    "observers": 0,
 }
 STATE: Final = {"sessionID": "123456", "sessionData": DATA, "meta": META}
 

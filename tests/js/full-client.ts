@@ -73,6 +73,11 @@ const version: number = await new Promise((resolve, reject) => {
   guest.emit("vote", { movieID: "m1", rating: 5 }, (ack) => (ack.ok ? resolve(ack.version) : reject(ack)));
 });
 guest.emit("withdraw-vote", { movieID: "m1" });
+const screen: Socket<ServerToClientEvents, AcknowledgedEvents> = io(address, { forceNew: true });
+const watching: Joined = done(await screen.emitWithAck("join-session", created.sessionID, { observe: true }));
+if (watching.participantID || watching.token) throw new Error(JSON.stringify(watching));
+done(await screen.emitWithAck("leave-session"));
+screen.close();
 done(await host.emitWithAck("remove-movie", { movieID: "m2" }));
 done(await host.emitWithAck("update-session", { title: null, capacity: 5, locked: false }));
 

@@ -68,6 +68,27 @@ async def a_participant_who_comes_again_and_again(redis: RedisServer) -> None:
             await back.close()
 
 
+@exceeds("Observers")
+async def more_observers(redis: RedisServer) -> None:
+    async with limited(redis) as replica:
+        made = await replica.api.create()
+        sockets = [await Socket.open(replica.here.url) for _ in range(21)]
+        acks = await asyncio.gather(*(socket.emit("join-session", made.code, {"observe": True}) for socket in sockets))
+        assert sorted(ack.get("code", "ok") for ack in acks) == ["limit-reached"] + ["ok"] * 20
+        assert (await replica.api.read(made.code))["meta"]["observers"] == 20
+        await asyncio.gather(*(socket.close() for socket in sockets))
+
+
+@exceeds("Recovery ids of observers")
+async def observers_who_come_and_go(redis: RedisServer) -> None:
+    async with limited(redis) as replica:
+        made = await replica.api.create()
+        for _ in range(50):
+            async with joined(replica, made, {"observe": True}):
+                pass
+        await settles(redis, made, 40)
+
+
 @exceeds("Recovery ids of all participants")
 async def participants_who_come_and_go(redis: RedisServer) -> None:
     async with limited(redis, grace=60, capacity=CAPACITY) as replica:

@@ -48,6 +48,7 @@ _META: Meta = {
     "capacity": 1,
     "expiresAt": "2026-01-22T12:00:00.000Z",
     "people": 0,
+    "observers": 0,
 }
 
 

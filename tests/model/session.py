@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from app.sessions.permissions import Action
 from tests.harness.reckoning import figures, ranks
 
 __all__ = ["Answer", "Caller", "Film", "ModelSession", "Person", "Refused"]
+
+OBSERVERS: Final = "~"
+"""Whose the connections are that only watch."""
 
 Caller = tuple[Literal["person", "host-token"], Any]
 """Who asks: the id of a participant, or the generation of a host token."""
@@ -92,6 +95,7 @@ class ModelSession:
             "title": self.title,
             "locked": self.locked,
             "capacity": self.capacity,
+            "observers": self.observers,
             "participants": [
                 (id_, person.name, "host" if id_ == self.host else "member", person.away == "no")
                 for id_, person in sorted(self.people.items(), key=lambda entry: entry[1].order)
@@ -105,7 +109,47 @@ class ModelSession:
     def votes_of(self, person: str) -> dict[str, int]:
         return {name: film.ratings[person] for name, film in self.films.items() if person in film.ratings}
 
+    @property
+    def observers(self) -> int:
+        return list(self.connections.values()).count(OBSERVERS)
+
     # Connections
+
+    def observe(self, caller: Caller | None, connection: str, recovery: str, *, recovering: bool) -> str:
+        """Attach a connection to nobody."""
+        self._must_live()
+        id_ = self._known(caller, connection)
+        by_token = caller is not None and caller[0] == "host-token"
+        if not by_token and id_ in self.banned:
+            raise Refused("forbidden")
+        if recovering and recovery not in self.recoveries:
+            raise Refused("not-joined")
+        before, watching = self.connections.get(connection), self.observers
+        if self.locked and before is None and not by_token and id_ not in self.people:
+            raise Refused("session-locked")
+        self._take_place_of(recovery, connection)
+        changed = self._leave_as(before, connection, recovery) if before != OBSERVERS else False
+        self.connections[connection] = OBSERVERS
+        self._note_recovery(OBSERVERS, connection, recovery)
+        self.version += changed or self.observers != watching
+        return OBSERVERS
+
+    def _take_place_of(self, recovery: str, connection: str) -> None:
+        """The connection that this one continues is gone."""
+        continued = self.recoveries.get(recovery, ("", ""))[1]
+        if continued != connection:
+            self.connections.pop(continued, None)
+
+    def _leave_as(self, before: str | None, connection: str, recovery: str) -> bool:
+        """Whoever the connection was leaves, unless there is another one; whether somebody has left."""
+        if before is None:
+            return False
+        del self.connections[connection]
+        if before == OBSERVERS or before in self.connections.values():
+            return False
+        self._disconnect(before, None, recovery)
+        self._remove(before)
+        return True
 
     def join(
         self,
@@ -124,20 +168,16 @@ class ModelSession:
             raise Refused("forbidden")
         if recovering and recovery not in self.recoveries:
             raise Refused("not-joined")
-        continued = self.recoveries.get(recovery, ("", ""))[1]
-        if continued != connection:
-            self.connections.pop(continued, None)
+        watching = self.observers
+        self._take_place_of(recovery, connection)
         by_token = caller is not None and caller[0] == "host-token"
         before = self.connections.get(connection)
         attached = before == id_
         changed = self._enter(id_, name, by_token=by_token, attached=attached)
-        if before is not None and not attached:
-            del self.connections[connection]
-            if before not in self.connections.values():
-                self._disconnect(before, None, recovery)
-                self._remove(before)
-                changed = True
+        if not attached:
+            changed |= self._leave_as(before, connection, recovery)
         self.connections[connection] = id_
+        changed |= self.observers != watching
         self._note_recovery(id_, connection, recovery)
         person = self.people[id_]
         if person.away != "no":
@@ -154,7 +194,7 @@ class ModelSession:
         return id_
 
     def _note_recovery(self, id_: str, connection: str, recovery: str) -> None:
-        """Of each participant the newest three recovery ids are known."""
+        """Of each participant the newest three recovery ids are known, of observers forty."""
         owner = self.recoveries.get(recovery, (id_, ""))[0]
         if owner != id_ and recovery in self.recovery_ids[owner]:
             self.recovery_ids[owner].remove(recovery)
@@ -163,7 +203,7 @@ class ModelSession:
         if recovery in ids:
             ids.remove(recovery)
         ids.append(recovery)
-        while len(ids) > 3:
+        while len(ids) > (40 if id_ == OBSERVERS else 3):
             oldest = ids.pop(0)
             self._forget_recovery(id_, oldest)
         self._forget_former()
@@ -176,7 +216,8 @@ class ModelSession:
         """Of those who have gone, and of recovery ids, no more are remembered than twice the capacity."""
         # A few at a time, as the capacity may have become much lower.
         for _ in range(8):
-            number = max(len(self.former), sum(map(len, self.recovery_ids.values())))
+            ids = sum(len(ids) for whose, ids in self.recovery_ids.items() if whose != OBSERVERS)
+            number = max(len(self.former), ids)
             if number <= 2 * self.capacity or not self.former:
                 return
             *_, id_ = min(self.former.values())
@@ -188,16 +229,19 @@ class ModelSession:
     def detach(self, connection: str, away: Literal["briefly", "long"]) -> None:
         self._must_live()
         id_ = self.connections.pop(connection, None)
-        if id_ is not None and id_ not in self.connections.values():
+        if id_ == OBSERVERS:
+            self.version += 1
+        elif id_ is not None and id_ not in self.connections.values():
             self._lose([id_], away)
             self.version += 1
 
     def reap(self, replica: str, away: Literal["briefly", "long"]) -> None:
         self._must_live()
         dead = [connection for connection in self.connections if connection.startswith(f"{replica}.")]
-        alone = {self.connections.pop(connection) for connection in dead} - set(self.connections.values())
+        watching = self.observers
+        alone = {self.connections.pop(connection) for connection in dead} - {*self.connections.values(), OBSERVERS}
         self._lose(alone, away)
-        self.version += bool(alone)
+        self.version += bool(alone) or self.observers != watching
 
     def lose(self) -> None:
         self.connections.clear()
@@ -385,10 +429,11 @@ class ModelSession:
             return None
         kind, subject = caller
         if kind == "person":
-            return str(subject)
+            return None if subject == OBSERVERS else str(subject)
         if subject != self.generation:
             raise Refused("unauthorized")
-        return self.token_holder or self.connections.get(connection)
+        known = self.token_holder or self.connections.get(connection)
+        return None if known == OBSERVERS else known
 
     def _enter(self, id_: str, name: str | None, *, by_token: bool, attached: bool) -> bool:
         if (person := self.people.get(id_)) is not None:

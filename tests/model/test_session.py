@@ -197,6 +197,30 @@ class SessionMachine(RuleBasedStateMachine):
         """With another connection's recovery id as a recovered one."""
         return self._join(caller, name, connection, recovery or connection, recovering=recovery is not None)
 
+    @rule(
+        caller=st.none() | callers,
+        connection=st.sampled_from(CONNECTIONS),
+        recovery=st.none() | st.sampled_from(CONNECTIONS),
+    )
+    def observe(self, caller: Caller | None, connection: str, recovery: str | None) -> None:
+        real = self._do(
+            self.brief.attach(
+                self.code,
+                None if caller is None else self._credential(caller),
+                connection=connection,
+                recovery=recovery or connection,
+                recovering=recovery is not None,
+                observing=True,
+            )
+        )
+        recovering = recovery is not None
+        expected = _outcome(
+            lambda: self.model.observe(caller, connection, recovery or connection, recovering=recovering)
+        )
+        assert (real if isinstance(real, str) else real.attached.participant) == expected
+        if not isinstance(real, str):
+            assert (real.token, real.attached.head.version) == ("", self.model.version)
+
     @rule(connection=st.sampled_from(CONNECTIONS), away=st.sampled_from(["briefly", "long"]))
     def detach(self, connection: str, away: Any) -> None:
         service = self.brief if away == "briefly" else self.long
@@ -461,6 +485,7 @@ class SessionMachine(RuleBasedStateMachine):
             "title": session.title,
             "locked": session.locked,
             "capacity": session.capacity,
+            "observers": session.observers,
             "participants": [tuple(person[key] for key in shown) for person in data["participants"]],
             "movies": [{key: entry[key] for key in figures} for entry in data["movies"]],
         } == self.model.seen()

@@ -32,6 +32,8 @@ CHANGES: Final[dict[str, Callable[[Room], Awaitable[object]]]] = {
     "join": lambda room: room.join("cid"),
     "join as somebody else": lambda room: room.come_back("bob", "a.ann"),
     "join in place of another connection": lambda room: room.come_back("bob", "b.bob", policy="newest"),
+    "observe": lambda room: room.join("nobody", "a.screen", observing=True),
+    "observe in place of a participant": lambda room: room.join("nobody", "a.bob", observing=True),
     "sweep": sweep_one,
     "detach": lambda room: room.detach("a.bob"),
     "leave": lambda room: room.leave("bob"),

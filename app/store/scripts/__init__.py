@@ -37,6 +37,7 @@ class SessionScripts:
     join: Script
     leave: Script
     new_epoch: Script
+    observe: Script
     reap: Script
     remove_movie: Script
     remove_participant: Script

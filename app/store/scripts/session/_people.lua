@@ -81,9 +81,14 @@ local function ids_of(participant)
   return words(get(connections, 'i:' .. participant))
 end
 
+-- All who only watch have this in place of a participant's id.
+local OBSERVERS = '~'
+
 local function put_ids(participant, ids, before)
   put_words('i:' .. participant, ids)
-  add(connections, 'ids', #ids - before)
+  if participant ~= OBSERVERS then
+    add(connections, 'ids', #ids - before)
+  end
 end
 
 -- The participant that a recovery id continues, if it is good.
@@ -141,7 +146,7 @@ local function forget_former()
   end
 end
 
--- A recovery id continues a connection from now on; of each participant the newest three are known.
+-- A recovery id continues a connection from now on; of each participant the newest three are known, of observers forty.
 local function note_recovery(participant, connection, recovery)
   local owner = continued_by(recovery)
   if owner and owner ~= participant then
@@ -152,7 +157,7 @@ local function note_recovery(participant, connection, recovery)
   local before = ids_of(participant)
   local ids = without(before, recovery)
   ids[#ids + 1] = recovery
-  while #ids > 3 do
+  while #ids > (participant == OBSERVERS and 40 or 3) do
     forget_recovery(participant, table.remove(ids, 1))
   end
   put_ids(participant, ids, #before)
@@ -180,6 +185,16 @@ local function drop_connection(connection)
   end
   remove(connections, 'n:' .. participant, 'a:' .. participant)
   return true, participant
+end
+
+-- Shows members how many watch; whether that has changed.
+local function count_observers()
+  local number = get(connections, 'n:' .. OBSERVERS) or '0'
+  if number == (field('observers') or '0') then
+    return false
+  end
+  put(session, 'observers', number)
+  return true
 end
 
 -- Nothing is left by which a participant could act or come back without a token, but what the caller names.
@@ -250,6 +265,24 @@ local function limit_absent()
     droppable = droppable - 1
   end
   return changed, false
+end
+
+-- Why this connection cannot be attached to anybody, if so.
+local function unattachable()
+  if not field('instance') then
+    return 'session-not-found'
+  end
+  if call.instance and call.instance ~= field('instance') then
+    return 'unauthorized'
+  end
+  -- A replica whose connections were taken away for want of a lease renews that before it attaches any.
+  local reaped = get(connections, 'x:' .. call.connection:match('^[^.]*'))
+  if reaped and call.leased and call.leased <= tonumber(reaped) then
+    return 'unavailable'
+  end
+  if call.generation and tonumber(field('generation')) ~= call.generation then
+    return 'unauthorized'
+  end
 end
 
 -- The orders under which somebody has been in the session since, but for grace times, they joined it; `reason` is why

@@ -3,7 +3,7 @@
 -- KEYS: the keys of one session, all in one slot.
 --   session      hash; see app/store/sessions.py for its fields
 --   votes        hash: participant -> JSON {movie order: rating}
---   connections  hash: c:<connection> -> participant; n:<participant> -> number of its connections,
+--   connections  hash: c:<connection> -> participant, "~" for all who only watch; n:<participant> -> number of its connections,
 --                a:<participant> -> their names; r:<recovery id> -> "<participant> <connection>" as long as the id is
 --                good, i:<participant> -> the recovery ids that are known, oldest first, ids -> their number;
 --                f:<participant> -> "<reason>|<since>|<order>|<name>" of one who has gone;
@@ -49,7 +49,7 @@ end
 local session = open(SESSION)
 
 -- The fields that replicas mirror (app/store/mirror.py): what is shown of the session, and who is in it. No secrets.
-local MIRRORED = {title = true, locked = true, capacity = true, host = true}
+local MIRRORED = {title = true, locked = true, capacity = true, host = true, observers = true}
 
 -- What this call has set of them, null for what it has deleted.
 local changes = {}
@@ -278,6 +278,7 @@ do
         remove(connections, name)
       end
     end
+    remove(session, 'observers')
     commit(false)
   end
 end

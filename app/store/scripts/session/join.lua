@@ -4,27 +4,18 @@
 -- call.whole: whether the session is replied, too, as {field, value, ...}, its time of expiry, now.
 -- Replies: ok, version, epoch, instance, participant, stay, when the code is free again, {movie, rating, ...} that were
 -- cast, name, the session or nothing.
-local instance = field('instance')
-if not instance then
-  return reply('session-not-found')
-end
-if call.instance and call.instance ~= instance then
-  return reply('unauthorized')
-end
--- A replica whose connections were taken away for want of a lease renews that before it attaches any.
-local reaped = get(connections, 'x:' .. call.connection:match('^[^.]*'))
-if reaped and call.leased and call.leased <= tonumber(reaped) then
-  return reply('unavailable')
+local refusal = unattachable()
+if refusal then
+  return reply(refusal)
 end
 local participant = call.participant
 if call.generation then
-  if tonumber(field('generation')) ~= call.generation then
-    return reply('unauthorized')
-  end
   -- Who is in already becomes the host as the participant that they are.
   participant = field('tokenholder') or get(connections, 'c:' .. call.connection)
 end
-participant = participant or call.newcomer
+if not participant or participant == OBSERVERS then
+  participant = call.newcomer
+end
 if field('k:' .. participant) == 'banned' then
   return reply('forbidden')
 end
@@ -42,10 +33,12 @@ local is_new = participant == call.newcomer and not entry and not stays.reason
 if call.stay and not goes_on(stays, call.stay, call.joined_in) then
   return reply('not-joined')
 end
+local observed = false
 if earlier then
-  local connection = earlier:match(' (%S+)$')
+  local owner, connection = earlier:match('^(%S+) (%S+)$')
   if connection ~= call.connection then
     drop_connection(connection)
+    observed = owner == OBSERVERS
   end
 end
 local other = get(connections, 'c:' .. call.connection)
@@ -87,7 +80,10 @@ else
 end
 note_recovery(participant, call.connection, call.recovery)
 if other and not attached then
-  if drop_connection(call.connection) then
+  local last = drop_connection(call.connection)
+  if other == OBSERVERS then
+    observed = true
+  elseif last then
     disconnect(other)
     remove_participant(other, 'left')
     changed = true
@@ -95,6 +91,9 @@ if other and not attached then
 end
 if not attached then
   add_connection(call.connection, participant)
+end
+if observed and count_observers() then
+  changed = true
 end
 if call.policy == 'newest' and get(connections, 'n:' .. participant) ~= '1' then
   disconnect(participant, call.connection, call.recovery)
@@ -136,5 +135,5 @@ if cast then
   end
 end
 local order, known_as = entry:match('^(%d+)|%d+|(.*)$')
-return reply('ok', at, field('epoch'), instance, participant, tonumber(order),
+return reply('ok', at, field('epoch'), field('instance'), participant, tonumber(order),
   free_at(), ratings, known_as, call.whole and {all_of(session), expiry(), now} or {})

@@ -4,7 +4,7 @@ if not field('instance') then
   return reply('session-not-found')
 end
 local prefix = 'c:' .. call.replica .. '.'
-local due = 0
+local due, observed = 0, false
 local living = {}
 for _, name in ipairs(call.living or {}) do
   living['c:' .. name] = true
@@ -16,13 +16,15 @@ end
 for _, name in ipairs(names_of(connections)) do
   if name:sub(1, #prefix) == prefix and not living[name] then
     local last, participant = drop_connection(name:sub(3))
-    if last and field('p:' .. participant) then
+    if participant == OBSERVERS then
+      observed = true
+    elseif last and field('p:' .. participant) then
       due = now + call.grace
       put(session, 'd:' .. participant, due)
     end
   end
 end
-if due > 0 then
+if observed and count_observers() or due > 0 then
   commit(false)
 end
 return reply('ok', due)

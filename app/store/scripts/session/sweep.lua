@@ -31,6 +31,10 @@ for _, gone in ipairs(over) do
   remove_participant(gone[1], 'away')
   changed = true
 end
+-- Replicas of an earlier release do not count those who watch.
+if count_observers() then
+  changed = true
+end
 local dropped, unfinished = limit_absent()
 if unfinished then
   next_due = now

@@ -1,0 +1,50 @@
+-- Attaches a connection that only watches: it is no participant's, and whoever the connection was before leaves.
+-- call.stay: it has watched before. call.whole: as for join.lua.
+-- Replies: like join.lua, with "~" as the participant.
+local MOST_OBSERVERS = 20
+
+local refusal = unattachable()
+if refusal then
+  return reply(refusal)
+end
+if call.participant and field('k:' .. call.participant) == 'banned' then
+  return reply('forbidden')
+end
+local earlier = get(connections, 'r:' .. call.recovery)
+if call.recovering and not earlier then
+  return reply('not-joined')
+end
+local other = get(connections, 'c:' .. call.connection)
+local is_known = other or call.stay or call.generation or (call.participant and field('p:' .. call.participant))
+if field('locked') == '1' and not is_known then
+  return reply('session-locked')
+end
+local continued = earlier and earlier:match(' (%S+)$')
+if continued and continued ~= call.connection then
+  drop_connection(continued)
+end
+local attached = other == OBSERVERS
+if not attached and tonumber(get(connections, 'n:' .. OBSERVERS) or 0) >= MOST_OBSERVERS then
+  return reply('limit-reached', 'As many people observe the session as it allows')
+end
+note_recovery(OBSERVERS, call.connection, call.recovery)
+local changed = false
+if other and not attached then
+  if drop_connection(call.connection) then
+    disconnect(other)
+    remove_participant(other, 'left')
+    changed = true
+  end
+end
+if not attached then
+  add_connection(call.connection, OBSERVERS)
+end
+local at
+if count_observers() or changed then
+  at = commit(true)
+else
+  prolong()
+  at = version()
+end
+return reply('ok', at, field('epoch'), field('instance'), OBSERVERS, 0, free_at(), {}, '',
+  call.whole and {all_of(session), expiry(), now} or {})
