@@ -77,6 +77,10 @@ class Cluster:
         wanted = ("upgrade", "--install", RELEASE, chart, "-f", values, *options, "--wait", "--timeout", f"{seconds}s")
         return await self.helm(*wanted)
 
+    async def load(self, *images: str) -> None:
+        """Gives the nodes images that Docker has."""
+        await command("kind", "load", "docker-image", "--name", self.name, *images, timeout=300)
+
     async def prepare(self) -> None:
         """What a platform team has: an ingress controller with the Gateway API, and our namespace; then our images."""
         say("building the images")
@@ -84,7 +88,7 @@ class Cluster:
         for image in IMAGES:
             if not await command("docker", "image", "ls", "--quiet", image):
                 await command("docker", "pull", image, timeout=300)
-        await command("kind", "load", "docker-image", "--name", self.name, IMAGE, PREVIOUS_IMAGE, *IMAGES, timeout=300)
+        await self.load(IMAGE, PREVIOUS_IMAGE, *IMAGES)
         say("installing the ingress controller")
         if own := os.environ.get("CLUSTER_INGRESS"):
             await command(own, self.name, timeout=300)

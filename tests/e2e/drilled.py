@@ -14,6 +14,7 @@ __all__ = ["drilled"]
 UNFELT = {
     "redis_deleted",
     "scaling",
+    "autoscaled_up",
     "existing_secret_changed",
     "cluster_failover",
     "cluster_primary_lost",
