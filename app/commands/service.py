@@ -36,14 +36,15 @@ def serve(options: argparse.Namespace) -> int:
     with quick_imports():
         import uvloop
 
+        from app.commands.welcome import welcome
         from app.observability.logging import configure_logging
         from app.redis_client.embedded import NoServerError
         from app.replica.process import serve as serve_until_stopped
 
     configure_logging(settings)
-    welcome = functools.partial(_welcome, demo=settings.demo)
+    greeting = functools.partial(welcome, settings.host, demo=settings.demo)
     try:
-        return uvloop.run(serve_until_stopped(settings, welcome if settings.redis_url is None else None))
+        return uvloop.run(serve_until_stopped(settings, greeting if settings.redis_url is None else None))
     except (OSError, NoServerError) as error:
         print(f"join-session cannot serve: {error}", file=sys.stderr)
         return FAILED
@@ -59,14 +60,6 @@ def check_config(options: argparse.Namespace) -> int:
     for name, value in _settings(options).shown().items():
         print(f"{name}={value}")
     return OK
-
-
-def _welcome(address: str, code: str, *, demo: bool) -> None:
-    print(f"\nReady: {address}\nSession {code} waits for you:\n", flush=True)
-    body = f"""'{{"sessionID":"{code}"}}'"""
-    print(f"  curl -X POST {address}/api/session/join -d {body}\n", flush=True)
-    if demo:
-        print(f"Open {address}/#{code} in two browsers\n", flush=True)
 
 
 def _settings(options: argparse.Namespace) -> Settings:

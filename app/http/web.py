@@ -18,11 +18,14 @@ import orjson
 from quart import Blueprint, Response, abort, request
 
 from app.compression import accepts_gzip
+from app.http.web_bundle import bundle
 
 __all__ = ["PageSettings", "page_policy", "web_blueprint"]
 
 _FOLDER: Final = Path(__file__).parent.parent / "web"
 _PAGE: Final = "index.html"
+_ENTRY: Final = "main.js"
+_BUNDLE: Final = "bundle.js"
 _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -33,8 +36,8 @@ _TYPES: Final = {
     ".txt": "text/plain; charset=utf-8",
     ".webmanifest": "application/manifest+json",
 }
-# Drawn when it is needed: the first visit does without it.
-_LAZY: Final = "vendor/uqr.mjs"
+# What the bundle imports, so that it is asked for together with it.
+_PRELOADED: Final = "vendor/socket.io.esm.min.js"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,26 +111,23 @@ def _served(file: _File, policy: str, *, immutable: bool = False) -> Response:
 
 
 def _page(settings: PageSettings) -> bytes:
-    """Return the page with its settings, and with the names of all modules, so that one wave of requests gets them."""
+    """Return the page with its settings; it names all files that it needs at first, so that one wave gets them."""
     folder = f"/web/{_version()}/"
     told = {"digits": settings.digits, "codeLength": settings.code_length, "imageHosts": list(settings.image_hosts)}
-    modules = [name for name, file in _files().items() if "javascript" in file.content_type and name != _LAZY]
-    links = "".join(f'<link rel="modulepreload" href="{folder}{name}">\n' for name in modules)
-    page = (_FOLDER / _PAGE).read_text()
-    page = page.replace('"/web/', f'"{folder}').replace(
-        'content="{}"', f'content="{escape(orjson.dumps(told).decode())}"'
-    )
-    return page.replace("</head>", f"{links}</head>").encode()
+    page = (_FOLDER / _PAGE).read_text().replace(f"/web/{_ENTRY}", f"/web/{_BUNDLE}").replace('"/web/', f'"{folder}')
+    page = page.replace('content="{}"', f'content="{escape(orjson.dumps(told).decode())}"')
+    return page.replace("</head>", f'<link rel="modulepreload" href="{folder}{_PRELOADED}">\n</head>').encode()
 
 
 @functools.cache
 def _files() -> dict[str, _File]:
     """Return the files by their names under ``/web/``. Paths of requests never reach the file system."""
-    return {
+    files = {
         path.relative_to(_FOLDER).as_posix(): _file(path.read_bytes(), path.suffix)
         for path in sorted(_FOLDER.rglob("*"))
         if path.suffix in _TYPES
     }
+    return files | {_BUNDLE: _file(bundle(_FOLDER, _ENTRY), ".js")}
 
 
 @functools.cache

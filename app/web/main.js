@@ -2,11 +2,15 @@
 
 import * as api from "./api.js";
 import { showInAddress, target } from "./code.js";
+import { resultText } from "./decision.js";
 import { find, say } from "./dom.js";
 import { dropIdentity, forgetTab, identityOfTab, rememberTab } from "./identities.js";
 import { tell, undoable } from "./notice.js";
 import { Room } from "./room.js";
+import { share } from "./sharing.js";
 import { Start } from "./start.js";
+import { titleOf } from "./titles.js";
+import { BigScreen } from "./tv.js";
 
 // By the reason: the heading, what happened, and the state of the connection.
 const ENDED = "This session has ended";
@@ -36,17 +40,7 @@ const room = new Room({
     start.show(ack.code === "session-not-found" ? "" : current.code, ack);
     if (ack.code === "session-not-found") find("join-code").value = current.code;
   },
-  ended(reason) {
-    find("over-ranking").append(find("ranking-card"));
-    const [heading, text, state] = ENDINGS[reason] ?? [ENDED, "", "Ended"];
-    say(find("over-heading"), heading);
-    say(find("over-text"), text);
-    say(find("connection"), state);
-    find("connection").dataset.state = "ended";
-    tell("");
-    find("over-again").hidden = reason !== "replaced";
-    show("over");
-  },
+  ended: showEnd,
   left(identity, title) {
     show("start");
     start.show("");
@@ -71,8 +65,24 @@ function enter(identity, options) {
   setTimeout(() => current === identity && shown === "start" && room.isComing && show("wait"), SOON);
 }
 
+function showEnd(reason) {
+  find("over-ranking").append(find("ranking-card"));
+  const [heading, text, state] = ENDINGS[reason] ?? [ENDED, "", "Ended"];
+  const { data, meta } = room;
+  const picked = data && meta?.decision && data.movies.find(({ id }) => id === meta.decision.movieID);
+  say(find("over-heading"), picked ? `You picked ${titleOf(picked)}` : heading);
+  say(find("over-text"), picked ? `${heading}. ${text}` : text);
+  say(find("connection"), state);
+  find("connection").dataset.state = "ended";
+  find("over-ranking").hidden = !data;
+  find("over-share").hidden = !picked;
+  find("over-again").hidden = reason !== "replaced";
+  tell("");
+  show("over");
+}
+
 function show(view) {
-  for (const name of ["start", "wait", "room", "over"]) find(name).hidden = name !== view;
+  for (const name of ["start", "wait", "room", "over", "tv"]) find(name).hidden = name !== view;
   const inRoom = view === "room" || view === "over";
   find("bar-actions").hidden = view !== "room";
   find("brand").hidden = inRoom;
@@ -95,6 +105,10 @@ find("over-start").addEventListener("click", () => {
   show("start");
   start.show("");
 });
+find("over-share").addEventListener("click", () => {
+  const { data, meta } = room;
+  share(resultText(meta.title ?? "Movie session", data, meta.decision));
+});
 find("over-again").addEventListener("click", () => enter(identityOfTab(current.code) ?? current, {}));
 find("wait-cancel").addEventListener("click", () => {
   room.abandon();
@@ -108,13 +122,27 @@ find("skip").addEventListener("click", (event) => {
 // Another link in the same tab is another visit.
 addEventListener("hashchange", () => location.reload());
 
-const { code } = target();
+const { code, view } = target();
 const known = code ? identityOfTab(code) : null;
-if (known) {
+if (code && view === "tv") showBigScreen(code, {});
+else if (known) {
   show("wait");
   enter(known, known.name ? { name: known.name } : {});
 } else {
   forgetTab();
   show("start");
   start.show(code);
+}
+
+function showBigScreen(code, options) {
+  show("wait");
+  current = { code };
+  new BigScreen(code, options, {
+    entered: () => show("tv"),
+    refused(ack) {
+      show("start");
+      start.show(code, ack, (passcode) => showBigScreen(code, { passcode }));
+    },
+    ended: showEnd,
+  });
 }

@@ -31,7 +31,7 @@ export class Membership {
   offset = null;
 
   // `options` are those of the first join: name, passcode. `on` has joined(ack), refused(ack), updated(data, meta),
-  // done(event, payload), decided(decision), rated(votes), expiring(expiresAt), ended(reason), changed().
+  // done(event, payload), rated(votes), expiring(expiresAt), ended(reason), changed().
   constructor(identity, options, on) {
     this.identity = identity;
     this.#options = options;
@@ -58,7 +58,6 @@ export class Membership {
       else this.#hold(state, offset);
     });
     socket.on("own-votes", ({ votes }) => this.#on.rated(votes));
-    socket.on("session-decided", ({ decision }) => this.#on.decided(decision));
     socket.on("session-expiring", ({ expiresAt }) => this.#on.expiring(expiresAt));
     socket.on("session-ended", ({ sessionID, reason }) => {
       if (sessionID !== this.code) return;

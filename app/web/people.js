@@ -5,6 +5,14 @@ import { element, find, keyed, say } from "./dom.js";
 import { face, showFace } from "./faces.js";
 import { refuse, tell } from "./notice.js";
 
+const DONE = "Done";
+
+// Until all are rated, how many are rated is known only where the ranking is hidden.
+function ratedText(rated, movies) {
+  if (!rated || movies === 0) return "";
+  return rated === movies ? DONE : `${rated} of ${movies} rated`;
+}
+
 export class People {
   #room;
   #managed = null;
@@ -46,6 +54,7 @@ export class People {
       (node, person) => this.#update(node, person),
       find("people-heading"),
     );
+    find("people").classList.toggle("managed", isHost);
     const stays = isHost && participants.some((person) => person.id === this.#managed);
     if (isOpen("manage") && !stays) close("manage");
   }
@@ -107,11 +116,11 @@ export class People {
     const roles = [
       person.role === "host" && "Host",
       !person.connected && "Away",
-      data.movies.length > 0 && person.rated === data.movies.length && "Done",
+      ratedText(person.rated, data.movies.length),
     ].filter(Boolean);
     say(node.querySelector(".role"), roles.join(" · "));
     node.classList.toggle("away", !person.connected);
-    node.classList.toggle("done", roles.includes("Done"));
+    node.classList.toggle("done", roles.includes(DONE));
     const manage = node.querySelector(".manage");
     manage.hidden = !isHost || mine;
     say(manage.lastChild, `Manage ${person.name}`);

@@ -1,5 +1,6 @@
 // The ranking, which moves calmly; and its top, which is always in view on a phone.
 
+import { decidedRanking } from "./decision.js";
 import { element, find, keyed, paint, plural, say } from "./dom.js";
 import { titleOf } from "./titles.js";
 
@@ -14,18 +15,19 @@ export function ranked(movies) {
   return [...movies].sort((one, other) => one.rank - other.rank);
 }
 
-export function renderRanking({ movies, participants }, { reveal, phase }) {
-  const list = ranked(movies);
+export function renderRanking(data, { reveal, decision }) {
+  const list = decision ? decidedRanking(data, decision) : ranked(data.movies);
+  const empty =
+    reveal === "decided" && !decision
+      ? "The ranking is hidden until the decision."
+      : "Rate a movie to start the ranking.";
   find("ranking-empty").hidden = list.length > 0;
   find("ranking").hidden = list.length === 0;
-  say(
-    find("ranking-empty"),
-    reveal === "decided" && phase !== "decided"
-      ? "The ranking is hidden until the decision."
-      : "Rate a movie to start the ranking.",
-  );
-  renderList(find("ranking"), list, participants.length);
-  renderLeaders(list);
+  say(find("ranking-empty"), empty);
+  renderList(find("ranking"), list, decision ? null : data.participants.length);
+  renderLeaders(list, empty);
+  // Always there, so that nothing moves under a finger with the first rating.
+  find("leaders").hidden = data.movies.length === 0;
 }
 
 // `people`: how many could have rated; null says nothing of them.
@@ -40,11 +42,12 @@ export function renderList(node, movies, people = null) {
   }
 }
 
-function renderLeaders(list) {
+function renderLeaders(list, empty) {
   const leaders = list.filter(isRated).slice(0, LEADERS);
-  find("leaders").hidden = leaders.length === 0;
+  find("leaders-empty").hidden = leaders.length > 0;
+  say(find("leaders-empty"), empty);
   keyed(
-    find("leaders"),
+    find("leaders-list"),
     leaders,
     () =>
       element(
@@ -57,7 +60,7 @@ function renderLeaders(list) {
     (node, movie) => {
       say(node.querySelector(".place"), String(movie.rank));
       say(node.querySelector(".leader-title"), movie.title);
-      say(node.querySelector(".percent"), `${movie.compatibility} %`);
+      say(node.querySelector(".percent"), `${movie.compatibility}\u00a0%`);
     },
   );
 }
@@ -88,7 +91,7 @@ function update(node, movie, people) {
   say(node.querySelector(".place"), String(movie.rank));
   say(node.querySelector(".ranked-title"), titleOf(movie));
   const total = movie.count + movie.vetoes;
-  say(node.querySelector(".percent"), total > 0 ? `${movie.compatibility} %` : "–");
+  say(node.querySelector(".percent"), total > 0 ? `${movie.compatibility}\u00a0%` : "–");
   paint(node.querySelector(".fill"), "part", movie.compatibility / 100);
   const vetoes = movie.vetoes > 0 ? `, ${plural(movie.vetoes, "veto", "vetoes")}` : "";
   const ratings = people !== null && total < people ? `${total} of ${people} rated` : plural(total, "rating");

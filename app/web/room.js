@@ -1,6 +1,8 @@
 // The view of a session one is in: it owns the newest state, and its parts draw what came.
 
 import { showCode } from "./code.js";
+import { Countdown } from "./countdown.js";
+import { DecisionView } from "./decision.js";
 import { renderDetails } from "./details.js";
 import { closeAll } from "./dialogs.js";
 import { find, say } from "./dom.js";
@@ -28,6 +30,8 @@ export class Room {
   #movies = new Movies(this);
   #people = new People(this);
   #host = new HostControls(this);
+  #countdown = new Countdown(this);
+  #decision = new DecisionView(this);
   #on;
 
   data = null;
@@ -74,6 +78,7 @@ export class Room {
     this.#movies.forget();
     this.#people.forget();
     this.#host.forget();
+    this.#decision.forget();
     find("expiring").hidden = true;
     showCode(find("room-code"), identity.code);
     this.#membership = new Membership(identity, options, {
@@ -83,7 +88,6 @@ export class Room {
       },
       updated: (data, meta) => this.#updated(data, meta),
       done: (event, payload) => this.#movies.done(event, payload),
-      decided: () => {},
       rated: (votes) => {
         this.#movies.own(votes);
         this.#render();
@@ -116,12 +120,13 @@ export class Room {
   }
 
   #updated(data, meta) {
-    const [before, listedAll, wasHost] = [this.data, this.#listsAll, this.isHost];
+    const [before, metaBefore, listedAll, wasHost] = [this.data, this.meta, this.#listsAll, this.isHost];
     this.data = data;
     this.meta = meta;
     announce(before, data, this.participantID, listedAll && this.#listsAll);
     if (before !== null && this.isHost && !wasHost) tell("You are the host now.");
     this.#render();
+    this.#decision.announce(metaBefore);
   }
 
   // In a large session only some are listed, and another one is when one of them leaves.
@@ -142,6 +147,8 @@ export class Room {
     this.#movies.render();
     this.#people.render();
     this.#host.render();
+    this.#decision.render();
+    this.#countdown.render();
     renderRanking(data, meta);
     this.#showConnection();
     if (find("room").hidden) this.#on.entered();

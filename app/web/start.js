@@ -13,6 +13,7 @@ const NOT_FOUND = "No session with that code. Check it with whoever invited you.
 
 export class Start {
   #enter;
+  #again = null;
   #found = null;
   #asked = 0;
   #typing = 0;
@@ -40,8 +41,9 @@ export class Start {
     }
   }
 
-  // With a code one is invited. `ack`: why one could not get in.
-  show(code, ack = null) {
+  // With a code one is invited. `ack`: why one could not get in; `enter(passcode)` tries that again with a passcode.
+  show(code, ack = null, enter = null) {
+    this.#again = enter;
     showInAddress(code);
     find("join-code").value = code;
     for (const field of document.querySelectorAll(".name-input")) field.value ||= lastName();
@@ -120,6 +122,7 @@ export class Start {
     const found = this.#found?.sessionID === code ? this.#found : await api.find(find("join-code").value);
     const name = find("join-name").value.trim();
     const passcode = find("join-passcode").value;
+    if (this.#again) return this.#again(passcode);
     keepName(name);
     this.#enter(newIdentity({ code: found.sessionID, createdAt: found.sessionData.createdAt, name }), {
       ...(name && { name }),

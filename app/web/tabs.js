@@ -2,18 +2,18 @@
 
 import { find } from "./dom.js";
 
-const HEADINGS = { rate: "movies-heading", ranking: "ranking-heading", people: "people-heading" };
 const buttons = [...document.querySelectorAll(".tabs [data-tab]")];
 
-export function showTab(name, { focus = false } = {}) {
+// `focus`: the ID of what is focused then.
+export function showTab(name, { focus = null } = {}) {
   find("room").dataset.tab = name;
   for (const button of buttons) {
     if (button.dataset.tab === name) button.setAttribute("aria-current", "true");
     else button.removeAttribute("aria-current");
   }
   scrollTo(0, 0);
-  if (focus) find(HEADINGS[name]).focus({ preventScroll: true });
+  if (focus) find(focus).focus({ preventScroll: true });
 }
 
 for (const button of buttons) button.addEventListener("click", () => showTab(button.dataset.tab));
-find("leaders").addEventListener("click", () => showTab("ranking", { focus: true }));
+find("leaders").addEventListener("click", () => showTab("ranking", { focus: "ranking-heading" }));

@@ -150,7 +150,7 @@ async def test_the_whole_story(place: Place) -> None:
     await anna.click("#host-save")
     await bob.sees_text("#room-heading", "Saturday")
     await bob.sees_text("#people-count", "3 of 2")
-    await anna.click("#host .switch")
+    await anna.click("#host-lock")
     await bob.sees_text("#room-locked", "Locked")
     await anna.press("Escape")
     await anna.click("#people li:nth-child(3) .manage")

@@ -131,11 +131,11 @@ async def test_what_is_refused_says_why_and_loses_nothing_that_was_typed(place: 
     assert await bob.accessibility_problems() == []
     await anna.write("#host-capacity", "2")
     await anna.click("#host-save")
-    await anna.click("#host .switch")
+    await anna.click("#host-lock")
     await anna.sees_text("#room-locked", "Locked")
     await bob.press("Enter")
     await bob.sees_text("#join-error", "Session is locked")
-    await anna.click("#host .switch")
+    await anna.click("#host-lock")
     await anna.sees("!$('#room-locked').checkVisibility()")
     await anna.press("Escape")
     await bob.press("Enter")

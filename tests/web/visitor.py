@@ -125,6 +125,18 @@ class Visitor:
         await self.read(f"($({json.dumps(selector)}).focus(), $({json.dumps(selector)}).select())")
         await self.page.command("Input.insertText", text=text)
 
+    async def choose(self, selector: str, value: str, *, by_text: bool = False) -> None:
+        """An option of a list, by its value or its text."""
+        await self.sees(f"$({json.dumps(selector)})?.checkVisibility()")
+        name = "textContent" if by_text else "value"
+        await self.read(
+            f"""(() => {{
+                const list = $({json.dumps(selector)});
+                list.value = [...list.options].find((option) => option.{name} == {json.dumps(value)}).value;
+                list.dispatchEvent(new Event("change", {{bubbles: true}}));
+            }})()"""
+        )
+
     async def shot(self, name: str) -> None:
         """A picture of the whole page."""
         SHOTS.mkdir(parents=True, exist_ok=True)
