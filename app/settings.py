@@ -178,6 +178,10 @@ class Settings(BaseSettings):
         "people whose grace time has ended do (`keep`).",
     )
 
+    decide_delay: Seconds = Field(
+        10, description="Time from the last rating of all to the decision, where that comes once everybody has rated."
+    )
+
     miss_budget: Count = Field(20, description="Failed look-ups of session codes per minute and address.")
     miss_budget_total: Count = Field(6000, description="Failed look-ups per minute of all addresses together.")
     create_budget: Count = Field(60, description="Sessions created per minute and address.")

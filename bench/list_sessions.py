@@ -35,7 +35,7 @@ HOUR = 3_600_000
 async def main(rounds: int) -> None:
     async with EmbeddedServer() as server:
         ours = RedisClient.connect(server.url, timeout=60)
-        store = RedisSessions(ours, Keys("js"), creation_memory=60, quarantine=60, max_listed=200)
+        store = RedisSessions(ours, Keys("js"), quarantine=60, max_listed=200)
         await create(store, SESSIONS)
         times: dict[str, list[tuple[float, float]]] = {"alone": [], "50 pages a second": [], "pages all the time": []}
         pages = multiprocessing.Value("i", 0)

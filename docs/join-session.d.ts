@@ -27,6 +27,9 @@ export interface AddMovies {
 
 /** Body of `POST /api/session/create`; everything is optional. */
 export interface CreateSession {
+  decideInSeconds?: number | null;
+  decideWhen?: "host" | "all-rated" | null;
+  reveal?: "live" | "decided" | null;
   title?: string | null;
   ttlSeconds?: number | null;
   capacity?: number | null;
@@ -34,25 +37,53 @@ export interface CreateSession {
   leaverRatings?: "keep" | "drop" | null;
 }
 
-/** The change has been executed; `version` is the session's with it. */
+/** Payload of `decide`: the movie that the host names, or nothing for the first of the ranking. */
+export interface Decide {
+  mid?: string | null;
+  movieID?: string | null;
+}
+
+/** The decision that was made. */
+export interface Decided {
+  ok: true;
+  version: number;
+  now: string;
+  decision: Decision;
+}
+
+/** What the group sees, with the ranking as it stood. `tied`: the movies among which a lot was drawn. */
+export interface Decision {
+  movieID: string;
+  by: "ranking" | "lot" | "host";
+  tied: Array<string>;
+  decidedAt: string;
+  ranking: Array<Standing>;
+}
+
+/** The change has been executed; `version` is the session's with it, `now` the time by the service's clock. */
 export interface Done {
   ok: true;
   version: number;
+  now: string;
 }
 
-/** What went wrong: `message` for people, `code` for programs, `field` the path of a field that is wrong. */
+/** What went wrong: `message` for people, `code` for programs, `field` the path of a field that is wrong.
+
+`decision`: the one that was made before. */
 export interface ErrorBody {
   message: string;
   code: ErrorCode;
   field?: string;
+  decision?: Decision;
 }
 
-export type ErrorCode = "session-id-required" | "invalid-payload" | "unknown-event" | "unauthorized" | "forbidden" | "not-found" | "session-not-found" | "movie-not-found" | "participant-not-found" | "method-not-allowed" | "request-timeout" | "session-full" | "session-locked" | "not-joined" | "limit-reached" | "payload-too-large" | "idempotency-mismatch" | "too-many-requests" | "headers-too-large" | "join-failed" | "internal-error" | "unavailable" | "outcome-unknown" | "codes-exhausted";
+export type ErrorCode = "session-id-required" | "invalid-payload" | "unknown-event" | "unauthorized" | "forbidden" | "not-found" | "session-not-found" | "movie-not-found" | "participant-not-found" | "method-not-allowed" | "request-timeout" | "session-full" | "session-locked" | "not-joined" | "limit-reached" | "session-decided" | "not-decided" | "nothing-to-decide" | "payload-too-large" | "idempotency-mismatch" | "too-many-requests" | "headers-too-large" | "join-failed" | "internal-error" | "unavailable" | "outcome-unknown" | "codes-exhausted";
 
 /** `hostToken` is the new one; those before are void. */
 export interface HostTokenRotated {
   ok: true;
   version: number;
+  now: string;
   hostToken: string;
 }
 
@@ -91,6 +122,7 @@ Of an observer `participantID` and `token` are empty. */
 export interface Joined {
   ok: true;
   version: number;
+  now: string;
   sessionID: string;
   participantID: string;
   token: string;
@@ -114,7 +146,11 @@ export interface ListParticipants {
   cursor?: string | null;
 }
 
-/** About the session. `version` grows by one with each change; a new `epoch` says that changes were lost. */
+/** About the session. `version` grows by one with each change; a new `epoch` says that changes were lost.
+
+`decideAt`: when the decision comes by itself. `decideWhen`: whether it comes once everybody has rated every
+movie, or by the host. `reveal`: whether ratings are shown as they are made, or with the decision. `now`: the
+time by the same clock as the others, for countdowns. */
 export interface Meta {
   sessionID: string;
   epoch: string;
@@ -127,9 +163,17 @@ export interface Meta {
   people: number;
   /** Those who only watch */
   observers: number;
+  phase: "voting" | "decided";
+  decision: Decision | null;
+  decideAt: string | null;
+  decideWhen: "host" | "all-rated";
+  reveal: "live" | "decided";
+  now: string;
 }
 
-/** A movie with its standing. `addedBy` is a participant's id, null where it was given at `create`. */
+/** A movie with its standing. `addedBy` is a participant's id, null where it was given at `create`.
+
+`count` to `rank` are null while the ratings are hidden. */
 export interface Movie {
   id: string;
   title: string;
@@ -139,14 +183,11 @@ export interface Movie {
   genres?: Array<string>;
   addedBy: string | null;
   addedAt: string;
-  /** Ratings that are no veto */
-  count: number;
-  vetoes: number;
-  /** Mean of the ratings that are no veto, to two decimals */
-  score: number;
-  /** score * (count / (count + vetoes)) ^ 3.5, rounded */
-  compatibility: number;
-  rank: number;
+  count: number | null;
+  vetoes: number | null;
+  score: number | null;
+  compatibility: number | null;
+  rank: number | null;
 }
 
 /** A movie as its adder describes it. `id` is the client's own, unique in the session. */
@@ -169,6 +210,7 @@ export interface MovieReference {
 export interface MoviesAdded {
   ok: true;
   version: number;
+  now: string;
   added: Array<string>;
   present: Array<string>;
 }
@@ -178,13 +220,21 @@ export interface NoArguments {
   mid?: string | null;
 }
 
-/** Somebody in the session; `connected` is false while they are away and may come back. */
+/** The participant's own ratings, by movie, changed over another connection. */
+export interface OwnVotes {
+  votes: Record<string, number>;
+}
+
+/** Somebody in the session; `connected` is false while they are away and may come back.
+
+`rated`: how many of the movies they have rated; where ratings are shown `live`, 0 until it is all of them. */
 export interface Participant {
   id: string;
   name: string;
   role: "host" | "member";
   connected: boolean;
   joinedAt: string;
+  rated: number;
 }
 
 /** Participants in the order they joined. `next` is the cursor of the next page, null on the last one. */
@@ -195,7 +245,9 @@ export interface ParticipantPage {
 
 export type Patch = Array<PatchRemoval | PatchValue>;
 
-/** Of a patch from the version `from` to `version`, both of this `epoch`; the others are there if changed. */
+/** Of a patch from the version `from` to `version`, both of this `epoch`; the others are there if changed.
+
+`now` is there while the decision comes by time. */
 export interface PatchMeta {
   from: number;
   epoch: string;
@@ -206,6 +258,12 @@ export interface PatchMeta {
   expiresAt?: string;
   people?: number;
   observers?: number;
+  phase?: "voting" | "decided";
+  decision?: Decision | null;
+  decideAt?: string | null;
+  decideWhen?: "host" | "all-rated";
+  reveal?: "live" | "decided";
+  now?: string;
 }
 
 /** An operation of RFC 6902: what is at the path goes. */
@@ -231,6 +289,7 @@ export interface Refused {
   field?: string;
   retryable?: true;
   retryAfter?: number;
+  decision?: Decision;
 }
 
 /** Payload of `rename-participant`: one's own name. An id that is not one's own is refused. */
@@ -238,6 +297,39 @@ export interface RenameParticipant {
   mid?: string | null;
   name: string;
   participantID?: string | null;
+}
+
+/** Payload of `reopen`: what to clear, the ratings, or the movies with them; nothing without it. */
+export interface Reopen {
+  mid?: string | null;
+  clear?: "ratings" | "movies" | null;
+}
+
+/** The result of a session: what was decided, and the ranking as it stood. */
+export interface Result {
+  sessionID: string;
+  title: string | null;
+  movieID: string;
+  by: "ranking" | "lot" | "host";
+  tied: Array<string>;
+  decidedAt: string;
+  people: number;
+  ranking: Array<ResultMovie>;
+}
+
+/** A movie in the result. */
+export interface ResultMovie {
+  movieID: string;
+  rank: number;
+  /** score * (count / (count + vetoes)) ^ 3.5, rounded */
+  compatibility: number;
+  /** Mean of the ratings that are no veto, to two decimals */
+  score: number;
+  /** Ratings that are no veto */
+  count: number;
+  vetoes: number;
+  title: string;
+  year?: number;
 }
 
 /** `hostToken` gives the host's rights to whoever shows it, as long as the session lives; it is told only here. */
@@ -254,6 +346,12 @@ export interface SessionData {
   createdAt: string;
   movies: Array<Movie>;
   participants: Array<Participant>;
+}
+
+/** The group has decided. */
+export interface SessionDecided {
+  sessionID: string;
+  decision: Decision;
 }
 
 /** The session is over for this client. */
@@ -285,15 +383,31 @@ export interface SessionState {
   meta: Meta;
 }
 
+/** The place of a movie in the ranking of a decision. */
+export interface Standing {
+  movieID: string;
+  rank: number;
+  /** score * (count / (count + vetoes)) ^ 3.5, rounded */
+  compatibility: number;
+  /** Mean of the ratings that are no veto, to two decimals */
+  score: number;
+  /** Ratings that are no veto */
+  count: number;
+  vetoes: number;
+}
+
 /** Payload of `transfer-host`. */
 export interface TransferHost {
   mid?: string | null;
   participantID: string;
 }
 
-/** Payload of `update-session`: at least one of them; a title of null takes the title away. */
+/** Payload of `update-session`: at least one of them; a title or time of null takes that away. */
 export interface UpdateSession {
   mid?: string | null;
+  decideInSeconds?: number | null;
+  decideWhen?: "host" | "all-rated" | null;
+  reveal?: "live" | "decided" | null;
   title?: string | null;
   capacity?: number | null;
   locked?: boolean | null;
@@ -320,6 +434,8 @@ export interface Acknowledgements {
   "kick-participant": Done | Refused;
   "transfer-host": Done | Refused;
   "rotate-host-token": HostTokenRotated | Refused;
+  "decide": Decided | Refused;
+  "reopen": Done | Refused;
   "end-session": Done | Refused;
 }
 
@@ -333,6 +449,10 @@ export interface ServerToClientEvents {
   "session-patch": (patch: Patch, meta: PatchMeta, offset: string) => void;
   /** Joining failed, or another event for which no acknowledgement was asked (to the socket concerned). */
   "error": (error: ErrorBody) => void;
+  /** The group has decided; the update that shows it follows (to every member, once). */
+  "session-decided": (decided: SessionDecided) => void;
+  /** The participant's ratings have changed over HTTP or another socket (to the other sockets of a participant). */
+  "own-votes": (own: OwnVotes) => void;
   /** The session ends soon (to every member, once). */
   "session-expiring": (expiring: SessionExpiring) => void;
   /** The session is over; an `error` with the text of 404 follows (to every member, once). */
@@ -355,7 +475,7 @@ export interface ClientToServerEvents {
   "withdraw-vote": (...args: [payload: MovieReference, ack: (ack: Acknowledgements["withdraw-vote"]) => void] | [payload: MovieReference]) => void;
   /** Change one's own name. */
   "rename-participant": (...args: [payload: RenameParticipant, ack: (ack: Acknowledgements["rename-participant"]) => void] | [payload: RenameParticipant]) => void;
-  /** Title, capacity, lock, lifetime. */
+  /** Title, capacity, lock, lifetime, and how the decision comes. */
   "update-session": (...args: [payload: UpdateSession, ack: (ack: Acknowledgements["update-session"]) => void] | [payload: UpdateSession]) => void;
   /** Remove a participant, or ban it. */
   "kick-participant": (...args: [payload: KickParticipant, ack: (ack: Acknowledgements["kick-participant"]) => void] | [payload: KickParticipant]) => void;
@@ -363,6 +483,10 @@ export interface ClientToServerEvents {
   "transfer-host": (...args: [payload: TransferHost, ack: (ack: Acknowledgements["transfer-host"]) => void] | [payload: TransferHost]) => void;
   /** Get a new host token; the old one is void. */
   "rotate-host-token": (...args: [payload: NoArguments, ack: (ack: Acknowledgements["rotate-host-token"]) => void] | [ack: (ack: Acknowledgements["rotate-host-token"]) => void] | [payload: NoArguments] | []) => void;
+  /** Decide for the first of the ranking, or for the movie that the host names. */
+  "decide": (...args: [payload: Decide, ack: (ack: Acknowledgements["decide"]) => void] | [ack: (ack: Acknowledgements["decide"]) => void] | [payload: Decide] | []) => void;
+  /** Take the decision back and go on voting. */
+  "reopen": (...args: [payload: Reopen, ack: (ack: Acknowledgements["reopen"]) => void] | [ack: (ack: Acknowledgements["reopen"]) => void] | [payload: Reopen] | []) => void;
   /** End the session for everybody. */
   "end-session": (...args: [payload: NoArguments, ack: (ack: Acknowledgements["end-session"]) => void] | [ack: (ack: Acknowledgements["end-session"]) => void] | [payload: NoArguments] | []) => void;
 }
@@ -383,7 +507,7 @@ export interface AcknowledgedEvents {
   "withdraw-vote": (...args: [payload: MovieReference, ack: (ack: Acknowledgements["withdraw-vote"]) => void]) => void;
   /** Change one's own name. */
   "rename-participant": (...args: [payload: RenameParticipant, ack: (ack: Acknowledgements["rename-participant"]) => void]) => void;
-  /** Title, capacity, lock, lifetime. */
+  /** Title, capacity, lock, lifetime, and how the decision comes. */
   "update-session": (...args: [payload: UpdateSession, ack: (ack: Acknowledgements["update-session"]) => void]) => void;
   /** Remove a participant, or ban it. */
   "kick-participant": (...args: [payload: KickParticipant, ack: (ack: Acknowledgements["kick-participant"]) => void]) => void;
@@ -391,6 +515,10 @@ export interface AcknowledgedEvents {
   "transfer-host": (...args: [payload: TransferHost, ack: (ack: Acknowledgements["transfer-host"]) => void]) => void;
   /** Get a new host token; the old one is void. */
   "rotate-host-token": (...args: [payload: NoArguments, ack: (ack: Acknowledgements["rotate-host-token"]) => void] | [ack: (ack: Acknowledgements["rotate-host-token"]) => void]) => void;
+  /** Decide for the first of the ranking, or for the movie that the host names. */
+  "decide": (...args: [payload: Decide, ack: (ack: Acknowledgements["decide"]) => void] | [ack: (ack: Acknowledgements["decide"]) => void]) => void;
+  /** Take the decision back and go on voting. */
+  "reopen": (...args: [payload: Reopen, ack: (ack: Acknowledgements["reopen"]) => void] | [ack: (ack: Acknowledgements["reopen"]) => void]) => void;
   /** End the session for everybody. */
   "end-session": (...args: [payload: NoArguments, ack: (ack: Acknowledgements["end-session"]) => void] | [ack: (ack: Acknowledgements["end-session"]) => void]) => void;
 }
@@ -403,10 +531,14 @@ export interface Routes {
   "POST /api/session/create": { body: CreateSession; answer: SessionCreated };
   /** Read a session. */
   "GET /api/session/{sessionID}": { body: undefined; answer: SessionState };
-  /** Change title, capacity, lock or lifetime. */
-  "PATCH /api/session/{sessionID}": { body: { title?: string | null; capacity?: number | null; locked?: boolean | null; ttlSeconds?: number | null; }; answer: Done };
+  /** Change title, capacity, lock or lifetime, and how the decision comes. */
+  "PATCH /api/session/{sessionID}": { body: { decideInSeconds?: number | null; decideWhen?: "host" | "all-rated" | null; reveal?: "live" | "decided" | null; title?: string | null; capacity?: number | null; locked?: boolean | null; ttlSeconds?: number | null; }; answer: Done };
   /** End the session. */
   "DELETE /api/session/{sessionID}": { body: undefined; answer: Done };
+  /** Decide. */
+  "POST /api/session/{sessionID}/decision": { body: { movieID?: string | null; }; answer: Decided };
+  /** Take the decision back and go on voting. */
+  "DELETE /api/session/{sessionID}/decision": { body: undefined; answer: Done };
   /** Add one movie, or many: all or none. */
   "POST /api/session/{sessionID}/movies": { body: { movies: Array<MovieDetails>; } | { id: string; title: string; year?: number | null; posterUrl?: string | null; overview?: string | null; genres?: Array<string> | null; }; answer: MoviesAdded };
   /** Take a movie off the list. */
@@ -421,4 +553,6 @@ export interface Routes {
   "PATCH /api/session/{sessionID}/participants/{participantID}": { body: { name: string; }; answer: Done };
   /** Leave, with one's own token; else remove somebody, or ban them. */
   "DELETE /api/session/{sessionID}/participants/{participantID}": { body: undefined; answer: Done };
+  /** Read what was decided, as JSON, or as CSV with `?format=csv` or by `Accept`. */
+  "GET /api/session/{sessionID}/result": { body: undefined; answer: Result };
 }

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from app import __version__
 from app.documents.schemas import Schema, body_of, named, reference, roles, schemas
+from app.sessions.answers import Result
 from app.sessions.errors import CATALOGUE
 from app.sessions.operations import ROUTES, Operation, Route
 from app.sessions.payloads import CURSOR, MIN_CREATION_KEY
@@ -59,6 +60,16 @@ _PARAMETERS: Final[dict[str, Schema]] = {
         "in": "query",
         "description": "The `next` of the page before.",
         "schema": {"type": "string", "pattern": CURSOR},
+    },
+    "clear": {
+        "in": "query",
+        "description": "What goes: the ratings, or the movies with them.",
+        "schema": {"enum": ["ratings", "movies"]},
+    },
+    "format": {
+        "in": "query",
+        "description": "The format, where the client cannot set `Accept`.",
+        "schema": {"enum": ["json", "csv"]},
     },
     "ban": {
         "in": "query",
@@ -142,7 +153,8 @@ def _success(route: Route, answer: Any) -> Schema:
         headers.append("Set-Cookie")
     if headers:
         response["headers"] = _headers(headers)
-    responses: Schema = {str(route.status): {**response, "content": _json(reference(answer))}}
+    table: Schema = {"text/csv": {"schema": {"type": "string"}}} if answer is Result else {}
+    responses: Schema = {str(route.status): {**response, "content": _json(reference(answer)) | table}}
     if "If-None-Match" in route.headers:
         responses["304"] = {"description": "The session is as it was.", "headers": _headers(["ETag"])}
     return responses

@@ -14,7 +14,7 @@ from app.observability.logging import log_bug
 from app.sessions.answers import error_body
 from app.sessions.errors import SessionError
 
-__all__ = ["ERROR_CODE", "JOIN_PATH", "Answer", "bug_answer", "compressed", "error_answer", "json_answer"]
+__all__ = ["ERROR_CODE", "JOIN_PATH", "Answer", "bug_answer", "compressed", "csv_answer", "error_answer", "json_answer"]
 
 JOIN_PATH: Final = "/api/session/join"
 
@@ -26,7 +26,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A JSON response, independent of the framework. Names of headers are lower-case."""
+    """A response, independent of the framework. Names of headers are lower-case."""
 
     status: int
     headers: dict[str, str]
@@ -40,13 +40,17 @@ class Answer:
 
 def json_answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
     """Return an answer; keys stay in the order given."""
-    content = orjson.dumps(body)
-    fields = {
-        "cache-control": "no-store",
-        **(headers or {}),
-        "content-type": "application/json",
-        "content-length": str(len(content)),
-    }
+    return _answer(orjson.dumps(body), "application/json", status, headers or {})
+
+
+def csv_answer(text: str, name: str, headers: dict[str, str]) -> Answer:
+    """Return a table (RFC 4180), which browsers store under a name."""
+    disposition = {"content-disposition": f'attachment; filename="{name}.csv"'}
+    return _answer(text.encode(), "text/csv; charset=utf-8; header=present", 200, headers | disposition)
+
+
+def _answer(content: bytes, kind: str, status: int, headers: dict[str, str]) -> Answer:
+    fields = {"cache-control": "no-store", **headers, "content-type": kind, "content-length": str(len(content))}
     return Answer(status, fields, content)
 
 
@@ -54,7 +58,7 @@ def compressed(answer: Answer, accept_encoding: str | None) -> Answer:
     """Return a large answer without tokens in gzip format, if the client accepts that."""
     if len(answer.body) < MIN_SIZE:
         return answer
-    headers = {**answer.headers, "vary": "Accept-Encoding"}
+    headers = {**answer.headers, "vary": ", ".join(filter(None, (answer.headers.get("vary"), "Accept-Encoding")))}
     if not accepts_gzip(accept_encoding):
         return replace(answer, headers=headers)
     body = gzipped(answer.body)

@@ -8,7 +8,7 @@ from app.http.answers import Answer, json_answer
 from app.http.bodies import read_session_id
 from app.http.bucket_cookie import BucketCookie, bucket_header
 from app.sessions.admission import Client
-from app.sessions.model import Head
+from app.sessions.head import Head
 from app.sessions.service import SessionService
 
 __all__ = ["answer_join", "etag"]

@@ -15,6 +15,7 @@ from app.http.bodies import bearer_token, read_flag
 from app.http.responses import answer
 from app.sessions.administration import LONGEST_PAGE, Administration
 from app.sessions.guard import KeyGuard
+from app.sessions.model import meta_at
 from app.sessions.validation import invalid
 
 __all__ = ["OperatorsAPI", "ReplicaControls"]
@@ -73,7 +74,11 @@ class OperatorsAPI:
     async def session(self, session_id: str) -> Response:
         session = await self._administration.session(session_id)
         data = orjson.Fragment(session.data)
-        body = {"sessionID": session.code, "sessionData": data, "meta": session.meta}
+        body = {
+            "sessionID": session.code,
+            "sessionData": data,
+            "meta": meta_at(session.meta, self._administration.now()),
+        }
         return answer(body)
 
     async def end(self, session_id: str) -> Response:

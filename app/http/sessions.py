@@ -11,19 +11,23 @@ from quart import Blueprint, Response, request
 from werkzeug.routing import BaseConverter
 
 from app.http.addresses import ClientAddresses
-from app.http.answers import Answer, compressed, json_answer
+from app.http.answers import Answer, compressed, csv_answer, json_answer
 from app.http.bodies import bearer_token, idempotency_key, parse_body, read_body, read_flag
 from app.http.bucket_cookie import BucketCookie, bucket_header
 from app.http.join import answer_join, etag
 from app.http.responses import answer, response_of
 from app.http.routes import rule_of, variable_of
+from app.sessions.access import Access
 from app.sessions.admission import Client
 from app.sessions.guard import KeyGuard
-from app.sessions.model import Head, Snapshot
+from app.sessions.head import Head
+from app.sessions.model import Snapshot, meta_at
 from app.sessions.operations import ROUTES, Change, Route, UseCase
 from app.sessions.payloads import MIN_CREATION_KEY, CreateSession, KickParticipant, ListParticipants, Mutation, parse
 from app.sessions.permissions import Action
-from app.sessions.service import Access, SessionService
+from app.sessions.result import result_of_session, to_csv
+from app.sessions.service import SessionService
+from app.sessions.timestamps import timestamp
 
 __all__ = ["BodyLimits", "SessionAPI", "SessionIDConverter"]
 
@@ -74,6 +78,7 @@ class SessionAPI:
             "createSession": self.create,
             "readSession": self.read,
             "listParticipants": self.participants,
+            "readResult": self.result,
             "removeParticipant": self.remove_participant,
         }
         routes = Blueprint("sessions", __name__)
@@ -105,7 +110,8 @@ class SessionAPI:
             "message": "Session created",
             "sessionData": orjson.Fragment(created.session.data),
             "hostToken": created.host_token,
-            "meta": created.session.meta,
+            # A repeat is answered alike.
+            "meta": meta_at(created.session.meta, timestamp(created.session.created_at)),
         }
         code = created.session.code
         headers = etag(created.session.head) | bucket_header(self._bucket_cookie, code)
@@ -114,11 +120,11 @@ class SessionAPI:
     async def read(self, session_id: str) -> Response:
         client, token, seen = self._client(), bearer_token(), request.if_none_match
         if not seen:
-            return self._compressed(_state(await self._service.look_up(session_id, client, token)))
+            return self._compressed(self._state(await self._service.look_up(session_id, client, token)))
         found = await self._service.look_up_changed(
             session_id, client, token, lambda head: seen.contains_weak(str(head))
         )
-        return _unchanged(found) if isinstance(found, Head) else self._compressed(_state(found))
+        return _unchanged(found) if isinstance(found, Head) else self._compressed(self._state(found))
 
     async def participants(self, session_id: str) -> Response:
         access = await self._access(session_id)
@@ -128,6 +134,13 @@ class SessionAPI:
         if request.if_none_match.contains_weak(str(session.head)):
             return _unchanged(session.head)
         return self._compressed(json_answer(session.page(query.after), headers=etag(session.head)))
+
+    async def result(self, session_id: str) -> Response:
+        session = await self._service.look_up_whole(session_id, self._client(), bearer_token())
+        result, headers = result_of_session(session), etag(session.head) | {"vary": "Accept"}
+        if _wants_csv():
+            return self._compressed(csv_answer(to_csv(result), f"session-{session.code}", headers))
+        return self._compressed(json_answer(result, headers=headers))
 
     async def remove_participant(self, session_id: str, participant_id: str) -> Response:
         await read_body(self._limits.body)
@@ -146,10 +159,11 @@ class SessionAPI:
 
         async def handle(**parameters: str) -> Response:
             body = await read_body(limit)
-            in_path = {name: parameters[variable_of(name)] for name in route.parameters}
-            access = await self._access(in_path.pop("sessionID"))
+            elsewhere = {name: parameters[variable_of(name)] for name in route.parameters}
+            access = await self._access(elsewhere.pop("sessionID"))
+            elsewhere |= {name: request.args[name] for name in route.query if name in request.args}
             async with self._service.checked(access, change.action):
-                payload = parse_body(change.payload, body, **in_path, mid=idempotency_key())
+                payload = parse_body(change.payload, body, **elsewhere, mid=idempotency_key())
                 return answer(await use_case(self._service, access, payload), route.status)
 
         return handle
@@ -159,6 +173,13 @@ class SessionAPI:
             answer = compressed(answer, request.headers.get("accept-encoding"))
         return response_of(answer)
 
+    def _state(self, found: Snapshot) -> Answer:
+        data = orjson.Fragment(found.data)
+        meta = meta_at(found.meta, self._service.now())
+        return json_answer(
+            {"sessionID": meta["sessionID"], "sessionData": data, "meta": meta}, headers=etag(found.head)
+        )
+
     def _client(self) -> Client:
         return self._addresses.client(request.scope)
 
@@ -166,10 +187,10 @@ class SessionAPI:
         return await self._service.access(session_id, bearer_token(), self._client())
 
 
-def _state(found: Snapshot) -> Answer:
-    data = orjson.Fragment(found.data)
-    body = {"sessionID": found.meta["sessionID"], "sessionData": data, "meta": found.meta}
-    return json_answer(body, headers=etag(found.head))
+def _wants_csv() -> bool:
+    """Return whether the client prefers CSV; by the query where it cannot set headers, as in a link."""
+    preferred = request.accept_mimetypes.best_match(("application/json", "text/csv"))
+    return request.args.get("format", preferred) in ("csv", "text/csv")
 
 
 def _unchanged(head: Head) -> Response:

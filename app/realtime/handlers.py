@@ -15,12 +15,13 @@ from app.realtime.membership import Membership, new_recovery_id
 from app.realtime.rooms import Rooms
 from app.realtime.socket_session import SocketSession, TriedChange
 from app.realtime.telemetry import Telemetry
+from app.sessions.access import Access
 from app.sessions.admission import Client, SocketMisses
 from app.sessions.answers import Ack, Joined, Refused, error_body, result_of
 from app.sessions.errors import SessionError
 from app.sessions.operations import EVENTS, Change
 from app.sessions.payloads import JoinOptions, parse
-from app.sessions.service import Access, SessionService
+from app.sessions.service import SessionService
 from app.socketio_server import CLIENT_NAMESPACE_DISCONNECT, SocketServer, current_event
 
 __all__ = ["CLIENT", "SocketHandlers"]
@@ -188,6 +189,7 @@ class SocketHandlers:
         return {
             "ok": True,
             "version": joined.attached.head.version,
+            "now": self._service.now(),
             "sessionID": joined.access.code,
             "participantID": joined.attached.participant if joined.token else "",
             "token": joined.token,
@@ -230,4 +232,6 @@ def _refusal(error: SessionError) -> Refused:
         ack["retryable"] = True
     if error.retry_after is not None:
         ack["retryAfter"] = max(1, math.ceil(error.retry_after))
+    if error.decision is not None:
+        ack["decision"] = error.decision
     return ack

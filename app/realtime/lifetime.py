@@ -10,8 +10,8 @@ from app.background import Background
 from app.realtime.member import Emitter
 from app.realtime.room import Room
 from app.sessions.errors import SessionError
-from app.sessions.model import timestamp
 from app.sessions.steps import Extended
+from app.sessions.timestamps import timestamp
 from app.store.sessions import RedisSessions
 
 __all__ = ["Lifetime"]

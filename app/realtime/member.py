@@ -6,8 +6,8 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from app.sessions.model import Head
-from app.sessions.service import Access
+from app.sessions.access import Access
+from app.sessions.head import Head
 from app.socketio_server import Encoded, Outgoing
 
 __all__ = ["Emitter", "Member"]
@@ -20,7 +20,8 @@ class Member:
     ``connection`` is its name in Redis. ``recovery`` is the id with which a later socket can continue it.
     ``membership_id`` identifies the participant's stay, from joining to leaving. ``since`` is the head at which the
     socket was attached. ``name`` is the participant's last known name. ``seen`` is the newest head that was sent to the
-    socket, perhaps in a queue. With ``patches``, ``written`` is the head of the state that was written last.
+    socket, perhaps in a queue. ``informed`` is what the client had seen when it came, ``told`` the time of the decision
+    that it was told. With ``patches``, ``written`` is the head of the state that was written last.
     """
 
     sid: str
@@ -30,9 +31,11 @@ class Member:
     connection: str
     recovery: str
     name: str
+    informed: Head
     patches: bool = False
     seen: Head | None = None
     written: Head | None = None
+    told: int | None = None
     warned: bool = False
     leaving: bool = False
     reattaching: bool = False

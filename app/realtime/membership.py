@@ -12,11 +12,12 @@ from app.realtime.presence import Presence
 from app.realtime.rooms import Rooms
 from app.realtime.socket_session import SocketSession
 from app.realtime.telemetry import Telemetry
+from app.sessions.access import Joined
 from app.sessions.answers import Done, error_body
 from app.sessions.errors import SessionError
-from app.sessions.model import Head
+from app.sessions.head import Head
 from app.sessions.payloads import JoinOptions
-from app.sessions.service import Joined, SessionService
+from app.sessions.service import SessionService
 from app.sessions.steps import ContinuedMembership
 from app.sessions.tokens import Credential
 from app.store.recoveries import Recovery, RedisRecoveries
@@ -115,7 +116,7 @@ class Membership:
                         continued=ContinuedMembership(joined.attached.membership_id),
                         observing=observing,
                     )
-                await self._admit(socket, joined, patches=known.patches)
+                await self._admit(socket, joined, patches=known.patches, informed=_seen(offset))
             self._telemetry.recovery("recovered" if recovered else "restored")
             return recovered
         except SessionError as error:
@@ -154,7 +155,10 @@ class Membership:
         for code in socket.attached:
             self._presence.disconnected(code, socket.connection, recovery=recovery, attaching=True)
 
-    async def _admit(self, socket: SocketSession, joined: Joined, *, patches: bool) -> Member | None:
+    async def _admit(
+        self, socket: SocketSession, joined: Joined, *, patches: bool, informed: Head | None = None
+    ) -> Member | None:
+        """Add a member; ``informed``: what the client has seen of the session, by default the state as joined."""
         attached = joined.attached
         await self._recoveries.put(
             socket.recovery,
@@ -172,6 +176,7 @@ class Membership:
             socket.connection,
             socket.recovery,
             attached.name,
+            informed or attached.head,
             patches,
         )
         return self._rooms.admit(member, attached)
@@ -229,8 +234,12 @@ def _mark(offset: str) -> str:
 
 
 def _continues(offset: str | None, head: Head) -> bool:
+    seen = _seen(offset)
+    return seen is not None and seen.epoch == head.epoch and seen.version <= head.version
+
+
+def _seen(offset: str | None) -> Head | None:
     try:
-        seen = Head.parse(offset or "")
+        return Head.parse(offset or "")
     except ValueError:
-        return False
-    return seen.epoch == head.epoch and seen.version <= head.version
+        return None

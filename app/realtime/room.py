@@ -21,13 +21,16 @@ from opentelemetry.trace import Span
 
 from app.background import Background
 from app.backoff import Backoff
+from app.realtime.decisions import tell_decision
 from app.realtime.member import Emitter, Member
+from app.realtime.own_votes import OwnVotes
 from app.realtime.pace import Pace
 from app.realtime.telemetry import Telemetry
 from app.realtime.updates import Updates
 from app.sessions.answers import error_body
 from app.sessions.errors import SessionError
-from app.sessions.model import Head, Session
+from app.sessions.head import Head
+from app.sessions.model import Session
 from app.store.announcements import Announcement
 from app.store.sessions import RedisSessions
 
@@ -73,7 +76,8 @@ class Room:
         self._removed = removed
         self._lost = lost
         self._telemetry = telemetry
-        self._updates = Updates(emitter)
+        self._updates = Updates(emitter, store.now)
+        self._own_votes = OwnVotes(code, store, emitter, self.members)
         # Whether there may be something that not all members have received.
         self._stale = False
         # Whether a later state than the mirrored one may be in Redis.
@@ -131,6 +135,8 @@ class Room:
     def announced(self, announcement: Announcement) -> None:
         """Handle an announcement. Announcements may be late, out of order or lost."""
         head, highest = announcement.head, self._updates.newest
+        if announcement.rerated is not None:
+            self._own_votes.changed(announcement.rerated)
         if not self._store.apply(self.code, announcement):
             if self._reading and len(self._unapplied) < _MAX_UNAPPLIED:
                 self._unapplied.append(announcement)
@@ -191,6 +197,7 @@ class Room:
         if self._turn is not None:
             self._turn.cancel()
         self.members.clear()
+        await self._own_votes.close()
         await self._background.close()
 
     def _note_shown(self, announcement: Announcement) -> None:
@@ -320,6 +327,7 @@ class Room:
         self._updates.show(session, lambda: {member.written for member in self.members.values()})
         if not behind:
             return 0
+        tell_decision(self._emitter, session, behind)
         whole = [member.sid for member in behind if not member.patches]
         size = 0
         if whole:
@@ -341,7 +349,7 @@ class Room:
 
     def _check_members(self, session: Session) -> None:
         """Find out who is not in the session any more: of all members, if those who are in it have changed."""
-        is_same = self._checked is not None and _same_people(self._checked, session)
+        is_same = self._checked is not None and session.has_people_of(self._checked)
         self._checked = session
         for member in list(self._unchecked if is_same else self.members.values()):
             if self._is_in(session, member):
@@ -382,12 +390,3 @@ class Room:
 
 def _traces(announcements: Sequence[Announcement]) -> list[str]:
     return [announcement.trace for announcement in announcements if announcement.trace]
-
-
-def _same_people(before: Session, after: Session) -> bool:
-    """Return whether the participants are the same, connected or not."""
-    return (
-        before.head.epoch == after.head.epoch
-        and before.participants is after.participants
-        and before.removed is after.removed
-    )

@@ -32,6 +32,8 @@ _HEARTBEAT_BATCH: Final = 500
 # Within this time each session is compared.
 _COMPARISON_SECONDS: Final = 60.0
 _MAX_EARLY: Final = 16
+# By then a replica that looks for sessions that are due has come by.
+_OVERDUE_MILLISECONDS: Final = 3000
 
 _logger = logging.getLogger(__name__)
 
@@ -171,6 +173,15 @@ class Rooms:
             for room in self._rooms.values():
                 room.catch_up()
             await self._compare(list({*self._unheard(), *self._share()}))
+            for code in self._overdue():
+                with suppress(SessionError):
+                    await self._store.decide_due(code)
+
+    def _overdue(self) -> list[str]:
+        """Return the sessions whose decision should have come: nobody was told that it would be due."""
+        late = self._store.now() - _OVERDUE_MILLISECONDS
+        sessions = filter(None, map(self._store.mirrored, self._rooms))
+        return [session.code for session in sessions if session.decide_at is not None and session.decide_at < late]
 
     def _unheard(self) -> list[str]:
         return [code for code in self._rooms if not self._is_heard(code)]

@@ -6,8 +6,8 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from app.sessions.access import Access
 from app.sessions.admission import Client
-from app.sessions.service import Access
 
 __all__ = ["SocketSession", "TriedChange"]
 

@@ -9,8 +9,10 @@ from typing import Final
 import orjson
 
 from app.realtime.member import Emitter, Member
-from app.sessions.model import Head, Session
+from app.sessions.head import Head
+from app.sessions.model import Session, meta_at
 from app.sessions.patches import patch, patch_meta
+from app.sessions.timestamps import timestamp
 from app.socketio_server import Encoded
 
 __all__ = ["Updates"]
@@ -24,13 +26,14 @@ _BYTES_PER_ENTRY: Final = 128
 class Updates:
     """The newest state that members are sent, and a few before it: at most eight, and 1 MiB.
 
-    Each message is encoded once, however many members need it.
+    Each message is encoded once, however many members need it. ``now`` returns the store's time.
     """
 
-    def __init__(self, emitter: Emitter) -> None:
+    def __init__(self, emitter: Emitter, now: Callable[[], int]) -> None:
         self.bytes_made = 0
         """The bytes of all messages that ``next_for`` has returned."""
         self._emitter = emitter
+        self._now = now
         self._state: Session | None = None
         # As they were shown first. The newest may have another time of expiry by now.
         self._states: OrderedDict[Head, Session] = OrderedDict()
@@ -66,8 +69,9 @@ class Updates:
         """Return the newest state as a ``session-update``."""
         if self._whole is None:
             session = self._newest()
+            meta = meta_at(session.meta, timestamp(self._now()))
             self._whole = self._emitter.encode(
-                "session-update", orjson.Fragment(session.data), session.meta, str(session.head), compress=True
+                "session-update", orjson.Fragment(session.data), meta, str(session.head), compress=True
             )
         return self._whole
 
@@ -89,7 +93,7 @@ class Updates:
         operations = patch(base, newest) if base.head.epoch == newest.head.epoch else None
         if operations is None:
             return self.whole()
-        meta = patch_meta(base.meta, newest.meta)
+        meta = patch_meta(base.meta, newest.meta, timestamp(self._now()))
         made = self._emitter.encode("session-patch", orjson.Fragment(operations), meta, str(newest.head), compress=True)
         self._patches[base.head] = made
         return made

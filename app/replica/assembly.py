@@ -56,7 +56,8 @@ from app.secret_files import listed, secret_now
 from app.sessions.administration import Administration
 from app.sessions.codes import CodeSpace
 from app.sessions.guard import KeyGuard
-from app.sessions.service import SessionService, random_id
+from app.sessions.ids import random_id
+from app.sessions.service import SessionService
 from app.sessions.tokens import TokenSigner
 from app.settings import Settings
 from app.socketio_server import SocketServer
@@ -147,14 +148,14 @@ def assemble_redis(
         sessions=RedisSessions(
             client,
             keys,
-            creation_memory=settings.lifetime,
             quarantine=settings.code_rest,
             max_listed=settings.listed_participants,
+            clock=replicas.now,
             tracing=tracing,
         ),
         announcements=Announcements(client, keys, timeout=settings.redis_timeout, metrics=metrics),
         budgets=RedisBudgets(client, keys, secret, secret.others),
-        creators=RedisCreators(client, keys, secret, longest=settings.max_lifetime),
+        creators=RedisCreators(client, keys, secret, longest=settings.max_lifetime, plan_memory=settings.lifetime),
         listing=RedisListing(client, keys),
         recoveries=RedisRecoveries(client, keys, quarantine=settings.code_rest),
         replicas=replicas,

@@ -153,6 +153,7 @@ def session_rules(settings: Settings) -> Rules:
         max_movies_bytes=settings.max_movies_bytes,
         grace=settings.grace,
         leaver_ratings=settings.leaver_ratings,
+        decide_delay=settings.decide_delay,
         second_connection=settings.second_connection,
         miss_budget=settings.miss_budget,
         miss_budget_total=settings.miss_budget_total,

@@ -16,7 +16,8 @@ from app.sessions.model import Session
 from app.sessions.permissions import Action
 from app.sessions.ports import Budgets, Place, SessionListing, SessionStore
 from app.sessions.rules import Rules
-from app.sessions.steps import Operator, Removal
+from app.sessions.steps import Commit, Operator, Removal
+from app.sessions.timestamps import timestamp
 from app.sessions.validation import invalid
 
 __all__ = ["LONGEST_PAGE", "Administration", "SessionPage"]
@@ -53,6 +54,10 @@ class Administration:
         self._budgets = budgets
         self._codes = codes
         self._rules = rules
+
+    def now(self) -> str:
+        """Return the time by the store's clock, in the form of the wire."""
+        return timestamp(self._store.now())
 
     async def sessions(self, cursor: str | None, limit: int) -> SessionPage:
         """Return a page of the live sessions, soonest to expire first.
@@ -101,9 +106,9 @@ class Administration:
         return session.code, Operator(session.instance, action)
 
 
-def _changed(action: Action, version: int) -> Done:
+def _changed(action: Action, commit: Commit) -> Done:
     _logger.info("an operator has changed a session", extra={"action": action})
-    return {"ok": True, "version": version}
+    return commit.done
 
 
 def _place(cursor: str | None) -> Place | None:

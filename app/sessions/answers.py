@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, NotRequired
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypeAliasType, TypedDict
 
+from app.sessions.answer_fields import (
+    Compatibility,
+    Count,
+    DecidedBy,
+    DecideWhen,
+    Decision,
+    Phase,
+    Rank,
+    Rated,
+    Reveal,
+    Role,
+    Score,
+    Standing,
+    Time,
+    Version,
+    Vetoes,
+)
 from app.sessions.errors import CATALOGUE, SessionError
 
 __all__ = [
     "Ack",
+    "Decided",
     "Done",
     "EndReason",
     "ErrorBody",
@@ -22,6 +40,7 @@ __all__ = [
     "Meta",
     "Movie",
     "MoviesAdded",
+    "OwnVotes",
     "Participant",
     "ParticipantPage",
     "Patch",
@@ -29,39 +48,44 @@ __all__ = [
     "PatchRemoval",
     "PatchValue",
     "Refused",
-    "Role",
+    "Result",
+    "ResultMovie",
     "SessionCreated",
     "SessionData",
+    "SessionDecided",
     "SessionEnded",
     "SessionExpiring",
     "SessionFound",
     "SessionState",
     "SessionSummary",
+    "VersionMeta",
     "error_body",
     "result_of",
 ]
 
-_TIME: Final = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$"
-
-Role = Literal["host", "member"]
 EndReason = Literal["expired", "ended", "kicked", "replaced", "lost"]
-Time = Annotated[str, Field(pattern=_TIME, json_schema_extra={"format": "date-time"})]
-Version = Annotated[int, Field(ge=0)]
 ErrorCode = TypeAliasType("ErrorCode", Annotated[str, Field(json_schema_extra={"enum": [*CATALOGUE]})])
 
 
 class Participant(TypedDict):
-    """Somebody in the session; ``connected`` is false while they are away and may come back."""
+    """Somebody in the session; ``connected`` is false while they are away and may come back.
+
+    ``rated``: how many of the movies they have rated; where ratings are shown ``live``, 0 until it is all of them.
+    """
 
     id: str
     name: str
     role: Role
     connected: bool
     joinedAt: Time
+    rated: Annotated[int, Field(ge=0)]
 
 
 class Movie(TypedDict):
-    """A movie with its standing. ``addedBy`` is a participant's id, null where it was given at ``create``."""
+    """A movie with its standing. ``addedBy`` is a participant's id, null where it was given at ``create``.
+
+    ``count`` to ``rank`` are null while the ratings are hidden.
+    """
 
     id: str
     title: str
@@ -71,11 +95,11 @@ class Movie(TypedDict):
     genres: NotRequired[list[str]]
     addedBy: str | None
     addedAt: Time
-    count: Annotated[int, Field(ge=0, description="Ratings that are no veto")]
-    vetoes: Annotated[int, Field(ge=0)]
-    score: Annotated[float, Field(ge=0, le=100, description="Mean of the ratings that are no veto, to two decimals")]
-    compatibility: Annotated[int, Field(ge=0, le=100, description="score * (count / (count + vetoes)) ^ 3.5, rounded")]
-    rank: Annotated[int, Field(ge=1)]
+    count: Count | None
+    vetoes: Vetoes | None
+    score: Score | None
+    compatibility: Compatibility | None
+    rank: Rank | None
 
 
 class SessionData(TypedDict):
@@ -86,8 +110,12 @@ class SessionData(TypedDict):
     participants: list[Participant]
 
 
-class Meta(TypedDict):
-    """About the session. ``version`` grows by one with each change; a new ``epoch`` says that changes were lost."""
+class VersionMeta(TypedDict):
+    """About the session. ``version`` grows by one with each change; a new ``epoch`` says that changes were lost.
+
+    ``decideAt``: when the decision comes by itself. ``decideWhen``: whether it comes once everybody has rated every
+    movie, or by the host. ``reveal``: whether ratings are shown as they are made, or with the decision.
+    """
 
     sessionID: str
     epoch: str
@@ -98,6 +126,22 @@ class Meta(TypedDict):
     expiresAt: Time
     people: Annotated[int, Field(ge=0, description="All participants, also those who are not listed")]
     observers: Annotated[int, Field(ge=0, description="Those who only watch")]
+    phase: Phase
+    decision: Decision | None
+    decideAt: Time | None
+    decideWhen: DecideWhen
+    reveal: Reveal
+
+
+class Meta(VersionMeta):
+    """About the session. ``version`` grows by one with each change; a new ``epoch`` says that changes were lost.
+
+    ``decideAt``: when the decision comes by itself. ``decideWhen``: whether it comes once everybody has rated every
+    movie, or by the host. ``reveal``: whether ratings are shown as they are made, or with the decision. ``now``: the
+    time by the same clock as the others, for countdowns.
+    """
+
+    now: Time
 
 
 class PatchRemoval(TypedDict):
@@ -121,7 +165,10 @@ _PatchStart = TypedDict("_PatchStart", {"from": Version})
 
 
 class PatchMeta(_PatchStart, TypedDict):
-    """Of a patch from the version ``from`` to ``version``, both of this ``epoch``; the others are there if changed."""
+    """Of a patch from the version ``from`` to ``version``, both of this ``epoch``; the others are there if changed.
+
+    ``now`` is there while the decision comes by time.
+    """
 
     epoch: str
     version: Version
@@ -131,6 +178,12 @@ class PatchMeta(_PatchStart, TypedDict):
     expiresAt: NotRequired[Time]
     people: NotRequired[Annotated[int, Field(ge=0)]]
     observers: NotRequired[Annotated[int, Field(ge=0)]]
+    phase: NotRequired[Phase]
+    decision: NotRequired[Decision | None]
+    decideAt: NotRequired[Time | None]
+    decideWhen: NotRequired[DecideWhen]
+    reveal: NotRequired[Reveal]
+    now: NotRequired[Time]
 
 
 class SessionFound(TypedDict):
@@ -179,11 +232,32 @@ class ParticipantPage(TypedDict):
     next: str | None
 
 
+class ResultMovie(Standing):
+    """A movie in the result."""
+
+    title: str
+    year: NotRequired[int]
+
+
+class Result(TypedDict):
+    """The result of a session: what was decided, and the ranking as it stood."""
+
+    sessionID: str
+    title: str | None
+    movieID: str
+    by: DecidedBy
+    tied: list[str]
+    decidedAt: Time
+    people: Annotated[int, Field(ge=0)]
+    ranking: list[ResultMovie]
+
+
 class Done(TypedDict):
-    """The change has been executed; ``version`` is the session's with it."""
+    """The change has been executed; ``version`` is the session's with it, ``now`` the time by the service's clock."""
 
     ok: Literal[True]
     version: Version
+    now: Time
 
 
 class MoviesAdded(Done):
@@ -191,6 +265,12 @@ class MoviesAdded(Done):
 
     added: list[str]
     present: list[str]
+
+
+class Decided(Done):
+    """The decision that was made."""
+
+    decision: Decision
 
 
 class HostTokenRotated(Done):
@@ -208,7 +288,7 @@ class Joined(Done):
     sessionID: str
     participantID: str
     token: str
-    votes: dict[str, Annotated[int, Field(ge=1, le=5)]]
+    votes: dict[str, Rated]
 
 
 class Refused(TypedDict):
@@ -223,9 +303,10 @@ class Refused(TypedDict):
     field: NotRequired[str]
     retryable: NotRequired[Literal[True]]
     retryAfter: NotRequired[Annotated[int, Field(ge=1)]]
+    decision: NotRequired[Decision]
 
 
-Ack = Done | MoviesAdded | HostTokenRotated | Joined | Refused
+Ack = Done | MoviesAdded | Decided | HostTokenRotated | Joined | Refused
 
 
 def result_of(ack: Ack) -> str:
@@ -234,11 +315,15 @@ def result_of(ack: Ack) -> str:
 
 
 class ErrorBody(TypedDict):
-    """What went wrong: ``message`` for people, ``code`` for programs, ``field`` the path of a field that is wrong."""
+    """What went wrong: ``message`` for people, ``code`` for programs, ``field`` the path of a field that is wrong.
+
+    ``decision``: the one that was made before.
+    """
 
     message: str
     code: ErrorCode
     field: NotRequired[str]
+    decision: NotRequired[Decision]
 
 
 def error_body(error: SessionError) -> ErrorBody:
@@ -246,6 +331,8 @@ def error_body(error: SessionError) -> ErrorBody:
     body: ErrorBody = {"message": error.message, "code": error.code}
     if error.field is not None:
         body["field"] = error.field
+    if error.decision is not None:
+        body["decision"] = error.decision
     return body
 
 
@@ -266,6 +353,19 @@ class SessionExpiring(TypedDict):
 
     sessionID: str
     expiresAt: Time
+
+
+class SessionDecided(TypedDict):
+    """The group has decided."""
+
+    sessionID: str
+    decision: Decision
+
+
+class OwnVotes(TypedDict):
+    """The participant's own ratings, by movie, changed over another connection."""
+
+    votes: dict[str, Rated]
 
 
 class SessionEnded(TypedDict):

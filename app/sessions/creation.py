@@ -61,6 +61,7 @@ class SessionCreation:
         """Create a session; with an idempotency key return the same session again."""
         rules = self._rules
         unjoined = rules.lifetime_unjoined(payload.ttl_seconds)
+        decides_in = rules.allowed_decision_time(payload.decide_in_seconds)
         session = NewSession(
             epoch=self._new_id(),
             lifetime=milliseconds(rules.allowed_lifetime(payload.ttl_seconds) or rules.lifetime),
@@ -69,6 +70,10 @@ class SessionCreation:
             quarantine=milliseconds(rules.code_rest),
             capacity=rules.allowed_capacity(payload.capacity) or rules.capacity,
             departed_ratings=payload.leaver_ratings or rules.leaver_ratings,
+            decide_when=payload.decide_when or "host",
+            decide_delay=milliseconds(rules.decide_delay),
+            timer=None if decides_in is None else milliseconds(decides_in),
+            reveal=payload.reveal or "live",
             title=payload.title or None,
             movies=rules.allowed_movies(payload.movies),
         )
@@ -84,14 +89,14 @@ class SessionCreation:
         wanted = hashlib.sha256(payload.model_dump_json(exclude_none=True).encode()).hexdigest()[:32]
         digest = hashlib.sha256(f"{client.address} {key}".encode()).hexdigest()[:32]
         plan: dict[str, str] = {"instance": seed, "epoch": session.epoch, "wanted": wanted}
-        plan = orjson.loads(await self._store.claim_creation(digest, orjson.dumps(plan).decode()))
+        plan = orjson.loads(await self._creators.claim_plan(digest, orjson.dumps(plan).decode()))
         if plan["wanted"] != wanted:
             raise SessionError("idempotency-mismatch")
         if "code" in plan:
             return await self._created(plan["code"], plan["instance"])
         created = await self._make(plan["instance"], replace(session, epoch=plan["epoch"]), client)
         plan |= {"code": created.session.code, "instance": created.session.instance}
-        await self._store.remember_creation(digest, orjson.dumps(plan).decode())
+        await self._creators.replace_plan(digest, orjson.dumps(plan).decode())
         return created
 
     async def _make(self, seed: str, session: NewSession, client: Client) -> Created:

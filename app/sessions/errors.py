@@ -2,7 +2,7 @@
 
 Every error has a stable ``code``, an HTTP status, a message and says whether the request may be retried::
 
-    SessionError(code, message=None, retry_after=None, field=None)
+    SessionError(code, message=None, retry_after=None, field=None, decision=None)
 
 ``CATALOGUE`` lists all errors; the documents of the API are generated from it.
 """
@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
+
+from app.sessions.answer_fields import Decision
 
 __all__ = ["CATALOGUE", "ErrorKind", "SessionError"]
 
@@ -40,6 +42,9 @@ CATALOGUE: Final[dict[str, ErrorKind]] = {
     "session-locked": ErrorKind(409, "Session is locked"),
     "not-joined": ErrorKind(409, "Join the session first"),
     "limit-reached": ErrorKind(409, "Limit reached"),
+    "session-decided": ErrorKind(409, "The group has decided"),
+    "not-decided": ErrorKind(409, "The group has not decided yet"),
+    "nothing-to-decide": ErrorKind(409, "No movie has a rating other than a veto"),
     "payload-too-large": ErrorKind(413, "Request body too large"),
     "idempotency-mismatch": ErrorKind(422, "Idempotency key was used with another request"),
     "too-many-requests": ErrorKind(429, "Too many requests", retryable=True),
@@ -56,11 +61,17 @@ class SessionError(Exception):
     """A request that is refused, with a code of the catalogue.
 
     ``message`` replaces the catalogue's text by a more specific one; ``retry_after`` is in seconds; ``field`` is the
-    path of the wrong field of a payload.
+    path of the wrong field of a payload; ``decision`` is the one that was made before.
     """
 
     def __init__(
-        self, code: str, message: str | None = None, *, retry_after: float | None = None, field: str | None = None
+        self,
+        code: str,
+        message: str | None = None,
+        *,
+        retry_after: float | None = None,
+        field: str | None = None,
+        decision: Decision | None = None,
     ) -> None:
         kind = CATALOGUE[code]
         self.code = code
@@ -69,4 +80,5 @@ class SessionError(Exception):
         self.retryable = kind.retryable
         self.retry_after = retry_after
         self.field = field
+        self.decision = decision
         super().__init__(f"{code}: {self.message}")

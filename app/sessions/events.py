@@ -9,9 +9,11 @@ from app.sessions.answers import (
     ErrorBody,
     JoinedSession,
     Meta,
+    OwnVotes,
     Patch,
     PatchMeta,
     SessionData,
+    SessionDecided,
     SessionEnded,
     SessionExpiring,
 )
@@ -42,6 +44,14 @@ SERVER_EVENTS: Final[dict[str, ServerEvent]] = {
         {"error": ErrorBody},
         "the socket concerned",
         "Joining failed, or another event for which no acknowledgement was asked",
+    ),
+    "session-decided": ServerEvent(
+        {"decided": SessionDecided}, "every member, once", "The group has decided; the update that shows it follows"
+    ),
+    "own-votes": ServerEvent(
+        {"own": OwnVotes},
+        "the other sockets of a participant",
+        "The participant's ratings have changed over HTTP or another socket",
     ),
     "session-expiring": ServerEvent({"expiring": SessionExpiring}, "every member, once", "The session ends soon"),
     "session-ended": ServerEvent(

@@ -4,41 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from functools import cached_property, lru_cache
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import Any
 
 import orjson
 
-from app.sessions.answers import Meta, Participant, ParticipantPage, Role
+from app.sessions.answer_fields import DecideWhen, Phase, Reveal, Role
+from app.sessions.answers import Meta, Participant, ParticipantPage, VersionMeta
+from app.sessions.decision import DecisionEntry
+from app.sessions.head import Head
 from app.sessions.rating import Tally, ranking
+from app.sessions.timestamps import timestamp
 
-__all__ = ["Head", "MovieEntry", "Movies", "ParticipantEntry", "Participants", "Session", "Snapshot", "timestamp"]
-
-
-class Head(NamedTuple):
-    """The position of a session: ``version`` grows by one with each change.
-
-    A new ``epoch`` means that changes were lost.
-    """
-
-    epoch: str
-    version: int
-
-    def __str__(self) -> str:
-        return f"{self.epoch}-{self.version}"
-
-    def includes(self, other: Head) -> bool:
-        """Return whether ``other`` is the same or an earlier version of the same epoch."""
-        return self.epoch == other.epoch and self.version >= other.version
-
-    @classmethod
-    def parse(cls, text: str) -> Head:
-        """Parse ``<epoch>-<version>``; raises ``ValueError`` for anything else."""
-        epoch, separator, version = text.rpartition("-")
-        if not separator or not (version.isascii() and version.isdigit()):
-            raise ValueError("not an offset")
-        return cls(epoch, int(version))
+__all__ = ["MovieEntry", "Movies", "ParticipantEntry", "Participants", "Session", "Snapshot", "meta_at"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +28,8 @@ class ParticipantEntry:
     joined_at: int
     name: str
     connected: bool
+    rated: int = 0
+    """How many movies the participant has rated, as far as that is shown."""
     owner: str | None = None
     """The connection that may act for the participant, if a new connection replaces an older one."""
     _encoded: dict[Role, bytes] = field(default_factory=dict, compare=False, repr=False)
@@ -62,6 +42,7 @@ class ParticipantEntry:
             "role": role,
             "connected": self.connected,
             "joinedAt": timestamp(self.joined_at),
+            "rated": self.rated,
         }
 
     def encoded(self, role: Role) -> bytes:
@@ -73,36 +54,39 @@ class ParticipantEntry:
 
 @dataclass(frozen=True, slots=True)
 class MovieEntry:
-    """A movie on the list. ``details`` is the description given by the participant who added it."""
+    """A movie on the list. ``details`` is the description given by the participant who added it.
+
+    ``tally``: None while the ratings are hidden.
+    """
 
     id: str
     order: int
     added_at: int
     added_by: str | None
     details: dict[str, Any]
-    tally: Tally
+    tally: Tally | None
     # The JSON up to the rank, once it was encoded: one vote changes the ranks of many movies.
     _encoded: list[bytes] = field(default_factory=list, compare=False, repr=False)
 
-    def counted(self, tally: Tally) -> MovieEntry:
+    def counted(self, tally: Tally | None) -> MovieEntry:
         """Return the movie with other ratings."""
         return MovieEntry(self.id, self.order, self.added_at, self.added_by, self.details, tally)
 
-    def encoded(self, rank: int) -> bytes:
-        """Return the movie as JSON."""
+    def encoded(self, rank: int | None) -> bytes:
+        """Return the movie as JSON; ``rank``: None while the ratings are hidden."""
         if not self._encoded:
             tally = self.tally
             shown = {
                 **self.details,
                 "addedBy": self.added_by,
                 "addedAt": timestamp(self.added_at),
-                "count": tally.count,
-                "vetoes": tally.vetoes,
-                "score": tally.score,
-                "compatibility": tally.compatibility,
+                "count": tally and tally.count,
+                "vetoes": tally and tally.vetoes,
+                "score": tally and tally.score,
+                "compatibility": tally and tally.compatibility,
             }
             self._encoded.append(orjson.dumps(shown)[:-1] + b',"rank":')
-        return b"%b%d}" % (self._encoded[0], rank)
+        return b"%b%b}" % (self._encoded[0], b"null" if rank is None else b"%d" % rank)
 
 
 class Participants(dict[str, ParticipantEntry]):
@@ -138,14 +122,14 @@ class Movies(dict[str, MovieEntry]):
 
     @cached_property
     def ranks(self) -> dict[str, int]:
-        """The rank of each movie, from 1."""
-        return ranking((movie.id, movie.tally) for movie in self.values())
+        """The rank of each movie, from 1; of none while the ratings are hidden."""
+        return ranking([(movie.id, movie.tally) for movie in self.values() if movie.tally is not None])
 
     @cached_property
     def encoded(self) -> bytes:
         """The movies as the elements of a JSON array."""
         ranks = self.ranks
-        return b",".join([movie.encoded(ranks[movie.id]) for movie in self.values()])
+        return b",".join([movie.encoded(ranks.get(movie.id)) for movie in self.values()])
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +138,7 @@ class Snapshot:
 
     instance: str
     head: Head
-    meta: Meta
+    meta: VersionMeta
     data: bytes
 
     def expiring(self, at: int) -> Snapshot:
@@ -179,6 +163,11 @@ class Session:
     host: str | None
     participants: Participants
     movies: Movies
+    decision: DecisionEntry | None
+    decide_at: int | None
+    """When the decision comes, if anything will bring it by time."""
+    decide_when: DecideWhen
+    reveal: Reveal
     removed: dict[str, str]
     """Participants that were removed, with the reason: ``kicked`` or ``banned``."""
     max_listed: int
@@ -212,6 +201,14 @@ class Session:
     def role_of(self, entry: ParticipantEntry) -> Role:
         return _role(entry, self.host)
 
+    def has_people_of(self, before: Session) -> bool:
+        """Return whether the participants are those of ``before``, connected or not."""
+        return (
+            before.head.epoch == self.head.epoch
+            and before.participants is self.participants
+            and before.removed is self.removed
+        )
+
     def forget_encoded(self, newer: Session) -> None:
         """Free what was encoded of this version, but for what a newer one uses, too. It is encoded again if needed."""
         self.__dict__.pop("data", None)
@@ -227,7 +224,11 @@ class Session:
                     entry._encoded.clear()
 
     @property
-    def meta(self) -> Meta:
+    def phase(self) -> Phase:
+        return "voting" if self.decision is None else "decided"
+
+    @cached_property
+    def meta(self) -> VersionMeta:
         return {
             "sessionID": self.code,
             "epoch": self.head.epoch,
@@ -238,6 +239,11 @@ class Session:
             "expiresAt": timestamp(self.expires_at),
             "people": len(self.participants),
             "observers": self.observers,
+            "phase": self.phase,
+            "decision": None if self.decision is None else self.decision.shown,
+            "decideAt": None if self.decide_at is None else timestamp(self.decide_at),
+            "decideWhen": self.decide_when,
+            "reveal": self.reveal,
         }
 
     @property
@@ -245,17 +251,10 @@ class Session:
         return Snapshot(self.instance, self.head, self.meta, self.data)
 
 
+def meta_at(meta: VersionMeta, now: str) -> Meta:
+    """Return the ``meta`` of a session with the store's time."""
+    return {**meta, "now": now}
+
+
 def _role(entry: ParticipantEntry, host: str | None) -> Role:
     return "host" if entry.id == host else "member"
-
-
-def timestamp(milliseconds: int) -> str:
-    """Format a time as JavaScript's ``toISOString`` does: ISO 8601 in UTC with three decimals and ``Z``."""
-    minute, rest = divmod(milliseconds, 60_000)
-    return f"{_minute(minute)}:{rest / 1000:06.3f}Z"
-
-
-@lru_cache(maxsize=1024)
-def _minute(minutes: int) -> str:
-    """Minutes since 1970, to the minute. The times in a session are close together, and are shown again and again."""
-    return f"{datetime.fromtimestamp(60 * minutes, UTC):%Y-%m-%dT%H:%M}"

@@ -10,12 +10,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
+from app.sessions.access import Access
 from app.sessions.answers import (
+    Decided,
     Done,
     HostTokenRotated,
     Joined,
     MoviesAdded,
     ParticipantPage,
+    Result,
     SessionCreated,
     SessionFound,
     SessionState,
@@ -23,6 +26,7 @@ from app.sessions.answers import (
 from app.sessions.payloads import (
     AddMovies,
     CreateSession,
+    Decide,
     JoinOptions,
     KickParticipant,
     ListParticipants,
@@ -31,12 +35,13 @@ from app.sessions.payloads import (
     NoArguments,
     Payload,
     RenameParticipant,
+    Reopen,
     TransferHost,
     UpdateSession,
     Vote,
 )
 from app.sessions.permissions import Action
-from app.sessions.service import Access, SessionService
+from app.sessions.service import SessionService
 
 __all__ = ["EVENTS", "OPERATIONS", "ROUTES", "Change", "Operation", "Route", "UseCase"]
 
@@ -58,6 +63,7 @@ _CHANGE: Final = (
     "idempotency-mismatch",
     "outcome-unknown",
 )
+_VOTING: Final = (*_CHANGE, "session-decided")
 
 P = TypeVar("P", bound=Mutation)
 UseCase = Callable[[SessionService, Access, P], Awaitable[Done]]
@@ -123,6 +129,7 @@ class Change(Operation, Generic[P]):
 
 
 _SESSION: Final = "/api/session/{sessionID}"
+_DECISION: Final = f"{_SESSION}/decision"
 _MOVIE: Final = f"{_SESSION}/movies/{{movieID}}"
 _PARTICIPANT: Final = f"{_SESSION}/participants/{{participantID}}"
 
@@ -192,6 +199,15 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         ),
     ),
     Operation(
+        action=Action.READ,
+        payload=None,
+        answer=Result,
+        summary="Read what was decided, as JSON, or as CSV with `?format=csv` or by `Accept`",
+        route=Route(
+            "GET", f"{_SESSION}/result", "readResult", errors=(*_LOOK_UP, "not-decided"), query=("format",), headers=()
+        ),
+    ),
+    Operation(
         action=Action.JOIN,
         payload=JoinOptions,
         answer=Joined,
@@ -212,7 +228,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         answer=MoviesAdded,
         summary="Add one movie, or many: all or none",
         event="add-movie",
-        route=Route("POST", f"{_SESSION}/movies", "addMovies"),
+        route=Route("POST", f"{_SESSION}/movies", "addMovies", errors=_VOTING),
         use_case=SessionService.add_movies,
     ),
     Change(
@@ -221,7 +237,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         answer=Done,
         summary="Take a movie off the list",
         event="remove-movie",
-        route=Route("DELETE", _MOVIE, "removeMovie", errors=(*_CHANGE, "movie-not-found")),
+        route=Route("DELETE", _MOVIE, "removeMovie", errors=(*_VOTING, "movie-not-found")),
         use_case=SessionService.remove_movie,
     ),
     Change(
@@ -230,7 +246,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         answer=Done,
         summary="Rate a movie from 1, a veto, to 5; the newest rating counts",
         event="vote",
-        route=Route("PUT", f"{_MOVIE}/vote", "vote", "Rate a movie", (*_CHANGE, "movie-not-found")),
+        route=Route("PUT", f"{_MOVIE}/vote", "vote", "Rate a movie", (*_VOTING, "movie-not-found")),
         use_case=SessionService.vote,
     ),
     Change(
@@ -239,7 +255,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         answer=Done,
         summary="Take one's rating back",
         event="withdraw-vote",
-        route=Route("DELETE", f"{_MOVIE}/vote", "withdrawVote", errors=(*_CHANGE, "movie-not-found")),
+        route=Route("DELETE", f"{_MOVIE}/vote", "withdrawVote", errors=(*_VOTING, "movie-not-found")),
         use_case=SessionService.withdraw_vote,
     ),
     Change(
@@ -255,9 +271,15 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         action=Action.UPDATE_SESSION,
         payload=UpdateSession,
         answer=Done,
-        summary="Title, capacity, lock, lifetime",
+        summary="Title, capacity, lock, lifetime, and how the decision comes",
         event="update-session",
-        route=Route("PATCH", _SESSION, "updateSession", "Change title, capacity, lock or lifetime"),
+        route=Route(
+            "PATCH",
+            _SESSION,
+            "updateSession",
+            "Change title, capacity, lock or lifetime, and how the decision comes",
+            _VOTING,
+        ),
         use_case=SessionService.update_session,
     ),
     Change(
@@ -291,6 +313,24 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         summary="Get a new host token; the old one is void",
         event="rotate-host-token",
         use_case=SessionService.rotate_host_token,
+    ),
+    Change(
+        action=Action.DECIDE,
+        payload=Decide,
+        answer=Decided,
+        summary="Decide for the first of the ranking, or for the movie that the host names",
+        event="decide",
+        route=Route("POST", _DECISION, "decide", "Decide", (*_VOTING, "movie-not-found", "nothing-to-decide")),
+        use_case=SessionService.decide,
+    ),
+    Change(
+        action=Action.REOPEN,
+        payload=Reopen,
+        answer=Done,
+        summary="Take the decision back and go on voting",
+        event="reopen",
+        route=Route("DELETE", _DECISION, "reopen", errors=(*_CHANGE, "not-decided"), query=("clear",)),
+        use_case=SessionService.reopen,
     ),
     Change(
         action=Action.END_SESSION,

@@ -13,7 +13,7 @@ from typing import Final, Generic, NamedTuple, TypeVar, cast
 
 import orjson
 
-from app.sessions.answers import Meta, PatchMeta
+from app.sessions.answers import PatchMeta, VersionMeta
 from app.sessions.model import MovieEntry, ParticipantEntry, Session
 
 __all__ = ["patch", "patch_meta"]
@@ -34,12 +34,13 @@ def patch(before: Session, after: Session) -> bytes | None:
     return operations
 
 
-def patch_meta(before: Meta, after: Meta) -> PatchMeta:
-    """Return the ``meta`` of a patch: where it starts and ends, and what has changed."""
+def patch_meta(before: VersionMeta, after: VersionMeta, now: str) -> PatchMeta:
+    """Return the ``meta`` of a patch: where it starts and ends, what has changed, and the time while that is needed."""
     known: Mapping[str, object] = before
     changed = {key: value for key, value in after.items() if value != known[key]}
     head = {"epoch": after["epoch"], "version": after["version"], "from": before["version"]}
-    return cast("PatchMeta", head | changed)
+    clock = {} if after["decideAt"] is None else {"now": now}
+    return cast("PatchMeta", head | changed | clock)
 
 
 def _movies(before: Session, after: Session) -> Iterator[bytes]:
@@ -51,13 +52,13 @@ def _movies(before: Session, after: Session) -> Iterator[bytes]:
     difference = _difference([*then.values()], listed)
     yield from _removals(b"/movies", difference)
     for index in difference.added:
-        yield _operation(b"add", b"/movies/%d" % index, listed[index].encoded(ranks[listed[index].id]))
+        yield _operation(b"add", b"/movies/%d" % index, listed[index].encoded(ranks.get(listed[index].id)))
     for place, old, new in difference.changed:
-        old_json, new_json = old.encoded(ranks_then[old.id]), new.encoded(ranks[new.id])
+        old_json, new_json = old.encoded(ranks_then.get(old.id)), new.encoded(ranks.get(new.id))
         yield from _changes(b"/movies/%d" % place, old_json, new_json)
     for index, movie in enumerate(listed):
-        rank = ranks[movie.id]
-        if then.get(movie.id) is movie and ranks_then[movie.id] != rank:
+        rank = ranks.get(movie.id)
+        if rank is not None and then.get(movie.id) is movie and ranks_then[movie.id] != rank:
             yield _operation(b"replace", b"/movies/%d/rank" % index, b"%d" % rank)
 
 

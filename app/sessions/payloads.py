@@ -21,6 +21,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
+from app.sessions.answer_fields import DecideWhen, Reveal
 from app.sessions.names import MAX_NAME, clean_text
 from app.sessions.validation import problem_of
 
@@ -30,6 +31,7 @@ __all__ = [
     "AddMovie",
     "AddMovies",
     "CreateSession",
+    "Decide",
     "JoinOptions",
     "KickParticipant",
     "ListParticipants",
@@ -39,6 +41,7 @@ __all__ = [
     "NoArguments",
     "Payload",
     "RenameParticipant",
+    "Reopen",
     "TransferHost",
     "UpdateSession",
     "Vote",
@@ -47,6 +50,7 @@ __all__ = [
 
 MAX_ID: Final = 64
 MIN_CREATION_KEY: Final = 16
+MIN_DECISION_SECONDS: Final = 5
 CURSOR: Final = "^[0-9]{1,15}$"
 """The pattern of cursors in the list of participants."""
 
@@ -55,6 +59,8 @@ _REFUSED: Final = r"\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069"
 _PRINTABLE: Final = f"^[^{_REFUSED}]*$"
 _VISIBLE: Final = rf"^[^{_REFUSED}]*[^\s{_REFUSED}][^{_REFUSED}]*$"
 _ID: Final = rf"^(?!\.{{1,2}}$)[^|/\s{_REFUSED}]([^|/{_REFUSED}]*[^|/\s{_REFUSED}])?$"
+
+_SETTINGS: Final = ("title", "capacity", "locked", "ttl_seconds", "decide_in_seconds", "decide_when", "reveal")
 
 # A URL with a host, without characters that could end the HTML attribute or style in which a page puts it.
 _HTTPS: Final = re.compile(r"https://[^\s/?#\x22'<>\\`\x00-\x20]+([/?#][^\s\x22'<>\\`\x00-\x20]*)?")
@@ -146,7 +152,18 @@ class MovieDetails(Payload):
     genres: Annotated[list[Annotated[str, _Text(40, shortest=1)]], Field(max_length=20, fail_fast=True)] | None = None
 
 
-class CreateSession(Payload):
+class DecisionSettings(Payload):
+    """How the decision comes: by the host, some time from now, or once everybody has rated every movie.
+
+    ``reveal``: whether ratings are shown as they are made, or with the decision.
+    """
+
+    decide_in_seconds: Annotated[float, Field(ge=MIN_DECISION_SECONDS, allow_inf_nan=False)] | None = None
+    decide_when: DecideWhen | None = None
+    reveal: Reveal | None = None
+
+
+class CreateSession(DecisionSettings):
     """Body of ``POST /api/session/create``; everything is optional."""
 
     title: Annotated[str, _Text(100)] | None = None
@@ -200,12 +217,10 @@ class Vote(Mutation):
     rating: Annotated[int, Field(ge=1, le=5)]
 
 
-class UpdateSession(Mutation):
-    """Payload of ``update-session``: at least one of them; a title of null takes the title away."""
+class UpdateSession(DecisionSettings, Mutation):
+    """Payload of ``update-session``: at least one of them; a title or time of null takes that away."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"anyOf": [{"required": [name]} for name in ("title", "capacity", "locked", "ttlSeconds")]}
-    )
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": [to_camel(name)]} for name in _SETTINGS]})
 
     title: Annotated[str, _Text(100)] | None = None
     capacity: Annotated[int, Field(ge=1)] | None = None
@@ -214,9 +229,23 @@ class UpdateSession(Mutation):
 
     @model_validator(mode="after")
     def _something(self) -> UpdateSession:
-        if not self.model_fields_set & {"title", "capacity", "locked", "ttl_seconds"}:
+        if self.model_fields_set.isdisjoint(_SETTINGS):
             raise ValueError("must change something")
         return self
+
+
+class Decide(Mutation):
+    """Payload of ``decide``: the movie that the host names, or nothing for the first of the ranking."""
+
+    movie_id: Annotated[
+        Id | None, Field(validation_alias=AliasChoices("movieID", "movie_id"), serialization_alias="movieID")
+    ] = None
+
+
+class Reopen(Mutation):
+    """Payload of ``reopen``: what to clear, the ratings, or the movies with them; nothing without it."""
+
+    clear: Literal["ratings", "movies"] | None = None
 
 
 class RenameParticipant(Mutation):

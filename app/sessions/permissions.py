@@ -49,4 +49,6 @@ class Action(StrEnum):
     KICK = "kick", "any", "none", "none", "any"
     TRANSFER_HOST = "transfer-host", "any", "none", "none"
     ROTATE_HOST_TOKEN = "rotate-host-token", "own", "none", "none"
+    DECIDE = "decide", "any", "none", "none"
+    REOPEN = "reopen", "any", "none", "none"
     END_SESSION = "end-session", "any", "none", "none", "any"

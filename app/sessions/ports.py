@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from app.sessions.answers import SessionSummary
-from app.sessions.model import Head, Session, Snapshot
+from app.sessions.head import Head
+from app.sessions.model import Session, Snapshot
 from app.sessions.steps import (
     Attached,
     Attachment,
     Author,
+    Clearing,
+    Commit,
+    DecisionStored,
     HostTokenGeneration,
     MoviesStored,
     NewMovie,
@@ -29,6 +33,9 @@ class SessionStore(Protocol):
     The methods raise ``SessionError``: ``unavailable`` if nothing was changed, ``outcome-unknown`` if it is unknown
     whether something was changed, and the errors of the scripts.
     """
+
+    def now(self) -> int:
+        """Return the time of the store's clock, as far as it is known here."""
 
     async def read(self, code: str) -> Session | None:
         """Return the newest version, None if there is no such session."""
@@ -61,19 +68,19 @@ class SessionStore(Protocol):
         Return when to look for participants to remove, in Unix milliseconds, 0 if all have other connections.
         """
 
-    async def stop_observing(self, code: str, connection: str, recovery: str) -> int:
-        """Detach an observer's connection and void its recovery id; return the session's version."""
+    async def stop_observing(self, code: str, connection: str, recovery: str) -> Commit:
+        """Detach an observer's connection and void its recovery id."""
 
     async def authorize(self, code: str, author: Author) -> None:
         """Do nothing if ``author`` has the permission; raise ``forbidden`` and the like if not."""
 
-    async def leave(self, code: str, author: Author, *, connection: str, recovery: str) -> int:
+    async def leave(self, code: str, author: Author, *, connection: str, recovery: str) -> Commit:
         """Remove the participant of a connection, unless it has another connection.
 
-        This and the following methods return the session's version after the change.
+        This and the following methods return the commit of the change.
         """
 
-    async def remove_participant(self, code: str, author: Author, participant: str, reason: Removal) -> int:
+    async def remove_participant(self, code: str, author: Author, participant: str, reason: Removal) -> Commit:
         """Remove a participant with all its connections."""
 
     async def add_movies(
@@ -81,39 +88,44 @@ class SessionStore(Protocol):
     ) -> MoviesStored:
         """Add movies, all or none; movies that are on the list already stay unchanged."""
 
-    async def remove_movie(self, code: str, author: Author, movie: str) -> int:
+    async def remove_movie(self, code: str, author: Author, movie: str) -> Commit:
         """Remove a movie with its ratings."""
 
-    async def vote(self, code: str, author: Author, movie: str, rating: int, *, max_movies: int) -> int:
-        """Rate a movie, change the rating, or withdraw it (rating 0)."""
+    async def vote(
+        self, code: str, author: Author, movie: str, rating: int, *, max_movies: int, connection: str | None
+    ) -> Commit:
+        """Rate a movie, change the rating, or withdraw it (rating 0).
 
-    async def rename_participant(self, code: str, author: Author, participant: str | None, name: str) -> int:
+        ``connection``: the one that asks, which need not be told the participant's ratings.
+        """
+
+    async def rename_participant(self, code: str, author: Author, participant: str | None, name: str) -> Commit:
         """Rename the author. ``participant``, if given, has to be the author's id."""
 
-    async def update_session(self, code: str, author: Author, settings: SessionSettings) -> int:
+    async def update_session(self, code: str, author: Author, settings: SessionSettings) -> Commit:
         """Change the settings of a session."""
 
-    async def transfer_host(self, code: str, author: Author, participant: str) -> int:
+    async def transfer_host(self, code: str, author: Author, participant: str) -> Commit:
         """Make another participant the host."""
 
     async def rotate_host_token(self, code: str, author: Author) -> HostTokenGeneration:
         """Replace the host token by a new one."""
 
-    async def end_session(self, code: str, author: Author) -> int:
+    async def decide(self, code: str, author: Author, movie: str | None) -> DecisionStored:
+        """Decide for a movie, or for the first of the ranking."""
+
+    async def reopen(self, code: str, author: Author, clear: Clearing | None) -> Commit:
+        """Take the decision back, and with ``clear`` the ratings, or the movies with them."""
+
+    async def end_session(self, code: str, author: Author) -> Commit:
         """End the session."""
 
     async def count(self) -> int:
         """Return the number of live sessions."""
 
-    async def claim_creation(self, digest: str, plan: str) -> str:
-        """Store a plan for an idempotency key of ``create``, unless there is one; return the stored plan."""
-
-    async def remember_creation(self, digest: str, plan: str) -> None:
-        """Replace the stored plan."""
-
 
 class Creators(Protocol):
-    """The live sessions created by each client address.
+    """The live sessions created by each client address, and the plans of those that are being created.
 
     Addresses are stored as hashes. ``seed``: the beginning of a session's instance. ``size``: the bytes of the movies
     given at creation.
@@ -124,6 +136,12 @@ class Creators(Protocol):
 
     async def made(self, address: str, seed: str, size: int, code: str) -> None:
         """Note that the session was created: its place is taken as long as the session lives."""
+
+    async def claim_plan(self, digest: str, plan: str) -> str:
+        """Store a plan for an idempotency key of ``create``, unless there is one; return the stored plan."""
+
+    async def replace_plan(self, digest: str, plan: str) -> None:
+        """Replace the stored plan."""
 
 
 @dataclass(frozen=True, slots=True)

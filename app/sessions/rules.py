@@ -30,6 +30,7 @@ class Rules:
     max_movies_bytes: int
     grace: float
     leaver_ratings: str
+    decide_delay: float
     second_connection: str
     miss_budget: int
     miss_budget_total: int
@@ -42,6 +43,11 @@ class Rules:
             raise invalid("ttlSeconds", f"must be {self.min_lifetime:g} seconds or more")
         if seconds is not None and seconds > self.max_lifetime:
             raise invalid("ttlSeconds", f"must be {self.max_lifetime:g} seconds or less")
+        return seconds
+
+    def allowed_decision_time(self, seconds: float | None) -> float | None:
+        if seconds is not None and seconds > self.max_lifetime:
+            raise invalid("decideInSeconds", f"must be {self.max_lifetime:g} seconds or less")
         return seconds
 
     def lifetime_unjoined(self, asked_for: float | None) -> float | None:

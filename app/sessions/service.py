@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import TypeVar
 
+from app.sessions.access import Access, Joined
 from app.sessions.admission import Admission, Client
-from app.sessions.answers import Done, HostTokenRotated, MoviesAdded
+from app.sessions.answers import Decided, Done, HostTokenRotated, MoviesAdded
 from app.sessions.codes import CodeSpace
 from app.sessions.creation import Created, SessionCreation
 from app.sessions.errors import SessionError
-from app.sessions.model import Head, Session, Snapshot
+from app.sessions.head import Head
+from app.sessions.model import Session, Snapshot
 from app.sessions.payloads import (
     AddMovies,
     CreateSession,
+    Decide,
     JoinOptions,
     KickParticipant,
     MovieReference,
     NoArguments,
     RenameParticipant,
+    Reopen,
     TransferHost,
     UpdateSession,
     Vote,
@@ -29,41 +31,14 @@ from app.sessions.payloads import (
 from app.sessions.permissions import Action
 from app.sessions.ports import Budgets, Creators, SessionStore
 from app.sessions.rules import Rules, milliseconds
-from app.sessions.steps import Attached, Attachment, ContinuedMembership, Person, Removal, SessionSettings
+from app.sessions.steps import Attachment, Commit, ContinuedMembership, Person, Removal, SessionSettings
+from app.sessions.timestamps import timestamp
 from app.sessions.tokens import Credential, TokenSigner
 
-__all__ = ["Access", "Joined", "SessionService", "random_id"]
+__all__ = ["SessionService"]
 
-Found = TypeVar("Found", bound=Snapshot | Head)
+Found = TypeVar("Found", bound=Session | Snapshot | Head)
 Replied = TypeVar("Replied")
-
-# A character for each value of a byte, all equally often.
-_ID_CHARACTERS: Final = b"0123456789abcdefghjkmnpqrstvwxyz" * 8
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """A valid credential for the session under a code.
-
-    ``client``: charged with a failed look-up if the session does not exist or the credential belongs to another one.
-    None for a member, who knows the code.
-    """
-
-    code: str
-    credential: Credential
-    client: Client | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Joined:
-    """A participant to whom a connection was attached, or an observer, and the connection's access from now on.
-
-    ``token`` is empty for an observer.
-    """
-
-    access: Access
-    token: str
-    attached: Attached
 
 
 class SessionService:
@@ -90,6 +65,10 @@ class SessionService:
         self._renewed_at = renewed_at
         self._creation = SessionCreation(store, creators, codes, signer, rules, new_id=new_id)
 
+    def now(self) -> str:
+        """Return the time by the store's clock, in the form of the wire."""
+        return timestamp(self._store.now())
+
     async def create(self, payload: CreateSession, client: Client, key: str | None = None) -> Created:
         """Create a session under a free code; with an idempotency key return the same session again."""
         return await self._creation.create(payload, client, key)
@@ -97,6 +76,10 @@ class SessionService:
     def look_up(self, text: str, client: Client, token: str | None = None) -> Awaitable[Snapshot]:
         """Return the session that ``text`` names. A failed look-up counts against the client's rate limit."""
         return self._find(text, client, token, self._store.snapshot)
+
+    def look_up_whole(self, text: str, client: Client, token: str | None = None) -> Awaitable[Session]:
+        """Return the session like ``look_up``, with what its result is made of."""
+        return self._find(text, client, token, self._store.read)
 
     async def look_up_changed(
         self, text: str, client: Client, token: str | None, seen: Callable[[Head], bool]
@@ -124,8 +107,8 @@ class SessionService:
         async with self._admission.look_up(client, code) as look_up:
             return _existing(await look_up.answer(lambda: read(code)))
 
-    async def _instance_of(self, found: Snapshot | Head, code: str) -> str | None:
-        return found.instance if isinstance(found, Snapshot) else await self._store.instance(code)
+    async def _instance_of(self, found: Session | Snapshot | Head, code: str) -> str | None:
+        return await self._store.instance(code) if isinstance(found, Head) else found.instance
 
     async def read(self, access: Access) -> Session:
         """Return the session to one of its participants."""
@@ -256,7 +239,7 @@ class SessionService:
             return Joined(Access(code, observer), "", attached)
         credential = Credential("participant", attached.instance, attached.participant)
         token = self._signer.participant(attached.instance, attached.participant)
-        return Joined(Access(code, credential), token, attached)
+        return Joined(Access(code, credential, connection=connection), token, attached)
 
     async def detach(self, code: str, connections: Mapping[str, str | None]) -> int:
         """Detach lost connections; their participants may return within the grace time.
@@ -282,7 +265,7 @@ class SessionService:
         movies = rules.allowed_movies(payload.movies)
         limits = {"max_movies": rules.max_movies, "max_bytes": rules.max_movies_bytes}
         stored = await self._step(access, self._store.add_movies(access.code, person, movies, **limits))
-        return {"ok": True, "version": stored.version, "added": stored.added, "present": stored.present}
+        return {**stored.done, "added": stored.added, "present": stored.present}
 
     async def remove_movie(self, access: Access, payload: MovieReference) -> Done:
         person = Person(access.credential, Action.REMOVE_MOVIE, payload.mid)
@@ -304,11 +287,16 @@ class SessionService:
     async def update_session(self, access: Access, payload: UpdateSession) -> Done:
         person = Person(access.credential, Action.UPDATE_SESSION, payload.mid)
         lifetime = self._rules.allowed_lifetime(payload.ttl_seconds)
+        decides_in = self._rules.allowed_decision_time(payload.decide_in_seconds) or 0
         settings = SessionSettings(
             title=(payload.title or "") if "title" in payload.model_fields_set else None,
             capacity=self._rules.allowed_capacity(payload.capacity),
             locked=payload.locked,
             lifetime=None if lifetime is None else milliseconds(lifetime),
+            timer=round(decides_in * 1000) if "decide_in_seconds" in payload.model_fields_set else None,
+            decide_when=payload.decide_when,
+            decide_delay=milliseconds(self._rules.decide_delay) if payload.decide_when else None,
+            reveal=payload.reveal,
         )
         return await self._done(access, self._store.update_session(access.code, person, settings))
 
@@ -333,7 +321,17 @@ class SessionService:
         person = Person(access.credential, Action.ROTATE_HOST_TOKEN, payload.mid)
         rotated = await self._step(access, self._store.rotate_host_token(access.code, person))
         host_token = self._signer.host(access.credential.instance, rotated.generation)
-        return {"ok": True, "version": rotated.version, "hostToken": host_token}
+        return {**rotated.done, "hostToken": host_token}
+
+    async def decide(self, access: Access, payload: Decide) -> Decided:
+        person = Person(access.credential, Action.DECIDE, payload.mid)
+        stored = await self._step(access, self._store.decide(access.code, person, payload.movie_id))
+        return {**stored.done, "decision": stored.decision.shown}
+
+    async def reopen(self, access: Access, payload: Reopen) -> Done:
+        """Take the decision back: the voting goes on."""
+        person = Person(access.credential, Action.REOPEN, payload.mid)
+        return await self._done(access, self._store.reopen(access.code, person, payload.clear))
 
     async def end_session(self, access: Access, payload: NoArguments) -> Done:
         person = Person(access.credential, Action.END_SESSION, payload.mid)
@@ -342,7 +340,10 @@ class SessionService:
     async def _vote(self, access: Access, action: Action, movie: str, rating: int, mid: str | None) -> Done:
         person = Person(access.credential, action, mid)
         return await self._done(
-            access, self._store.vote(access.code, person, movie, rating, max_movies=self._rules.max_movies)
+            access,
+            self._store.vote(
+                access.code, person, movie, rating, max_movies=self._rules.max_movies, connection=access.connection
+            ),
         )
 
     async def _authorize(self, access: Access, action: Action) -> None:
@@ -354,8 +355,8 @@ class SessionService:
             if error.code != "not-joined":
                 raise
 
-    async def _done(self, access: Access, step: Awaitable[int]) -> Done:
-        return {"ok": True, "version": await self._step(access, step)}
+    async def _done(self, access: Access, step: Awaitable[Commit]) -> Done:
+        return (await self._step(access, step)).done
 
     async def _step(self, access: Access, step: Awaitable[Replied]) -> Replied:
         """Return the result of a step. A missing session or foreign token counts as a failed look-up."""
@@ -384,8 +385,3 @@ def _existing(found: Found | None) -> Found:
     if found is None:
         raise SessionError("session-not-found")
     return found
-
-
-def random_id() -> str:
-    """Return an id of 75 random bits in digits and lower-case letters, as used in tokens and keys."""
-    return secrets.token_bytes(15).translate(_ID_CHARACTERS).decode()

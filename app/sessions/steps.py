@@ -6,14 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from app.sessions.model import Head, Session
+from app.sessions.answer_fields import DecideWhen, Reveal
+from app.sessions.answers import Done
+from app.sessions.decision import DecisionEntry
+from app.sessions.head import Head
+from app.sessions.model import Session
 from app.sessions.permissions import Action
+from app.sessions.timestamps import timestamp
 from app.sessions.tokens import Credential
 
 __all__ = [
     "Attached",
     "Attachment",
     "Author",
+    "Clearing",
+    "Commit",
+    "DecisionStored",
     "Extended",
     "HostTokenGeneration",
     "MoviesStored",
@@ -27,6 +35,7 @@ __all__ = [
 ]
 
 Removal = Literal["kicked", "banned", "left"]
+Clearing = Literal["ratings", "movies"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +71,8 @@ class NewSession:
     """A session to create. Durations are milliseconds.
 
     ``unjoined``: the shorter lifetime until the first join, if any. ``quarantine``: how long the code is not reused
-    after the end. ``departed_ratings``: ``keep`` or ``drop`` the ratings of participants who leave.
+    after the end. ``departed_ratings``: ``keep`` or ``drop`` the ratings of participants who leave. ``timer``: from the
+    creation to the decision, if it comes by time. ``decide_delay``: from the last rating of all to the decision.
     """
 
     epoch: str
@@ -74,6 +84,10 @@ class NewSession:
     departed_ratings: str
     title: str | None
     movies: Sequence[NewMovie]
+    decide_when: DecideWhen = "host"
+    decide_delay: int = 0
+    timer: int | None = None
+    reveal: Reveal = "live"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,30 +146,55 @@ class Attached:
 
 
 @dataclass(frozen=True, slots=True)
-class MoviesStored:
-    """The version with the movies, the ids ``added``, and the ids ``present`` already."""
+class Commit:
+    """The session's ``version`` with a change, and the time ``at`` which the change was made."""
 
     version: int
+    at: int
+
+    @property
+    def done(self) -> Done:
+        """The acknowledgement of the change."""
+        return {"ok": True, "version": self.version, "now": timestamp(self.at)}
+
+
+@dataclass(frozen=True, slots=True)
+class MoviesStored(Commit):
+    """A commit with the ids of movies ``added``, and those ``present`` already."""
+
     added: list[str]
     present: list[str]
 
 
 @dataclass(frozen=True, slots=True)
-class HostTokenGeneration:
-    """The version, and the generation of the new host token."""
+class DecisionStored(Commit):
+    """A commit with a decision."""
 
-    version: int
+    decision: DecisionEntry
+
+
+@dataclass(frozen=True, slots=True)
+class HostTokenGeneration(Commit):
+    """A commit with the generation of the new host token."""
+
     generation: int
 
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
-    """The host's changes: None keeps a value, an empty ``title`` removes it; ``lifetime`` is in milliseconds."""
+    """The host's changes: None keeps a value, an empty ``title`` and a ``timer`` of 0 remove it.
+
+    ``lifetime``, ``timer`` and ``decide_delay`` are in milliseconds.
+    """
 
     title: str | None = None
     capacity: int | None = None
     locked: bool | None = None
     lifetime: int | None = None
+    timer: int | None = None
+    decide_when: DecideWhen | None = None
+    decide_delay: int | None = None
+    reveal: Reveal | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,13 @@ from app.sessions.errors import SessionError
 __all__ = ["invalid", "problem_of"]
 
 # What people call a field, if that is not its name in words.
-_NAMES: Final = {"id": "ID", "mid": "Idempotency key", "posterUrl": "Poster URL", "ttlSeconds": "Lifetime"}
+_NAMES: Final = {
+    "id": "ID",
+    "mid": "Idempotency key",
+    "posterUrl": "Poster URL",
+    "ttlSeconds": "Lifetime",
+    "decideInSeconds": "Time until the decision",
+}
 _ENTRIES: Final = {"genres": "Genre", "movies": "Movie"}
 _WHOLE: Final = "The request"
 

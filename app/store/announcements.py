@@ -12,13 +12,20 @@ import orjson
 from app.observability.metrics import Metrics
 from app.redis_client.client import RedisClient
 from app.redis_client.pubsub import STATES, Channels
-from app.sessions.model import Head
+from app.sessions.head import Head
 from app.store.client_errors import client_errors
 from app.store.keys import Keys
 
-__all__ = ["Announcement", "Announcements", "Listener"]
+__all__ = ["Announcement", "Announcements", "Listener", "Rerated"]
 
 _logger = logging.getLogger(__name__)
+
+
+class Rerated(NamedTuple):
+    """The ratings of a ``participant`` have changed, by None those of all; by a ``connection``, or by none."""
+
+    participant: str | None
+    connection: str | None
 
 
 class Announcement(NamedTuple):
@@ -27,6 +34,7 @@ class Announcement(NamedTuple):
     ``trace``: the W3C ``traceparent`` of the change, or "". ``committed``: its time, Unix milliseconds of Redis's
     clock. ``expires_at``: when the session expires. ``changes``: the mirrored fields that were set, or deleted (None),
     since the version before; None if they were not announced, because they are large or by an earlier release.
+    ``rerated``: whose ratings have changed, if others than the one who has changed them are to be told.
     """
 
     head: Head | None
@@ -34,6 +42,7 @@ class Announcement(NamedTuple):
     committed: int
     expires_at: int | None = None
     changes: Mapping[bytes, bytes | None] | None = None
+    rerated: Rerated | None = None
 
 
 class Listener(Protocol):
@@ -143,7 +152,16 @@ def _parsed(message: bytes) -> Announcement | int:
     told = orjson.loads(rest[0])
     if not isinstance(told, dict) or not isinstance(expires_at := told.get("expires"), int):
         raise ValueError("no time of expiry")
-    return Announcement(Head.parse(first), trace, int(committed), expires_at, _changes(told.get("fields")))
+    changes, rerated = _changes(told.get("fields")), _rerated(told.get("rerated"))
+    return Announcement(Head.parse(first), trace, int(committed), expires_at, changes, rerated)
+
+
+def _rerated(told: object) -> Rerated | None:
+    if told is None:
+        return None
+    if not isinstance(told, dict):
+        raise ValueError("nobody's ratings")
+    return Rerated(told.get("participant"), told.get("connection"))
 
 
 def _changes(told: object) -> dict[bytes, bytes | None] | None:

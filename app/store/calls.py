@@ -51,6 +51,10 @@ def creation(instance: str, session: NewSession) -> dict[str, object]:
         "rest": session.quarantine,
         "capacity": session.capacity,
         "leavers": session.departed_ratings,
+        "when": session.decide_when,
+        "delay": session.decide_delay,
+        "timer": session.timer,
+        "reveal": session.reveal,
         "title": session.title,
         "movies": movies(session.movies),
     }
@@ -79,9 +83,17 @@ def attachment(asked: Attachment) -> dict[str, object]:
 
 
 def settings(changes: SessionSettings) -> dict[str, object]:
+    # Without what is not changed, so that the fingerprint is that of earlier releases.
+    decision = {
+        "timer": changes.timer,
+        "when": changes.decide_when,
+        "delay": changes.decide_delay,
+        "reveal": changes.reveal,
+    }
     return {
         "title": changes.title,
         "capacity": changes.capacity,
         "locked": None if changes.locked is None else int(changes.locked),
         "lifetime": changes.lifetime,
+        **{name: value for name, value in decision.items() if value is not None},
     }

@@ -13,7 +13,7 @@ from typing import Final
 
 from app.redis_client.client import RedisClient
 from app.redis_client.errors import reading_reply
-from app.redis_client.reply import array, text_or_none, texts
+from app.redis_client.reply import array, text, text_or_none, texts
 from app.sessions.errors import SessionError
 from app.store.batches import run_batch
 from app.store.budgets import hashed_address
@@ -36,13 +36,20 @@ class _Claim:
 
 
 class RedisCreators:
-    """Implements ``app.sessions.ports.Creators``. ``longest``: the maximum lifetime of sessions in seconds."""
+    """Implements ``app.sessions.ports.Creators``.
 
-    def __init__(self, client: RedisClient, keys: Keys, secret: Callable[[], bytes], *, longest: float) -> None:
+    ``longest``: the maximum lifetime of sessions in seconds. ``plan_memory``: seconds for which the plan of a creation
+    is stored.
+    """
+
+    def __init__(
+        self, client: RedisClient, keys: Keys, secret: Callable[[], bytes], *, longest: float, plan_memory: float
+    ) -> None:
         self._client = client
         self._keys = keys
         self._secret = secret
         self._longest = round(longest * 1000)
+        self._plan_memory = round(plan_memory * 1000)
         self._claim = LIST_SCRIPTS.claim_session
 
     async def claim(self, address: str, seed: str, size: int, *, most: int, most_bytes: int) -> bool:
@@ -62,6 +69,18 @@ class RedisCreators:
             await self._client.batch(
                 [("HSET", key, seed, f"{size} {code} 0"), ("PEXPIRE", key, self._longest)],
             )
+
+    async def claim_plan(self, digest: str, plan: str) -> str:
+        with client_errors(changing=True):
+            earlier = await self._client.execute(
+                "SET", self._keys.created(digest), plan, "NX", "GET", "PX", self._plan_memory
+            )
+            with reading_reply():
+                return text(earlier) if earlier else plan
+
+    async def replace_plan(self, digest: str, plan: str) -> None:
+        with client_errors(changing=True):
+            await self._client.execute("SET", self._keys.created(digest), plan, "XX", "KEEPTTL")
 
     async def _try(self, key: str, arguments: Sequence[str | int]) -> _Claim:
         reply = await self._client.run(self._claim, [key], arguments)

@@ -54,6 +54,9 @@ class Keys:
     def session(self, code: str) -> str:
         return f"{self._prefix}:{{{code}}}"
 
+    def votes(self, code: str) -> str:
+        return f"{self.session(code)}:votes"
+
     def connections(self, code: str) -> str:
         return f"{self.session(code)}:connections"
 

@@ -8,8 +8,8 @@ from app.redis_client.client import RedisClient
 from app.redis_client.errors import reading_reply
 from app.redis_client.reply import Reply, array, integer, text
 from app.sessions.answers import SessionSummary
-from app.sessions.model import timestamp
 from app.sessions.ports import ListedSessions, Place
+from app.sessions.timestamps import timestamp
 from app.store.batches import run_batch
 from app.store.client_errors import client_errors
 from app.store.keys import Keys

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from operator import attrgetter
 from typing import Final, TypeVar
 
-from app.sessions.model import Head, MovieEntry, Movies, ParticipantEntry, Participants, Session
-from app.store.session_hash import StoredSession, is_mirrored, movie_entry, participant_entry, tally_of
+from app.sessions.decision import DecisionEntry
+from app.sessions.head import Head
+from app.sessions.model import MovieEntry, Movies, ParticipantEntry, Participants, Session
+from app.store.session_hash import (
+    StoredSession,
+    are_ratings_hidden,
+    decision_entry,
+    is_mirrored,
+    movie_entry,
+    participant_entry,
+    rated_by,
+    tally_of,
+)
 
 __all__ = ["SessionMirror"]
 
@@ -25,7 +36,17 @@ class SessionMirror:
     the errors of ``reading_reply``; nothing is known of the session then, until it is read.
     """
 
-    __slots__ = ("_code", "_fields", "_max_listed", "_movies", "_participants", "_removed", "session")
+    __slots__ = (
+        "_code",
+        "_decision",
+        "_fields",
+        "_hidden",
+        "_max_listed",
+        "_movies",
+        "_participants",
+        "_removed",
+        "session",
+    )
 
     def __init__(self, code: str, max_listed: int) -> None:
         self._code = code
@@ -71,6 +92,8 @@ class SessionMirror:
         self._participants = Participants()
         self._movies = Movies()
         self._removed: dict[str, str] = {}
+        self._decision: DecisionEntry | None = None
+        self._hidden = False
 
     def _take(self, head: Head, expires_at: int, changes: Mapping[bytes, bytes | None]) -> Session:
         # Until all is parsed without an error.
@@ -81,16 +104,12 @@ class SessionMirror:
                 fields.pop(name, None)
             else:
                 fields[name] = value
-        kinds = {name[:2] for name in changes}
-        if not _ENTRY_KINDS.isdisjoint(kinds):
-            self._parse_participants({name[2:] for name in changes if name[:2] in _ENTRY_KINDS})
-        if b"m:" in kinds:
-            self._parse_movies({name[2:] for name in changes if name[:2] == b"m:"})
-        if b"t:" in kinds:
-            self._count({int(name[2:]) for name in changes if name[:2] == b"t:"})
-        if b"k:" in kinds:
-            self._removed = {name[2:].decode(): why.decode() for name, why in fields.items() if name[:2] == b"k:"}
+        self._parse_entries(changes)
+        if b"decision" in changes:
+            decision = fields.get(b"decision")
+            self._decision = None if decision is None else decision_entry(decision)
         title, host = fields.get(b"title"), fields.get(b"host")
+        times = [int(fields[name]) for name in (b"timer", b"ready") if name in fields]
         self.session = Session(
             code=self._code,
             instance=fields[b"instance"].decode(),
@@ -104,17 +123,54 @@ class SessionMirror:
             host=None if host is None else host.decode(),
             participants=self._participants,
             movies=self._movies,
+            decision=self._decision,
+            decide_at=min(times, default=None),
+            decide_when="all-rated" if b"when" in fields else "host",
+            reveal="decided" if b"reveal" in fields else "live",
             removed=self._removed,
             max_listed=self._max_listed,
             observers=int(fields.get(b"observers", 0)),
         )
         return self.session
 
+    def _parse_entries(self, changed: Collection[bytes]) -> None:
+        """Parse what changed fields are parts of."""
+        kinds = {name[:2] for name in changed}
+        if b"m:" in kinds:
+            self._parse_movies({name[2:] for name in changed if name[:2] == b"m:"})
+        hidden = are_ratings_hidden(self._fields)
+        if hidden is not self._hidden:
+            self._hidden = hidden
+            self._count({entry.order for entry in self._movies.values()})
+        elif b"t:" in kinds and not hidden:
+            self._count({int(name[2:]) for name in changed if name[:2] == b"t:"})
+        if not _ENTRY_KINDS.isdisjoint(kinds):
+            self._parse_participants({name[2:] for name in changed if name[:2] in _ENTRY_KINDS})
+        if b"m:" in kinds or b"reveal" in changed:
+            self._note_rated(name.encode() for name in self._participants)
+        elif b"v:" in kinds:
+            self._note_rated(name[2:] for name in changed if name[:2] == b"v:")
+        if b"k:" in kinds:
+            self._removed = {name[2:].decode(): why.decode() for name, why in self._fields.items() if name[:2] == b"k:"}
+
     def _parse_participants(self, changed: Iterable[bytes]) -> None:
         entries = dict(self._participants)
         for participant in changed:
-            _put(entries, participant.decode(), participant_entry(participant, self._fields))
+            _put(entries, participant.decode(), participant_entry(participant, self._fields, len(self._movies)))
         self._participants = Participants(_ordered(entries))
+
+    def _note_rated(self, participants: Iterable[bytes]) -> None:
+        """Take over how much these participants have rated, of which most changes are not shown."""
+        other: dict[str, ParticipantEntry] = {}
+        for participant in participants:
+            entry = self._participants.get(participant.decode())
+            if entry is None:
+                continue
+            rated = rated_by(participant, self._fields, len(self._movies))
+            if rated != entry.rated:
+                other[entry.id] = replace(entry, rated=rated, _encoded={})
+        if other:
+            self._participants = Participants({**self._participants, **other})
 
     def _parse_movies(self, changed: Iterable[bytes]) -> None:
         entries = dict(self._movies)

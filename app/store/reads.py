@@ -13,7 +13,7 @@ from app.redis_client.errors import StoreError, reading_reply
 from app.redis_client.observer import Operation
 from app.redis_client.reply import Reply, integer, mapping
 from app.sessions.errors import SessionError
-from app.sessions.model import Head
+from app.sessions.head import Head
 from app.store.batches import succeeded
 from app.store.client_errors import client_errors
 from app.store.keys import Keys

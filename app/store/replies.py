@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from app.redis_client.reply import Reply, array, integer, text, texts
-from app.sessions.model import Head, Session
-from app.sessions.steps import Attached, Extended, HostTokenGeneration, MoviesStored, Swept
+from app.sessions.head import Head
+from app.sessions.model import Session
+from app.sessions.steps import Attached, Commit, DecisionStored, Extended, HostTokenGeneration, MoviesStored, Swept
 from app.store.mirror import SessionMirror
-from app.store.session_hash import StoredSession
+from app.store.session_hash import StoredSession, decision_entry
 
 __all__ = [
     "attached",
+    "commit",
     "created",
+    "decision_stored",
     "detached_version",
     "due",
     "extended",
@@ -19,7 +22,6 @@ __all__ = [
     "movies_stored",
     "nothing",
     "swept",
-    "version",
 ]
 
 
@@ -27,8 +29,9 @@ def nothing(_reply: list[Reply]) -> None:
     return None
 
 
-def version(reply: list[Reply]) -> int:
-    return integer(reply[0])
+def commit(reply: list[Reply]) -> Commit:
+    at, version = reply
+    return Commit(integer(version), integer(at))
 
 
 def due(reply: list[Reply]) -> int:
@@ -41,13 +44,18 @@ def detached_version(reply: list[Reply]) -> int:
 
 
 def movies_stored(reply: list[Reply]) -> MoviesStored:
-    version, added, present = reply
-    return MoviesStored(integer(version), texts(added), texts(present))
+    at, version, added, present = reply
+    return MoviesStored(integer(version), integer(at), texts(added), texts(present))
+
+
+def decision_stored(reply: list[Reply]) -> DecisionStored:
+    at, version, decision = reply
+    return DecisionStored(integer(version), integer(at), decision_entry(text(decision).encode()))
 
 
 def host_token_generation(reply: list[Reply]) -> HostTokenGeneration:
-    version, generation = reply
-    return HostTokenGeneration(integer(version), integer(generation))
+    at, version, generation = reply
+    return HostTokenGeneration(integer(version), integer(at), integer(generation))
 
 
 def attached(code: str, mirror: SessionMirror, reply: list[Reply]) -> Attached:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeVar
@@ -17,17 +18,20 @@ from app.redis_client.client import RedisClient, Script
 from app.redis_client.errors import StoreError, reading_reply
 from app.redis_client.reply import Reply, array, integer, text, texts
 from app.sessions.errors import SessionError
-from app.sessions.model import Head
+from app.sessions.head import Head
 from app.store.client_errors import client_errors
 from app.store.keys import Keys
-from app.store.scripts import LIST_SCRIPTS
+from app.store.scripts import LIST_SCRIPTS, SESSION_SCRIPTS
+from app.store.session_hash import decision_entry
 from app.store.watermarks import Watermarks
 
-__all__ = ["StepRunner"]
+__all__ = ["StepRunner", "draw_lot"]
 
 T = TypeVar("T")
 
 _BATCH: Final = 200
+# The time of the decision has come: it has to be made before the step.
+_DECISION_DUE: Final = b"decision-due"
 _PUBLISHING: Final[Attributes] = {
     "messaging.system": "redis",
     "messaging.operation.name": "publish",
@@ -53,6 +57,7 @@ class StepRunner:
         self._remembered = remembered
         self._tracing = tracing
         self._forget_recovery = LIST_SCRIPTS.forget_recovery
+        self._decide_due = SESSION_SCRIPTS.decide_due
         self._background = Background("store", _logger)
 
     async def run(
@@ -71,13 +76,18 @@ class StepRunner:
         """
         with client_errors(changing=changing):
             answer = await self._send(script, code, call)
+            if _status(answer) == _DECISION_DUE:
+                await self._send(self._decide_due, code, {"lot": draw_lot()})
+                answer = await self._send(script, code, call)
             with reading_reply():
-                relist, void_ids, _, position, status, *reply = answer
-                expiry, voided = integer(relist), array(void_ids)
+                relist, decides_at, void_ids, _, position, status, *reply = answer
+                expiry, due, voided = integer(relist), integer(decides_at), array(void_ids)
                 head = Head.parse(text(position)) if position else None
-                outcome = read(reply) if status == b"ok" else SessionError(text(status), _message(reply))
+                outcome = read(reply) if status == b"ok" else _refusal(text(status), reply)
             if head is not None:
                 self._watermarks.note(code, head)
+        if due:
+            self._in_background(self._schedule(code, due))
         if expiry:
             self._in_background(self._list(code, expiry))
         if voided:
@@ -102,7 +112,7 @@ class StepRunner:
         publishing, traceparent = self._tracing.publishing(_PUBLISHING)
         reply = await self._call(script, code, given | {"trace": traceparent})
         with reading_reply():
-            _, _, announced, *_ = reply
+            _, _, _, announced, *_ = reply
         if announced:
             publishing.end()
         return reply
@@ -130,6 +140,16 @@ class StepRunner:
             with suppress(StoreError):
                 await self._client.run(self._forget_recovery, [self._keys.recovery(text(recovery))], arguments)
 
+    async def schedule_decision(self, code: str, at: int) -> None:
+        """Let a replica see at that time (Unix milliseconds) or earlier whether the decision is due."""
+        with client_errors(changing=True):
+            await self._client.run(LIST_SCRIPTS.schedule_due, [self._keys.due], [code, at])
+
+    async def _schedule(self, code: str, at: int) -> None:
+        # Otherwise a replica with members of the session sees that it is overdue.
+        with suppress(SessionError):
+            await self.schedule_decision(code, at)
+
     async def _best_effort(self, command: tuple[str | int, ...]) -> Reply:
         """Run a command and ignore a failure, which the next change or sweep corrects."""
         try:
@@ -138,5 +158,19 @@ class StepRunner:
             return None
 
 
-def _message(reply: list[Reply]) -> str | None:
-    return text(reply[0]) if reply else None
+def draw_lot() -> list[int]:
+    """Return 64 random bits as two numbers of 32 bits, which Lua can compute with."""
+    return [secrets.randbits(32), secrets.randbits(32)]
+
+
+def _status(answer: list[Reply]) -> Reply:
+    with reading_reply():
+        _, _, _, _, _, status, *_ = answer
+    return status
+
+
+def _refusal(code: str, reply: list[Reply]) -> SessionError:
+    """Return the error of a step that was refused with a message, and with the decision that was made before."""
+    message = text(reply[0]) if reply else None
+    decision = decision_entry(text(reply[1]).encode()).shown if len(reply) > 1 else None
+    return SessionError(code, message, decision=decision)

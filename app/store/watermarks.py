@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from app.sessions.model import Head
+from app.sessions.head import Head
 
 __all__ = ["Watermarks", "is_below"]
 

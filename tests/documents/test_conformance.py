@@ -20,7 +20,14 @@ META: Final = {
     "expiresAt": "2026-01-22T12:00:00.000Z",
     "people": 0,
     "observers": 0,
+    "phase": "voting",
+    "decision": None,
+    "decideAt": None,
+    "decideWhen": "host",
+    "reveal": "live",
+    "now": "2026-01-22T12:00:00.000Z",
 }
+NOW: Final = "2026-01-22T12:00:00.000Z"
 STATE: Final = {"sessionID": "123456", "sessionData": DATA, "meta": META}
 
 
@@ -75,12 +82,12 @@ def test_events(event: str, args: list[Any], wrong: int) -> None:
 @pytest.mark.parametrize(
     ("event", "ack", "wrong"),
     [
-        ("vote", {"ok": True, "version": 1}, 0),
+        ("vote", {"ok": True, "version": 1, "now": NOW}, 0),
         ("vote", {"ok": True}, 1),
         ("vote", {"ok": False, "code": "movie-not-found", "message": "Movie not found"}, 0),
         ("vote", {"ok": False, "code": "who-knows", "message": "?"}, 1),
         ("dance", {"ok": False, "code": "unknown-event", "message": "Unknown event"}, 0),
-        ("dance", {"ok": True, "version": 1}, 1),
+        ("dance", {"ok": True, "version": 1, "now": NOW}, 1),
     ],
 )
 def test_acknowledgements(event: str, ack: dict[str, Any], wrong: int) -> None:

@@ -110,7 +110,7 @@ async def test_who_joined_in_the_time_that_redis_lost_is_back_and_who_is_told_to
 
 async def attach_again(world: World, code: str, participant: str, *, membership_id: int, joined_in: str) -> str:
     connection = RedisClient.connect(f"redis://127.0.0.1:{world.redis.port}")
-    sessions = RedisSessions(connection, KEYS, creation_memory=60, quarantine=60, max_listed=200)
+    sessions = RedisSessions(connection, KEYS, quarantine=60, max_listed=200)
     instance = (await world.redis.call("HGET", KEYS.session(code), "instance")).decode()
     attachment = Attachment(
         connection="x.x",

@@ -12,7 +12,8 @@ from typing import Any, Final, TypeVar
 
 from hypothesis import strategies as st
 
-from app.sessions.model import Head, MovieEntry, Movies, ParticipantEntry, Participants, Session
+from app.sessions.head import Head
+from app.sessions.model import MovieEntry, Movies, ParticipantEntry, Participants, Session
 from app.sessions.rating import Tally
 
 __all__ = ["EMPTY", "HISTORIES", "with_movies", "with_participants"]
@@ -34,6 +35,10 @@ EMPTY: Final = Session(
     participants=Participants(),
     max_listed=200,
     movies=Movies(),
+    decision=None,
+    decide_at=None,
+    decide_when="host",
+    reveal="live",
     removed={},
 )
 CHANGES: Final = (

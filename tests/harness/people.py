@@ -23,7 +23,7 @@ from tests.harness.here import Here
 from tests.harness.node import Client, Event, NodeClients, node_clients
 from tests.harness.service import Replica
 
-__all__ = ["TRANSPORTS", "Api", "Made", "People", "Person", "api", "movie", "node", "people"]
+__all__ = ["TRANSPORTS", "Api", "Made", "People", "Person", "api", "movie", "node", "people", "timeless"]
 
 TRANSPORTS: Final[dict[str, dict[str, Any]]] = {
     "default": {},
@@ -44,6 +44,11 @@ class Made:
     @property
     def path(self) -> str:
         return f"/api/session/{self.code}"
+
+
+def timeless(state: dict[str, Any]) -> dict[str, Any]:
+    """The state of a session, as it was answered, without the time of the answer."""
+    return {**state, "meta": {name: value for name, value in state["meta"].items() if name != "now"}}
 
 
 class Api:

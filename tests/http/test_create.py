@@ -65,7 +65,12 @@ async def test_create_answers_201_with_everything_to_begin_with(api: Api) -> Non
     assert list(body["sessionData"]) == ["createdAt", "movies", "participants"]
     assert (body["sessionData"]["movies"], body["sessionData"]["participants"]) == ([], [])
     meta = body["meta"]
-    assert list(meta) == ["sessionID", "epoch", "version", "title", "locked", "capacity", "expiresAt", "people"]
+    assert list(meta) == [
+        *("sessionID", "epoch", "version", "title", "locked", "capacity", "expiresAt", "people"),
+        *("observers", "phase", "decision", "decideAt", "decideWhen", "reveal", "now"),
+    ]
+    assert (meta["phase"], meta["decision"], meta["decideAt"]) == ("voting", None, None)
+    assert (meta["decideWhen"], meta["reveal"], meta["now"]) == ("host", "live", body["sessionData"]["createdAt"])
     assert (meta["sessionID"], meta["version"], meta["title"]) == (body["sessionID"], 1, None)
     assert (meta["locked"], meta["capacity"]) == (False, 100)
     assert meta["people"] == 0

@@ -83,6 +83,20 @@ done(await host.emitWithAck("update-session", { title: null, capacity: 5, locked
 
 done(await host.emitWithAck("rename-participant", { name: "Ann" }));
 
+const twin: Member = io(address, { forceNew: true });
+await new Promise((resolve) => twin.emit("join-session", sessionID, { token: joined.token }, resolve));
+const rerated = next(twin, "own-votes");
+done(await host.emitWithAck("vote", { movieID: "m1", rating: 4 }));
+const [{ votes }] = await rerated;
+const decided = next(guest, "session-decided");
+const { decision } = done(await host.emitWithAck("decide", {}));
+const [{ decision: news }] = await decided;
+if (votes.m1 !== 4 || news.movieID !== "m1" || decision.ranking[0].compatibility !== 75) {
+  throw new Error(JSON.stringify([votes, news, decision]));
+}
+done(await host.emitWithAck("reopen", {}));
+twin.disconnect();
+
 const refused = next(guest, "error");
 guest.emit("end-session");
 const [{ code }] = await refused;

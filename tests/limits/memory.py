@@ -18,7 +18,8 @@ from app.realtime.subscriptions import Subscriptions
 from app.realtime.updates import Updates
 from app.redis_client.client import RedisClient
 from app.sessions.answers import Meta
-from app.sessions.model import Head, MovieEntry, Movies, Snapshot
+from app.sessions.head import Head
+from app.sessions.model import MovieEntry, Movies, Snapshot
 from app.sessions.rating import Tally
 from app.socketio_server.queues import Inbox
 from app.store.announcements import Announcements
@@ -49,6 +50,12 @@ _META: Meta = {
     "expiresAt": "2026-01-22T12:00:00.000Z",
     "people": 0,
     "observers": 0,
+    "phase": "voting",
+    "decision": None,
+    "decideAt": None,
+    "decideWhen": "host",
+    "reveal": "live",
+    "now": "2026-01-22T12:00:00.000Z",
 }
 
 
@@ -89,7 +96,7 @@ async def many_small_sessions_that_are_read(redis: RedisServer) -> None:
 @exceeds("Earlier states from which patches are made")
 async def many_states_of_a_large_session(redis: RedisServer) -> None:
     async with limited(redis) as replica:
-        updates = Updates(replica.here.replica.sockets.server)
+        updates = Updates(replica.here.replica.sockets.server, lambda: 0)
         movies = [MovieEntry(f"m{number}", number, 0, None, {"title": "x" * 100}, Tally()) for number in range(1000)]
         entries = {movie.id: movie for movie in movies}
 

@@ -62,6 +62,14 @@ class ModelSession:
     title: str | None = None
     locked: bool = False
     version: int = 1
+    decided: dict[str, Any] | None = None
+    drawn: str | None = None
+    """What the lot is said to have drawn."""
+    decide_when: str = "host"
+    reveal: str = "live"
+    timer: bool = False
+    ready: bool = False
+    """Whether the decision comes because everybody has rated everything."""
     generation: int = 1
     host: str | None = None
     token_holder: str | None = None
@@ -88,16 +96,29 @@ class ModelSession:
     # What is seen
 
     def seen(self) -> dict[str, Any]:
-        shown = {name: figures(film.ratings.values()) for name, film in self.films.items()}
-        rank = ranks(shown)
+        shown: dict[str, dict[str, Any]] = self._figures()
+        rank: dict[str, int | None] = {**ranks(shown)}
+        if self.reveal == "decided" and self.decided is None:
+            shown = {name: dict.fromkeys(each) for name, each in shown.items()}
+            rank = dict.fromkeys(rank)
         return {
+            "decision": self.decided,
+            "counts down": self.timer or self.ready,
+            "decideWhen": self.decide_when,
+            "reveal": self.reveal,
             "version": self.version,
             "title": self.title,
             "locked": self.locked,
             "capacity": self.capacity,
             "observers": self.observers,
             "participants": [
-                (id_, person.name, "host" if id_ == self.host else "member", person.away == "no")
+                (
+                    id_,
+                    person.name,
+                    "host" if id_ == self.host else "member",
+                    person.away == "no",
+                    self._shown_rated(id_),
+                )
                 for id_, person in sorted(self.people.items(), key=lambda entry: entry[1].order)
             ],
             "movies": [
@@ -131,7 +152,7 @@ class ModelSession:
         changed = self._leave_as(before, connection, recovery) if before != OBSERVERS else False
         self.connections[connection] = OBSERVERS
         self._note_recovery(OBSERVERS, connection, recovery)
-        self.version += changed or self.observers != watching
+        self._commit(changed or self.observers != watching)
         return OBSERVERS
 
     def _take_place_of(self, recovery: str, connection: str) -> None:
@@ -190,7 +211,7 @@ class ModelSession:
         if (by_token or self.host is None) and self.host != id_:
             self.host = id_
             changed = True
-        self.version += changed
+        self._commit(changed)
         return id_
 
     def _note_recovery(self, id_: str, connection: str, recovery: str) -> None:
@@ -230,10 +251,10 @@ class ModelSession:
         self._must_live()
         id_ = self.connections.pop(connection, None)
         if id_ == OBSERVERS:
-            self.version += 1
+            self._commit()
         elif id_ is not None and id_ not in self.connections.values():
             self._lose([id_], away)
-            self.version += 1
+            self._commit()
 
     def reap(self, replica: str, away: Literal["briefly", "long"]) -> None:
         self._must_live()
@@ -241,11 +262,11 @@ class ModelSession:
         watching = self.observers
         alone = {self.connections.pop(connection) for connection in dead} - {*self.connections.values(), OBSERVERS}
         self._lose(alone, away)
-        self.version += bool(alone) or self.observers != watching
+        self._commit(bool(alone) or self.observers != watching)
 
     def lose(self) -> None:
         self.connections.clear()
-        self.version += 1
+        self._commit()
 
     def sweep(self) -> None:
         self._must_live()
@@ -259,7 +280,7 @@ class ModelSession:
         # All are away, so who is promoted in between does not matter.
         for id_ in over:
             self._remove(id_, returns=True)
-        self.version += bool(over or alone)
+        self._commit(bool(over or alone))
 
     # Changes
 
@@ -317,27 +338,33 @@ class ModelSession:
         return Asker(id_, grant, kind == "host-token")
 
     def _add_movies(self, asker: Asker, movies: list[str]) -> Answer:
+        if self.decided is not None:
+            raise Refused("session-decided")
         unique = list(dict.fromkeys(movies))
         added = [name for name in unique if name not in self.films]
         if len(self.films) + len(added) > self.max_movies:
             raise Refused("limit-reached")
         for name in added:
             self.films[name] = Film(asker.id)
-        self.version += bool(added)
+        self._commit(bool(added))
         return {"added": added, "present": [name for name in unique if name not in added]}
 
     def _remove_movie(self, asker: Asker, movie: str) -> Answer:
+        if self.decided is not None:
+            raise Refused("session-decided")
         if movie not in self.films:
             raise Refused("movie-not-found")
         if asker.grant == "own" and self.films[movie].adder != asker.id:
             raise Refused("forbidden")
         del self.films[movie]
-        self.version += 1
+        self._commit()
         return {}
 
     def _vote(self, asker: Asker, movie: str, rating: int) -> Answer:
         if asker.id is None:
             raise Refused("not-joined")
+        if self.decided is not None:
+            raise Refused("session-decided")
         if movie not in self.films:
             raise Refused("movie-not-found")
         ratings = self.films[movie].ratings
@@ -346,7 +373,7 @@ class ModelSession:
             if rating:
                 ratings[asker.id] = rating
             self.voters.add(asker.id)
-            self.version += 1
+            self._commit()
         return {}
 
     _withdraw_vote = _vote
@@ -359,14 +386,21 @@ class ModelSession:
             raise Refused("participant-not-found")
         if target != asker.id:
             raise Refused("forbidden")
-        self.version += self.people[target].name != name
+        self._commit(self.people[target].name != name)
         self.people[target].name = name
         return {}
 
     def _update_session(self, asker: Asker, **fields: Any) -> Answer:
+        if self.decided is not None and (fields.get("timer") or fields.get("decide_when") == "all-rated"):
+            raise Refused("session-decided")
+        rated = any(film.ratings for film in self.films.values())
+        if fields.get("reveal") == "live" and self.reveal == "decided" and rated:
+            raise Refused("limit-reached")
         for name, value in fields.items():
             setattr(self, name, value)
-        self.version += 1
+        if self.decide_when == "host":
+            self.ready = False
+        self._commit()
         return {}
 
     def _kick(self, asker: Asker, target: str, *, ban: bool) -> Answer:
@@ -378,7 +412,7 @@ class ModelSession:
         self._remove(target)
         if ban:
             self.banned.add(target)
-        self.version += 1
+        self._commit()
         return {}
 
     def _transfer_host(self, asker: Asker, target: str) -> Answer:
@@ -389,14 +423,14 @@ class ModelSession:
             if asker.by_token or asker.id == self.token_holder:
                 self.generation += 1
                 self.token_holder = None
-            self.version += 1
+            self._commit()
         return {}
 
     def _rotate_host_token(self, asker: Asker) -> Answer:
         if not asker.by_token and asker.id != self.token_holder:
             raise Refused("forbidden")
         self.generation += 1
-        self.version += 1
+        self._commit()
         return {"generation": self.generation}
 
     def _leave(self, asker: Asker, connection: str | None = None, recovery: str = "") -> Answer:
@@ -410,15 +444,87 @@ class ModelSession:
         assert asker.id is not None
         self._disconnect(asker.id)
         self._remove(asker.id)
-        self.version += 1
+        self._commit()
         return {}
 
     def _end_session(self, asker: Asker) -> Answer:
         self.ended = True
-        self.version += 1
+        self._commit()
+        return {}
+
+    def _decide(self, asker: Asker, movie: str | None) -> Answer:
+        if self.decided is not None:
+            raise Refused("session-decided")
+        if movie is not None and movie not in self.films:
+            raise Refused("movie-not-found")
+        leading = self._leading()
+        if movie is None and not leading:
+            raise Refused("nothing-to-decide")
+        by, tied = ("host", []) if movie is not None else ("ranking", []) if len(leading) == 1 else ("lot", leading)
+        shown = self._figures()
+        self.decided = {
+            "movieID": movie or (leading[0] if len(leading) == 1 else self.drawn),
+            "by": by,
+            "tied": tied,
+            "ranking": [
+                {"movieID": name, "rank": rank, **shown[name]}
+                for name, rank in sorted(ranks(shown).items(), key=lambda entry: entry[1])
+            ],
+        }
+        self.timer = self.ready = False
+        self._commit()
+        return {}
+
+    def _reopen(self, asker: Asker, clear: str | None) -> Answer:
+        if self.decided is None:
+            raise Refused("not-decided")
+        self.decided, self.decide_when, self.timer, self.ready = None, "host", False, False
+        if clear is not None:
+            self.voters.clear()
+            self.absent.clear()
+            for film in self.films.values():
+                film.ratings.clear()
+        if clear == "movies":
+            self.films.clear()
+        self._commit()
         return {}
 
     # Parts of them
+
+    def _commit(self, changed: bool = True) -> None:
+        """A step has changed something: everybody may have rated everything by that, or not any more."""
+        if not changed:
+            return
+        self.version += 1
+        if self.decide_when != "all-rated" or self.decided is not None:
+            return
+        enough = len(self.films) >= 2 and len(self.people) >= 2
+        if not enough or any(self._rated(id_) < len(self.films) for id_ in self.people):
+            self.ready = False
+        elif self._leading():
+            self.ready = True
+
+    def _role(self, id_: str) -> str:
+        return "host" if id_ == self.host else "member"
+
+    def _rated(self, id_: str) -> int:
+        return sum(id_ in film.ratings for film in self.films.values())
+
+    def _shown_rated(self, id_: str) -> int:
+        rated = self._rated(id_)
+        return rated if self.reveal == "decided" or rated == len(self.films) else 0
+
+    def _figures(self) -> dict[str, dict[str, Any]]:
+        return {name: figures(film.ratings.values()) for name, film in self.films.items()}
+
+    def _leading(self) -> list[str]:
+        """The first of the ranking among the movies with a rating that is no veto, and those equal to it."""
+        shown = {name: each for name, each in self._figures().items() if each["count"]}
+        keys = ("compatibility", "vetoes", "count")
+        first = min(ranks(shown).items(), key=lambda entry: entry[1], default=None)
+        if first is None:
+            return []
+        return [name for name in shown if all(shown[name][key] == shown[first[0]][key] for key in keys)]
 
     def _must_live(self) -> None:
         if self.ended:

@@ -13,9 +13,10 @@ from app.sessions.admission import Client
 from app.sessions.codes import CodeSpace
 from app.sessions.creation import Created
 from app.sessions.errors import SessionError
+from app.sessions.ids import random_id
 from app.sessions.payloads import CreateSession, NoArguments
 from app.sessions.rules import Rules
-from app.sessions.service import SessionService, random_id
+from app.sessions.service import SessionService
 from app.sessions.tokens import TokenSigner
 from app.store.budgets import RedisBudgets
 from app.store.creators import RedisCreators
@@ -48,7 +49,7 @@ async def redis() -> AsyncIterator[RedisServer]:
 @pytest.fixture
 async def store(redis: RedisServer) -> AsyncIterator[RedisSessions]:
     connection = RedisClient.connect(redis.url(), timeout=10)
-    store = RedisSessions(connection, KEYS, creation_memory=60, quarantine=REST, max_listed=200)
+    store = RedisSessions(connection, KEYS, quarantine=REST, max_listed=200)
     yield store
     await store.close()
     await connection.close()
@@ -56,6 +57,7 @@ async def store(redis: RedisServer) -> AsyncIterator[RedisSessions]:
 
 def service(store: RedisSessions, length: int) -> SessionService:
     rules = Rules(
+        decide_delay=10,
         lifetime=600,
         min_lifetime=60,
         max_lifetime=3600,
@@ -75,7 +77,7 @@ def service(store: RedisSessions, length: int) -> SessionService:
         max_sessions_per_address=1000,
     )
     budgets = RedisBudgets(store._client, KEYS, lambda: b"secret")
-    creators = RedisCreators(store._client, KEYS, lambda: b"secret", longest=3600)
+    creators = RedisCreators(store._client, KEYS, lambda: b"secret", longest=3600, plan_memory=60)
     signer = TokenSigner(lambda: b"secret")
     return SessionService(store, budgets, creators, CodeSpace(DIGITS, length), signer, rules, new_id=random_id)
 

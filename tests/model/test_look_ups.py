@@ -22,6 +22,7 @@ from tests.harness.waiting import until
 
 ADDRESS: Final = "192.0.2.1"
 RULES: Final = Rules(
+    decide_delay=10,
     lifetime=600,
     min_lifetime=60,
     max_lifetime=3600,

@@ -11,13 +11,15 @@ import orjson
 import pytest
 from hypothesis import example, given
 
-from app.sessions.model import Head, MovieEntry, Movies, ParticipantEntry, Participants, Session
+from app.sessions.head import Head
+from app.sessions.model import MovieEntry, Movies, ParticipantEntry, Participants, Session
 from app.sessions.patches import patch, patch_meta
 from app.sessions.rating import Tally
 from tests.harness.histories import EMPTY, HISTORIES, with_movies, with_participants
 
 E = TypeVar("E", Movies, Participants)
 
+NOW: Final = "2026-01-22T12:00:00.000Z"
 VERBS: Final = {"add", "remove", "replace"}
 
 
@@ -173,7 +175,7 @@ def test_a_vote_is_small(movies: int, tally: Tally, limit: int) -> None:
         assert made is not None
         then, now = before.movies.ranks, after.movies.ranks
         changed = sum(then[id_] != now[id_] for id_ in now)
-        meta, offset = patch_meta(before.meta, after.meta), str(after.head)
+        meta, offset = patch_meta(before.meta, after.meta, NOW), str(after.head)
         event = b'42["session-patch",%b,%b]' % (made, orjson.dumps([meta, offset])[1:-1])
         assert len(event) < limit + 55 * changed
 
@@ -192,11 +194,11 @@ def test_a_vote_neither_encodes_nor_compares_participants() -> None:
 def test_the_meta_of_a_patch_is_what_has_changed() -> None:
     before = replace(EMPTY, head=Head("e", 3))
     after = replace(before, head=Head("e", 7), title="Friday", expires_at=EMPTY.expires_at + 1)
-    assert patch_meta(before.meta, after.meta) == {
+    assert patch_meta(before.meta, after.meta, NOW) == {
         "epoch": "e",
         "version": 7,
         "from": 3,
         "title": "Friday",
         "expiresAt": "2026-01-22T12:01:40.001Z",
     }
-    assert patch_meta(after.meta, after.meta) == {"epoch": "e", "version": 7, "from": 7}
+    assert patch_meta(after.meta, after.meta, NOW) == {"epoch": "e", "version": 7, "from": 7}

@@ -12,6 +12,7 @@ from app.sessions.payloads import MovieDetails
 from app.sessions.rules import Rules, milliseconds
 
 RULES: Final = Rules(
+    decide_delay=10,
     lifetime=600,
     min_lifetime=60,
     max_lifetime=3600,

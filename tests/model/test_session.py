@@ -24,18 +24,22 @@ from hypothesis.stateful import (
 )
 
 from app.redis_client.client import RedisClient
+from app.sessions.access import Access
 from app.sessions.admission import Client
 from app.sessions.codes import CodeSpace
 from app.sessions.errors import SessionError
-from app.sessions.model import Head, Session
+from app.sessions.head import Head
+from app.sessions.model import Session
 from app.sessions.payloads import (
     AddMovies,
     CreateSession,
+    Decide,
     KickParticipant,
     MovieDetails,
     MovieReference,
     NoArguments,
     RenameParticipant,
+    Reopen,
     TransferHost,
     UpdateSession,
     Vote,
@@ -43,7 +47,7 @@ from app.sessions.payloads import (
 )
 from app.sessions.permissions import Action
 from app.sessions.rules import Rules
-from app.sessions.service import Access, SessionService
+from app.sessions.service import SessionService
 from app.sessions.steps import Extended, Swept
 from app.sessions.tokens import Credential, TokenSigner
 from app.store import replies
@@ -75,6 +79,7 @@ CLIENT: Final = Client("model", unlimited=True)
 
 def rules(policy: str, grace: float) -> Rules:
     return Rules(
+        decide_delay=3000,
         lifetime=600,
         min_lifetime=60,
         max_lifetime=3600,
@@ -101,7 +106,7 @@ class Store:
     def __init__(self, runner: asyncio.Runner, server: RedisServer) -> None:
         self._runner = runner
         self.connection = runner.run(self._connect(server.url()))
-        self.sessions = RedisSessions(self.connection, KEYS, creation_memory=60, quarantine=60, max_listed=200)
+        self.sessions = RedisSessions(self.connection, KEYS, quarantine=60, max_listed=200)
         self.follower = Follower(self.connection)
         self._numbers = itertools.count()
         self.last_id = ""
@@ -120,7 +125,7 @@ class Store:
             return b"secret"
 
         budgets = RedisBudgets(self.connection, KEYS, secret)
-        creators = RedisCreators(self.connection, KEYS, secret, longest=3600)
+        creators = RedisCreators(self.connection, KEYS, secret, longest=3600, plan_memory=60)
         codes = CodeSpace("0123456789", 6)
         return SessionService(
             self.sessions, budgets, creators, codes, TokenSigner(secret), rules(policy, grace), new_id=self.new_id
@@ -371,13 +376,38 @@ class SessionMachine(RuleBasedStateMachine):
                 "title": st.sampled_from([None, "Film night"]),
                 "capacity": st.integers(1, 5),
                 "locked": st.booleans(),
+                "decide_in_seconds": st.sampled_from([None, 1000]),
+                "decide_when": st.sampled_from(["host", "all-rated"]),
+                "reveal": st.sampled_from(["live", "decided"]),
             },
         ).filter(bool),
         mid=mids,
     )
     def update_session(self, caller: Caller, fields: dict[str, Any], mid: str | None) -> None:
         payload = UpdateSession(**fields, mid=mid)
-        self._change(caller, Action.UPDATE_SESSION, fields, mid, self.brief.update_session, payload)
+        asked = dict(fields)
+        if "decide_in_seconds" in asked:
+            asked["timer"] = asked.pop("decide_in_seconds") is not None
+        self._change(caller, Action.UPDATE_SESSION, asked, mid, self.brief.update_session, payload)
+
+    @rule(mid=mids, ratings=st.lists(st.integers(1, 5), min_size=1, max_size=4))
+    def all_rate_all(self, mid: str | None, ratings: list[int]) -> None:
+        """Everybody rates every movie, and that brings the decision."""
+        self.update_session(("host-token", self.model.generation), {"decide_when": "all-rated"}, None)
+        people, movies = list(self.model.people), list(self.model.films)
+        for number, (person, movie) in enumerate(itertools.product(people, movies)):
+            self.vote(("person", person), movie, [ratings[number % len(ratings)]], None)
+
+    @rule(caller=callers, movie=st.none() | st.sampled_from(MOVIES), mid=mids)
+    def decide(self, caller: Caller, movie: str | None, mid: str | None) -> None:
+        access = Access(self.code, self._credential(caller))
+        real: Any = self._do(self.brief.decide(access, Decide(movie_id=movie, mid=mid)))
+        self.model.drawn = real.pop("decision")["movieID"] if isinstance(real, dict) else None
+        self._same(real, lambda: self.model.change(caller, Action.DECIDE, {"movie": movie}, mid))
+
+    @rule(caller=callers, clear=st.sampled_from([None, "ratings", "movies"]), mid=mids)
+    def reopen(self, caller: Caller, clear: Any, mid: str | None) -> None:
+        self._change(caller, Action.REOPEN, {"clear": clear}, mid, self.brief.reopen, Reopen(clear=clear, mid=mid))
 
     @rule(caller=callers, whom=people, ban=st.booleans(), mid=mids)
     def kick(self, caller: Caller, whom: Caller, ban: bool, mid: str | None) -> None:
@@ -478,7 +508,11 @@ class SessionMachine(RuleBasedStateMachine):
         if session is None:
             return
         data: Any = orjson.loads(session.data)
-        shown = ("id", "name", "role", "connected")
+        decision: Any = None if session.decision is None else dict(session.decision.shown)
+        if decision is not None:
+            del decision["decidedAt"]
+            assert not decision["tied"] or decision["movieID"] in decision["tied"]
+        shown = ("id", "name", "role", "connected", "rated")
         figures = ("id", "addedBy", "count", "vetoes", "score", "compatibility", "rank")
         assert {
             "version": session.head.version,
@@ -486,6 +520,10 @@ class SessionMachine(RuleBasedStateMachine):
             "locked": session.locked,
             "capacity": session.capacity,
             "observers": session.observers,
+            "counts down": session.decide_at is not None,
+            "decideWhen": session.decide_when,
+            "reveal": session.reveal,
+            "decision": decision,
             "participants": [tuple(person[key] for key in shown) for person in data["participants"]],
             "movies": [{key: entry[key] for key in figures} for entry in data["movies"]],
         } == self.model.seen()
@@ -566,6 +604,8 @@ class SessionMachine(RuleBasedStateMachine):
             return error.code
 
     def _same(self, real: Any, expected: Callable[[], Any]) -> None:
+        if isinstance(real, dict):
+            real.pop("now", None)
         assert real == _outcome(expected)
 
 

@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from app.sessions.codes import CodeSpace
-from app.sessions.model import Head
+from app.sessions.head import Head
 from app.sessions.names import MAX_NAME, clean_text
 from app.sessions.tokens import Credential, TokenSigner
 

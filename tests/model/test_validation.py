@@ -208,6 +208,7 @@ RULED: Final[dict[str, list[tuple[Any, str, str]]]] = {
         (59.5, "ttlSeconds", "Lifetime must be 60 seconds or more"),
         (3601, "ttlSeconds", "Lifetime must be 3600 seconds or less"),
     ],
+    "allowed_decision_time": [(3601, "decideInSeconds", "Time until the decision must be 3600 seconds or less")],
     "allowed_capacity": [(11, "capacity", "Capacity must be 10 or less")],
 }
 

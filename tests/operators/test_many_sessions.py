@@ -53,7 +53,7 @@ async def test_a_page_of_a_hundred_thousand_is_bounded_work() -> None:
 
 async def create(connection: RedisClient, numbers: Iterable[int]) -> None:
     """By the script that creates every session, without the budgets of addresses."""
-    store = RedisSessions(connection, KEYS, creation_memory=60, quarantine=60, max_listed=200)
+    store = RedisSessions(connection, KEYS, quarantine=60, max_listed=200)
     session = NewSession(
         epoch="e",
         lifetime=HOUR,

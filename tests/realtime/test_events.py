@@ -32,15 +32,18 @@ async def test_joining_answers_joined_session_then_the_state_as_joined(
         "session-update",
     ]
     assert client.named("joined-session")[0].args == [{"sessionID": made.code}]
-    assert set(ack) == {"ok", "version", "sessionID", "participantID", "token", "votes"}
+    assert set(ack) == {"ok", "version", "now", "sessionID", "participantID", "token", "votes"}
     assert (ack["ok"], ack["sessionID"], ack["votes"]) == (True, made.code, {})
     data, meta, offset = update.args
     assert list(data) == ["createdAt", "movies", "participants"]
-    assert set(meta) == {"sessionID", "epoch", "version", "title", "locked", "capacity", "expiresAt", "people"}
+    assert set(meta) == {
+        *("sessionID", "epoch", "version", "title", "locked", "capacity", "expiresAt", "people"),
+        *("observers", "phase", "decision", "decideAt", "decideWhen", "reveal", "now"),
+    }
     assert meta["version"] == ack["version"]
     assert offset == f"{meta['epoch']}-{meta['version']}"
     (participant,) = data["participants"]
-    assert set(participant) == {"id", "name", "role", "connected", "joinedAt"}
+    assert set(participant) == {"id", "name", "role", "connected", "joinedAt", "rated"}
     assert participant["id"] == ack["participantID"]
     assert (participant["name"], participant["role"], participant["connected"]) == ("Guest 1", "host", True)
 

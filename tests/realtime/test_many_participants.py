@@ -145,8 +145,9 @@ async def test_a_wrong_cursor_is_refused_to_participants_and_nothing_is_said_to_
         refused = await session.page(cursor)
         assert refused.status_code == 400
         assert refused.json() == {
-            "message": "cursor: must be the next of an earlier page",
+            "message": "Cursor must be the `next` of an earlier page",
             "code": "invalid-payload",
+            "field": "cursor",
         }
         elsewhere = await session.api.create()
         stranger = await session.page(cursor, token=elsewhere.host_token)

@@ -272,6 +272,8 @@ async def test_nothing_that_another_sees_tells_a_token_a_socket_or_who_voted_wha
         assert person.token not in seen
     assert made.host_token not in seen
     assert not [socket for socket in sockets if socket in seen]
-    assert {key for each in data["participants"] for key in each} == {"id", "name", "role", "connected", "joinedAt"}
+    assert {key for each in data["participants"] for key in each} == {
+        *("id", "name", "role", "connected", "joinedAt", "rated")
+    }
     answers = [await api.call("GET", made.path), await api.join(made.code)]
     assert not [answer for answer in answers for person in (owner, *voters) if person.token in answer.text]

@@ -16,9 +16,10 @@ import pytest
 
 from app.realtime.member import Member
 from app.realtime.updates import Updates
-from app.sessions.model import Head, MovieEntry, Movies, Session
+from app.sessions.access import Access
+from app.sessions.head import Head
+from app.sessions.model import MovieEntry, Movies, Session
 from app.sessions.rating import Tally
-from app.sessions.service import Access
 from app.sessions.tokens import Credential
 from app.socketio_server import Encoded, Outgoing
 from tests.harness.here import Here, served_here
@@ -56,7 +57,8 @@ async def assert_same(api: Api, made: Made, *sockets: Socket) -> None:
     for socket in sockets:
         await socket.at_version(answer["meta"]["version"])
         assert socket.update == answer["sessionData"]
-        assert socket.meta | {"expiresAt": ""} == answer["meta"] | {"expiresAt": ""}
+        moving = {"expiresAt": "", "now": ""}
+        assert socket.meta | moving == answer["meta"] | moving
 
 
 async def test_after_the_first_update_there_are_patches_and_others_see_none(redis_server: RedisServer) -> None:
@@ -187,7 +189,8 @@ class Encoder:
 
 def member() -> Member:
     access = Access("123456", Credential("participant", "i", "p"))
-    return Member("s", access, 1, Head("e", 1), connection="c", recovery="r", name="Ann", patches=True)
+    head = Head("e", 1)
+    return Member("s", access, 1, head, connection="c", recovery="r", name="Ann", informed=head, patches=True)
 
 
 def at(version: int, epoch: str = "e", movies: int = 10) -> Session:
@@ -202,7 +205,7 @@ def next_for(updates: Updates, reader: Member) -> str | None:
 
 def test_whatever_was_skipped_a_member_gets_one_message_from_what_was_written_to_it() -> None:
     encoder, quick, slow = Encoder(), member(), member()
-    updates = Updates(encoder)
+    updates = Updates(encoder, lambda: 0)
     updates.show(at(1), set)
     assert next_for(updates, quick) == next_for(updates, slow) == "session-update to e-1"
     for version in range(2, 10):
@@ -215,7 +218,7 @@ def test_whatever_was_skipped_a_member_gets_one_message_from_what_was_written_to
 
 def test_each_message_is_encoded_once_for_all() -> None:
     encoder, members = Encoder(), [member() for _ in range(10)]
-    updates = Updates(encoder)
+    updates = Updates(encoder, lambda: 0)
     for version in (1, 2):
         updates.show(at(version), set)
         for each in members:
@@ -225,7 +228,7 @@ def test_each_message_is_encoded_once_for_all() -> None:
 
 @pytest.mark.parametrize(("versions", "movies", "event"), [(8, 10, "patch"), (9, 10, "update"), (2, 5000, "update")])
 def test_from_a_state_that_is_not_kept_a_member_gets_the_whole(versions: int, movies: int, event: str) -> None:
-    reader, updates = member(), Updates(Encoder())
+    reader, updates = member(), Updates(Encoder(), lambda: 0)
     updates.show(at(1, movies=movies), set)
     updates.next_for(reader)
     for version in range(2, 2 + versions):
@@ -234,7 +237,7 @@ def test_from_a_state_that_is_not_kept_a_member_gets_the_whole(versions: int, mo
 
 
 def test_in_another_epoch_a_member_gets_the_whole() -> None:
-    reader, updates = member(), Updates(Encoder())
+    reader, updates = member(), Updates(Encoder(), lambda: 0)
     updates.show(at(1), set)
     updates.next_for(reader)
     updates.show(at(2, "f"), set)
@@ -242,7 +245,7 @@ def test_in_another_epoch_a_member_gets_the_whole() -> None:
 
 
 def test_a_state_that_somebody_holds_outlives_those_that_nobody_does() -> None:
-    reader, updates = member(), Updates(Encoder())
+    reader, updates = member(), Updates(Encoder(), lambda: 0)
     updates.show(at(1), lambda: {reader.written})
     updates.next_for(reader)
     for version in range(2, 30):
@@ -251,7 +254,7 @@ def test_a_state_that_somebody_holds_outlives_those_that_nobody_does() -> None:
 
 
 def test_who_comes_later_is_told_the_newest_time_of_expiry() -> None:
-    first, later, updates = member(), member(), Updates(Encoder())
+    first, later, updates = member(), member(), Updates(Encoder(), lambda: 0)
     updates.show(at(1), set)
     before = updates.whole()
     assert next_for(updates, first) == "session-update to e-1"
@@ -262,7 +265,7 @@ def test_who_comes_later_is_told_the_newest_time_of_expiry() -> None:
 
 
 def test_of_a_session_that_is_another_one_by_now_nothing_is_left() -> None:
-    reader, updates = member(), Updates(Encoder())
+    reader, updates = member(), Updates(Encoder(), lambda: 0)
     updates.show(at(1), set)
     updates.forget()
     assert next_for(updates, reader) is None

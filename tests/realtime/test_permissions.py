@@ -100,6 +100,7 @@ def payload(scene: Scene, action: Action, target: str) -> dict[str, Any]:
         Action.UPDATE_SESSION: {"title": "Changed"},
         Action.KICK: {"participantID": scene.bystander.id},
         Action.TRANSFER_HOST: {"participantID": scene.bystander.id},
+        Action.DECIDE: {"movieID": "of-bystander"},
     }
     if action == Action.RENAME_PARTICIPANT and target == "theirs":
         return {"name": "Changed", "participantID": scene.bystander.id}
@@ -124,6 +125,8 @@ async def over_http(api: Api, scene: Scene, action: Action, target: str) -> str:
         ),
         Action.UPDATE_SESSION: ("PATCH", path, body),
         Action.KICK: ("DELETE", f"{path}/participants/{scene.bystander.id}", None),
+        Action.DECIDE: ("POST", f"{path}/decision", body),
+        Action.REOPEN: ("DELETE", f"{path}/decision", None),
         Action.END_SESSION: ("DELETE", path, None),
     }[action]
     answer = await api.call(method, route, token=scene.token, json=content, replica=1)
@@ -164,6 +167,8 @@ async def test_who_may_do_what(
     api: Api, people: People, transport: str, role: str, action: Action, target: str
 ) -> None:
     stage = await scene(api, people, role)
+    if action == Action.REOPEN:
+        await api.call("POST", f"{stage.made.path}/decision", token=stage.made.host_token, json={"movieID": "of-host"})
     before = await api.read(stage.made.code)
     outcome = await TRANSPORTS[transport](api, stage, action, target)
     allowed = expected(transport, role, action, target)

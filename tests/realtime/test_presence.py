@@ -132,7 +132,7 @@ async def test_reaping_a_session_that_nobody_has_joined_leaves_no_key_without_a_
 async def join(redis: RedisServer, made: Made, *, connection: str, leased: int | None = None) -> str:
     """As another replica does it; the outcome."""
     client = RedisClient.connect(redis.url())
-    sessions = RedisSessions(client, KEYS, creation_memory=60, quarantine=60, max_listed=200)
+    sessions = RedisSessions(client, KEYS, quarantine=60, max_listed=200)
     attachment = Attachment(
         connection=connection, recovery="x", newcomer="somebody", second_connection="allow", lease_renewed_at=leased
     )

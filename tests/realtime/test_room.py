@@ -15,8 +15,9 @@ from app.observability.metrics import Metrics
 from app.realtime.member import Member
 from app.realtime.room import Room
 from app.realtime.telemetry import Telemetry
-from app.sessions.model import Head, ParticipantEntry, Participants, Session
-from app.sessions.service import Access
+from app.sessions.access import Access
+from app.sessions.head import Head
+from app.sessions.model import ParticipantEntry, Participants, Session
 from app.sessions.tokens import Credential
 from app.socketio_server import Encoded, Outgoing
 from app.store.announcements import Announcement
@@ -36,6 +37,7 @@ class Store(RedisSessions):
     """A session that stands at `current`, of which announcements carry nothing."""
 
     def __init__(self) -> None:
+        self.now = lambda: 0
         self.current = Head("e", 1)
         self.known: Session | None = None
         self.reads = 0
@@ -101,7 +103,7 @@ class Shown(Encoded):
 
 def member(sid: str, since: Head) -> Member:
     access = Access("123456", Credential("participant", "i", "p"))
-    return Member(sid, access, membership_id=1, since=since, connection="c", recovery="r", name="Ann")
+    return Member(sid, access, membership_id=1, since=since, connection="c", recovery="r", name="Ann", informed=since)
 
 
 @asynccontextmanager

@@ -28,7 +28,7 @@ def redis() -> Iterator[RedisServer]:
 async def empty(redis: RedisServer) -> AsyncIterator[Room]:
     """A code without a session."""
     client = RedisClient.connect(redis.url(), timeout=10)
-    sessions = RedisSessions(client, KEYS, creation_memory=60, quarantine=60, max_listed=200)
+    sessions = RedisSessions(client, KEYS, quarantine=60, max_listed=200)
     yield Room(client, sessions)
     await sessions.close()
     await client.close()

@@ -8,11 +8,13 @@ from typing import Any, Final
 
 from app.redis_client.client import RedisClient
 from app.redis_client.reply import array, integer, mapping
+from app.sessions.decision import DecisionEntry
 from app.sessions.model import Session
 from app.sessions.permissions import Action
 from app.sessions.steps import (
     Attached,
     Attachment,
+    Clearing,
     ContinuedMembership,
     NewMovie,
     NewSession,
@@ -93,6 +95,7 @@ class Room:
 
     async def tally(self, movie: str) -> tuple[int, int, int]:
         counted = (await self.seen()).movies[movie].tally
+        assert counted is not None
         return counted.count, counted.vetoes, counted.points
 
     async def fields(self, kept: str = "") -> dict[str, str]:
@@ -178,7 +181,7 @@ class Room:
     async def leave(self, participant: str, connection: str | None = None, key: str | None = None) -> int:
         connection = connection or f"a.{participant}"
         person = self.person(participant, Action.LEAVE, key)
-        return await self.sessions.leave(self.code, person, connection=connection, recovery=connection)
+        return (await self.sessions.leave(self.code, person, connection=connection, recovery=connection)).version
 
     # What people ask for
 
@@ -194,28 +197,39 @@ class Room:
         return await self.sessions.add_movies(self.code, person, [details(movie) for movie in movies], **given)
 
     async def take_off(self, who: str | Credential, movie: str) -> int:
-        return await self.sessions.remove_movie(self.code, self.person(who, Action.REMOVE_MOVIE), movie)
+        return (await self.sessions.remove_movie(self.code, self.person(who, Action.REMOVE_MOVIE), movie)).version
 
     async def vote(self, who: str | Credential, movie: str, rating: int, key: str | None = None) -> int:
         person = self.person(who, Action.VOTE, key)
-        return await self.sessions.vote(self.code, person, movie, rating, max_movies=MAX_MOVIES)
+        connection = f"a.{person.credential.subject}"
+        commit = await self.sessions.vote(
+            self.code, person, movie, rating, max_movies=MAX_MOVIES, connection=connection
+        )
+        return commit.version
+
+    async def decide(self, who: str | Credential, movie: str | None = None, key: str | None = None) -> DecisionEntry:
+        person = self.person(who, Action.DECIDE, key)
+        return (await self.sessions.decide(self.code, person, movie)).decision
+
+    async def reopen(self, who: str | Credential, clear: Clearing | None = None) -> int:
+        return (await self.sessions.reopen(self.code, self.person(who, Action.REOPEN), clear)).version
 
     async def remove(self, who: str | Credential | Operator, target: str, reason: Removal = "kicked") -> int:
         author = (
             who if isinstance(who, Operator) else self.person(who, Action.LEAVE if reason == "left" else Action.KICK)
         )
-        return await self.sessions.remove_participant(self.code, author, target, reason)
+        return (await self.sessions.remove_participant(self.code, author, target, reason)).version
 
     async def rename(self, who: str | Credential, name: str, target: str | None = None, key: str | None = None) -> int:
         person = self.person(who, Action.RENAME_PARTICIPANT, key)
-        return await self.sessions.rename_participant(self.code, person, target, name)
+        return (await self.sessions.rename_participant(self.code, person, target, name)).version
 
     async def update(self, who: str | Credential, key: str | None = None, **settings: Any) -> int:
         person = self.person(who, Action.UPDATE_SESSION, key)
-        return await self.sessions.update_session(self.code, person, SessionSettings(**settings))
+        return (await self.sessions.update_session(self.code, person, SessionSettings(**settings))).version
 
     async def hand_over(self, who: str | Credential, target: str) -> int:
-        return await self.sessions.transfer_host(self.code, self.person(who, Action.TRANSFER_HOST), target)
+        return (await self.sessions.transfer_host(self.code, self.person(who, Action.TRANSFER_HOST), target)).version
 
     async def rotate(self, who: str | Credential, key: str | None = None) -> int:
         person = self.person(who, Action.ROTATE_HOST_TOKEN, key)
@@ -223,4 +237,4 @@ class Room:
 
     async def end(self, who: str | Credential | Operator, key: str | None = None) -> int:
         author = who if isinstance(who, Operator) else self.person(who, Action.END_SESSION, key)
-        return await self.sessions.end_session(self.code, author)
+        return (await self.sessions.end_session(self.code, author)).version

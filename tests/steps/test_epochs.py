@@ -7,7 +7,7 @@ import re
 import pytest
 
 from app.sessions.errors import SessionError
-from app.sessions.model import Head
+from app.sessions.head import Head
 from app.sessions.steps import ContinuedMembership
 from app.store.announcements import Announcement
 from tests.steps.room import Room

@@ -34,7 +34,7 @@ def keys(empty: Room) -> Keys:
 
 @pytest.fixture
 def creators(client: RedisClient, keys: Keys) -> RedisCreators:
-    return RedisCreators(client, keys, lambda: b"secret", longest=3600)
+    return RedisCreators(client, keys, lambda: b"secret", longest=3600, plan_memory=60)
 
 
 async def claim(creators: RedisCreators, seed: str, size: int = 10, *, most: int = 2, most_bytes: int = 100) -> bool:

@@ -9,7 +9,7 @@ import pytest
 
 from app.observability.metrics import Metrics
 from app.redis_client.client import RedisClient, Script
-from app.sessions.model import Head
+from app.sessions.head import Head
 from app.store.announcements import Announcement, Announcements
 from tests.harness.keys import KEYS
 from tests.harness.redis import RedisServer

@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from app.redis_client.client import RedisClient
 from app.sessions.errors import SessionError
-from app.sessions.model import Head
+from app.sessions.head import Head
 from app.store.keys import Keys
 from app.store.reads import SessionReads
 from tests.harness.redis import RedisServer

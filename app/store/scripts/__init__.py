@@ -17,7 +17,7 @@ from app.redis_client.client import Script
 
 __all__ = ["LIST_SCRIPTS", "SESSION_SCRIPTS", "ListScripts", "SessionScripts", "load_scripts"]
 
-_SHARED: Final = ("_prelude", "_people", "_replies", "_change")
+_SHARED: Final = ("_prelude", "_people", "_decision", "_replies", "_change")
 _COMMENT: Final = re.compile(r"^ *--.*\n", re.MULTILINE)
 # What stands between empty lines, from the margin.
 _BLOCKS: Final = re.compile(r"\n\n+(?=\S)")
@@ -32,6 +32,8 @@ class SessionScripts:
     add_movies: Script
     authorize: Script
     create: Script
+    decide: Script
+    decide_due: Script
     detach: Script
     end_session: Script
     join: Script
@@ -42,6 +44,7 @@ class SessionScripts:
     remove_movie: Script
     remove_participant: Script
     rename_participant: Script
+    reopen: Script
     rotate_host_token: Script
     sweep: Script
     touch: Script

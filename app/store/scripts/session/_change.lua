@@ -40,6 +40,14 @@ end
 
 local LONGEST_REPLY = 4096
 
+-- With a result the caller is told when the change was made: status, time, result.
+local function reply_result(at, status, ...)
+  if status ~= 'ok' then
+    return reply(status, ...)
+  end
+  return reply(status, at, ...)
+end
+
 -- `abridged` makes a text of a long result that `again` makes that result of, together with the request; which is also
 -- called for any other that is repeated.
 local function change(apply, again, abridged)
@@ -66,11 +74,18 @@ local function change(apply, again, abridged)
     if fingerprint ~= call.fingerprint then
       return reply('idempotency-mismatch')
     end
-    return reply(unpack(again and again(body) or cjson.decode(body)))
+    if instance ~= call.instance then
+      local status, version, at = unpack(cjson.decode(body))
+      return reply_result(at or now, status, version)
+    end
+    return reply_result(replied_at(whose, call.key) or now, unpack(again and again(body) or cjson.decode(body)))
   end
   local refusal = authorize()
   if refusal then
     return reply(refusal)
+  end
+  if is_decision_due() then
+    return reply('decision-due')
   end
   local result = apply(key)
   if key and field('instance') then
@@ -80,5 +95,5 @@ local function change(apply, again, abridged)
     end
     remember_reply(whose, call.key, call.fingerprint .. ' ' .. text)
   end
-  return reply(unpack(result))
+  return reply_result(now, unpack(result))
 end

@@ -15,6 +15,20 @@ local function add_to_tally(order, rating, sign)
   put(session, 't:' .. order, string.format('%d %d %d', count, vetoes, points))
 end
 
+-- How many of the listed movies somebody who is in the session has rated; `done` is how many people have rated all.
+local function note_rated(participant, number)
+  local movies, before = tonumber(field('films')), tonumber(field('v:' .. participant) or 0)
+  if number == before then
+    return
+  end
+  if number > 0 then
+    put(session, 'v:' .. participant, number)
+  else
+    remove(session, 'v:' .. participant)
+  end
+  add(session, 'done', (number == movies and 1 or 0) - (before == movies and 1 or 0))
+end
+
 -- Strictly one host while anyone is there: the longest present, those who are connected first.
 local function promote()
   local away, chosen, chosen_rank = {}, nil, nil
@@ -283,6 +297,7 @@ local function unattachable()
   if call.generation and tonumber(field('generation')) ~= call.generation then
     return 'unauthorized'
   end
+  return is_decision_due() and 'decision-due' or nil
 end
 
 -- The orders under which somebody has been in the session since, but for grace times, they joined it; `reason` is why
@@ -355,6 +370,7 @@ local function remove_participant(participant, reason)
   remove(connections, 's:' .. participant)
   enlist(FORMER, version() + (reason == 'away' and 2 ^ 40 or 0), participant)
   peak()
+  note_rated(participant, 0)
   remove(session, 'p:' .. participant, 'd:' .. participant, 'o:' .. participant)
   add(session, 'people', -1)
   if reason ~= 'away' and field('leavers') == 'drop' then

@@ -17,8 +17,8 @@
 -- ARGV[1]: the call, a JSON object; call.seen: epoch -> the lowest version at which the session can be, as far as the
 -- caller has seen.
 -- call.trace: the W3C traceparent that an announcement of the change carries, if any; it also carries the time.
--- Every script returns {relist, voided, announced, head, status, ...}: relist is the new time of expiry when the list of
--- sessions should hear of it, else 0; voided are recovery ids that continue nobody any more, each with 1 if that is to
+-- Every script returns {relist, due, voided, announced, head, status, ...}: relist is the new time of expiry when the list
+-- of sessions should hear of it, else 0; due is when the decision comes, if that has changed, else 0; voided are recovery ids that continue nobody any more, each with 1 if that is to
 -- be remembered, else 0; announced is how many announcements the replicas got; head is where the session stands now, as
 -- "<epoch>-<version>"; status is "ok" or the code of an error.
 local SESSION, VOTES, CONNECTIONS, REPLIES, RESERVATION, ABSENT, FORMER, REPLIERS = unpack(KEYS)
@@ -26,6 +26,9 @@ local call = cjson.decode(ARGV[1])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local relist, voided, news = 0, {}, {}
+
+-- Whose ratings have changed, for other connections than the one that changed them: {participant, connection}.
+local rerated
 
 -- The hash of the session expires on time. The other keys mean nothing without it; they expire a little later, so that
 -- most calls need not move them. `moved`: the expiries that this call moves; `made`: the keys that it may have created.
@@ -49,13 +52,14 @@ end
 local session = open(SESSION)
 
 -- The fields that replicas mirror (app/store/mirror.py): what is shown of the session, and who is in it. No secrets.
-local MIRRORED = {title = true, locked = true, capacity = true, host = true, observers = true}
+local MIRRORED = {title = true, locked = true, capacity = true, host = true, reveal = true, when = true, timer = true,
+  ready = true, decision = true, observers = true}
 
 -- What this call has set of them, null for what it has deleted.
 local changes = {}
 
 local function note_change(hash, name, value)
-  if hash == session and (MIRRORED[name] or name:match('^[dkmopt]:')) then
+  if hash == session and (MIRRORED[name] or name:match('^[dkmoptv]:')) then
     changes[name] = value or cjson.null
   end
 end
@@ -146,12 +150,25 @@ end
 -- Most scripts need these fields; they are read with one command.
 do
   local names = {'instance', 'epoch', 'version', 'host', 'people', 'lifetime', 'deadline', 'listed', 'rest',
-    'unjoined'}
+    'unjoined', 'when', 'timer', 'ready', 'decision'}
   names[#names + 1] = call.participant and 'p:' .. call.participant
   names[#names + 1] = call.movie and 'm:' .. call.movie
   for index, value in ipairs(redis.call('HMGET', SESSION, unpack(names))) do
     session.read[names[index]] = value
   end
+end
+
+-- When the decision comes, nil if nothing will bring it.
+local function decide_at()
+  local timer, ready = tonumber(field('timer')), tonumber(field('ready'))
+  return timer and ready and math.min(timer, ready) or timer or ready
+end
+
+local due_before = decide_at()
+
+-- Whether the time of the decision has come; then that has to be made before anything else changes.
+local function is_decision_due()
+  return due_before and due_before <= now
 end
 
 -- Sets the score of a member of a sorted set.
@@ -204,8 +221,8 @@ end
 local LARGEST_CHANGE = 16384
 
 local function told_of(fields)
-  local text = cjson.encode({expires = expiry(), fields = fields})
-  return #text <= LARGEST_CHANGE and text or cjson.encode({expires = expiry()})
+  local text = cjson.encode({expires = expiry(), fields = fields, rerated = rerated})
+  return #text <= LARGEST_CHANGE and text or cjson.encode({expires = expiry(), rerated = rerated})
 end
 
 -- Writes all changes and expiries, then announces the commits. A key without an expiry would never go away.
@@ -240,13 +257,46 @@ local function write()
 end
 
 local function reply(...)
-  local epoch, version = field('epoch'), field('version')
+  local epoch, version, at = field('epoch'), field('version'), decide_at()
   write()
-  return {relist, voided, #news, epoch and (epoch .. '-' .. version) or '', ...}
+  return {relist, at ~= due_before and at or 0, voided, #news, epoch and (epoch .. '-' .. version) or '', ...}
+end
+
+-- Whether any listed movie has a rating; `liked`: one that is no veto.
+local function has_ratings(liked)
+  local fields = all_of(session)
+  for index = 1, #fields, 2 do
+    if fields[index]:sub(1, 2) == 't:' then
+      local count, vetoes = fields[index + 1]:match('^(%d+) (%d+)')
+      if count ~= '0' or (vetoes ~= '0' and not liked) then
+        return true
+      end
+    end
+  end
+  return false
+end
+
+-- The time that a replica has to come by after the time of a decision.
+local DECISION_SLACK = 10000
+
+-- Once everybody has rated each movie the decision comes soon; whatever makes that untrue takes it back.
+local function review()
+  if field('when') ~= 'all-rated' or field('decision') then
+    return
+  end
+  local movies, people = tonumber(field('films')), tonumber(field('people'))
+  local complete = movies >= 2 and people >= 2 and tonumber(field('done') or 0) == people
+  if not complete then
+    remove(session, 'ready')
+  elseif not field('ready') and has_ratings(true) then
+    put(session, 'ready', now + field('delay'))
+    prolong(field('delay') + DECISION_SLACK)
+  end
 end
 
 -- One change, seen by everybody: the version grows and the replicas that have members hear that it did.
 local function commit(extend)
+  review()
   local version = add(session, 'version', 1)
   if extend then
     prolong()

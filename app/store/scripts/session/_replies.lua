@@ -101,6 +101,17 @@ local function recall_reply(whose, key)
   return get(replies, whose .. ' ' .. key)
 end
 
+-- When a reply that is kept was given.
+local function replied_at(whose, key)
+  local first, after = kept(whose)
+  for number = after - 1, first, -1 do
+    local at, name = (get(replies, '#' .. whose .. ' ' .. number) or ''):match('^(%d+) %d+ (.*)$')
+    if name == key then
+      return tonumber(at)
+    end
+  end
+end
+
 local function remember_reply(whose, key, text)
   tidy_replies()
   local size = #whose + 1 + #key + #text + REPLY_OVERHEAD

@@ -1,6 +1,9 @@
 -- Adds movies, all or none. Movies that are on the list already stay unchanged.
--- Replies: ok, version, ids added, ids that were present.
+-- Replies: ok, time, version, ids added, ids that were present.
 return change(function()
+  if field('decision') then
+    return {'session-decided'}
+  end
   local added, present, bytes, seen = {}, {}, 0, {}
   for _, movie in ipairs(call.movies) do
     if seen[movie.id] or field('m:' .. movie.id) then
@@ -28,6 +31,7 @@ return change(function()
     ids[#ids + 1] = movie.id
   end
   add(session, 'films', #added)
+  put(session, 'done', 0)
   add(session, 'bytes', bytes)
   return {'ok', commit(true), ids, present}
 end, function(text)

@@ -1,4 +1,4 @@
--- Checks the permission of a caller whose request is invalid. Replies: ok.
+-- Checks the permission of a caller whose request is invalid. Replies: ok, time.
 return change(function()
   return {'ok'}
 end)

@@ -1,7 +1,7 @@
 -- Ends the session. Only the reservation of its code stays, with the reply for a repeated call.
--- Replies: ok, version.
+-- Replies: ok, time, version.
 local function finish(key)
-  local ended = {'ok', version() + 1}
+  local ended = {'ok', version() + 1, now}
   for _, name in ipairs(names_of(connections)) do
     if name:sub(1, 2) == 'r:' then
       void_recovery(name:sub(3))
@@ -14,7 +14,7 @@ local function finish(key)
     hash.read, hash.changed = {}, {}
   end
   news[#news + 1] = 'ended'
-  return ended
+  return {ended[1], ended[2]}
 end
 
 return change(finish)

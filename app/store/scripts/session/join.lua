@@ -21,7 +21,7 @@ if field('k:' .. participant) == 'banned' then
 end
 
 local entry = field('p:' .. participant)
-local changed = false
+local changed, enters = false, not entry
 -- A recovered connection takes the place of the one that it continues, which may not be known to be lost yet.
 local earlier = get(connections, 'r:' .. call.recovery)
 if call.recovering and not earlier then
@@ -78,6 +78,22 @@ else
   end
   changed = true
 end
+local ratings = {}
+local cast = not is_new and redis.call('HGET', VOTES, participant)
+if cast then
+  local by_order = cjson.decode(cast)
+  local fields = all_of(session)
+  for index = 1, #fields, 2 do
+    local rating = fields[index]:sub(1, 2) == 'm:' and by_order[fields[index + 1]:match('^(%d+)|')]
+    if rating then
+      ratings[#ratings + 1] = fields[index]:sub(3)
+      ratings[#ratings + 1] = rating
+    end
+  end
+end
+if enters and #ratings > 0 then
+  note_rated(participant, #ratings / 2)
+end
 note_recovery(participant, call.connection, call.recovery)
 if other and not attached then
   local last = drop_connection(call.connection)
@@ -120,19 +136,6 @@ if changed then
 else
   prolong()
   at = version()
-end
-local ratings = {}
-local cast = not is_new and redis.call('HGET', VOTES, participant)
-if cast then
-  local by_order = cjson.decode(cast)
-  local fields = all_of(session)
-  for index = 1, #fields, 2 do
-    local rating = fields[index]:sub(1, 2) == 'm:' and by_order[fields[index + 1]:match('^(%d+)|')]
-    if rating then
-      ratings[#ratings + 1] = fields[index]:sub(3)
-      ratings[#ratings + 1] = rating
-    end
-  end
 end
 local order, known_as = entry:match('^(%d+)|%d+|(.*)$')
 return reply('ok', at, field('epoch'), field('instance'), participant, tonumber(order),

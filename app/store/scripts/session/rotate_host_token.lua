@@ -1,4 +1,4 @@
--- Replaces the host token. Replies: ok, version, generation of the new one.
+-- Replaces the host token. Replies: ok, time, version, generation of the new one.
 return change(function()
   if not holds_token() then
     return {'forbidden', 'Only who holds the host token can renew it'}

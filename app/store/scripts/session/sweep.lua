@@ -1,7 +1,10 @@
 -- Removes the participants whose grace time is over, and starts it for those found without a connection.
--- Replies: ok, number removed, when to look again (0: nobody is disconnected).
+-- Replies: ok, number removed, when to look again (0: nobody is disconnected, and no decision is due).
 if not field('instance') then
   return reply('session-not-found')
+end
+if is_decision_due() then
+  return reply('decision-due')
 end
 local over, away, next_due, changed = {}, {}, 0, false
 local fields = all_of(session)
@@ -36,10 +39,19 @@ if count_observers() then
   changed = true
 end
 local dropped, unfinished = limit_absent()
-if unfinished then
-  next_due = now
-end
 if changed or dropped then
   commit(false)
+end
+local function look_again(at)
+  next_due = next_due == 0 and at or math.min(next_due, at)
+end
+if unfinished then
+  look_again(now)
+end
+if decide_at() then
+  look_again(decide_at())
+elseif field('when') and not field('decision') then
+  -- A replica may die between the last rating and scheduling the decision.
+  look_again(now + 60000)
 end
 return reply('ok', #over, next_due)

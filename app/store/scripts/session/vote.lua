@@ -3,6 +3,9 @@ return change(function()
   if not caller then
     return {'not-joined'}
   end
+  if field('decision') then
+    return {'session-decided'}
+  end
   local entry = field('m:' .. call.movie)
   if not entry then
     return {'movie-not-found'}
@@ -23,17 +26,24 @@ return change(function()
   else
     cast[order] = nil
   end
-  -- Ratings of movies that are gone are dropped now and then, so that a list that changes for hours stays small.
   local held = 0
   for _ in pairs(cast) do
     held = held + 1
   end
-  if held > call.max_movies then
+  local rated = (field('v:' .. caller) or 0) + (call.rating > 0 and 1 or 0) - (before > 0 and 1 or 0)
+  if held ~= rated then
+    -- There are ratings of movies that are gone, or replicas of an earlier release have not counted.
     for other in pairs(cast) do
       if not field('t:' .. other) then
         cast[other] = nil
+        held = held - 1
       end
     end
+  end
+  note_rated(caller, held)
+  local others = tonumber(get(connections, 'n:' .. caller) or 0) - (call.connection and 1 or 0)
+  if others > 0 then
+    rerated = {participant = caller, connection = call.connection}
   end
   if redis.call('HSET', VOTES, caller, cjson.encode(cast)) == 1 then
     made[VOTES] = true
