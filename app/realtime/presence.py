@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import Context
 from functools import partial
@@ -12,10 +12,10 @@ from typing import Final
 
 from app.background import Background
 from app.backoff import Backoff
-from app.observability.logging import log_bug
 from app.realtime.departures import Departed, Departures
 from app.realtime.member import Member
 from app.realtime.rooms import Rooms
+from app.realtime.rounds import each, forever
 from app.sessions.errors import SessionError
 from app.sessions.service import SessionService
 from app.store.replicas import RedisReplicas
@@ -25,12 +25,10 @@ __all__ = ["Presence"]
 
 _SWEEP_CLAIM_SECONDS: Final = 10.0
 _MIN_PAUSE_SECONDS: Final = 0.1
-_MAX_RENEWAL_PAUSE_SECONDS: Final = 0.5
 _MAX_REPAIR_PAUSE_SECONDS: Final = 2.0
 _REATTACHING_SECONDS: Final = 5.0
 _LATE_ATTACHMENT_SECONDS: Final = 3.0
 _MAX_DETACHED_AT_ONCE: Final = 500
-_MAX_CONCURRENT: Final = 20
 _THIS_REPLICA: Final = ""
 
 _logger = logging.getLogger(__name__)
@@ -70,11 +68,11 @@ class Presence:
 
         ``details`` returns this replica's data for the other replicas.
         """
-        await _forever(partial(self._renew, details), self._lease / 3)
+        await forever(partial(self._renew, details), self._lease / 3)
 
     async def sweep(self) -> None:
         """Remove, forever, the participants whose grace time is over, at whichever replica they were."""
-        await _forever(self._sweep_due, min(1.0, max(0.02, self._grace / 4)))
+        await forever(self._sweep_due, min(1.0, max(0.02, self._grace / 4)))
 
     def disconnected(self, code: str, connection: str, *, recovery: str | None = None, attaching: bool = False) -> None:
         """Remove a lost connection from a session as soon as Redis is available.
@@ -116,7 +114,7 @@ class Presence:
             living = [member.connection for member in self._members() if member.code == code]
             await self._take_away(code, partial(self._reap_session, self._replicas.name, code, living))
         if departed.needs_sweep:
-            await self._replicas.schedule(code, self._replicas.now() + round(_REATTACHING_SECONDS * 1000))
+            await self._replicas.due.schedule(code, self._replicas.now() + round(_REATTACHING_SECONDS * 1000))
 
     async def _take_away(self, code: str, step: Callable[[], Awaitable[int]]) -> None:
         """Schedule a sweep of the session and run ``step``, which returns when the next grace time ends.
@@ -125,10 +123,10 @@ class Presence:
         so late that the first sweep may come before anybody was marked as disconnected.
         """
         scheduled = self._replicas.now() + self._grace_milliseconds
-        await self._replicas.schedule(code, scheduled)
+        await self._replicas.due.schedule(code, scheduled)
         due = await step()
         if due >= scheduled + self._grace_milliseconds:
-            await self._replicas.schedule(code, due)
+            await self._replicas.due.schedule(code, due)
 
     def _members(self) -> Iterable[Member]:
         return () if self._rooms is None else self._rooms.members
@@ -167,9 +165,7 @@ class Presence:
     async def _reap(self, replica: str) -> None:
         while codes := await self._replicas.sessions_of(replica):
             # A session that fails is tried again at the next renewal and does not delay the others.
-            failures = await _each(
-                codes, lambda code: self._take_away(code, partial(self._reap_session, replica, code))
-            )
+            failures = await each(codes, lambda code: self._take_away(code, partial(self._reap_session, replica, code)))
             if done := [code for code in codes if code not in failures]:
                 await self._replicas.mark_reaped(replica, done)
             else:
@@ -184,16 +180,16 @@ class Presence:
         return 0
 
     async def _sweep_due(self) -> None:
-        due = await self._replicas.claim_due(_SWEEP_CLAIM_SECONDS)
+        due = await self._replicas.due.claim(_SWEEP_CLAIM_SECONDS)
 
         async def sweep(code: str) -> None:
             next_due = 0
             with _if_it_exists():
                 next_due = (await self._store.sweep(code, grace=self._grace_milliseconds)).next_due
-            await self._replicas.settle(code, due.claim, next_due)
+            await self._replicas.due.settle(code, due.claim, next_due)
 
         # Sessions that failed become due again when the claim expires.
-        failures = await _each(due.codes, sweep)
+        failures = await each(due.codes, sweep)
         if failures and len(failures) == len(due.codes):
             raise next(iter(failures.values()))
 
@@ -208,25 +204,6 @@ def _if_it_exists() -> Iterator[None]:
             raise
 
 
-async def _each(codes: Sequence[str], work: Callable[[str], Awaitable[None]]) -> dict[str, SessionError]:
-    """Run ``work`` for each session, several at a time; return the sessions for which it failed."""
-    turns = asyncio.Semaphore(_MAX_CONCURRENT)
-    failures: dict[str, SessionError] = {}
-
-    async def do(code: str) -> None:
-        async with turns:
-            try:
-                await work(code)
-            except SessionError as error:
-                failures[code] = error
-            except Exception as error:
-                log_bug(_logger, "looking after a session has failed", error)
-                failures[code] = SessionError("internal-error")
-
-    await asyncio.gather(*(do(code) for code in codes))
-    return failures
-
-
 async def _retry_until_done(work: Callable[[], Awaitable[None]]) -> None:
     backoff = Backoff(_MIN_PAUSE_SECONDS, _MAX_REPAIR_PAUSE_SECONDS)
     while True:
@@ -234,18 +211,3 @@ async def _retry_until_done(work: Callable[[], Awaitable[None]]) -> None:
             return await work()
         except SessionError:
             await asyncio.sleep(backoff.next())
-
-
-async def _forever(step: Callable[[], Awaitable[None]], interval: float) -> None:
-    backoff = Backoff(_MIN_PAUSE_SECONDS, min(interval, _MAX_RENEWAL_PAUSE_SECONDS))
-    while True:
-        pause = interval
-        try:
-            await step()
-            backoff.reset()
-        except SessionError:
-            pause = backoff.next()
-        except Exception as error:
-            # A bug in the handling of one session must not stop the lease or the sweep of all.
-            log_bug(_logger, "background task failed", error)
-        await asyncio.sleep(pause)

@@ -65,6 +65,7 @@ from app.store.announcements import Announcements
 from app.store.budgets import RedisBudgets
 from app.store.creators import RedisCreators
 from app.store.data_marker import DataMarker
+from app.store.due import DueList
 from app.store.keys import Keys
 from app.store.listing import RedisListing
 from app.store.recoveries import RedisRecoveries
@@ -103,6 +104,7 @@ class RedisPart:
     listing: RedisListing
     recoveries: RedisRecoveries
     replicas: RedisReplicas
+    live: DueList
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,7 @@ def assemble_redis(
         listing=RedisListing(client, keys),
         recoveries=RedisRecoveries(client, keys, quarantine=settings.code_rest),
         replicas=replicas,
+        live=DueList(client, keys.sessions),
     )
 
 

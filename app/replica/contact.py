@@ -72,7 +72,6 @@ class Contact:
         if await redis.marker.is_lost():
             self._losses.note("everything")
             self._on_loss()
-        await redis.sessions.forget_expired()
         self._metrics.live_sessions.set(await redis.sessions.count())
 
 

@@ -17,6 +17,7 @@ from app.observability.lag import watch_event_loop
 from app.observability.losses import Losses
 from app.observability.metrics import Metrics
 from app.observability.tracing import Tracing
+from app.realtime.expiries import end_expired
 from app.redis_client.embedded import EmbeddedServer
 from app.redis_client.url import parse_url
 from app.replica.assembly import (
@@ -122,6 +123,7 @@ class Replica:
             self._contact.keep(),
             sockets.presence.keep_lease(partial(self._details, address)),
             sockets.presence.sweep(),
+            end_expired(redis.live, redis.sessions),
             sockets.rooms.keep_up(),
             sockets.forwarder.watch(self._settings.lease / 3),
             watch_event_loop(self._take_lag),

@@ -15,7 +15,7 @@ prefix, and deployments with different prefixes can share a Redis. Scripts recei
 ``js:{C}:repliers``    zset     callers with stored replies, by the expiry of the oldest reply
 ``js:recovery:P``      string   the participant of recovery id P; exists as long as the code is reserved
 ``js:created:H``       string   the session created with an idempotency key; exists for ``lifetime``
-``js:sessions``        zset     code -> time of expiry, for all live sessions
+``js:sessions``        zset     code -> time of expiry, for all live sessions and those still to be ended
 ``js:due``             zset     code -> time to check for participants whose grace time is over
 ``js:replicas``        zset     replica -> end of its lease
 ``js:replica:R``       string   details of replica R for the others; exists as long as its lease

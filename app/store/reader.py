@@ -227,11 +227,6 @@ class SessionReader:
             with reading_reply():
                 return integer(count)
 
-    async def forget_expired(self) -> None:
-        """Remove expired sessions from the list of live ones."""
-        with client_errors(changing=True):
-            await self._client.execute("ZREMRANGEBYSCORE", self._keys.sessions, "-inf", await self._now())
-
     async def _now(self) -> int:
         time = await self._client.execute("TIME")
         with reading_reply():

@@ -21,10 +21,11 @@ from app.redis_client.errors import reading_reply
 from app.redis_client.reply import array, integer, text, texts
 from app.sessions.errors import SessionError
 from app.store.client_errors import client_errors
+from app.store.due import DueList
 from app.store.keys import Keys
 from app.store.scripts import LIST_SCRIPTS
 
-__all__ = ["Due", "Heard", "Lease", "RedisReplicas"]
+__all__ = ["Heard", "Lease", "RedisReplicas"]
 
 _BATCH: Final = 100
 
@@ -38,14 +39,6 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
-    """Sessions to sweep. ``claim`` is passed to ``settle``."""
-
-    claim: int
-    codes: list[str]
-
-
-@dataclass(frozen=True, slots=True)
 class Heard:
     """The details of the living replicas as they were read ``at`` a time of ``time.monotonic``."""
 
@@ -54,7 +47,10 @@ class Heard:
 
 
 class RedisReplicas:
-    """The replicas of the deployment. All methods raise ``SessionError``. ``heard``: what ``living`` returned last."""
+    """The replicas of the deployment. All methods raise ``SessionError``.
+
+    ``heard``: what ``living`` returned last. ``due``: the sessions to sweep.
+    """
 
     def __init__(self, client: RedisClient, keys: Keys, replica: str, *, lease: float) -> None:
         self._client = client
@@ -70,9 +66,7 @@ class RedisReplicas:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._renew = LIST_SCRIPTS.renew_lease
         self._tell = LIST_SCRIPTS.tell_details
-        self._schedule = LIST_SCRIPTS.schedule_due
-        self._claim = LIST_SCRIPTS.claim_due
-        self._settle = LIST_SCRIPTS.settle_due
+        self.due = DueList(client, keys.due)
 
     def now(self) -> int:
         """Return the time of Redis's clock, as estimated at the last renewal."""
@@ -183,24 +177,6 @@ class RedisReplicas:
         """Remove a dead replica. If it is alive after all, its next renewal reports ``lapsed``."""
         with client_errors(changing=True):
             await self._client.execute("ZREM", self._keys.replicas, replica)
-
-    async def schedule(self, code: str, due: int) -> None:
-        """Schedule a sweep of a session at ``due`` or earlier."""
-        with client_errors(changing=True):
-            await self._client.run(self._schedule, [self._keys.due], [code, due])
-
-    async def claim_due(self, seconds: float) -> Due:
-        """Claim sessions that are due; other replicas do not get them for ``seconds``."""
-        with client_errors(changing=True):
-            reply = await self._client.run(self._claim, [self._keys.due], [_BATCH, round(seconds * 1000)])
-            with reading_reply():
-                claim, codes = array(reply)
-                return Due(integer(claim), texts(codes))
-
-    async def settle(self, code: str, claim: int, next_due: int) -> None:
-        """End a claim: the session was swept, and is due again at ``next_due`` (0: not scheduled)."""
-        with client_errors(changing=True):
-            await self._client.run(self._settle, [self._keys.due], [code, claim, next_due])
 
 
 def _batches(codes: Sequence[str]) -> Iterator[Sequence[str]]:

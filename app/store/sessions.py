@@ -170,6 +170,10 @@ class RedisSessions(SessionReader):
         """Remove the participants whose grace time (milliseconds) is over."""
         return await self._steps.run(self._scripts.sweep, code, {"grace": grace}, replies.swept)
 
+    async def expire(self, code: str) -> int:
+        """End a session whose time is over; return when one expires that lives on, else 0."""
+        return await self._steps.run(self._scripts.expire, code, {}, replies.due)
+
     async def touch(self, code: str, *, least: int) -> Extended:
         """Extend a session that somebody is in, by at least so many milliseconds."""
         return await self._steps.run(self._scripts.touch, code, {"least": least}, replies.extended)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from app.redis_client.reply import integer
+from app.redis_client.reply import array, integer
 from app.sessions.errors import SessionError
+from app.store.scripts import SESSION_SCRIPTS
 from tests.harness.keys import KEYS
 from tests.steps.room import DAY, LIFETIME, REST, SURPLUS, Room, details, new_session
 
@@ -197,3 +198,44 @@ async def test_the_list_hears_of_a_session_when_its_life_has_grown_by_more_than_
 async def test_a_session_that_ends_leaves_the_list(room: Room) -> None:
     await room.end(room.host_token())
     assert await listed(room) == 0
+
+
+# Its time is over
+
+
+async def expired(room: Room) -> None:
+    await room.redis.execute("PEXPIREAT", KEYS.session(room.code), 1)
+
+
+async def announced(room: Room) -> int:
+    """How often the end of the session is announced when it is ended once more."""
+    reply = await room.redis.run(SESSION_SCRIPTS.expire, KEYS.session_keys(room.code), ["{}"])
+    return integer(array(reply)[3])
+
+
+async def test_a_session_whose_time_is_over_ends_once_and_its_code_rests_on(room: Room) -> None:
+    await room.join("ann")
+    await room.vote("ann", "m1", 5, key="k")
+    free = await room.lives("code")
+    await expired(room)
+    assert [await announced(room) for _ in range(3)] == [1, 0, 0]
+    assert await room.sessions.expire(room.code) == 0
+    assert await room.redis.execute("KEYS", f"*{room.code}*") == [KEYS.reservation(room.code).encode()]
+    assert await room.lives("code") == free
+    assert await room.sessions.end_reason(room.code, room.instance) == "expired"
+    with pytest.raises(SessionError, match="session-not-found"):
+        await room.vote("ann", "m1", 4)
+    for instance in ("another", room.instance):
+        assert await room.sessions.create({room.code: instance}, new_session()) is None
+
+
+async def test_a_session_that_lives_longer_than_it_is_listed_for_is_listed_again(room: Room) -> None:
+    before = await room.seen()
+    assert await room.sessions.expire(room.code) == await room.lives()
+    assert await room.seen() == before
+
+
+async def test_a_session_that_was_ended_does_not_expire_as_well(room: Room) -> None:
+    await room.end(room.host_token())
+    assert await announced(room) == 0
+    assert await room.sessions.end_reason(room.code, room.instance) == "ended"

@@ -208,13 +208,13 @@ async def test_a_session_is_swept_when_it_is_due_and_by_one_replica(
     replica: RedisReplicas, client: RedisClient, keys: Keys, empty: Room
 ) -> None:
     now = await empty.now()
-    await replica.schedule("past", now - 1)
-    await replica.schedule("later", now + HOUR)
-    due = await replica.claim_due(60)
+    await replica.due.schedule("past", now - 1)
+    await replica.due.schedule("later", now + HOUR)
+    due = await replica.due.claim(60)
     assert due.codes == ["past"]
     assert await empty.now() < due.claim <= await empty.now() + 60_000
     assert integer(await client.execute("ZSCORE", keys.due, "past")) == due.claim
-    assert (await replica.claim_due(60)).codes == []
+    assert (await replica.due.claim(60)).codes == []
 
 
 async def test_a_session_is_due_at_the_earliest_of_its_times(
@@ -223,7 +223,7 @@ async def test_a_session_is_due_at_the_earliest_of_its_times(
     now = await empty.now()
     scores = []
     for due in (now + 2 * HOUR, now + HOUR, now + 3 * HOUR, now + HOUR):
-        await replica.schedule("code", due)
+        await replica.due.schedule("code", due)
         scores.append(integer(await client.execute("ZSCORE", keys.due, "code")) - now)
     # It changes each time, so that whoever has claimed the session notices.
     assert scores == [2 * HOUR, HOUR, HOUR - 1, HOUR - 2]
@@ -232,15 +232,15 @@ async def test_a_session_is_due_at_the_earliest_of_its_times(
 async def test_a_claim_is_settled_unless_somebody_has_scheduled_the_session_since(
     replica: RedisReplicas, client: RedisClient, keys: Keys, empty: Room
 ) -> None:
-    await replica.schedule("code", await empty.now() - 1)
-    claimed = (await replica.claim_due(60)).claim
-    await replica.settle("code", claimed, claimed + GRACE)
+    await replica.due.schedule("code", await empty.now() - 1)
+    claimed = (await replica.due.claim(60)).claim
+    await replica.due.settle("code", claimed, claimed + GRACE)
     assert integer(await client.execute("ZSCORE", keys.due, "code")) == claimed + GRACE
-    await replica.settle("code", claimed, 0)
+    await replica.due.settle("code", claimed, 0)
     assert integer(await client.execute("ZSCORE", keys.due, "code")) == claimed + GRACE
-    await replica.settle("code", claimed + GRACE, 0)
+    await replica.due.settle("code", claimed + GRACE, 0)
     assert await client.execute("ZSCORE", keys.due, "code") is None
-    await replica.settle("code", claimed, claimed)
+    await replica.due.settle("code", claimed, claimed)
     assert await client.execute("ZSCORE", keys.due, "code") is None
 
 

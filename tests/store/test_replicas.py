@@ -36,25 +36,25 @@ async def test_a_session_is_due_at_the_earliest_time_it_was_scheduled_for(
 ) -> None:
     now = replica.now()
     for due in (now + 5000, now + 3000, now + 9000):
-        await replica.schedule(CODE, due)
+        await replica.due.schedule(CODE, due)
     score = integer(await connection.execute("ZSCORE", KEYS.due, CODE))
     assert now + 2990 <= score <= now + 3000
-    assert (await replica.claim_due(10)).codes == []
+    assert (await replica.due.claim(10)).codes == []
 
 
 async def test_a_session_is_claimed_by_one_replica_only(connection: RedisClient, replica: RedisReplicas) -> None:
-    await replica.schedule(CODE, replica.now() - 1)
-    assert (await replica.claim_due(10)).codes == [CODE]
-    assert (await RedisReplicas(connection, KEYS, "two", lease=10).claim_due(10)).codes == []
+    await replica.due.schedule(CODE, replica.now() - 1)
+    assert (await replica.due.claim(10)).codes == [CODE]
+    assert (await RedisReplicas(connection, KEYS, "two", lease=10).due.claim(10)).codes == []
 
 
 async def test_a_claim_that_is_not_settled_is_due_again(replica: RedisReplicas) -> None:
     """As when its replica has died."""
-    await replica.schedule(CODE, replica.now() - 1)
-    assert (await replica.claim_due(0.05)).codes == [CODE]
+    await replica.due.schedule(CODE, replica.now() - 1)
+    assert (await replica.due.claim(0.05)).codes == [CODE]
 
     async def claimed_again() -> bool:
-        return (await replica.claim_due(10)).codes == [CODE]
+        return (await replica.due.claim(10)).codes == [CODE]
 
     await until(claimed_again, "the claim has run out")
 
@@ -64,23 +64,23 @@ async def test_what_is_scheduled_while_a_session_is_swept_is_not_forgotten(
     replica: RedisReplicas, connection: RedisClient, grace: int
 ) -> None:
     """Also when it is due later than the claim runs out: the sweep may have looked before it."""
-    await replica.schedule(CODE, replica.now() - 1)
-    due = await replica.claim_due(10)
-    await replica.schedule(CODE, replica.now() + grace)
-    await replica.settle(CODE, due.claim, 0)
+    await replica.due.schedule(CODE, replica.now() - 1)
+    due = await replica.due.claim(10)
+    await replica.due.schedule(CODE, replica.now() + grace)
+    await replica.due.settle(CODE, due.claim, 0)
     assert integer(await connection.execute("ZSCORE", KEYS.due, CODE)) <= replica.now() + grace
 
 
 async def test_a_settled_session_is_looked_at_again_when_somebody_is_still_away(
     replica: RedisReplicas, connection: RedisClient
 ) -> None:
-    await replica.schedule(CODE, replica.now() - 1)
-    due = await replica.claim_due(10)
-    await replica.settle(CODE, due.claim, replica.now() + 5000)
+    await replica.due.schedule(CODE, replica.now() - 1)
+    due = await replica.due.claim(10)
+    await replica.due.settle(CODE, due.claim, replica.now() + 5000)
     assert integer(await connection.execute("ZSCORE", KEYS.due, CODE)) > replica.now()
-    await replica.schedule(CODE, replica.now() - 1)
-    due = await replica.claim_due(10)
-    await replica.settle(CODE, due.claim, 0)
+    await replica.due.schedule(CODE, replica.now() - 1)
+    due = await replica.due.claim(10)
+    await replica.due.settle(CODE, due.claim, 0)
     assert await connection.execute("ZSCORE", KEYS.due, CODE) is None
 
 

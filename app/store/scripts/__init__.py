@@ -36,6 +36,7 @@ class SessionScripts:
     decide_due: Script
     detach: Script
     end_session: Script
+    expire: Script
     join: Script
     leave: Script
     new_epoch: Script
