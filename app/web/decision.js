@@ -77,13 +77,14 @@ export class DecisionView {
     tell("");
     find("decision").classList.add("fresh");
     showTab("rate", { focus: "decision-heading" });
-    navigator.vibrate?.(30);
   }
 
   #show(data, decision) {
     this.#shown = decision;
     const winner = data.movies.find(({ id }) => id === decision.movieID);
-    find("decision-poster").replaceChildren(poster(winner));
+    const picture = poster(winner);
+    // Without a picture the title is enough.
+    find("decision-poster").replaceChildren(...(picture.tagName === "IMG" ? [picture] : []));
     say(find("decision-heading"), titleOf(winner));
     say(find("decision-why"), reasonOf(decision));
     const tied = decision.tied.map((id) => data.movies.find((movie) => movie.id === id)).filter(Boolean);

@@ -39,4 +39,10 @@ export function keyed(list, items, make, update, refuge) {
 // The value of a CSS variable, which a policy without inline styles allows.
 export const paint = (node, name, value) => node.style.setProperty(`--${name}`, String(value));
 
+// What people take for the first character of a text, in capitals; older browsers know code points only.
+export function initial(text) {
+  const [first] = Intl.Segmenter ? new Intl.Segmenter().segment(text.trim()) : Array.from(text.trim(), (segment) => ({ segment }));
+  return first?.segment.toUpperCase() ?? "?";
+}
+
 export const plural = (number, one, many = `${one}s`) => `${number} ${number === 1 ? one : many}`;

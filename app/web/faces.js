@@ -1,6 +1,6 @@
 // Small round pictures of people: the first letter on a colour of their own.
 
-import { element, paint, say } from "./dom.js";
+import { element, initial, paint, say } from "./dom.js";
 
 // By the golden angle neighbours differ most, in the order in which this page came to know them.
 const GOLDEN_ANGLE = 137.5;
@@ -16,7 +16,7 @@ export function face(person) {
 export function showFace(node, { id, name }) {
   if (!known.has(id)) known.set(id, known.size);
   paint(node, "hue", Math.round(250 + known.get(id) * GOLDEN_ANGLE) % 360);
-  say(node, initialOf(name));
+  say(node, initial(name));
 }
 
 // "Ada", "Ada and Bo", "Ada, Bo and 3 others".
@@ -27,9 +27,4 @@ export function namesOf(people, most = 2) {
   const others = names.length - shown.length;
   if (others > 0) return `${shown.join(", ")} and ${others} others`;
   return `${shown.slice(0, -1).join(", ")} and ${shown[shown.length - 1]}`;
-}
-
-function initialOf(name) {
-  const [first] = new Intl.Segmenter().segment(name.trim());
-  return first?.segment.toUpperCase() ?? "?";
 }

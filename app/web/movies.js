@@ -11,6 +11,7 @@ import { poster, titleOf } from "./titles.js";
 // Time to pass over others on the way to the one meant, with the arrow keys.
 const SECOND_THOUGHTS = 300;
 const TIP = "join-session:tip-read";
+const VETO = "join-session:veto-explained";
 
 export class Movies {
   #room;
@@ -140,10 +141,10 @@ export class Movies {
     if (this.#room.data) this.render();
   }
 
-  // Once; whoever has read the tip knows it.
+  // Once. The tip stays: nothing moves under a finger.
   #explainVeto(movieID) {
-    if (browser.read(TIP, false)) return;
-    browser.write(TIP, true);
+    if (browser.read(VETO, false)) return;
+    browser.write(VETO, true);
     const movie = this.#room.data.movies.find(({ id }) => id === movieID);
     tell(`Vetoed: ${movie.title}. A veto sinks a movie, even if everyone else loves it.`);
   }

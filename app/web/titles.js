@@ -1,6 +1,6 @@
 // How movies are written: what people type, what is shown, and their posters.
 
-import { element, paint } from "./dom.js";
+import { element, initial, paint } from "./dom.js";
 import { randomID } from "./identities.js";
 import { settings } from "./settings.js";
 
@@ -51,7 +51,7 @@ export function poster(movie) {
 function tile({ title }) {
   const node = element("span", { className: "poster tile" });
   node.setAttribute("aria-hidden", "true");
-  node.textContent = [...new Intl.Segmenter().segment(title)][0]?.segment.toUpperCase() ?? "";
+  node.textContent = initial(title);
   let hue = 0;
   for (const character of title) hue = (hue * 31 + character.codePointAt(0)) % 360;
   paint(node, "hue", hue);

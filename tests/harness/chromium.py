@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -160,9 +161,10 @@ class Page:
 
 
 class Browser:
-    """A running browser."""
+    """A running browser; other programs can drive it by `port`, too."""
 
-    def __init__(self, connection: ClientConnection) -> None:
+    def __init__(self, connection: ClientConnection, port: int) -> None:
+        self.port = port
         self._connection = connection
         self._numbers = itertools.count(1)
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
@@ -233,7 +235,7 @@ async def chromium() -> AsyncIterator[Browser]:
             ended = asyncio.create_task(process.communicate())
             # Without a proxy, and for messages of any size.
             async with connect(address, proxy=None, max_size=None) as connection:
-                browser = Browser(connection)
+                browser = Browser(connection, urlsplit(address).port or 0)
                 reader = asyncio.create_task(browser.read())
                 try:
                     yield browser
