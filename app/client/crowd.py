@@ -370,7 +370,9 @@ def _payload(change: Change) -> dict[str, Any]:
 
 
 def _state(data: dict[str, Any], meta: dict[str, Any]) -> State:
-    content = orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
+    # Replicas of the previous release do not tell how much somebody has rated.
+    people = [{name: value for name, value in person.items() if name != "rated"} for person in data["participants"]]
+    content = orjson.dumps(data | {"participants": people}, option=orjson.OPT_SORT_KEYS)
     return State(meta["epoch"], meta["version"], hashlib.blake2b(content, digest_size=8).digest())
 
 

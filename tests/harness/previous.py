@@ -13,7 +13,7 @@ from typing import Final
 __all__ = ["PREVIOUS", "archive_of", "version_of"]
 
 # The versions from which a deployment may be upgraded to this one.
-PREVIOUS: Final = ("0e9aaa6", "748ce26", "d272c97")
+PREVIOUS: Final = ("748ce26", "d272c97", "fa785a7")
 
 _ROOT: Final = Path(__file__).parent.parent.parent
 
