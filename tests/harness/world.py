@@ -18,11 +18,12 @@ from tests.harness.people import Api
 from tests.harness.service import UNKNOWN, Replica, running_replicas
 from tests.harness.topologies import TOPOLOGIES, Secured, Topology
 
-__all__ = ["CODE_REST", "GRACE", "LEASE", "RACES", "World", "api", "fresh_topology", "hosts", "world"]
+__all__ = ["CODE_REST", "DECIDE_DELAY", "GRACE", "LEASE", "RACES", "World", "api", "fresh_topology", "hosts", "world"]
 
 GRACE: Final = 1.0
 CODE_REST: Final = 1.0
 LEASE: Final = 3.0
+DECIDE_DELAY: Final = 0.3
 
 _SLOW: Final = (pytest.mark.slow, pytest.mark.timeout(300))
 _OTHERS: Final = [pytest.param((name, 3), id=name, marks=_SLOW) for name in TOPOLOGIES if name != "standalone"]
@@ -56,7 +57,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
     topology: Topology = asyncio.run(TOPOLOGIES[name]().start())
     try:
         with running_replicas(
-            topology.url, 3, grace=GRACE, code_rest=CODE_REST, lease=LEASE, min_lifetime=0.5
+            topology.url, 3, grace=GRACE, code_rest=CODE_REST, lease=LEASE, min_lifetime=0.5, decide_delay=DECIDE_DELAY
         ) as replicas:
             # All rules hold after a failover or a slot move as well.
             asyncio.run(topology.disturb(UNKNOWN))

@@ -28,6 +28,23 @@ async def a_shorter_lifetime(redis: RedisServer) -> None:
                 assert (answer.status_code, answer.json()["message"]) == (400, "Lifetime must be 60 seconds or more")
 
 
+@exceeds("Time until the decision, set by the creator or host")
+async def a_decision_too_soon_or_too_late(redis: RedisServer) -> None:
+    async with limited(redis, max_lifetime=7200) as replica:
+        made, headers = await replica.api.create(ttlSeconds=60), replica.headers
+        refusals: list[tuple[float, int, str]] = [
+            (4.9, 400, "Time until the decision must be 5 or more"),
+            (7200.1, 400, "Time until the decision must be 7200 seconds or less"),
+            (7200, 409, "The session ends before that"),
+        ]
+        for seconds, status, message in refusals:
+            asked = {"decideInSeconds": seconds}
+            answer = await replica.api.call("PATCH", made.path, token=made.host_token, json=asked, headers=headers)
+            assert (answer.status_code, answer.json()["message"]) == (status, message)
+        state = await replica.api.read(made.code)
+        assert state["meta"]["decideAt"] is None
+
+
 @exceeds("Extensions of the lifetime by presence")
 async def a_lifetime_that_has_to_be_extended_all_the_time(redis: RedisServer) -> None:
     async with limited(redis, lifetime=0.001, min_lifetime=0.001) as replica:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -146,6 +147,26 @@ async def test_hidden_ratings_are_null_for_everybody_until_the_decision(group: G
     assert (await ask("update-session", reveal="live"))["code"] == "limit-reached"
     data = await group.guest.at((await ask("decide"))["version"])
     assert [(each["rank"], each["compatibility"]) for each in data["movies"]] == [(2, 0), (1, 100)]
+
+
+async def test_no_update_of_a_live_session_links_a_rating_to_a_person(group: Group) -> None:
+    """But for the one by which somebody has rated everything."""
+    for person, movie_id, rating in [
+        *((group.host, "a", rating) for rating in (5, 1, 3)),
+        *((group.guest, "b", rating) for rating in (2, 4)),
+        *((group.guest, "a", 5), (group.guest, "a", 1), (group.host, "a", 2)),
+    ]:
+        voted = await person.do("vote", movieID=movie_id, rating=rating)
+        await group.host.at(voted["version"])
+    states = [event.data for event in group.host.client.named("session-update") if event.args[1]["people"] == 2]
+    completing = []
+    for before, after in itertools.pairwise(states):
+        assert before["movies"] != after["movies"]
+        pairs = zip(before["participants"], after["participants"], strict=True)
+        completing += [(one, other) for one, other in pairs if one != other]
+    # The guest has rated both, the host one.
+    assert [(one["rated"], one | {"rated": 2} == other) for one, other in completing] == [(0, True)]
+    assert "own-votes" not in {event.name for event in group.host.client.events}
 
 
 async def test_all_may_be_set_at_creation(api: Api) -> None:
