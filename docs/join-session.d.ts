@@ -35,6 +35,7 @@ export interface CreateSession {
   capacity?: number | null;
   movies?: Array<MovieDetails>;
   leaverRatings?: "keep" | "drop" | null;
+  passcode?: string | null;
 }
 
 /** Payload of `decide`: the movie that the host names, or nothing for the first of the ranking. */
@@ -77,7 +78,7 @@ export interface ErrorBody {
   decision?: Decision;
 }
 
-export type ErrorCode = "session-id-required" | "invalid-payload" | "unknown-event" | "unauthorized" | "forbidden" | "not-found" | "session-not-found" | "movie-not-found" | "participant-not-found" | "method-not-allowed" | "request-timeout" | "session-full" | "session-locked" | "not-joined" | "limit-reached" | "session-decided" | "not-decided" | "nothing-to-decide" | "payload-too-large" | "idempotency-mismatch" | "too-many-requests" | "headers-too-large" | "join-failed" | "internal-error" | "unavailable" | "outcome-unknown" | "codes-exhausted";
+export type ErrorCode = "session-id-required" | "invalid-payload" | "unknown-event" | "unauthorized" | "passcode-required" | "passcode-wrong" | "forbidden" | "not-found" | "session-not-found" | "movie-not-found" | "participant-not-found" | "method-not-allowed" | "request-timeout" | "session-full" | "session-locked" | "not-joined" | "limit-reached" | "session-decided" | "not-decided" | "nothing-to-decide" | "payload-too-large" | "idempotency-mismatch" | "too-many-requests" | "headers-too-large" | "join-failed" | "internal-error" | "unavailable" | "outcome-unknown" | "codes-exhausted";
 
 /** `hostToken` is the new one; those before are void. */
 export interface HostTokenRotated {
@@ -94,10 +95,12 @@ export interface JoinFailure {
 
 /** Second argument of `join-session`.
 
-With `patches` updates after the first are sent as `session-patch`. `observe`: only watch, as no participant. */
+With `patches` updates after the first are sent as `session-patch`. `observe`: only watch, as no participant.
+A session that has a passcode asks for it where no `token` is shown. */
 export interface JoinOptions {
   name?: string | null;
   token?: string | null;
+  passcode?: string | null;
   patches?: boolean;
   observe?: boolean;
 }
@@ -112,6 +115,7 @@ export interface JoinSession {
   sessionID: SessionID;
   name?: string | null;
   token?: string | null;
+  passcode?: string | null;
   patches?: boolean;
   observe?: boolean;
 }
@@ -402,7 +406,7 @@ export interface TransferHost {
   participantID: string;
 }
 
-/** Payload of `update-session`: at least one of them; a title or time of null takes that away. */
+/** Payload of `update-session`: at least one of them; a title, time or passcode of null takes that away. */
 export interface UpdateSession {
   mid?: string | null;
   decideInSeconds?: number | null;
@@ -412,6 +416,7 @@ export interface UpdateSession {
   capacity?: number | null;
   locked?: boolean | null;
   ttlSeconds?: number | null;
+  passcode?: string | null;
 }
 
 /** Payload of `vote`: 1 is a veto, 5 the best. */
@@ -475,7 +480,7 @@ export interface ClientToServerEvents {
   "withdraw-vote": (...args: [payload: MovieReference, ack: (ack: Acknowledgements["withdraw-vote"]) => void] | [payload: MovieReference]) => void;
   /** Change one's own name. */
   "rename-participant": (...args: [payload: RenameParticipant, ack: (ack: Acknowledgements["rename-participant"]) => void] | [payload: RenameParticipant]) => void;
-  /** Title, capacity, lock, lifetime, and how the decision comes. */
+  /** Title, capacity, lock, lifetime, passcode, and how the decision comes. */
   "update-session": (...args: [payload: UpdateSession, ack: (ack: Acknowledgements["update-session"]) => void] | [payload: UpdateSession]) => void;
   /** Remove a participant, or ban it. */
   "kick-participant": (...args: [payload: KickParticipant, ack: (ack: Acknowledgements["kick-participant"]) => void] | [payload: KickParticipant]) => void;
@@ -507,7 +512,7 @@ export interface AcknowledgedEvents {
   "withdraw-vote": (...args: [payload: MovieReference, ack: (ack: Acknowledgements["withdraw-vote"]) => void]) => void;
   /** Change one's own name. */
   "rename-participant": (...args: [payload: RenameParticipant, ack: (ack: Acknowledgements["rename-participant"]) => void]) => void;
-  /** Title, capacity, lock, lifetime, and how the decision comes. */
+  /** Title, capacity, lock, lifetime, passcode, and how the decision comes. */
   "update-session": (...args: [payload: UpdateSession, ack: (ack: Acknowledgements["update-session"]) => void]) => void;
   /** Remove a participant, or ban it. */
   "kick-participant": (...args: [payload: KickParticipant, ack: (ack: Acknowledgements["kick-participant"]) => void]) => void;
@@ -531,8 +536,8 @@ export interface Routes {
   "POST /api/session/create": { body: CreateSession; answer: SessionCreated };
   /** Read a session. */
   "GET /api/session/{sessionID}": { body: undefined; answer: SessionState };
-  /** Change title, capacity, lock or lifetime, and how the decision comes. */
-  "PATCH /api/session/{sessionID}": { body: { decideInSeconds?: number | null; decideWhen?: "host" | "all-rated" | null; reveal?: "live" | "decided" | null; title?: string | null; capacity?: number | null; locked?: boolean | null; ttlSeconds?: number | null; }; answer: Done };
+  /** Change title, capacity, lock, lifetime or passcode, and how the decision comes. */
+  "PATCH /api/session/{sessionID}": { body: { decideInSeconds?: number | null; decideWhen?: "host" | "all-rated" | null; reveal?: "live" | "decided" | null; title?: string | null; capacity?: number | null; locked?: boolean | null; ttlSeconds?: number | null; passcode?: string | null; }; answer: Done };
   /** End the session. */
   "DELETE /api/session/{sessionID}": { body: undefined; answer: Done };
   /** Decide. */

@@ -143,7 +143,8 @@ def _operation(route: Route, operation: Operation) -> Schema:
 def _security(route: Route, operation: Operation) -> list[Schema]:
     if "unauthorized" not in route.errors:
         return []
-    return [{"token": []}] if operation.action is not None else [{}, {"token": []}]
+    needed = operation.action is not None and operation.action.permission.stranger == "none"
+    return [{"token": []}] if needed else [{}, {"token": []}]
 
 
 def _success(route: Route, answer: Any) -> Schema:

@@ -18,12 +18,12 @@ async def answer_join(
     service: SessionService, body: bytes, client: Client, token: str | None, cookie: BucketCookie | None
 ) -> Answer:
     """Look up the session of a request. Raise ``SessionError`` if there is none."""
-    found = await service.look_up(read_session_id(body), client, token)
+    found = await service.finder.find(read_session_id(body), client, token)
     code = found.meta["sessionID"]
     answered = {
         "sessionID": code,
         "message": "Session found. You can now connect via WebSocket.",
-        "sessionData": orjson.Fragment(found.data),
+        "sessionData": orjson.Fragment(found.shown_to_strangers),
     }
     return json_answer(answered, headers=etag(found.head) | bucket_header(cookie, code))
 

@@ -120,8 +120,8 @@ class SessionAPI:
     async def read(self, session_id: str) -> Response:
         client, token, seen = self._client(), bearer_token(), request.if_none_match
         if not seen:
-            return self._compressed(self._state(await self._service.look_up(session_id, client, token)))
-        found = await self._service.look_up_changed(
+            return self._compressed(self._state(await self._service.finder.look_up(session_id, client, token)))
+        found = await self._service.finder.look_up_changed(
             session_id, client, token, lambda head: seen.contains_weak(str(head))
         )
         return _unchanged(found) if isinstance(found, Head) else self._compressed(self._state(found))
@@ -136,7 +136,7 @@ class SessionAPI:
         return self._compressed(json_answer(session.page(query.after), headers=etag(session.head)))
 
     async def result(self, session_id: str) -> Response:
-        session = await self._service.look_up_whole(session_id, self._client(), bearer_token())
+        session = await self._service.finder.look_up_whole(session_id, self._client(), bearer_token())
         result, headers = result_of_session(session), etag(session.head) | {"vary": "Accept"}
         if _wants_csv():
             return self._compressed(csv_answer(to_csv(result), f"session-{session.code}", headers))

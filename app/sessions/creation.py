@@ -14,6 +14,7 @@ from app.sessions.admission import Client
 from app.sessions.codes import CodeSpace
 from app.sessions.errors import SessionError
 from app.sessions.model import Session
+from app.sessions.passcodes import Passcodes
 from app.sessions.payloads import CreateSession
 from app.sessions.ports import Creators, SessionStore
 from app.sessions.rules import Rules, milliseconds
@@ -48,8 +49,10 @@ class SessionCreation:
         rules: Rules,
         *,
         new_id: Callable[[], str],
+        passcodes: Passcodes,
     ) -> None:
         self._store = store
+        self._passcodes = passcodes
         self._creators = creators
         self._codes = codes
         self._signer = signer
@@ -77,6 +80,8 @@ class SessionCreation:
             title=payload.title or None,
             movies=rules.allowed_movies(payload.movies),
         )
+        if payload.passcode is not None:
+            session = replace(session, passcode=await self._passcodes.hashed(payload.passcode))
         seed = self._new_id()
         if key is not None:
             return await self._create_once(payload, seed, session, client, key)
@@ -86,11 +91,11 @@ class SessionCreation:
         self, payload: CreateSession, seed: str, session: NewSession, client: Client, key: str
     ) -> Created:
         """Create a session by the plan stored for the key, so that any repeat can complete it."""
-        wanted = hashlib.sha256(payload.model_dump_json(exclude_none=True).encode()).hexdigest()[:32]
         digest = hashlib.sha256(f"{client.address} {key}".encode()).hexdigest()[:32]
+        wanted, *others = self._fingerprints(payload, digest)
         plan: dict[str, str] = {"instance": seed, "epoch": session.epoch, "wanted": wanted}
         plan = orjson.loads(await self._creators.claim_plan(digest, orjson.dumps(plan).decode()))
-        if plan["wanted"] != wanted:
+        if plan["wanted"] not in (wanted, *others):
             raise SessionError("idempotency-mismatch")
         if "code" in plan:
             return await self._created(plan["code"], plan["instance"])
@@ -98,6 +103,12 @@ class SessionCreation:
         plan |= {"code": created.session.code, "instance": created.session.instance}
         await self._creators.replace_plan(digest, orjson.dumps(plan).decode())
         return created
+
+    def _fingerprints(self, payload: CreateSession, scope: str) -> list[str]:
+        """Return hashes of what is asked for, of the passcode its digests; the first as this replica stores it."""
+        asked = payload.model_dump_json(exclude_none=True, exclude={"passcode"})
+        digests = [""] if payload.passcode is None else self._signer.digests(f"{scope} {payload.passcode}")
+        return [hashlib.sha256(f"{asked}{digest}".encode()).hexdigest()[:32] for digest in digests]
 
     async def _make(self, seed: str, session: NewSession, client: Client) -> Created:
         """Create the session, also if the client disconnects meanwhile: its place stays taken in any case."""

@@ -31,6 +31,8 @@ CATALOGUE: Final[dict[str, ErrorKind]] = {
     "invalid-payload": ErrorKind(400, "Invalid payload"),
     "unknown-event": ErrorKind(400, "Unknown event"),
     "unauthorized": ErrorKind(401, "A valid token is required"),
+    "passcode-required": ErrorKind(401, "A passcode is required"),
+    "passcode-wrong": ErrorKind(401, "Wrong passcode"),
     "forbidden": ErrorKind(403, "Not allowed"),
     "not-found": ErrorKind(404, "Not found"),
     "session-not-found": ErrorKind(404, "Session not found or has expired"),

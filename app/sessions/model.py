@@ -134,12 +134,23 @@ class Movies(dict[str, MovieEntry]):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One version of a session for readers; ``data`` is its ``sessionData`` as JSON."""
+    """One version of a session for readers; ``data`` is its ``sessionData`` as JSON.
+
+    ``guarded``: it is shown only to those in the session, because there is a passcode.
+    """
 
     instance: str
     head: Head
     meta: VersionMeta
     data: bytes
+    guarded: bool = False
+
+    @property
+    def shown_to_strangers(self) -> bytes:
+        """``data``, without its movies and participants if the session is guarded."""
+        if not self.guarded:
+            return self.data
+        return self.data.partition(b",")[0] + b',"movies":[],"participants":[]}'
 
     def expiring(self, at: int) -> Snapshot:
         """Return the same version with another time of expiry (Unix milliseconds)."""

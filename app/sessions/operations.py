@@ -54,6 +54,8 @@ _ANY_REQUEST: Final = (
     "unavailable",
 )
 _LOOK_UP: Final = (*_ANY_REQUEST, "session-not-found", "too-many-requests")
+# A session with a passcode is read by those in it.
+_READING: Final = (*_LOOK_UP, "unauthorized", "passcode-required", "forbidden", "not-joined")
 _CHANGE: Final = (
     *_LOOK_UP,
     "unauthorized",
@@ -182,7 +184,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         payload=None,
         answer=SessionState,
         summary="Read a session",
-        route=Route("GET", _SESSION, "readSession", errors=_LOOK_UP, headers=("If-None-Match",)),
+        route=Route("GET", _SESSION, "readSession", errors=_READING, headers=("If-None-Match",)),
     ),
     Operation(
         action=Action.LIST_PARTICIPANTS,
@@ -204,7 +206,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         answer=Result,
         summary="Read what was decided, as JSON, or as CSV with `?format=csv` or by `Accept`",
         route=Route(
-            "GET", f"{_SESSION}/result", "readResult", errors=(*_LOOK_UP, "not-decided"), query=("format",), headers=()
+            "GET", f"{_SESSION}/result", "readResult", errors=(*_READING, "not-decided"), query=("format",), headers=()
         ),
     ),
     Operation(
@@ -271,13 +273,13 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         action=Action.UPDATE_SESSION,
         payload=UpdateSession,
         answer=Done,
-        summary="Title, capacity, lock, lifetime, and how the decision comes",
+        summary="Title, capacity, lock, lifetime, passcode, and how the decision comes",
         event="update-session",
         route=Route(
             "PATCH",
             _SESSION,
             "updateSession",
-            "Change title, capacity, lock or lifetime, and how the decision comes",
+            "Change title, capacity, lock, lifetime or passcode, and how the decision comes",
             _VOTING,
         ),
         use_case=SessionService.update_session,

@@ -49,6 +49,7 @@ __all__ = [
 ]
 
 MAX_ID: Final = 64
+MAX_PASSCODE: Final = 64
 MIN_CREATION_KEY: Final = 16
 MIN_DECISION_SECONDS: Final = 5
 CURSOR: Final = "^[0-9]{1,15}$"
@@ -60,7 +61,16 @@ _PRINTABLE: Final = f"^[^{_REFUSED}]*$"
 _VISIBLE: Final = rf"^[^{_REFUSED}]*[^\s{_REFUSED}][^{_REFUSED}]*$"
 _ID: Final = rf"^(?!\.{{1,2}}$)[^|/\s{_REFUSED}]([^|/{_REFUSED}]*[^|/\s{_REFUSED}])?$"
 
-_SETTINGS: Final = ("title", "capacity", "locked", "ttl_seconds", "decide_in_seconds", "decide_when", "reveal")
+_SETTINGS: Final = (
+    "title",
+    "capacity",
+    "locked",
+    "ttl_seconds",
+    "decide_in_seconds",
+    "decide_when",
+    "reveal",
+    "passcode",
+)
 
 # A URL with a host, without characters that could end the HTML attribute or style in which a page puts it.
 _HTTPS: Final = re.compile(r"https://[^\s/?#\x22'<>\\`\x00-\x20]+([/?#][^\s\x22'<>\\`\x00-\x20]*)?")
@@ -79,12 +89,16 @@ class _Text:
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         shown = handler(schema)
         shown |= {"maxLength": self.longest, "pattern": _VISIBLE if self.shortest else _PRINTABLE}
+        if self.shortest > 1:
+            shown["minLength"] = self.shortest
         return shown
 
     def _cleaned(self, text: str) -> str:
         text = clean_text(text, self.longest)
         if len(text) < self.shortest:
-            raise ValueError("must not be empty")
+            raise ValueError(
+                "must not be empty" if self.shortest == 1 else f"must be at least {self.shortest} characters"
+            )
         return text
 
 
@@ -112,6 +126,7 @@ MovieID = Annotated[Id, Field(validation_alias=AliasChoices("movieID", "movie_id
 ParticipantID = Annotated[
     Id, Field(validation_alias=AliasChoices("participantID", "participant_id"), serialization_alias="participantID")
 ]
+Passcode = Annotated[str, _Text(MAX_PASSCODE, shortest=6)]
 Key = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")]
 
 
@@ -171,16 +186,19 @@ class CreateSession(DecisionSettings):
     capacity: Annotated[int, Field(ge=1)] | None = None
     movies: Annotated[list[MovieDetails], Field(max_length=10_000, fail_fast=True)] = []
     leaver_ratings: Literal["keep", "drop"] | None = None
+    passcode: Annotated[Passcode | None, Field(repr=False)] = None
 
 
 class JoinOptions(Payload):
     """Second argument of ``join-session``.
 
     With ``patches`` updates after the first are sent as ``session-patch``. ``observe``: only watch, as no participant.
+    A session that has a passcode asks for it where no ``token`` is shown.
     """
 
     name: Annotated[str, _Text(MAX_NAME)] | None = None
     token: Annotated[str, Field(max_length=256)] | None = None
+    passcode: Annotated[Annotated[str, _Text(MAX_PASSCODE)] | None, Field(repr=False)] = None
     patches: bool = False
     observe: bool = False
 
@@ -218,7 +236,7 @@ class Vote(Mutation):
 
 
 class UpdateSession(DecisionSettings, Mutation):
-    """Payload of ``update-session``: at least one of them; a title or time of null takes that away."""
+    """Payload of ``update-session``: at least one of them; a title, time or passcode of null takes that away."""
 
     model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": [to_camel(name)]} for name in _SETTINGS]})
 
@@ -226,6 +244,7 @@ class UpdateSession(DecisionSettings, Mutation):
     capacity: Annotated[int, Field(ge=1)] | None = None
     locked: bool | None = None
     ttl_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    passcode: Annotated[Passcode | None, Field(repr=False)] = None
 
     @model_validator(mode="after")
     def _something(self) -> UpdateSession:

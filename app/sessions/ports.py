@@ -24,7 +24,17 @@ from app.sessions.steps import (
     SessionSettings,
 )
 
-__all__ = ["Budgets", "Creators", "ListedSessions", "Place", "Reserved", "SessionListing", "SessionStore", "Usage"]
+__all__ = [
+    "Budgets",
+    "Creators",
+    "Guessed",
+    "ListedSessions",
+    "Place",
+    "Reserved",
+    "SessionListing",
+    "SessionStore",
+    "Usage",
+]
 
 
 class SessionStore(Protocol):
@@ -51,6 +61,9 @@ class SessionStore(Protocol):
 
     async def instance(self, code: str) -> str | None:
         """Return the instance of the session under a code, None if there is none."""
+
+    async def passcode(self, code: str) -> str | None:
+        """Return the hash of a session's passcode, None if there is none."""
 
     async def create(self, instances: Mapping[str, str], session: NewSession) -> str | None:
         """Create a session under the first free code; return the code, or None if all are taken.
@@ -191,8 +204,20 @@ class Reserved:
     seconds_left: float
 
 
+@dataclass(frozen=True, slots=True)
+class Guessed:
+    """Whether a guess at a passcode was counted, beside the wrong ones of the minute; ``seconds_left`` are of that."""
+
+    counted: bool
+    wrong: int
+    seconds_left: float
+
+
 class Budgets(Protocol):
-    """Counters by client address, shared by all replicas. Addresses are stored as hashes."""
+    """Counters by client address, shared by all replicas. Addresses are stored as hashes.
+
+    Guesses at passcodes are counted for whoever is named: an address, or a session.
+    """
 
     async def reserve(self, address: str, look_ups: Sequence[str], most: int) -> Reserved:
         """Count look-ups that are about to be made, given by unique ids: as many as fit into ``most``."""
@@ -205,6 +230,15 @@ class Budgets(Protocol):
 
     async def add_wrong_key(self, address: str) -> Usage:
         """Count a wrong create key or operators' token."""
+
+    async def add_passcode(self, code: str) -> Usage:
+        """Count another passcode of a session."""
+
+    async def reserve_guess(self, whose: str, guess: str, most: int) -> Guessed:
+        """Count a guess that is about to be made, given by a unique id, if it fits into ``most``."""
+
+    async def settle_guess(self, whose: str, guess: str, *, wrong: bool = False) -> None:
+        """Give a guess back, counted or not; count a wrong one instead."""
 
     async def total_misses(self) -> int:
         """Return the number of failed look-ups of all addresses."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from functools import partial
+from typing import Final, TypeVar
 
 from app.sessions.access import Access, Joined
 from app.sessions.admission import Admission, Client
@@ -12,8 +13,9 @@ from app.sessions.answers import Decided, Done, HostTokenRotated, MoviesAdded
 from app.sessions.codes import CodeSpace
 from app.sessions.creation import Created, SessionCreation
 from app.sessions.errors import SessionError
-from app.sessions.head import Head
-from app.sessions.model import Session, Snapshot
+from app.sessions.finder import SessionFinder, code_of, is_known
+from app.sessions.model import Session
+from app.sessions.passcodes import Passcodes
 from app.sessions.payloads import (
     AddMovies,
     CreateSession,
@@ -31,14 +33,15 @@ from app.sessions.payloads import (
 from app.sessions.permissions import Action
 from app.sessions.ports import Budgets, Creators, SessionStore
 from app.sessions.rules import Rules, milliseconds
-from app.sessions.steps import Attachment, Commit, ContinuedMembership, Person, Removal, SessionSettings
+from app.sessions.steps import Attachment, Commit, ContinuedMembership, NewPasscode, Person, Removal, SessionSettings
 from app.sessions.timestamps import timestamp
 from app.sessions.tokens import Credential, TokenSigner
 
 __all__ = ["SessionService"]
 
-Found = TypeVar("Found", bound=Session | Snapshot | Head)
 Replied = TypeVar("Replied")
+
+_TRIES: Final = 3
 
 
 class SessionService:
@@ -63,7 +66,11 @@ class SessionService:
         self._rules = rules
         self._new_id = new_id
         self._renewed_at = renewed_at
-        self._creation = SessionCreation(store, creators, codes, signer, rules, new_id=new_id)
+        self._passcodes = Passcodes(store, budgets)
+        self.finder: Final = SessionFinder(store, self._admission, codes, signer)
+        self._creation = SessionCreation(
+            store, creators, codes, signer, rules, new_id=new_id, passcodes=self._passcodes
+        )
 
     def now(self) -> str:
         """Return the time by the store's clock, in the form of the wire."""
@@ -72,43 +79,6 @@ class SessionService:
     async def create(self, payload: CreateSession, client: Client, key: str | None = None) -> Created:
         """Create a session under a free code; with an idempotency key return the same session again."""
         return await self._creation.create(payload, client, key)
-
-    def look_up(self, text: str, client: Client, token: str | None = None) -> Awaitable[Snapshot]:
-        """Return the session that ``text`` names. A failed look-up counts against the client's rate limit."""
-        return self._find(text, client, token, self._store.snapshot)
-
-    def look_up_whole(self, text: str, client: Client, token: str | None = None) -> Awaitable[Session]:
-        """Return the session like ``look_up``, with what its result is made of."""
-        return self._find(text, client, token, self._store.read)
-
-    async def look_up_changed(
-        self, text: str, client: Client, token: str | None, seen: Callable[[Head], bool]
-    ) -> Snapshot | Head:
-        """Return the session, or only its head if the caller has ``seen`` that version, which is cheap."""
-
-        async def read(code: str) -> Snapshot | Head | None:
-            head = await self._store.head(code)
-            return head if head is None or seen(head) else await self._store.snapshot(code)
-
-        return await self._find(text, client, token, read)
-
-    async def _find(
-        self, text: str, client: Client, token: str | None, read: Callable[[str], Awaitable[Found | None]]
-    ) -> Found:
-        code = self._code(text)
-        credential = self._verified(token)
-        if credential is not None and self._is_known(credential, code):
-            found = await read(code)
-            if found is not None and await self._instance_of(found, code) == credential.instance:
-                return found
-            # The token belongs to an earlier session under this code, so this is counted as a look-up.
-        if client.unlimited:
-            return _existing(await read(code))
-        async with self._admission.look_up(client, code) as look_up:
-            return _existing(await look_up.answer(lambda: read(code)))
-
-    async def _instance_of(self, found: Session | Snapshot | Head, code: str) -> str | None:
-        return await self._store.instance(code) if isinstance(found, Head) else found.instance
 
     async def read(self, access: Access) -> Session:
         """Return the session to one of its participants."""
@@ -133,9 +103,9 @@ class SessionService:
         A failed look-up, also by a wrong token, counts against the client's rate limit. With a valid token, or when the
         client is ``present_in`` the session, no look-up is made: the next step fails if the session does not exist.
         """
-        code = self._code(text)
+        code = code_of(self._codes, text)
         credential = self._verified(token)
-        if code == present_in or self._is_known(credential, code):
+        if code == present_in or is_known(self._signer, credential, code):
             return code
         async with self._admission.look_up(client, code) as look_up:
             instance = await look_up.answer(lambda: self._store.instance(code))
@@ -186,7 +156,8 @@ class SessionService:
                 credential = self._signer.verify(options.token)
                 if credential is None:
                     raise SessionError("unauthorized")
-            return await self.attach(
+            attach = partial(
+                self.attach,
                 code,
                 credential,
                 options.name,
@@ -195,9 +166,24 @@ class SessionService:
                 with_session=with_session,
                 observing=options.observe,
             )
+            return await self._passing(attach, code, options.passcode, client)
         except SessionError as error:
             await self._admission.note(error, client, code)
             raise
+
+    async def _passing(
+        self, attach: Callable[..., Awaitable[Joined]], code: str, passcode: str | None, client: Client
+    ) -> Joined:
+        """Attach a connection, with the passcode if that is needed; the session may get another one meanwhile."""
+        proved = None
+        for _ in range(_TRIES):
+            try:
+                return await attach(proved=proved)
+            except SessionError as error:
+                if error.code != "passcode-required" or not passcode:
+                    raise
+            proved = await self._passcodes.proved(code, passcode, client)
+        raise SessionError("unavailable")
 
     async def attach(
         self,
@@ -211,12 +197,13 @@ class SessionService:
         continued: ContinuedMembership | None = None,
         with_session: bool = False,
         observing: bool = False,
+        proved: str | None = None,
     ) -> Joined:
         """Attach a connection like ``join``, for a code and a credential that are known to be valid.
 
         ``recovering``: raise ``not-joined`` if the recovery id is void. ``continued``: raise ``not-joined`` if that
         membership has ended by leaving or removal; it continues in a locked session as well. ``observing``: attach it
-        to no participant.
+        to no participant. ``proved``: the hash of the passcode that was shown.
         """
         attached = await self._store.attach(
             code,
@@ -232,6 +219,7 @@ class SessionService:
                 lease_renewed_at=self._renewed_at(),
                 with_session=with_session,
                 observing=observing,
+                proved=proved,
             ),
         )
         if observing:
@@ -297,8 +285,20 @@ class SessionService:
             decide_when=payload.decide_when,
             decide_delay=milliseconds(self._rules.decide_delay) if payload.decide_when else None,
             reveal=payload.reveal,
+            passcode=await self._new_passcode(access, payload),
         )
         return await self._done(access, self._store.update_session(access.code, person, settings))
+
+    async def _new_passcode(self, access: Access, payload: UpdateSession) -> NewPasscode | None:
+        """Hash a passcode for its session; who may not change it is refused before that costs anything."""
+        if "passcode" not in payload.model_fields_set:
+            return None
+        if payload.passcode is None:
+            return NewPasscode("")
+        person = Person(access.credential, Action.UPDATE_SESSION)
+        await self._step(access, self._store.authorize(access.code, person))
+        digests = self._signer.digests(f"{access.credential.instance} {payload.passcode}")
+        return NewPasscode(await self._passcodes.hashed_for(access.code, payload.passcode), digests)
 
     async def kick(self, access: Access, payload: KickParticipant) -> Done:
         person = Person(access.credential, Action.KICK, payload.mid)
@@ -367,21 +367,5 @@ class SessionService:
                 await self._admission.note(error, access.client, access.code)
             raise
 
-    def _code(self, text: str) -> str:
-        code = self._codes.parse(text)
-        if code is None:
-            raise SessionError("session-not-found")
-        return code
-
     def _verified(self, token: str | None) -> Credential | None:
         return self._signer.verify(token) if token else None
-
-    def _is_known(self, credential: Credential | None, code: str) -> bool:
-        """Return whether the token's holder knows the code already, so that a look-up reveals nothing."""
-        return credential is not None and self._signer.carries(credential, code)
-
-
-def _existing(found: Found | None) -> Found:
-    if found is None:
-        raise SessionError("session-not-found")
-    return found

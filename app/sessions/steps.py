@@ -26,6 +26,7 @@ __all__ = [
     "HostTokenGeneration",
     "MoviesStored",
     "NewMovie",
+    "NewPasscode",
     "NewSession",
     "Operator",
     "Person",
@@ -73,6 +74,7 @@ class NewSession:
     ``unjoined``: the shorter lifetime until the first join, if any. ``quarantine``: how long the code is not reused
     after the end. ``departed_ratings``: ``keep`` or ``drop`` the ratings of participants who leave. ``timer``: from the
     creation to the decision, if it comes by time. ``decide_delay``: from the last rating of all to the decision.
+    ``passcode`` is its hash.
     """
 
     epoch: str
@@ -88,6 +90,7 @@ class NewSession:
     decide_delay: int = 0
     timer: int | None = None
     reveal: Reveal = "live"
+    passcode: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,7 @@ class Attachment:
     ``newcomer``: the id of a new participant. ``recovery``: the id with which the connection can be continued; with
     ``recovering`` it has to be valid. ``second_connection``: the policy for a participant who is connected already.
     ``lease_renewed_at``: the last renewal of the replica's lease. ``with_session``: whether to return the session.
-    ``observing``: attach the connection to no participant.
+    ``observing``: attach the connection to no participant. ``proved``: the hash of the passcode that was shown.
     """
 
     connection: str
@@ -124,6 +127,7 @@ class Attachment:
     lease_renewed_at: int | None = None
     with_session: bool = False
     observing: bool = False
+    proved: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +185,17 @@ class HostTokenGeneration(Commit):
 
 
 @dataclass(frozen=True, slots=True)
+class NewPasscode:
+    """A passcode to set. ``hash``: what is stored, empty to remove the passcode.
+
+    ``digests`` tell whether it is the same again, the first is that of the current secret.
+    """
+
+    hash: str
+    digests: Sequence[str] = ("",)
+
+
+@dataclass(frozen=True, slots=True)
 class SessionSettings:
     """The host's changes: None keeps a value, an empty ``title`` and a ``timer`` of 0 remove it.
 
@@ -195,6 +210,7 @@ class SessionSettings:
     decide_when: DecideWhen | None = None
     decide_delay: int | None = None
     reveal: Reveal | None = None
+    passcode: NewPasscode | None = None
 
 
 @dataclass(frozen=True, slots=True)

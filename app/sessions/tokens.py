@@ -57,6 +57,10 @@ class TokenSigner:
         seed, mark = credential.instance[:-_MARK], credential.instance[-_MARK:]
         return any(hmac.compare_digest(mark, _mark(secret, seed, code)) for secret in self._known())
 
+    def digests(self, text: str) -> list[str]:
+        """Return what tells whether a text is the same again but not which it is: of the current secret, and others."""
+        return [hmac.digest(secret, f"digest.{text}".encode(), hashlib.sha256).hex() for secret in self._known()]
+
     def host(self, instance: str, generation: int) -> str:
         return self._token("h", instance, str(generation))
 

@@ -15,7 +15,7 @@ from typing import Final
 from app.redis_client.client import RedisClient, Script
 from app.redis_client.errors import reading_reply
 from app.redis_client.reply import Reply, array, integer
-from app.sessions.ports import Reserved, Usage
+from app.sessions.ports import Guessed, Reserved, Usage
 from app.store.client_errors import client_errors
 from app.store.keys import Keys
 from app.store.scripts import LIST_SCRIPTS
@@ -79,6 +79,22 @@ class RedisBudgets:
     async def add_wrong_key(self, address: str) -> Usage:
         return await self._add(self._keys.wrong_keys(self._hashed(address)))
 
+    async def add_passcode(self, code: str) -> Usage:
+        return await self._add(self._keys.passcodes(self._hashed(f"session {code}")))
+
+    async def reserve_guess(self, whose: str, guess: str, most: int) -> Guessed:
+        keys = self._keys.guesses(self._hashed(whose))
+        with client_errors(changing=False):
+            reply = await self._client.run(self._reserve, keys, (most, _LAPSE_MILLISECONDS, guess))
+            with reading_reply():
+                counted, wrong, _, left = map(integer, array(reply))
+                return Guessed(counted=bool(counted), wrong=wrong, seconds_left=left / 1000)
+
+    async def settle_guess(self, whose: str, guess: str, *, wrong: bool = False) -> None:
+        keys = self._keys.guesses(self._hashed(whose))
+        with client_errors(changing=False):
+            await self._client.run(self._settle, keys, (int(wrong), _WINDOW_MILLISECONDS, guess))
+
     async def _add(self, key: str) -> Usage:
         with client_errors(changing=False):
             count, _, left = await asyncio.gather(
@@ -100,6 +116,7 @@ class RedisBudgets:
         for secret in (self._secret(), *self._others()):
             hashed = hashed_address(secret, address)
             keys += (*self._keys.look_ups(hashed), self._keys.creates(hashed), self._keys.wrong_keys(hashed))
+            keys += self._keys.guesses(hashed_address(secret, f"address {address}"))
         with client_errors(changing=True):
             await asyncio.gather(*(self._client.execute("DEL", key) for key in keys))
 

@@ -11,17 +11,23 @@ from app.sessions.permissions import Action
 from app.sessions.steps import Attachment, Author, NewMovie, NewSession, Operator, SessionSettings
 from app.sessions.tokens import Credential
 
-__all__ = ["attachment", "authority", "creation", "fingerprint", "movies", "settings"]
+__all__ = ["attachment", "authority", "compared_settings", "creation", "fingerprint", "movies", "settings"]
 
 
-def authority(author: Author, compared: Mapping[str, object]) -> dict[str, object]:
-    """Return the author, the author's permissions, and the fingerprint that repeats must have."""
+def authority(
+    author: Author, compared: Mapping[str, object], others: Sequence[Mapping[str, object]] = ()
+) -> dict[str, object]:
+    """Return the author, the author's permissions, and the fingerprint that repeats must have.
+
+    ``compared`` is what identifies the change; ``others`` are what identifies it at other replicas.
+    """
     permission = author.action.permission
     if isinstance(author, Operator):
         return {"instance": author.instance, "operator": True, "grants": {"operator": permission.operator}}
     call = {**_identity(author.credential), "grants": {"host": permission.host, "member": permission.member}}
     if author.key is not None:
         call |= {"key": author.key, "fingerprint": fingerprint(author.action, compared)}
+        call |= {"fingerprints": [fingerprint(author.action, other) for other in others] or None}
     return call
 
 
@@ -57,6 +63,7 @@ def creation(instance: str, session: NewSession) -> dict[str, object]:
         "reveal": session.reveal,
         "title": session.title,
         "movies": movies(session.movies),
+        "passcode": session.passcode,
     }
 
 
@@ -78,13 +85,22 @@ def attachment(asked: Attachment) -> dict[str, object]:
         "policy": asked.second_connection,
         "leased": asked.lease_renewed_at,
         "whole": asked.with_session or None,
+        "proved": asked.proved,
         **_identity(asked.credential),
     }
 
 
+def compared_settings(changes: SessionSettings) -> list[dict[str, object]]:
+    """Return what identifies a change of settings: for a passcode one for each of its digests."""
+    if changes.passcode is None:
+        return [settings(changes)]
+    return [settings(changes) | {"passcode": digest} for digest in changes.passcode.digests]
+
+
 def settings(changes: SessionSettings) -> dict[str, object]:
     # Without what is not changed, so that the fingerprint is that of earlier releases.
-    decision = {
+    added = {
+        "passcode": None if changes.passcode is None else changes.passcode.hash,
         "timer": changes.timer,
         "when": changes.decide_when,
         "delay": changes.decide_delay,
@@ -95,5 +111,5 @@ def settings(changes: SessionSettings) -> dict[str, object]:
         "capacity": changes.capacity,
         "locked": None if changes.locked is None else int(changes.locked),
         "lifetime": changes.lifetime,
-        **{name: value for name, value in decision.items() if value is not None},
+        **{name: value for name, value in added.items() if value is not None},
     }

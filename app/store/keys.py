@@ -26,6 +26,9 @@ prefix, and deployments with different prefixes can share a Redis. Scripts recei
 ``js:made:A``          hash     sessions created by an address (hashed); expires ``max_lifetime`` after the last
 ``js:creates:A``       string   sessions created by an address (hashed) in a minute
 ``js:wrong-keys:A``    string   wrong keys and tokens of an address (hashed) in a minute
+``js:wrong-passcodes:G`` string wrong passcodes of an address or session (hashed) in a minute; those under way are
+                                in ``js:looks:{js:wrong-passcodes:G}``
+``js:passcodes:G``     string   passcodes given to a session (hashed) in a minute
 ``js:secret``          string   the secret that signs tokens, if none is configured
 ``js:marker``          string   a random value: if it is gone, Redis has lost all data
 ====================== ======== =============================================================================
@@ -94,6 +97,14 @@ class Keys:
 
     def wrong_keys(self, address: str) -> str:
         return f"{self._prefix}:wrong-keys:{address}"
+
+    def guesses(self, whose: str) -> list[str]:
+        """Return the keys, in one slot, that count wrong passcodes and those under way."""
+        wrong = f"{self._prefix}:wrong-passcodes:{whose}"
+        return [wrong, f"{self._prefix}:looks:{{{wrong}}}"]
+
+    def passcodes(self, session: str) -> str:
+        return f"{self._prefix}:passcodes:{session}"
 
     def made(self, address: str) -> str:
         return f"{self._prefix}:made:{address}"

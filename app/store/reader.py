@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from time import monotonic, time
 from typing import Final, TypeVar
 
@@ -140,7 +141,7 @@ class SessionReader:
             return None
         if same := self._encoded.get(stored):
             return same
-        snapshot = self._parsed(stored).snapshot
+        snapshot = replace(self._parsed(stored).snapshot, guarded=b"passcode" in stored.fields)
         self._snapshots.put(code, snapshot)
         self._encoded.put(stored, snapshot)
         return snapshot
@@ -193,6 +194,12 @@ class SessionReader:
             instance = await self._client.execute("HGET", self._keys.session(code), "instance")
             with reading_reply():
                 return text_or_none(instance)
+
+    async def passcode(self, code: str) -> str | None:
+        with client_errors(changing=False):
+            passcode = await self._client.execute("HGET", self._keys.session(code), "passcode")
+            with reading_reply():
+                return text_or_none(passcode)
 
     async def end_reason(self, code: str, instance: str, participant: str = "") -> str:
         """Return why a membership is over.

@@ -5,6 +5,7 @@ All numbers are decimal. All times are Unix milliseconds of Redis's clock.
 - ``instance``: unique among all sessions; ``epoch``, ``version``: the head; ``created``, ``deadline``, ``lifetime``;
   ``unjoined``: the shorter lifetime until the first join, if any; ``rest``: how long the code stays reserved after the
   end; ``listed``: the time of expiry in ``js:sessions``; ``heard``: the last one that was announced without a change
+- ``passcode``: its hash, if there is one (``app/sessions/passcodes.py``)
 - ``title``, ``capacity``, ``locked`` (0, 1), ``leavers`` (keep, drop); ``observers``: how many people only watch
 - ``host``: the host's id; ``generation``: of the valid host token; ``tokenholder``: the participant who has used it
 - ``order``, ``guests``, ``people``, ``films``, ``bytes``: counters; ``peak``: the maximum of ``people`` so far

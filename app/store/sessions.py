@@ -91,7 +91,16 @@ class RedisSessions(SessionReader):
     async def update_session(self, code: str, author: Author, settings: SessionSettings) -> Commit:
         if settings.timer or settings.decide_when == "all-rated":
             await self._schedule_decision(code)
-        return await self._change(self._scripts.update_session, code, author, calls.settings(settings), replies.commit)
+        compared, *others = calls.compared_settings(settings)
+        return await self._change(
+            self._scripts.update_session,
+            code,
+            author,
+            calls.settings(settings),
+            replies.commit,
+            compared=compared,
+            others=others,
+        )
 
     async def remove_participant(self, code: str, author: Author, participant: str, reason: Removal) -> Commit:
         arguments = {"target": participant, "reason": reason}
@@ -137,10 +146,14 @@ class RedisSessions(SessionReader):
         read: Callable[[list[Reply]], T],
         *,
         compared: Mapping[str, object] | None = None,
+        others: Sequence[Mapping[str, object]] = (),
     ) -> T:
-        """Run a step that checks the author. Repeats must have the same ``compared``, by default all arguments."""
+        """Run a step that checks the author.
+
+        Repeats must have the same ``compared``, by default all arguments, or one of ``others``.
+        """
         compared = arguments if compared is None else compared
-        return await self._steps.run(script, code, {**calls.authority(author, compared), **arguments}, read)
+        return await self._steps.run(script, code, {**calls.authority(author, compared, others), **arguments}, read)
 
     # Presence
 

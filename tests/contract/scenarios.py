@@ -335,6 +335,24 @@ async def participants(record: Recording, services: Services) -> None:
         await record.ask(port, "GET", f"{path}?cursor=x", token=token)
 
 
+async def passcode(record: Recording, services: Services) -> None:
+    port = services.plain.port
+    code, host_token = await _session(record, port, passcode="open sesame")
+    path = f"/api/session/{code}"
+    await record.ask(port, "POST", "/api/session/join", {"sessionID": code})
+    for token in (None, "x", host_token):
+        await record.ask(port, "GET", path, token=token)
+    guest = await WebSocket(record, "guest").connect(port)
+    for options in ({}, {"passcode": "closed sesame"}):
+        guest.send("422" + json.dumps(["join-session", code, options]))
+        await guest.get(2)
+    await _join(guest, code, {"passcode": "open sesame"})
+    await record.ask(port, "PATCH", path, {"passcode": "short"}, token=host_token)
+    await record.ask(port, "PATCH", path, {"passcode": None}, token=host_token)
+    await guest.get(1)
+    await record.ask(port, "GET", path)
+
+
 async def observing(record: Recording, services: Services) -> None:
     port = services.plain.port
     code, host_token = await _session(record, port)
@@ -703,6 +721,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     renaming,
     participants,
     observing,
+    passcode,
     full,
     kick_ban_and_end,
     recovery,

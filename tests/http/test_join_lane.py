@@ -249,7 +249,7 @@ async def test_an_error_of_ours_is_the_same_answer_and_logged_once(caplog: pytes
         text = request("", f'{{"sessionID":"{code}"}}')
         for replica in (fast, plain):
             # What has no such method fails as a bug of ours would.
-            replica.replica.sessions.service._store = object()  # type: ignore[assignment]
+            replica.replica.sessions.service.finder._store = object()  # type: ignore[assignment]
         expected = await raw(plain, text)
         assert expected.startswith(b"HTTP/1.1 500 ")
         assert await raw(fast, text) == expected

@@ -21,6 +21,7 @@ from tests.limits import (  # noqa: F401 - they register their attempts
     look_ups,
     memberships,
     memory,
+    passcodes,
     sessions,
     sockets,
     texts,

@@ -61,6 +61,8 @@ class ModelSession:
     max_movies: int
     title: str | None = None
     locked: bool = False
+    passcode: str = ""
+    """As it is stored."""
     version: int = 1
     decided: dict[str, Any] | None = None
     drawn: str | None = None
@@ -136,10 +138,13 @@ class ModelSession:
 
     # Connections
 
-    def observe(self, caller: Caller | None, connection: str, recovery: str, *, recovering: bool) -> str:
+    def observe(
+        self, caller: Caller | None, connection: str, recovery: str, *, recovering: bool, proved: str | None
+    ) -> str:
         """Attach a connection to nobody."""
         self._must_live()
         id_ = self._known(caller, connection)
+        self._must_know(caller, connection, proved, recovering=recovering)
         by_token = caller is not None and caller[0] == "host-token"
         if not by_token and id_ in self.banned:
             raise Refused("forbidden")
@@ -154,6 +159,11 @@ class ModelSession:
         self._note_recovery(OBSERVERS, connection, recovery)
         self._commit(changed or self.observers != watching)
         return OBSERVERS
+
+    def _must_know(self, caller: Caller | None, connection: str, proved: str | None, *, recovering: bool) -> None:
+        is_stranger = caller is None and not recovering and connection not in self.connections
+        if is_stranger and self.passcode not in ("", proved):
+            raise Refused("passcode-required")
 
     def _take_place_of(self, recovery: str, connection: str) -> None:
         """The connection that this one continues is gone."""
@@ -181,10 +191,12 @@ class ModelSession:
         newcomer: str,
         *,
         recovering: bool,
+        proved: str | None = None,
     ) -> str:
         """The participant that the connection is attached to; `newcomer` is the id for one who is new."""
         self._must_live()
         id_ = self._known(caller, connection) or newcomer
+        self._must_know(caller, connection, proved, recovering=recovering)
         if id_ in self.banned:
             raise Refused("forbidden")
         if recovering and recovery not in self.recoveries:

@@ -48,7 +48,7 @@ from app.sessions.payloads import (
 from app.sessions.permissions import Action
 from app.sessions.rules import Rules
 from app.sessions.service import SessionService
-from app.sessions.steps import Extended, Swept
+from app.sessions.steps import Extended, NewPasscode, Person, SessionSettings, Swept
 from app.sessions.tokens import Credential, TokenSigner
 from app.store import replies
 from app.store.budgets import RedisBudgets
@@ -197,17 +197,22 @@ class SessionMachine(RuleBasedStateMachine):
         name=st.sampled_from([None, None, "Ann", "Žofie"]),
         connection=st.sampled_from(CONNECTIONS),
         recovery=st.none() | st.sampled_from(CONNECTIONS),
+        proved=st.sampled_from([None, "one", "other"]),
     )
-    def join(self, caller: Caller | None, name: str | None, connection: str, recovery: str | None) -> Any:
+    def join(
+        self, caller: Caller | None, name: str | None, connection: str, recovery: str | None, proved: str | None
+    ) -> Any:
         """With another connection's recovery id as a recovered one."""
-        return self._join(caller, name, connection, recovery or connection, recovering=recovery is not None)
+        recovering = recovery is not None
+        return self._join(caller, name, connection, recovery or connection, recovering=recovering, proved=proved)
 
     @rule(
         caller=st.none() | callers,
         connection=st.sampled_from(CONNECTIONS),
         recovery=st.none() | st.sampled_from(CONNECTIONS),
+        proved=st.sampled_from([None, "one", "other"]),
     )
-    def observe(self, caller: Caller | None, connection: str, recovery: str | None) -> None:
+    def observe(self, caller: Caller | None, connection: str, recovery: str | None, proved: str | None) -> None:
         real = self._do(
             self.brief.attach(
                 self.code,
@@ -216,11 +221,12 @@ class SessionMachine(RuleBasedStateMachine):
                 recovery=recovery or connection,
                 recovering=recovery is not None,
                 observing=True,
+                proved=proved,
             )
         )
         recovering = recovery is not None
         expected = _outcome(
-            lambda: self.model.observe(caller, connection, recovery or connection, recovering=recovering)
+            lambda: self.model.observe(caller, connection, recovery or connection, recovering=recovering, proved=proved)
         )
         assert (real if isinstance(real, str) else real.attached.participant) == expected
         if not isinstance(real, str):
@@ -311,7 +317,8 @@ class SessionMachine(RuleBasedStateMachine):
     @rule(movie=st.sampled_from(MOVIES), rating=st.integers(1, 5), connection=st.sampled_from(CONNECTIONS))
     def pass_by(self, movie: str, rating: int, connection: str) -> None:
         """Somebody new joins, rates and is gone for longer than the grace time."""
-        joined = self._join(None, None, connection, connection, recovering=False)
+        proved = self.model.passcode or None
+        joined = self._join(None, None, connection, connection, recovering=False, proved=proved)
         if isinstance(joined, tuple):
             self.vote(joined, movie, [rating], None)
             self.detach(connection, "briefly")
@@ -408,6 +415,17 @@ class SessionMachine(RuleBasedStateMachine):
     @rule(caller=callers, clear=st.sampled_from([None, "ratings", "movies"]), mid=mids)
     def reopen(self, caller: Caller, clear: Any, mid: str | None) -> None:
         self._change(caller, Action.REOPEN, {"clear": clear}, mid, self.brief.reopen, Reopen(clear=clear, mid=mid))
+
+    @rule(caller=callers, passcode=st.sampled_from(["", "one", "other"]), mid=mids)
+    def set_passcode(self, caller: Caller, passcode: str, mid: str | None) -> None:
+        """Past the service, which would hash it."""
+        person = Person(self._credential(caller), Action.UPDATE_SESSION, mid)
+        settings = SessionSettings(passcode=NewPasscode(passcode, [f"digest of {passcode}"]))
+        commit = self._do(self.store.sessions.update_session(self.code, person, settings))
+        self._same(
+            commit if isinstance(commit, str) else commit.done,
+            lambda: self.model.change(caller, Action.UPDATE_SESSION, {"passcode": passcode}, mid),
+        )
 
     @rule(caller=callers, whom=people, ban=st.booleans(), mid=mids)
     def kick(self, caller: Caller, whom: Caller, ban: bool, mid: str | None) -> None:
@@ -543,7 +561,14 @@ class SessionMachine(RuleBasedStateMachine):
             assert there == [KEYS.reservation(self.code)]
 
     def _join(
-        self, caller: Caller | None, name: str | None, connection: str, recovery: str, *, recovering: bool
+        self,
+        caller: Caller | None,
+        name: str | None,
+        connection: str,
+        recovery: str,
+        *,
+        recovering: bool,
+        proved: str | None = None,
     ) -> Any:
         real = self._do(
             self.brief.attach(
@@ -553,11 +578,12 @@ class SessionMachine(RuleBasedStateMachine):
                 connection=connection,
                 recovery=recovery,
                 recovering=recovering,
+                proved=proved,
             )
         )
         newcomer = self.store.last_id
         expected = _outcome(
-            lambda: self.model.join(caller, name, connection, recovery, newcomer, recovering=recovering)
+            lambda: self.model.join(caller, name, connection, recovery, newcomer, recovering=recovering, proved=proved)
         )
         if isinstance(real, str):
             assert real == expected

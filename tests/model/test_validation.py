@@ -117,7 +117,8 @@ def broken_by_name(constraint: Any) -> Iterator[Wrong]:
         yield Wrong("x" + "\u0316" * 31, "must not contain more than 30 combining marks in a row")
         yield Wrong("\u200b", "must contain a visible character")
         if constraint.shortest:
-            yield Wrong(" ", NOT_EMPTY)
+            least = constraint.shortest
+            yield Wrong(" ", NOT_EMPTY if least == 1 else f"must be at least {least} characters")
         return
     rules = constraint.__dict__
     assert rules.keys() <= {"allow_inf_nan", "pattern", "fail_fast"}, f"no wrong value for {constraint}"

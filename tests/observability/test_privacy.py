@@ -41,6 +41,7 @@ SETTINGS: Final[dict[str, Any]] = {
     "demo": True,
 }
 NOBODY: Final = "XXXXXXXXXX"
+PASSCODES: Final = ("Swordfish-1932", "Rosebud-1941", "Shibboleth-judges")
 NAMES: Final = ("Wilhelmina Quist", "Ærøskøbing Ödön", "Zebedee|Oxford", "Title-of-theirs", "Overview-of-theirs")
 FORGED: Final = "p.forgedinstance.forgedsubject.AAAAAAAAAAAAAAAAAAAAAA"
 
@@ -49,7 +50,7 @@ class Told:
     """Every secret that was used, noted when it came up."""
 
     def __init__(self) -> None:
-        self.secrets = {NOBODY, FORGED, *NAMES, SETTINGS["secret"], "forgedsubject"}
+        self.secrets = {NOBODY, FORGED, *NAMES, *PASSCODES, SETTINGS["secret"], "forgedsubject"}
 
     def note(self, *secrets: str) -> None:
         for secret in secrets:
@@ -80,6 +81,7 @@ async def test_no_code_name_or_token_is_in_any_log_trace_or_metric(redis_server:
         api = Api(started)
         await every_route(api, told)
         await every_event(api, started, told)
+        await passcodes(api, redis_server, started, told)
         await hostile_requests(api, started, told)
         await hostile_packets(api, started, told)
         await wrong_replicas(api, started, told)
@@ -170,6 +172,42 @@ async def every_event(api: Api, started: list[Replica], told: Told) -> None:
     await back.emit(made.code, {made.code: NAMES[0]})
     for socket in (host, back, third, stranger):
         await socket.close()
+
+
+async def passcodes(api: Api, redis: RedisServer, started: list[Replica], told: Told) -> None:
+    """Given in every way, repeated, guessed, too long and of the wrong type; and then Redis itself is searched."""
+    right, wrong, _ = PASSCODES
+    key = "a-key-to-create-once"
+    bodies = ({"passcode": right}, {"passcode": wrong}, {"passcode": [wrong]}, {"passcode": wrong * 10})
+    for body in bodies:
+        await api.call("POST", "/api/session/create", key=key, json=body)
+    made = told.made(await api.create(passcode=right))
+    for body in bodies:
+        await api.call("PATCH", made.path, token=made.host_token, key=key, json=body)
+        await api.call("PATCH", made.path, token=FORGED, json=body)
+        await api.call("GET", made.path, params=body)
+    await api.call("PATCH", made.path, token=made.host_token, json={"passcode": right})
+    host, guest = [await Socket.open(replica.url, {"passcode": right}) for replica in started[:2]]
+    for passcode in (wrong, [wrong], wrong * 10, right):
+        ack = await guest.emit("join-session", made.code, {"name": NAMES[0], "passcode": passcode})
+    told.joined(guest, ack)
+    told.joined(host, await host.emit("join-session", made.code, {"token": made.host_token, "name": NAMES[1]}))
+    for passcode in (*PASSCODES, [wrong], wrong * 10):
+        await host.emit("update-session", {"passcode": passcode, "mid": key})
+    assert (await host.emit("update-session", {"passcode": PASSCODES[2]}))["ok"]
+    everything = [await redis.call("DUMP", name) for name in await redis.call("KEYS", "*")]
+    everything += await redis.call("KEYS", "*")
+    for secret in PASSCODES:
+        assert not [part for part in everything if secret.encode() in part]
+    for socket in (host, guest):
+        assert secret_free(socket)
+        await socket.close()
+
+
+def secret_free(socket: Socket) -> bool:
+    """Whether no update that a client was sent has a passcode or its hash."""
+    text = json.dumps([socket.update, socket.meta])
+    return found_in(text, [*PASSCODES, "scrypt"]) == []
 
 
 async def hostile_requests(api: Api, started: list[Replica], told: Told) -> None:

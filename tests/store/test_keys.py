@@ -42,6 +42,8 @@ def test_the_default_names_are_those_of_earlier_releases() -> None:
         keys.made("A"),
         keys.creates("A"),
         keys.wrong_keys("A"),
+        keys.guesses("G")[0],
+        keys.passcodes("G"),
         keys.secret,
     ]
     assert sorted(names) == sorted(re.findall(r"^``(js:\S+)``", documented.__doc__ or "", re.MULTILINE))

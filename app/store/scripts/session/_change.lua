@@ -40,6 +40,16 @@ end
 
 local LONGEST_REPLY = 4096
 
+-- Whether a request with this fingerprint is the same one; call.fingerprints are those under other secrets.
+local function is_repeat(fingerprint)
+  for _, other in ipairs(call.fingerprints or {}) do
+    if fingerprint == other then
+      return true
+    end
+  end
+  return fingerprint == call.fingerprint
+end
+
 -- With a result the caller is told when the change was made: status, time, result.
 local function reply_result(at, status, ...)
   if status ~= 'ok' then
@@ -71,7 +81,7 @@ local function change(apply, again, abridged)
   end
   if stored then
     local fingerprint, body = stored:match('^(%S+) (.*)$')
-    if fingerprint ~= call.fingerprint then
+    if not is_repeat(fingerprint) then
       return reply('idempotency-mismatch')
     end
     if instance ~= call.instance then

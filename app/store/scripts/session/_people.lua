@@ -297,6 +297,12 @@ local function unattachable()
   if call.generation and tonumber(field('generation')) ~= call.generation then
     return 'unauthorized'
   end
+  -- Whoever shows a token, continues something or is in the session need not know the passcode.
+  local is_known = call.participant or call.generation or call.recovering or call.stay
+  local passcode = not is_known and field('passcode')
+  if passcode and passcode ~= call.proved and not get(connections, 'c:' .. call.connection) then
+    return 'passcode-required'
+  end
   return is_decision_due() and 'decision-due' or nil
 end
 

@@ -1,4 +1,5 @@
--- Changes the settings of the session: title ("" removes it), capacity, locked, lifetime, and how the decision comes.
+-- Changes the settings of the session: title, passcode ("" removes either), capacity, locked, lifetime, and how the
+-- decision comes.
 -- call.timer: milliseconds until the decision, 0 for none. call.delay: those from the last rating of all.
 local function refusal()
   if field('decision') and ((call.timer or 0) > 0 or call.when == 'all-rated') then
@@ -21,6 +22,11 @@ return change(function()
     remove(session, 'title')
   elseif call.title then
     put(session, 'title', call.title)
+  end
+  if call.passcode == '' then
+    remove(session, 'passcode')
+  elseif call.passcode then
+    put(session, 'passcode', call.passcode)
   end
   if call.capacity then
     put(session, 'capacity', call.capacity)
