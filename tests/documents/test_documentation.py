@@ -42,6 +42,7 @@ async def test_the_client_guide_lives_through_a_session(redis_server: RedisServe
         "same": True,
         "votes": {"m1": 5},
         "stranger": True,
+        "decided": ["m1", "Alien"],
         "patched": 3,
         "everybody": ["Ada"],
         "nowhere": "Session not found or has expired",

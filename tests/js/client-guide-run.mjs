@@ -35,6 +35,7 @@ const ended = new Promise((resolve) => guide.stay(socket, "Ada", code, resolve))
 guide.show(socket, render);
 let warned;
 guide.warn(socket, (end) => (warned = end));
+const chosen = new Promise((resolve) => guide.awaitDecision(socket, () => {}, resolve));
 const { participants } = await seen(({ participants }) => participants.length === 1);
 
 const first = await guide.readIfChanged(code);
@@ -66,6 +67,7 @@ const same = await seen((state) => state.movies[0].compatibility === 75 && isDee
 patching.disconnect();
 const everybody = await guide.everybody(code, ownToken);
 const renewed = await guide.renewHostToken(code, socket);
+const decided = await guide.decide(socket);
 const hostToken = kept.get(`host:${code}`);
 kept.set(`host:${code}`, created.hostToken);
 kept.set(code, "p.of.another.AAAAAAAAAAAAAAAAAAAAAA");
@@ -87,6 +89,7 @@ const result = {
   same: again.participantID === participants[0].id && again.token === ownToken,
   votes: again.votes,
   stranger: newcomer.participantID !== participants[0].id,
+  decided: [decided.decision?.movieID, (await chosen).title],
   patched: same.movies.length,
   everybody: everybody.map(({ name }) => name),
   nowhere,

@@ -1,7 +1,7 @@
 import { io, type Socket } from "socket.io-client";
 import type {
-  AcknowledgedEvents, Done, Joined, Meta, Participant, ParticipantPage, Refused, Routes, ServerToClientEvents, SessionData,
-  SessionEnded,
+  AcknowledgedEvents, Done, Joined, Meta, Movie, Participant, ParticipantPage, Refused, Routes, ServerToClientEvents,
+  SessionData, SessionEnded,
 } from "./join-session.d.ts";
 
 export type Member = Socket<ServerToClientEvents, AcknowledgedEvents>;
@@ -111,6 +111,22 @@ export async function renewHostToken(sessionID: string, socket: Member) {
 export function warn(socket: Member, tell: (end: Date) => void) {
   socket.on("session-expiring", ({ expiresAt }) => tell(new Date(expiresAt)));
 }
+
+export function awaitDecision(socket: Member, countDown: (seconds: number | null) => void, show: (movie: Movie) => void) {
+  let movies: Movie[] = [];
+  socket.on("session-update", (data, meta) => {
+    movies = data.movies;
+    const due = meta.decideAt;
+    countDown(due === null ? null : (Date.parse(due) - Date.parse(meta.now)) / 1000);
+  });
+  socket.on("session-decided", ({ decision }) => {
+    const chosen = movies.find(({ id }) => id === decision.movieID);
+    if (chosen) show(chosen);
+  });
+}
+
+export const decide = (socket: Member, movieID?: string) =>
+  ask(() => socket.timeout(5000).emitWithAck("decide", { movieID, mid: crypto.randomUUID() }));
 
 let etag = "";
 
