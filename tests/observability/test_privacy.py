@@ -130,6 +130,11 @@ async def every_route(api: Api, told: Told) -> None:
             await api.call("DELETE", f"{path}/participants/{made.code}", token=token, params={"ban": NAMES[0]})
             await api.call("GET", f"{path}/participants", token=token, params={"cursor": NAMES[0]})
             await api.call("PATCH", f"{path}/participants/{made.code}", token=token, json={"name": NAMES[0]})
+            await api.call("POST", f"{path}/decision", token=token, json={"movieID": NAMES[0]})
+            await api.call("POST", f"{path}/decision", token=token, json={"movieID": "m1"}, key=made.code)
+            await api.call("GET", f"{path}/result", token=token, params={"format": NAMES[0]})
+            await api.call("DELETE", f"{path}/decision", token=token, params={"clear": NAMES[0]})
+            await api.call("DELETE", f"{path}/decision", token=token)
             await api.call("OPTIONS", path, token=token)
     for body in (made.code, made.code.lower(), NOBODY, f" {made.code} ", [made.code], {made.code: NAMES[0]}, None):
         await api.join(body, replica=2)
@@ -153,6 +158,8 @@ async def every_event(api: Api, started: list[Replica], told: Told) -> None:
     assert (await host.emit("add-movie", movie("m3", title=NAMES[3])))["ok"]
     assert (await host.emit("update-session", {"title": NAMES[3], "mid": made.code}))["ok"]
     assert (await guest.emit("rename-participant", {"name": NAMES[0], "mid": made.code}))["ok"]
+    assert (await host.emit("decide", {"movieID": "m3"}))["ok"]
+    assert (await host.emit("reopen"))["ok"]
     assert (await host.emit("remove-movie", {"movieID": "m3"}))["ok"]
     assert (await host.emit("kick-participant", {"participantID": left["participantID"]}))["ok"]
     await third.next("session-ended")
