@@ -86,7 +86,7 @@ def forgive_previous_versions() -> None:
 
 
 def _is_ack_without_time(found: str) -> bool:
-    return found.startswith("ack of ") and '{"ok":true' in found and '"now"' not in found
+    return found.startswith("ack of ") and '"ok":true' in found and '"now"' not in found
 
 
 def _check(validator: Validator, instance: Any, where: str) -> None:
