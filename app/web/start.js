@@ -44,6 +44,7 @@ export class Start {
   // With a code one is invited. `ack`: why one could not get in; `enter(passcode)` tries that again with a passcode.
   show(code, ack = null, enter = null) {
     this.#again = enter;
+    find("join-form").classList.toggle("observing", enter !== null);
     showInAddress(code);
     find("join-code").value = code;
     for (const field of document.querySelectorAll(".name-input")) field.value ||= lastName();
