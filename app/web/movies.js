@@ -72,7 +72,7 @@ export class Movies {
         : "Others see totals, not names.",
     );
     say(find("movies-count"), none ? "" : `${rated} of ${movies.length} rated`);
-    find("tab-rate-count").hidden = none || rated === movies.length;
+    find("tab-rate-count").hidden = none || rated === movies.length || Boolean(this.#room.meta.decision);
     say(find("tab-rate-count"), String(movies.length - rated));
     keyed(
       find("movies"),

@@ -223,12 +223,17 @@ class Browser:
 
 
 @asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
+async def chromium(binary: str | None = None, **environment: str) -> AsyncIterator[Browser]:
     """Run a browser with a fresh profile; close it and remove the profile at the end."""
-    binary = program("chromium")
+    binary = binary or program("chromium")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         process = await asyncio.create_subprocess_exec(
-            binary, *_FLAGS, f"--user-data-dir={profile}", stderr=PIPE, start_new_session=True
+            binary,
+            *_FLAGS,
+            f"--user-data-dir={profile}",
+            stderr=PIPE,
+            start_new_session=True,
+            env=os.environ | environment,
         )
         try:
             address = await asyncio.wait_for(_address(process), _START_TIMEOUT)

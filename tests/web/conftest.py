@@ -9,7 +9,7 @@ import pytest_asyncio
 from tests.harness.chromium import chromium
 from tests.harness.proxy import FaultProxy
 from tests.harness.redis import RedisServer
-from tests.harness.service import DIGITS, replicas
+from tests.harness.service import DIGITS, Replica, replicas
 from tests.web.place import Place
 
 
@@ -23,6 +23,13 @@ async def opened_place() -> AsyncIterator[Place]:
         chromium() as browser,
     ):
         yield Place(browser, redis, started, network)
+
+
+@pytest_asyncio.fixture
+async def demo(redis_server: RedisServer) -> AsyncIterator[Replica]:
+    """A replica that serves the page."""
+    async with replicas(redis_server.url(), 1, demo=True, **DIGITS) as [replica]:
+        yield replica
 
 
 @pytest_asyncio.fixture(loop_scope="session")

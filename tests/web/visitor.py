@@ -35,6 +35,8 @@ _WATCH: Final = """
 addEventListener("securitypolicyviolation", ({violatedDirective, blockedURI}) => {
     console.error(`violated: ${violatedDirective} ${blockedURI}`);
 });
+// For browsers before 2023.
+Element.prototype.checkVisibility ??= function () { return this.getClientRects().length > 0; };
 """
 
 
