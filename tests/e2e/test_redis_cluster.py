@@ -101,8 +101,10 @@ async def joined(kind: Cluster) -> None:
 async def complete(kind: Cluster) -> bool:
     found = await nodes(kind)
     served = sum(len(node.slots) for node in found) == REDIS_CLUSTER_HASH_SLOTS
-    replicas = [node for node in found if node.primary]
-    return served and len(replicas) == 3 and all([await in_step(kind, node.pod) for node in replicas])
+    replicas = [node.pod for node in found if node.primary]
+    # Each tells the others its name a little later.
+    named = {node.pod for node in found} == set(NODES)
+    return served and named and len(replicas) == 3 and all([await in_step(kind, pod) for pod in replicas])
 
 
 async def took_over(kind: Cluster, replica: Node) -> bool:
