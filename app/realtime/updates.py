@@ -19,6 +19,8 @@ __all__ = ["Updates"]
 
 _MAX_EARLIER_STATES: Final = 8
 _MAX_BYTES: Final = 2**20
+# By how much the time in an update may be late while it is needed for a countdown.
+_MAX_LATE_MILLISECONDS: Final = 200
 # Earlier states have lists of their own, most entries of which are those of later ones, too.
 _BYTES_PER_ENTRY: Final = 128
 
@@ -38,6 +40,7 @@ class Updates:
         # As they were shown first. The newest may have another time of expiry by now.
         self._states: OrderedDict[Head, Session] = OrderedDict()
         self._whole: Encoded | None = None
+        self._whole_at = 0
         # By the head of the state from which they start.
         self._patches: dict[Head, Encoded] = {}
 
@@ -67,9 +70,12 @@ class Updates:
 
     def whole(self) -> Encoded:
         """Return the newest state as a ``session-update``."""
-        if self._whole is None:
-            session = self._newest()
-            meta = meta_at(session.meta, timestamp(self._now()))
+        session, now = self._newest(), self._now()
+        # Who comes later counts down, too.
+        is_late = session.decide_at is not None and now - self._whole_at > _MAX_LATE_MILLISECONDS
+        if self._whole is None or is_late:
+            self._whole_at = now
+            meta = meta_at(session.meta, timestamp(now))
             self._whole = self._emitter.encode(
                 "session-update", orjson.Fragment(session.data), meta, str(session.head), compress=True
             )

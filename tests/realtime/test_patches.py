@@ -297,3 +297,15 @@ async def test_a_socket_that_does_not_read_keeps_no_state_of_sessions_that_it_ha
             # The first state of the last one is sent in the next turns of the event loop.
             await until(lambda: kept() <= 2, timeout=5)
         await api.close()
+
+
+def test_an_update_is_encoded_again_for_who_comes_later_while_the_decision_comes_by_time() -> None:
+    clock = [1_000]
+    updates = Updates(Encoder(), lambda: clock[0])
+    for decide_at, again in ((None, False), (9_000, True)):
+        updates.show(replace(at(1 if decide_at is None else 2), decide_at=decide_at), set)
+        first = updates.whole()
+        clock[0] += 100
+        assert updates.whole() is first
+        clock[0] += 200
+        assert (updates.whole() is not first) is again
