@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from app.setting_types import PREFIX, SECRETS
 
-__all__ = ["field_problems", "is_service_link", "service_link_problem", "unknown_problem"]
+__all__ = ["SettingsError", "field_problems", "is_service_link", "service_link_problem", "unknown_problem"]
 
 # Kubernetes sets such variables in every pod for each Service whose name begins with "join-session".
 _SERVICE_LINK: Final = re.compile(
@@ -55,3 +55,11 @@ def field_problems(errors: list[ErrorDetails]) -> Iterator[tuple[str, str]]:
 def _sentence(error: ErrorDetails) -> str:
     message = error["msg"]
     return message[0].lower() + message[1:]
+
+
+class SettingsError(Exception):
+    """The configuration is invalid. ``problems`` has one line for each reason and contains no secret."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems

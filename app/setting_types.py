@@ -7,11 +7,13 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints
 
 __all__ = [
+    "ALPHABETS",
     "PREFIX",
     "SECRETS",
+    "Alphabet",
     "Bytes",
     "CookieName",
     "Count",
@@ -19,6 +21,7 @@ __all__ = [
     "HostName",
     "KeyPrefix",
     "Level",
+    "Levels",
     "Network",
     "Origin",
     "Port",
@@ -26,14 +29,18 @@ __all__ = [
     "SecondsOrZero",
     "Secret",
     "Text",
+    "WebhookURL",
     "shown",
 ]
 
 
+# The alphabet of Open Location Code: no vowels, so no words appear, and no characters that look alike.
+ALPHABETS: Final = {"digits": "0123456789", "letters": "23456789CFGHJMPQRVWX"}
+
 PREFIX: Final = "JOIN_SESSION_"
 
 # The settings whose values are not shown.
-SECRETS: Final = ("redis_url", "secret", "create_key", "operator_token")
+SECRETS: Final = ("redis_url", "secret", "create_key", "operator_token", "webhook_secret")
 
 
 def _origin(value: object) -> str:
@@ -49,7 +56,37 @@ def _origin(value: object) -> str:
     return f"{url.scheme}://{host}" + (f":{url.port}" if url.port not in (None, default) else "")
 
 
+def _alphabet(value: str) -> str:
+    if value in ALPHABETS:
+        return value
+    if not (value.isascii() and value.isalnum()):
+        raise ValueError(f"neither one of {', '.join(ALPHABETS)} nor ASCII letters and digits")
+    if len(set(value.lower())) < len(value):
+        raise ValueError("has the same character twice (capitals and small letters are the same to people)")
+    return value
+
+
+def _webhook_url(value: object) -> str:
+    """Return the URL of a receiver; credentials are refused, because URLs are shown."""
+    text = str(value).strip()
+    url = urlsplit(text)
+    if url.scheme not in ("http", "https") or not url.hostname or url.username or url.fragment:
+        raise ValueError("not a URL such as https://example.org/hook, without a user and a fragment")
+    if not text.isascii() or not text.isprintable() or " " in text or url.port == 0:
+        raise ValueError("has a character that a URL cannot have, or no port")
+    return text
+
+
+def _pairs(value: object) -> object:
+    """Return ``name=value,...`` as a dictionary."""
+    if not isinstance(value, str):
+        return value
+    pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+    return {name.strip(): text.strip() for name, _, text in pairs}
+
+
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Alphabet = Annotated[Text, AfterValidator(_alphabet)]
 # RFC 6265, section 4.1.1: a token of HTTP.
 CookieName = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[\w!#$%&'*+.^`|~-]+$")]
 HostAndPort = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[A-Za-z0-9._-]+:[0-9]{1,5}$")]
@@ -67,6 +104,8 @@ SecondsOrZero = Annotated[float, Field(ge=0, le=31_536_000, allow_inf_nan=False)
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(lambda v: ip_network(str(v)))]
 Origin = Annotated[str, BeforeValidator(_origin)]
 Level = Annotated[Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(lambda v: str(v).lower())]
+Levels = Annotated[dict[str, Level], BeforeValidator(_pairs)]
+WebhookURL = Annotated[str, BeforeValidator(_webhook_url)]
 
 
 def shown(name: str, value: object) -> str:

@@ -13,10 +13,12 @@ from pydantic import field_validator as validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.secret_files import checked, read_secret
-from app.setting_problems import field_problems, is_service_link, service_link_problem, unknown_problem
+from app.setting_problems import SettingsError, field_problems, is_service_link, service_link_problem, unknown_problem
 from app.setting_types import (
+    ALPHABETS,
     PREFIX,
     SECRETS,
+    Alphabet,
     Bytes,
     CookieName,
     Count,
@@ -24,6 +26,7 @@ from app.setting_types import (
     HostName,
     KeyPrefix,
     Level,
+    Levels,
     Network,
     Origin,
     Port,
@@ -31,13 +34,11 @@ from app.setting_types import (
     SecondsOrZero,
     Secret,
     Text,
+    WebhookURL,
     shown,
 )
 
 __all__ = ["ALPHABETS", "PREFIX", "SECRETS", "Settings", "SettingsError", "load_settings", "traces_wanted"]
-
-# The alphabet of Open Location Code: no vowels, so no words appear, and no characters that look alike.
-ALPHABETS: Final = {"digits": "0123456789", "letters": "23456789CFGHJMPQRVWX"}
 
 _NOT_BELOW: Final = {"max_lifetime": "lifetime", "max_capacity": "capacity", "miss_budget_total": "miss_budget"}
 
@@ -153,7 +154,7 @@ class Settings(BaseSettings):
     grace: SecondsOrZero = Field(60, description="Time that a disconnected participant stays in the session.")
     lease: Seconds = Field(15, description="Time after which a replica that does not renew its lease counts as dead.")
     code_rest: SecondsOrZero = Field(600, description="Time for which the code of an ended session is not reused.")
-    code_alphabet: Text = Field(
+    code_alphabet: Alphabet = Field(
         "digits",
         description=f"Characters of session codes: `digits`, `letters` (`{ALPHABETS['letters']}`: no vowels, no "
         "look-alikes) or the ASCII letters and digits themselves.",
@@ -181,6 +182,25 @@ class Settings(BaseSettings):
     decide_delay: Seconds = Field(
         10, description="Time from the last rating of all to the decision, where that comes once everybody has rated."
     )
+
+    webhook_allow_http: bool = Field(False, description="Allow a receiver of webhooks without TLS.")
+    webhook_secret_file: Path | None = Field(None, description="File that holds `JOIN_SESSION_WEBHOOK_SECRET`.")
+    webhook_secret: Secret | None = Field(
+        None,
+        description="Signs webhooks, at least 32 characters, as text or as base64 after `whsec_`. A list, comma or "
+        "line separated: each of them signs.",
+    )
+    webhook_url: WebhookURL | None = Field(
+        None,
+        description="URL to which what happens to sessions is sent, see [webhooks.md](webhooks.md). "
+        "Default: nothing is sent.",
+    )
+    webhook_retention: Seconds = Field(3600, description="Time for which an event is sent again until it is taken.")
+    webhook_max_pause: Seconds = Field(300, description="Longest time between two attempts to send an event.")
+    webhook_max_events: Count = Field(
+        10_000, description="Events of the whole deployment that wait to be sent; beyond that the oldest are dropped."
+    )
+    webhook_max_bytes: Count = Field(33_554_432, description="Bytes of these events, likewise.")
 
     miss_budget: Count = Field(20, description="Failed look-ups of session codes per minute and address.")
     miss_budget_total: Count = Field(6000, description="Failed look-ups per minute of all addresses together.")
@@ -237,9 +257,7 @@ class Settings(BaseSettings):
     log_level: Level = Field(
         "info", description="Minimum level to log: `debug`, `info`, `warning`, `error`, `critical`."
     )
-    log_levels: dict[str, Level] = Field(
-        {}, description="Levels of single loggers, such as `app.store=debug,uvicorn=warning`."
-    )
+    log_levels: Levels = Field({}, description="Levels of single loggers, such as `app.store=debug,uvicorn=warning`.")
     log_format: Literal["auto", "json", "text"] = Field(
         "auto", description="`json` lines, readable `text`, or `auto`: text on a terminal, else JSON."
     )
@@ -257,14 +275,6 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(_parts(value)) if isinstance(value, str) else value
-
-    @validator("log_levels", mode="before")
-    @classmethod
-    def _pairs(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        pairs = [part.partition("=") for part in _parts(value)]
-        return {logger.strip(): level.strip() for logger, _, level in pairs}
 
     @validator(*SECRETS, mode="before")
     @classmethod
@@ -306,6 +316,15 @@ class Settings(BaseSettings):
             raise ValueError(f"{value} is {PREFIX}AFFINITY_COOKIE, too; a client would keep only one of them")
         return value
 
+    @validator("webhook_url")
+    @classmethod
+    def _safe_and_signed(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and value.startswith("http:") and not info.data.get("webhook_allow_http"):
+            raise ValueError(f"is not https, which only {PREFIX}WEBHOOK_ALLOW_HTTP=true allows")
+        if value is not None and info.data.get("webhook_secret", "") is None:
+            raise ValueError(f"needs {PREFIX}WEBHOOK_SECRET")
+        return value
+
     @validator("affinity_bucket_same_site")
     @classmethod
     def _kept_by_browsers(cls, value: str, info: ValidationInfo) -> str:
@@ -320,17 +339,6 @@ class Settings(BaseSettings):
             raise ValueError(f"{value} is the public port, too; the internal one must not be reachable with it")
         return value
 
-    @validator("code_alphabet")
-    @classmethod
-    def _alphabet(cls, value: str) -> str:
-        if value in ALPHABETS:
-            return value
-        if not (value.isascii() and value.isalnum()):
-            raise ValueError(f"neither one of {', '.join(ALPHABETS)} nor ASCII letters and digits")
-        if len(set(value.lower())) < len(value):
-            raise ValueError("has the same character twice (capitals and small letters are the same to people)")
-        return value
-
     @validator("code_length")
     @classmethod
     def _space(cls, value: int, info: ValidationInfo) -> int:
@@ -338,14 +346,6 @@ class Settings(BaseSettings):
         if (space := len(ALPHABETS.get(alphabet, alphabet)) ** value) < 10:
             raise ValueError(f"leaves only {space} different session codes")
         return value
-
-
-class SettingsError(Exception):
-    """The configuration is invalid. ``problems`` has one line for each reason and contains no secret."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
 
 
 def load_settings(env_file: Path = Path(".env")) -> Settings:

@@ -14,6 +14,7 @@ _PARTS: Final = {
     "redis_url_file": "Redis",
     "secret_file": "Secrets",
     "lifetime": "Sessions",
+    "webhook_allow_http": "Webhooks",
     "miss_budget": "Budgets and limits",
     "ping_interval": "Connections",
     "demo": "Demo page and logs",
@@ -31,7 +32,8 @@ Kubernetes sets such names for a Service named `join-session`: pods need `enable
 
 Each secret ({", ".join(f"`{name.upper()}`" for name in SECRETS)}) can be given as a file instead
 (`..._FILE`); white space around the content is ignored. `JOIN_SESSION_REDIS_URL_FILE` is read again when Redis refuses
-the login, and `JOIN_SESSION_SECRET_FILE` with each renewal of the lease.
+the login, `JOIN_SESSION_SECRET_FILE` with each renewal of the lease, and `JOIN_SESSION_WEBHOOK_SECRET_FILE` for each
+webhook.
 
 `join-session check-config` prints the effective values, secrets masked, or everything that is wrong."""
 

@@ -71,6 +71,7 @@ MAY_USE: Final[dict[str, tuple[str, ...]]] = {
         "app.settings",
         "app.socketio_server",
         "app.store",
+        "app.webhooks",
     ),
     "app.sessions": (),
     "app.setting_types": (),
@@ -79,6 +80,7 @@ MAY_USE: Final[dict[str, tuple[str, ...]]] = {
     "app.settings": ("app.secret_files", "app.setting_problems", "app.setting_types"),
     "app.settings_reference": ("app.settings",),
     "app.socketio_server": ("app.observability.logging",),
+    "app.webhooks": ("app.observability", "app.secret_files", "app.sessions", "app.store"),
     "app.store": ("app.sessions", "app.redis_client", "app.observability"),
 }
 

@@ -76,3 +76,18 @@ async def test_silence_is_over_after_the_timeout() -> None:
     async with responding(None, []) as url:
         with pytest.raises(ConnectionError, match=r"^no answer within 0\.1 s$"):
             await request("GET", url, timeout=0.1)
+
+
+async def test_no_more_of_a_body_is_read_than_was_asked_for() -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"x" * 5000
+    async with responding(answer, []) as url:
+        response = await request("GET", url, timeout=5, most=1024)
+    assert response.status == 200
+    assert 1024 <= len(response.body) <= 2048
+
+
+async def test_endless_headers_are_no_response_where_little_was_asked_for() -> None:
+    answer = b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 20_000
+    async with responding(answer, []) as url:
+        with pytest.raises(ConnectionError, match="the headers are too long"):
+            await request("GET", url, timeout=5, most=1024)

@@ -293,3 +293,32 @@ def test_settings_do_not_change() -> None:
 def test_the_reference_is_true() -> None:
     """After a change: `join-session check-config --reference > docs/configuration.md`."""
     assert (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8") == reference()
+
+
+WEBHOOK = {"WEBHOOK_URL": "https://example.org/hook", "WEBHOOK_SECRET": "s" * 32}
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"WEBHOOK_URL": "http://example.org"}, "JOIN_SESSION_WEBHOOK_ALLOW_HTTP=true"),
+        ({"WEBHOOK_URL": "ftp://example.org"}, "not a URL such as"),
+        ({"WEBHOOK_URL": "https://user:pw@example.org"}, "without a user"),
+        ({"WEBHOOK_URL": "https://example.org/a b"}, "a character"),
+        ({"WEBHOOK_URL": "https://example.org:0/"}, "port"),
+        ({"WEBHOOK_SECRET": ""}, "needs JOIN_SESSION_WEBHOOK_SECRET"),
+        ({"WEBHOOK_SECRET": "s" * 31}, "at least 32 characters"),
+        ({"WEBHOOK_SECRET": "whsec_" + "?" * 32}, "not base64"),
+    ],
+)
+def test_a_receiver_of_webhooks_has_a_safe_url_and_a_secret(
+    monkeypatch: pytest.MonkeyPatch, changed: dict[str, str], problem: str
+) -> None:
+    (line,) = problems(monkeypatch, **WEBHOOK | changed)
+    assert problem in line
+
+
+def test_a_receiver_may_be_one_by_plain_http(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**WEBHOOK, "WEBHOOK_URL": "http://hook:8000", "WEBHOOK_ALLOW_HTTP": "true"}.items():
+        monkeypatch.setenv(PREFIX + name, value)
+    assert load_settings().webhook_url == "http://hook:8000"

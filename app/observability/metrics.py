@@ -81,6 +81,7 @@ class Metrics:
         self._add_delivery()
         self._add_requests()
         self._add_redis()
+        self._add_webhooks()
         self._add_process()
 
     def _add_connections(self) -> None:
@@ -167,6 +168,15 @@ class Metrics:
         self.redis_errors = self._counter(
             "redis_errors", "Calls to Redis that failed after all retries.", ["command", "reason"]
         )
+
+    def _add_webhooks(self) -> None:
+        self.webhook_events = self._counter(
+            "webhook_events", "Events for the receiver of webhooks, by result of an attempt.", ["result"]
+        )
+        self.webhook_age = self._gauge(
+            "webhook_age_seconds", "Age of the oldest event that waits for the receiver of webhooks, else 0."
+        )
+        _begin(self.webhook_events, [("delivered",), ("failed",), ("dropped",)])
 
     def _add_process(self) -> None:
         self.registry.register(_DroppedLogRecords())

@@ -68,11 +68,13 @@ from app.store.data_marker import DataMarker
 from app.store.due import DueList
 from app.store.keys import Keys
 from app.store.listing import RedisListing
+from app.store.outboxes import Outboxes
 from app.store.recoveries import RedisRecoveries
 from app.store.replicas import RedisReplicas
 from app.store.secret import StoredSecret
 from app.store.secret_list import ListedSecrets
 from app.store.sessions import RedisSessions
+from app.webhooks.sender import WebhookSender
 
 __all__ = [
     "RedisPart",
@@ -105,6 +107,7 @@ class RedisPart:
     recoveries: RedisRecoveries
     replicas: RedisReplicas
     live: DueList
+    webhooks: WebhookSender | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +146,17 @@ def assemble_redis(
     secret: StoredSecret | ListedSecrets = StoredSecret(client, keys)
     if settings.secret is not None:
         secret = ListedSecrets(replicas, partial(_listed_secrets, settings), delay=settings.lease)
+    outboxes = None
+    if settings.webhook_url is not None:
+        outboxes = Outboxes(
+            client,
+            keys,
+            metrics,
+            kept=settings.webhook_retention,
+            max_events=settings.webhook_max_events,
+            max_bytes=settings.webhook_max_bytes,
+            clock=replicas.now,
+        )
     return RedisPart(
         client=client,
         secret=secret,
@@ -154,6 +168,7 @@ def assemble_redis(
             max_listed=settings.listed_participants,
             clock=replicas.now,
             tracing=tracing,
+            outboxes=outboxes,
         ),
         announcements=Announcements(client, keys, timeout=settings.redis_timeout, metrics=metrics),
         budgets=RedisBudgets(client, keys, secret, secret.others),
@@ -162,6 +177,7 @@ def assemble_redis(
         recoveries=RedisRecoveries(client, keys, quarantine=settings.code_rest),
         replicas=replicas,
         live=DueList(client, keys.sessions),
+        webhooks=None if outboxes is None else _webhooks(settings, outboxes, metrics),
     )
 
 
@@ -341,6 +357,14 @@ def assemble_internal(
 
 def _text_of(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()
+
+
+def _webhooks(settings: Settings, outboxes: Outboxes, metrics: Metrics) -> WebhookSender:
+    def secrets() -> tuple[str, ...]:
+        return listed(secret_now("webhook_secret", settings.webhook_secret_file, settings.webhook_secret) or "")
+
+    url = settings.webhook_url or ""
+    return WebhookSender(outboxes, url, secrets, metrics, longest_pause=settings.webhook_max_pause)
 
 
 def _listed_secrets(settings: Settings) -> list[bytes]:

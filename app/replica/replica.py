@@ -118,6 +118,9 @@ class Replica:
         stack.push_async_callback(self.internal.stop)
         address = await self._own_address()
         stack.push_async_callback(sockets.rooms.close)
+        if redis.webhooks is not None:
+            stack.push_async_callback(redis.webhooks.close)
+            self._background.start(redis.webhooks.send())
         stack.push_async_callback(self._background.close)
         for work in (
             self._contact.keep(),

@@ -13,10 +13,13 @@ prefix, and deployments with different prefixes can share a Redis. Scripts recei
 ``js:{C}:code``        string   reserves the code, for the session's life and the time after it
 ``js:{C}:absent``      zset     departed participants with ratings, the longest absent first
 ``js:{C}:repliers``    zset     callers with stored replies, by the expiry of the oldest reply
+``js:{C}:outbox``      zset     events that wait to be sent to the receiver of webhooks, in order; outlives the session
 ``js:recovery:P``      string   the participant of recovery id P; exists as long as the code is reserved
 ``js:created:H``       string   the session created with an idempotency key; exists for ``lifetime``
 ``js:sessions``        zset     code -> time of expiry, for all live sessions and those still to be ended
 ``js:due``             zset     code -> time to check for participants whose grace time is over
+``js:outboxes``        zset     code -> time to send the next event of its outbox
+``js:events``          zset     events in all outboxes -> their time; their bytes
 ``js:replicas``        zset     replica -> end of its lease
 ``js:replica:R``       string   details of replica R for the others; exists as long as its lease
 ``js:replica:R:codes`` set      sessions with connections at replica R; until it is reaped
@@ -40,7 +43,7 @@ from typing import Final
 
 __all__ = ["Keys"]
 
-_PARTS: Final = ("", ":votes", ":connections", ":replies", ":code", ":absent", ":former", ":repliers")
+_PARTS: Final = ("", ":votes", ":connections", ":replies", ":code", ":absent", ":former", ":repliers", ":outbox")
 
 
 class Keys:
@@ -50,6 +53,8 @@ class Keys:
         self._prefix = prefix
         self.sessions: Final = f"{prefix}:sessions"
         self.due: Final = f"{prefix}:due"
+        self.outboxes: Final = f"{prefix}:outboxes"
+        self.events: Final = f"{prefix}:events"
         self.replicas: Final = f"{prefix}:replicas"
         self.secret: Final = f"{prefix}:secret"
         self.marker: Final = f"{prefix}:marker"
@@ -65,6 +70,9 @@ class Keys:
 
     def reservation(self, code: str) -> str:
         return f"{self.session(code)}:code"
+
+    def outbox(self, code: str) -> str:
+        return f"{self.session(code)}:outbox"
 
     def session_keys(self, code: str) -> list[str]:
         """Return all keys of one session, in the order expected by the scripts."""

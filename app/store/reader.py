@@ -26,6 +26,7 @@ from app.store.batches import run_batch
 from app.store.client_errors import client_errors
 from app.store.keys import Keys
 from app.store.mirror import SessionMirror
+from app.store.outboxes import Outboxes
 from app.store.reads import READING, SessionReads
 from app.store.scripts import SESSION_SCRIPTS
 from app.store.session_hash import StoredSession
@@ -47,7 +48,7 @@ class SessionReader:
 
     ``quarantine``: seconds for which codes are not reused and the reason of a void recovery id is known.
     ``max_listed``: the participants that are listed in the ``sessionData`` of a session. ``clock`` returns Redis's time
-    (Unix milliseconds).
+    (Unix milliseconds). ``outboxes``: where steps write events, if they do.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class SessionReader:
         max_listed: int,
         clock: Callable[[], int] = lambda: round(time() * 1000),
         tracing: Tracing | None = None,
+        outboxes: Outboxes | None = None,
     ) -> None:
         self._client = client
         self._keys = keys
@@ -72,7 +74,7 @@ class SessionReader:
         self._max_listed = max_listed
         self._tracing = tracing
         remembered = max(1, round(quarantine * 1000))
-        self._steps = StepRunner(client, keys, self._seen, remembered=remembered, tracing=tracing)
+        self._steps = StepRunner(client, keys, self._seen, remembered=remembered, tracing=tracing, outboxes=outboxes)
 
     def watch(self, code: str) -> None:
         """Mirror this session: detect if Redis loses changes that were seen, and parse only what has changed."""

@@ -21,6 +21,7 @@ from app.sessions.errors import SessionError
 from app.sessions.head import Head
 from app.store.client_errors import client_errors
 from app.store.keys import Keys
+from app.store.outboxes import Outboxes
 from app.store.scripts import LIST_SCRIPTS, SESSION_SCRIPTS
 from app.store.session_hash import decision_entry
 from app.store.watermarks import Watermarks
@@ -32,6 +33,15 @@ T = TypeVar("T")
 _BATCH: Final = 200
 # The time of the decision has come: it has to be made before the step.
 _DECISION_DUE: Final = b"decision-due"
+_WRITE_EVENTS: Final = frozenset(
+    {
+        SESSION_SCRIPTS.create,
+        SESSION_SCRIPTS.decide,
+        SESSION_SCRIPTS.decide_due,
+        SESSION_SCRIPTS.end_session,
+        SESSION_SCRIPTS.expire,
+    }
+)
 _PUBLISHING: Final[Attributes] = {
     "messaging.system": "redis",
     "messaging.operation.name": "publish",
@@ -45,17 +55,25 @@ class StepRunner:
     """Runs scripts on sessions; see ``scripts/session/_prelude.lua`` for their calls and replies.
 
     ``remembered``: milliseconds for which a void recovery id is remembered. With ``tracing``, announcements carry the
-    context of the span in which they are published.
+    context of the span in which they are published. With ``outboxes``, steps write events there.
     """
 
     def __init__(
-        self, client: RedisClient, keys: Keys, watermarks: Watermarks, *, remembered: int, tracing: Tracing | None
+        self,
+        client: RedisClient,
+        keys: Keys,
+        watermarks: Watermarks,
+        *,
+        remembered: int,
+        tracing: Tracing | None = None,
+        outboxes: Outboxes | None = None,
     ) -> None:
         self._client = client
         self._keys = keys
         self._watermarks = watermarks
         self._remembered = remembered
         self._tracing = tracing
+        self._outboxes = outboxes
         self._forget_recovery = LIST_SCRIPTS.forget_recovery
         self._decide_due = SESSION_SCRIPTS.decide_due
         self._background = Background("store", _logger)
@@ -80,7 +98,7 @@ class StepRunner:
                 await self._send(self._decide_due, code, {"lot": draw_lot()})
                 answer = await self._send(script, code, call)
             with reading_reply():
-                relist, decides_at, void_ids, _, position, status, *reply = answer
+                relist, decides_at, void_ids, _, _, position, status, *reply = answer
                 expiry, due, voided = integer(relist), integer(decides_at), array(void_ids)
                 head = Head.parse(text(position)) if position else None
                 outcome = read(reply) if status == b"ok" else _refusal(text(status), reply)
@@ -107,6 +125,18 @@ class StepRunner:
     async def _send(self, script: Script, code: str, call: Mapping[str, object]) -> list[Reply]:
         given = {name: value for name, value in call.items() if value is not None}
         given["seen"] = self._watermarks.lowest(code)
+        if self._outboxes is None or script not in _WRITE_EVENTS:
+            return await self._traced(script, code, given)
+        expected = await self._outboxes.expect(code)
+        reply = await self._traced(script, code, given | {"event": expected})
+        with reading_reply():
+            _, _, _, _, written, *_ = reply
+            size = integer(written)
+        if size:
+            self._in_background(self._have_sent(self._outboxes, code, expected["id"], size))
+        return reply
+
+    async def _traced(self, script: Script, code: str, given: dict[str, object]) -> list[Reply]:
         if self._tracing is None or not get_current_span().is_recording():
             return await self._call(script, code, given)
         publishing, traceparent = self._tracing.publishing(_PUBLISHING)
@@ -150,6 +180,11 @@ class StepRunner:
         with suppress(SessionError):
             await self.schedule_decision(code, at)
 
+    async def _have_sent(self, outboxes: Outboxes, code: str, event: object, size: int) -> None:
+        # Otherwise a replica looks at the outbox some seconds later.
+        with suppress(SessionError):
+            await outboxes.written(code, event, size)
+
     async def _best_effort(self, command: tuple[str | int, ...]) -> Reply:
         """Run a command and ignore a failure, which the next change or sweep corrects."""
         try:
@@ -165,7 +200,7 @@ def draw_lot() -> list[int]:
 
 def _status(answer: list[Reply]) -> Reply:
     with reading_reply():
-        _, _, _, _, _, status, *_ = answer
+        _, _, _, _, _, _, status, *_ = answer
     return status
 
 

@@ -26,6 +26,7 @@ from tests.limits import (  # noqa: F401 - they register their attempts
     sockets,
     texts,
     times,
+    webhooks,
 )
 from tests.limits.attempts import ATTEMPTS
 

@@ -21,6 +21,7 @@ from tests.harness.dashboard import panels_without_data
 from tests.harness.exporter import exporter
 from tests.harness.people import Api, Made
 from tests.harness.prometheus import Prometheus, instance, prometheus
+from tests.harness.receiver import SECRET, Receiver, receiving
 from tests.harness.service import Replica
 from tests.harness.sockets import Socket, open_sockets
 from tests.observability.documented_metrics import documented
@@ -46,6 +47,8 @@ THRESHOLDS: Final[dict[str, dict[str, float]]] = {
     "SlowJoins": {"threshold": 0.5},
     "SlowDelivery": {"threshold": 0.5},
     "EventLoopLag": {"threshold": 0.5},
+    "WebhooksLate": {"threshold": 1},
+    "WebhooksDropped": {"threshold": 0},
 }
 INSTANT: Final = ("Absent", "ReplicaDown", "RedisUnreachable", "RedisRefused")
 AT_ONCE: Final = {"for": "1s", "severity": "critical"}
@@ -61,6 +64,7 @@ class Watched:
     made: Made
     members: list[Socket]
     rules: list[dict[str, Any]]
+    receiver: Receiver
 
     @property
     def api(self) -> Api:
@@ -76,7 +80,19 @@ async def watched(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wat
     values = {name: AT_ONCE | THRESHOLDS.get(name, {}) for name in INSTANT}
     values |= {name: AT_ONCE | thresholds for name, thresholds in THRESHOLDS.items()}
     rules = alerts(tmp_path_factory.mktemp("rules"), window=WINDOW, alerts=values)
-    async with world(3, drain_timeout=30, ping_interval=60, ping_timeout=60, max_connections=1000) as replicated:
+    hook = {"webhook_allow_http": True, "webhook_secret": SECRET, "webhook_max_pause": 0.5, "webhook_retention": 5}
+    async with (
+        receiving() as receiver,
+        world(
+            3,
+            drain_timeout=30,
+            ping_interval=60,
+            ping_timeout=60,
+            max_connections=1000,
+            webhook_url=receiver.url,
+            **hook,
+        ) as replicated,
+    ):
         made = await replicated.api.create(
             movies=[{"id": f"m{number}", "title": "T", "overview": "o" * 500} for number in range(60)], capacity=100
         )
@@ -87,7 +103,7 @@ async def watched(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wat
         ):
             for member in members:
                 assert (await member.emit("join-session", made.code))["ok"]
-            yield Watched(replicated, watcher, made, members, rules)
+            yield Watched(replicated, watcher, made, members, rules, receiver)
 
 
 @asynccontextmanager
@@ -325,6 +341,15 @@ async def test_a_drain_that_waits_for_redis(watched: Watched) -> None:
         await answers
     assert await asyncio.to_thread(leaving.wait) == 0
     await watched.prometheus.resolved("JoinSessionDrainStuck")
+
+
+async def test_the_receiver_of_webhooks_takes_nothing(watched: Watched) -> None:
+    watched.receiver.answer = lambda _: 500
+    await watched.api.create()
+    await watched.prometheus.fires("JoinSessionWebhooksLate")
+    await watched.prometheus.fires("JoinSessionWebhooksDropped")
+    watched.receiver.answer = lambda _: 200
+    await watched.prometheus.resolved("JoinSessionWebhooksLate", "JoinSessionWebhooksDropped")
 
 
 async def test_redis_loses_its_data(watched: Watched) -> None:

@@ -152,7 +152,7 @@ GIVEN_OTHERWISE: Final = {
     "affinityBucketCookie", "affinityBucketSecure", "affinityBucketSameSite",
     "drainTimeout", "keyPrefix", "redisUrl", "redisUrlFile", "secret", "secretFile", "createKey", "createKeyFile",
     "operatorToken",
-    "operatorTokenFile",
+    "operatorTokenFile", "webhookSecret", "webhookSecretFile",
 }  # fmt: skip
 
 

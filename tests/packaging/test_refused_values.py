@@ -104,6 +104,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"secrets": {"secret": "s" * 31}}, "secrets.secret has 31 characters: it needs at least 32"),
     ({"secrets": {"secret": f"{'s' * 32},{'t' * 30}"}}, "secrets.secret has 30 characters: it needs at least 32"),
     ({"secrets": {"operatorToken": "t" * 15}}, "secrets.operatorToken has 15 characters: it needs at least 16"),
+    ({"secrets": {"webhookSecret": f"{'s' * 32},{'t' * 31}"}}, "secrets.webhookSecret has 31 characters: it needs"),
     ({"ingress": {"enabled": True}}, "config.trustedProxies"),
     ({"ingress": {"enabled": True}}, "networkPolicy.ingressFrom"),
     ({"ingress": {"enabled": True}, "networkPolicy": {"enabled": True}}, "config.trustedProxies"),

@@ -34,6 +34,8 @@ def test_the_default_names_are_those_of_earlier_releases() -> None:
         keys.sessions,
         keys.marker,
         keys.due,
+        keys.outboxes,
+        keys.events,
         keys.replicas,
         keys.replica("R"),
         keys.replica_codes("R"),

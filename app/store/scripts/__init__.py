@@ -61,13 +61,17 @@ class ListScripts:
     claim_due: Script
     claim_session: Script
     forget_recovery: Script
+    list_event: Script
     list_sessions: Script
     renew_lease: Script
     reserve_look_ups: Script
     schedule_due: Script
+    schedule_outbox: Script
     settle_due: Script
     settle_look_ups: Script
+    settle_outbox: Script
     tell_details: Script
+    unlist_event: Script
 
 
 def load_scripts(folder: Traversable) -> tuple[SessionScripts, ListScripts]:

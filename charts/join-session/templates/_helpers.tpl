@@ -140,7 +140,7 @@ replica; nothing where no cluster can be asked, whose tools have to leave the fi
 {{- else -}}
 {{- $files = append $files (dict "setting" "redis-url" "secret" $own "key" "redis-url") -}}
 {{- end -}}
-{{- range $name := list "secret" "createKey" "operatorToken" -}}
+{{- range $name := list "secret" "createKey" "operatorToken" "webhookSecret" -}}
 {{- $setting := kebabcase $name -}}
 {{- if and $.Values.secrets.existingSecret (get $.Values.secrets.existingSecretKeys $name) -}}
 {{- $files = append $files (dict "setting" $setting "secret" $.Values.secrets.existingSecret "key" (get $.Values.secrets.existingSecretKeys $name)) -}}
@@ -283,16 +283,16 @@ The Secrets that others change, for Reloader. Not the password of the chart's Re
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- if and .Values.secrets.existingSecret (or .Values.secrets.secret .Values.secrets.createKey .Values.secrets.operatorToken) -}}
+{{- if and .Values.secrets.existingSecret (or .Values.secrets.secret .Values.secrets.createKey .Values.secrets.operatorToken .Values.secrets.webhookSecret) -}}
 {{- fail "secrets.existingSecret and a value under secrets are both set: the value would be ignored" -}}
 {{- end -}}
 {{- if and .Values.secrets.existingSecret (not (compact (values .Values.secrets.existingSecretKeys))) -}}
 {{- fail "secrets.existingSecret is set, but none of secrets.existingSecretKeys: name the keys of what the Secret holds" -}}
 {{- end -}}
-{{- range $name, $least := dict "secret" 32 "operatorToken" 16 -}}
+{{- range $name, $least := dict "secret" 32 "operatorToken" 16 "webhookSecret" 32 -}}
 {{- $value := get $.Values.secrets $name -}}
-{{- /* The secret may be a list. */ -}}
-{{- range eq $name "secret" | ternary (regexSplit "[,\n]" (trim $value) -1) (list $value) -}}
+{{- /* Some may be lists. */ -}}
+{{- range ne $name "operatorToken" | ternary (regexSplit "[,\n]" (trim $value) -1) (list $value) -}}
 {{- if and $value (lt (len (trim .)) $least) -}}
 {{- fail (printf "secrets.%s has %d characters: it needs at least %d, as of `openssl rand -hex 32`" $name (len (trim .)) $least) -}}
 {{- end -}}

@@ -114,6 +114,7 @@ local function decide(movie)
     decision.ranking[index] = {each.id, each.count, each.vetoes, each.points}
   end
   put(session, 'decision', cjson.encode(decision))
+  tell_receiver('session.decided', field('instance'), field('decision'))
   remove(session, 'timer', 'ready')
   return true
 end

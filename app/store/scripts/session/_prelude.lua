@@ -14,18 +14,22 @@
 --   absent       zset: who is not in the session but has ratings that count, the longest absent first
 --   former       zset: those who have gone, in the order in which they are forgotten
 --   repliers     zset: who has replies, by the time at which the oldest has expired
+--   outbox       zset: the events that wait to be sent, in order; see app/store/outboxes.py
 -- ARGV[1]: the call, a JSON object; call.seen: epoch -> the lowest version at which the session can be, as far as the
 -- caller has seen.
+-- call.event: the id of an event that the step may write, and the milliseconds for which it is kept; without it there
+-- is no receiver of events.
 -- call.trace: the W3C traceparent that an announcement of the change carries, if any; it also carries the time.
--- Every script returns {relist, due, voided, announced, head, status, ...}: relist is the new time of expiry when the list
--- of sessions should hear of it, else 0; due is when the decision comes, if that has changed, else 0; voided are recovery ids that continue nobody any more, each with 1 if that is to
--- be remembered, else 0; announced is how many announcements the replicas got; head is where the session stands now, as
--- "<epoch>-<version>"; status is "ok" or the code of an error.
-local SESSION, VOTES, CONNECTIONS, REPLIES, RESERVATION, ABSENT, FORMER, REPLIERS = unpack(KEYS)
+-- Every script returns {relist, due, voided, announced, written, head, status, ...}: relist is the new time of expiry
+-- when the list of sessions should hear of it, else 0; due is when the decision comes, if that has changed, else 0;
+-- voided are recovery ids that continue nobody any more, each with 1 if that is to be remembered, else 0; announced is
+-- how many announcements the replicas got; written is how many bytes of an event the step has written; head is where
+-- the session stands now, as "<epoch>-<version>"; status is "ok" or the code of an error.
+local SESSION, VOTES, CONNECTIONS, REPLIES, RESERVATION, ABSENT, FORMER, REPLIERS, OUTBOX = unpack(KEYS)
 local call = cjson.decode(ARGV[1])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local relist, voided, news = 0, {}, {}
+local relist, voided, news, written = 0, {}, {}, 0
 
 -- Whose ratings have changed, for other connections than the one that changed them: {participant, connection}.
 local rerated
@@ -239,7 +243,7 @@ local function write()
   end
   for index = 2, #KEYS do
     local key = KEYS[index]
-    if moved.others or made[key] then
+    if key ~= OUTBOX and (moved.others or made[key]) then
       redis.call('PEXPIREAT', key, key == RESERVATION and free_at() or kept_until())
     end
   end
@@ -259,7 +263,19 @@ end
 local function reply(...)
   local epoch, version, at = field('epoch'), field('version'), decide_at()
   write()
-  return {relist, at ~= due_before and at or 0, voided, #news, epoch and (epoch .. '-' .. version) or '', ...}
+  return {relist, at ~= due_before and at or 0, voided, #news, written, epoch and (epoch .. '-' .. version) or '', ...}
+end
+
+-- Writes what has happened to the outbox, if there is a receiver: of which kind, in which session, and more of it as JSON.
+local function tell_receiver(kind, instance, about)
+  if not call.event then
+    return
+  end
+  local text = string.format('%s %.0f %s %s %s', call.event.id, now, kind, redis.sha1hex(instance):sub(1, 20), about)
+  local last = redis.call('ZRANGE', OUTBOX, -1, -1, 'WITHSCORES')[2] or 0
+  redis.call('ZADD', OUTBOX, last + 1, text)
+  redis.call('PEXPIRE', OUTBOX, call.event.kept)
+  written = #text
 end
 
 -- Whether any listed movie has a rating; `liked`: one that is no veto.

@@ -28,6 +28,7 @@ redis.call('SET', RESERVATION, call.instance)
 -- Keys that an older version did not delete when it ended an earlier session.
 redis.call('DEL', ABSENT, FORMER, REPLIERS)
 expires, moved.session = math.min(now + (call.unjoined or call.lifetime), deadline), true
+tell_receiver('session.created', call.instance, cjson.encode({title = call.title or cjson.null}))
 -- Nobody mirrors the session yet.
 put(session, 'heard', expires)
 prolong(call.timer and call.timer + DECISION_SLACK)

@@ -9,6 +9,7 @@ if not holder or holder:find(' ', 1, true) then
   return reply('ok', 0)
 end
 redis.call('SET', RESERVATION, 'expired ' .. holder, 'KEEPTTL')
+tell_receiver('session.ended', holder, '{"reason":"expired"}')
 redis.call('DEL', VOTES, CONNECTIONS, REPLIES, ABSENT, FORMER, REPLIERS)
 news[#news + 1] = 'ended'
 return reply('ok', 0)

@@ -1,0 +1,1 @@
+"""Webhooks: what happens to sessions is sent to a receiver."""
