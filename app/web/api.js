@@ -2,7 +2,7 @@
 
 const UNREACHABLE = "The service cannot be reached";
 
-export class Refused extends Error {
+class Refused extends Error {
   constructor(message, code, field) {
     super(message);
     this.code = code;

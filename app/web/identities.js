@@ -21,6 +21,8 @@ export function dropIdentity(identity) {
   browser.write(KEY, all().filter((other) => !isSame(other, identity)));
 }
 
+export const isKept = (identity) => all().some((other) => isSame(other, identity));
+
 export const dropSession = (code) => browser.write(KEY, all().filter((identity) => identity.code !== code));
 
 export const identitiesOf = (code, createdAt) =>

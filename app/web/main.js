@@ -6,6 +6,7 @@ import { resultText } from "./decision.js";
 import { find, say } from "./dom.js";
 import { dropIdentity, forgetTab, identityOfTab, rememberTab } from "./identities.js";
 import { tell, undoable } from "./notice.js";
+import { forgetChanges } from "./outbox.js";
 import { Room } from "./room.js";
 import { share } from "./sharing.js";
 import { Start } from "./start.js";
@@ -17,7 +18,8 @@ const ENDED = "This session has ended";
 const ENDINGS = {
   ended: [ENDED, "The host ended it for everyone.", "Ended by the host"],
   expired: [ENDED, "It ran out of time.", "Expired"],
-  kicked: ["You are out of this session", "The host removed you, or you left in another tab.", "Removed"],
+  kicked: ["You are out of this session", "The host removed you.", "Removed"],
+  left: ["You left this session", "You left it in another tab.", "Left"],
   replaced: ["Opened elsewhere", "You are in this session in another tab or window.", "Opened elsewhere"],
   lost: [ENDED, "The session was lost because of a fault on our side.", "Lost"],
   gone: [ENDED, "It ended or expired while you were away.", "Ended"],
@@ -48,6 +50,7 @@ const room = new Room({
       `You left ${title ?? "the session"}.`,
       () => {
         dropIdentity(identity);
+        forgetChanges(identity.key);
         // Who is offline need not wait: the grace time does the rest.
         api.leave(identity).catch(() => {});
       },

@@ -5,7 +5,7 @@ import { io } from "./vendor/socket.io.esm.min.js";
 
 import { setClock } from "./clock.js";
 import { dropIdentity, keepIdentity, rememberTab } from "./identities.js";
-import { Outbox } from "./outbox.js";
+import { forgetChanges, Outbox } from "./outbox.js";
 import { patched } from "./patch.js";
 
 const PATIENCE = 5000;
@@ -61,7 +61,7 @@ export class Membership {
     socket.on("session-expiring", ({ expiresAt }) => this.#on.expiring(expiresAt));
     socket.on("session-ended", ({ sessionID, reason }) => {
       if (sessionID !== this.code) return;
-      if (reason !== "replaced") this.#outbox.forget();
+      if (reason !== "replaced") forgetChanges(this.identity.key);
       this.close();
       this.#on.ended(reason);
     });

@@ -29,7 +29,7 @@ export function undoable(text, act, undo) {
   fading = setTimeout(settle, TIME_TO_UNDO);
 }
 
-export function settle() {
+function settle() {
   const { act } = pending ?? {};
   pending = null;
   clearTimeout(fading);

@@ -10,6 +10,9 @@ const KEY = "join-session:outbox:";
 
 const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
+// Forgets what was kept: whose changes they were is not coming back.
+export const forgetChanges = (owner) => browser.remove(KEY + owner);
+
 export class Outbox {
   #waiting = [];
   #running = false;
@@ -55,11 +58,6 @@ export class Outbox {
   close() {
     this.#closed = true;
     for (const change of this.#waiting.splice(0)) change.resolve(undefined);
-  }
-
-  // Forgets what was kept: whose changes they were has left.
-  forget() {
-    if (this.#owner !== null) browser.remove(KEY + this.#owner);
   }
 
   #enqueue(change) {

@@ -7,7 +7,7 @@ import { renderDetails } from "./details.js";
 import { closeAll } from "./dialogs.js";
 import { find, say } from "./dom.js";
 import { HostControls } from "./host.js";
-import { dropIdentity, dropSession, forgetTab } from "./identities.js";
+import { dropIdentity, dropSession, forgetTab, isKept } from "./identities.js";
 import { renderLobby } from "./lobby.js";
 import { Membership } from "./membership.js";
 import { Movies } from "./movies.js";
@@ -162,11 +162,13 @@ export class Room {
   }
 
   #ended(reason) {
-    if (reason === "kicked") dropIdentity(this.#membership.identity);
+    const { identity } = this.#membership;
+    const leftElsewhere = reason === "kicked" && !isKept(identity);
+    if (reason === "kicked") dropIdentity(identity);
     else if (reason !== "replaced") dropSession(this.code);
     if (reason !== "replaced") forgetTab();
     closeAll();
-    this.#on.ended(reason);
+    this.#on.ended(leftElsewhere ? "left" : reason);
   }
 
   #showConnection() {

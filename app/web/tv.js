@@ -4,7 +4,7 @@ import { clockText, secondsUntil } from "./clock.js";
 import { linkTo, showCode } from "./code.js";
 import { progressOf, progressText } from "./countdown.js";
 import { decidedRanking, reasonOf } from "./decision.js";
-import { element, find, keyed, plural, say } from "./dom.js";
+import { find, keyed, plural, say } from "./dom.js";
 import { face } from "./faces.js";
 import { newIdentity } from "./identities.js";
 import { Membership } from "./membership.js";

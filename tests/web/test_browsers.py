@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.harness.node import JS, run_js
 from tests.web.test_files import WEB
 
+# The linters take seconds to start.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
 
 async def problems_of(folder: Path) -> list[str]:
-    done = await run_js(JS / "lint-page.mjs", str(folder))
+    done = await run_js(JS / "lint-page.mjs", str(folder), timeout=80)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()
 

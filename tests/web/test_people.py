@@ -72,7 +72,11 @@ async def test_who_has_left_is_forgotten_and_can_undo_it_for_a_moment(place: Pla
     await bob.click("#notice-undo")
     await bob.has_text("#people", "Bob (you)")
     await bob.sees("$('.movie input:checked')?.value == '4'")
+    other = await bob.another_tab(f"{place.url}/#{code}")
+    await other.click("#join-as button")
+    await other.has_text("#people", "Bob (you)")
     await bob.click("#leave")
+    await other.sees_text("#over-text", "You left it in another tab.")
     await anna.sees("$$('#people li').length == 1")
     await anna.sees_text("#ranking-empty", "Rate a movie")
     assert await bob.read("localStorage.getItem('join-session:identities')") == "[]"
