@@ -11,8 +11,9 @@ import asyncio
 import itertools
 import random
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Final
 
 from app.deadline import within
@@ -28,6 +29,14 @@ _TIMEOUT_SECONDS: Final = 1.5
 _POLL_SECONDS: Final = (0.01, 0.03)
 
 
+@dataclass(eq=False, slots=True)
+class _Line:
+    """The guesses of one address at this replica."""
+
+    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_WRONG_OF_ADDRESS))
+    users: int = 0
+
+
 class Guesses:
     """Counts guesses; raises ``too-many-requests`` where too many of a minute were wrong."""
 
@@ -35,6 +44,7 @@ class Guesses:
         self._budgets = budgets
         self._replica = secrets.token_hex(4)
         self._numbers = itertools.count(1)
+        self._lines: dict[str, _Line] = {}
 
     @asynccontextmanager
     async def counted(self, client: Client, code: str) -> AsyncIterator[None]:
@@ -42,9 +52,34 @@ class Guesses:
         if client.unlimited:
             yield
             return
+        async with self._turn(client.address), self._counted(client, code):
+            yield
+
+    @asynccontextmanager
+    async def _turn(self, address: str) -> AsyncIterator[None]:
+        """Wait for others of an address at this replica, so that no more ask Redis at a time than may be wrong."""
+        line = self._lines.setdefault(address, _Line())
+        line.users += 1
+        try:
+            async with asyncio.timeout_at(within(_TIMEOUT_SECONDS)) as waiting:
+                await line.turns.acquire()
+                waiting.reschedule(None)
+                try:
+                    yield
+                finally:
+                    line.turns.release()
+        except TimeoutError:
+            raise SessionError("unavailable") from None
+        finally:
+            line.users -= 1
+            if not line.users:
+                del self._lines[address]
+
+    @asynccontextmanager
+    async def _counted(self, client: Client, code: str) -> AsyncIterator[None]:
         guess = f"{self._replica}.{next(self._numbers)}"
-        limits = {f"address {client.address}": _WRONG_OF_ADDRESS, f"session {code}": _WRONG_OF_SESSION}
-        await self._reserve(limits, guess)
+        counters = {f"address {client.address}": _WRONG_OF_ADDRESS, f"session {code}": _WRONG_OF_SESSION}
+        await self._reserve(counters, guess)
         wrong = False
         try:
             yield
@@ -52,28 +87,23 @@ class Guesses:
             wrong = error.code == "passcode-wrong"
             raise
         finally:
-            await asyncio.gather(*(self._budgets.settle_guess(whose, guess, wrong=wrong) for whose in limits))
+            await self._settle(counters, guess, wrong=wrong)
 
-    async def _reserve(self, limits: dict[str, int], guess: str) -> None:
+    async def _reserve(self, counters: Mapping[str, int], guess: str) -> None:
         clock = asyncio.get_running_loop().time
         until = within(_TIMEOUT_SECONDS)
         while True:
-            used = dict(
-                zip(
-                    limits,
-                    await asyncio.gather(
-                        *(self._budgets.reserve_guess(whose, guess, most) for whose, most in limits.items())
-                    ),
-                    strict=True,
-                )
-            )
+            asked = [self._budgets.reserve_guess(whose, guess, most) for whose, most in counters.items()]
+            used = dict(zip(counters, await asyncio.gather(*asked), strict=True))
             if all(each.counted for each in used.values()):
                 return
-            taken = [whose for whose, each in used.items() if each.counted]
-            await asyncio.gather(*(self._budgets.settle_guess(whose, guess) for whose in taken))
-            for whose, most in limits.items():
+            await self._settle(counters, guess)
+            for whose, most in counters.items():
                 if used[whose].wrong >= most:
                     raise SessionError("too-many-requests", retry_after=used[whose].seconds_left)
             if clock() >= until:
                 raise SessionError("unavailable")
             await asyncio.sleep(random.uniform(*_POLL_SECONDS))  # noqa: S311 - jitter
+
+    async def _settle(self, counters: Iterable[str], guess: str, *, wrong: bool = False) -> None:
+        await asyncio.gather(*(self._budgets.settle_guess(whose, guess, wrong=wrong) for whose in counters))

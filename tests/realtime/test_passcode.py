@@ -264,10 +264,13 @@ async def test_concurrent_guesses_do_not_exceed_the_limit(redis: RedisServer) ->
     async with served_here(redis.url(), 2, unlimited_addresses="") as replicas:
         api = Api(replicas)
         made = await api.create(passcode=PASSCODE)
-        guesses = [join(replicas[number % 2], made, {"passcode": f"guess {number}"}) for number in range(40)]
-        codes = [ack["code"] for ack in await asyncio.gather(*guesses)]
+        codes: list[str] = []
+        # On a busy machine some wait too long for others, which tells them nothing.
+        while "too-many-requests" not in codes:
+            guesses = [join(replicas[number % 2], made, {"passcode": f"guess {number}"}) for number in range(40)]
+            codes += [ack["code"] for ack in await asyncio.gather(*guesses)]
         assert codes.count("passcode-wrong") == 10
-        assert set(codes) == {"passcode-wrong", "too-many-requests"}
+        assert set(codes) <= {"passcode-wrong", "too-many-requests", "join-failed"}
         await api.close()
 
 
