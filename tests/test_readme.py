@@ -146,7 +146,7 @@ def test_make_run_serves_from_a_bare_clone_and_leaves_nothing_behind(
         answer = json.loads(run(command))
         assert (answer["sessionID"], answer["message"][:13]) == (code, "Session found")
         assert command.split()[3] == f"{address}/api/session/join"
-        assert '/main.js"' in run(f"curl {address}/")
+        assert '/bundle.js"' in run(f"curl {address}/")
 
         started = psutil.Process(make.pid).children(recursive=True)
         assert [process.name() for process in started] == ["join-session", "valkey-server"]
