@@ -165,7 +165,7 @@ async def test_every_change_is_announced_once_with_what_it_has_written(room: Roo
 
 async def test_every_step_is_among_those_that_are_tried() -> None:
     tried = {name.replace(" ", "_") for name in (*CHANGES, *NO_CHANGES)}
-    others = {"create", "end_session", "new_epoch"}
+    others = {"create", "end_session", "expire", "new_epoch"}
     assert {field.name for field in fields(SessionScripts)} - others <= tried
 
 
