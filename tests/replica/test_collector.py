@@ -22,7 +22,7 @@ import gc, os, signal, uvloop
 from app.replica.process import serve
 from app.settings import Settings
 
-def show(address, code):
+async def show(address, code):
     print(*gc.get_threshold(), gc.get_freeze_count() > 10_000)
     os.kill(os.getpid(), signal.SIGTERM)
 
