@@ -19,9 +19,24 @@ export interface AddMovie {
   genres?: Array<string> | null;
 }
 
+/** Body of `POST /api/session/{sessionID}/movies`. */
+export interface AddMovieBody {
+  id: string;
+  title: string;
+  year?: number | null;
+  posterUrl?: string | null;
+  overview?: string | null;
+  genres?: Array<string> | null;
+}
+
 /** Payload of `add-movie` for many movies, all or none; one movie itself is taken, too. */
 export interface AddMovies {
   mid?: string | null;
+  movies: Array<MovieDetails>;
+}
+
+/** Body of `POST /api/session/{sessionID}/movies`. */
+export interface AddMoviesBody {
   movies: Array<MovieDetails>;
 }
 
@@ -41,6 +56,11 @@ export interface CreateSession {
 /** Payload of `decide`: the movie that the host names, or nothing for the first of the ranking. */
 export interface Decide {
   mid?: string | null;
+  movieID?: string | null;
+}
+
+/** Body of `POST /api/session/{sessionID}/decision`. */
+export interface DecideBody {
   movieID?: string | null;
 }
 
@@ -130,7 +150,7 @@ export interface Joined {
   sessionID: string;
   participantID: string;
   token: string;
-  votes: Record<string, number>;
+  votes: Record<string, Rating>;
 }
 
 /** From now on every change that is committed reaches this socket. */
@@ -226,7 +246,7 @@ export interface NoArguments {
 
 /** The participant's own ratings, by movie, changed over another connection. */
 export interface OwnVotes {
-  votes: Record<string, number>;
+  votes: Record<string, Rating>;
 }
 
 /** Somebody in the session; `connected` is false while they are away and may come back.
@@ -283,6 +303,9 @@ export interface PatchValue {
   value: Movie | Participant | Array<string> | string | number | boolean | null;
 }
 
+/** 1 is a veto, 5 the best. */
+export type Rating = 1 | 2 | 3 | 4 | 5;
+
 /** Nothing was changed, unless `code` is `outcome-unknown`. `retryAfter` is in seconds.
 
 `field` is the path of the field that is wrong, if one is. */
@@ -301,6 +324,11 @@ export interface RenameParticipant {
   mid?: string | null;
   name: string;
   participantID?: string | null;
+}
+
+/** Body of `PATCH /api/session/{sessionID}/participants/{participantID}`. */
+export interface RenameParticipantBody {
+  name: string;
 }
 
 /** Payload of `reopen`: what to clear, the ratings, or the movies with them; nothing without it. */
@@ -419,11 +447,28 @@ export interface UpdateSession {
   passcode?: string | null;
 }
 
+/** Body of `PATCH /api/session/{sessionID}`. */
+export interface UpdateSessionBody {
+  decideInSeconds?: number | null;
+  decideWhen?: "host" | "all-rated" | null;
+  reveal?: "live" | "decided" | null;
+  title?: string | null;
+  capacity?: number | null;
+  locked?: boolean | null;
+  ttlSeconds?: number | null;
+  passcode?: string | null;
+}
+
 /** Payload of `vote`: 1 is a veto, 5 the best. */
 export interface Vote {
   mid?: string | null;
   movieID: string;
-  rating: number;
+  rating: Rating;
+}
+
+/** Body of `PUT /api/session/{sessionID}/movies/{movieID}/vote`. */
+export interface VoteBody {
+  rating: Rating;
 }
 
 /** What each event is acknowledged with. */
@@ -537,25 +582,25 @@ export interface Routes {
   /** Read a session. */
   "GET /api/session/{sessionID}": { body: undefined; answer: SessionState };
   /** Change title, capacity, lock, lifetime or passcode, and how the decision comes. */
-  "PATCH /api/session/{sessionID}": { body: { decideInSeconds?: number | null; decideWhen?: "host" | "all-rated" | null; reveal?: "live" | "decided" | null; title?: string | null; capacity?: number | null; locked?: boolean | null; ttlSeconds?: number | null; passcode?: string | null; }; answer: Done };
+  "PATCH /api/session/{sessionID}": { body: UpdateSessionBody; answer: Done };
   /** End the session. */
   "DELETE /api/session/{sessionID}": { body: undefined; answer: Done };
   /** Decide. */
-  "POST /api/session/{sessionID}/decision": { body: { movieID?: string | null; }; answer: Decided };
+  "POST /api/session/{sessionID}/decision": { body: DecideBody; answer: Decided };
   /** Take the decision back and go on voting. */
   "DELETE /api/session/{sessionID}/decision": { body: undefined; answer: Done };
   /** Add one movie, or many: all or none. */
-  "POST /api/session/{sessionID}/movies": { body: { movies: Array<MovieDetails>; } | { id: string; title: string; year?: number | null; posterUrl?: string | null; overview?: string | null; genres?: Array<string> | null; }; answer: MoviesAdded };
+  "POST /api/session/{sessionID}/movies": { body: AddMoviesBody | AddMovieBody; answer: MoviesAdded };
   /** Take a movie off the list. */
   "DELETE /api/session/{sessionID}/movies/{movieID}": { body: undefined; answer: Done };
   /** Rate a movie. */
-  "PUT /api/session/{sessionID}/movies/{movieID}/vote": { body: { rating: number; }; answer: Done };
+  "PUT /api/session/{sessionID}/movies/{movieID}/vote": { body: VoteBody; answer: Done };
   /** Take one's rating back. */
   "DELETE /api/session/{sessionID}/movies/{movieID}/vote": { body: undefined; answer: Done };
   /** List all participants, also those who are not in `sessionData`, page by page. */
   "GET /api/session/{sessionID}/participants": { body: undefined; answer: ParticipantPage };
   /** Change one's own name. */
-  "PATCH /api/session/{sessionID}/participants/{participantID}": { body: { name: string; }; answer: Done };
+  "PATCH /api/session/{sessionID}/participants/{participantID}": { body: RenameParticipantBody; answer: Done };
   /** Leave, with one's own token; else remove somebody, or ban them. */
   "DELETE /api/session/{sessionID}/participants/{participantID}": { body: undefined; answer: Done };
   /** Read what was decided, as JSON, or as CSV with `?format=csv` or by `Accept`. */

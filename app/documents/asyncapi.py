@@ -10,11 +10,12 @@ import functools
 from typing import Any, Final
 
 from app import __version__
-from app.documents.schemas import Schema, argument_of, named, needs_no_argument, reference, roles, schemas
+from app.documents.examples import examples
+from app.documents.schemas import Schema, argument_of, named, needs_no_argument, reference, roles, used_in
 from app.sessions.events import SERVER_EVENTS
 from app.sessions.operations import EVENTS, Change, Operation
 
-__all__ = ["asyncapi"]
+__all__ = ["arguments_of", "asyncapi"]
 
 _DESCRIPTION: Final = (
     "What happens in a session, over Socket.IO (protocol 5, Engine.IO 4) at the path `/socket.io/`, namespace `/`, "
@@ -32,12 +33,15 @@ def asyncapi() -> Schema:
     messages: Schema = {}
     operations: Schema = {}
     for name, operation in EVENTS.items():
-        messages[name] = _message(name, operation.summary, _arguments(operation))
-        messages[f"{name}-ack"] = _acknowledged(name, operation.answer)
+        seen = examples()["events"][name]
+        messages[name] = _message(name, operation.summary, arguments_of(operation), seen["arguments"])
+        acks = [[ack] for ack in (seen["done"], seen["refused"]) if ack is not None]
+        messages[f"{name}-ack"] = _acknowledged(name, operation.answer, acks)
         operations[name] = _received(name, operation)
     for name, told in SERVER_EVENTS.items():
         arguments = [reference(shown) for shown in told.arguments.values()]
-        messages[name] = _message(name, told.summary, _tuple(arguments, len(arguments)))
+        shape = _tuple(arguments, len(arguments))
+        messages[name] = _message(name, told.summary, shape, examples()["server_events"][name])
         operations[name] = {
             "action": "send",
             "channel": _channel(),
@@ -62,16 +66,12 @@ def asyncapi() -> Schema:
             }
         },
         "operations": operations,
-        "components": {"messages": messages, "schemas": schemas()},
+        "components": {"messages": messages, "schemas": _schemas(messages)},
     }
 
 
-def _acknowledged(event: str, ack: Any) -> Schema:
-    """Return the message that acknowledges an event, with success or an error."""
-    return _message(f"{event}-ack", "Done or refused", _tuple([{"anyOf": [reference(ack), named("Refused")]}], 1))
-
-
-def _arguments(operation: Operation) -> Schema:
+def arguments_of(operation: Operation) -> Schema:
+    """Return the schema of an event's arguments."""
     if not isinstance(operation, Change):
         separate = _tuple([named("SessionID"), {"anyOf": [named("JoinOptions"), {"type": "null"}]}], 1)
         return {"anyOf": [separate, _tuple([named("JoinSession")], 1)]}
@@ -81,12 +81,23 @@ def _arguments(operation: Operation) -> Schema:
     return _tuple([argument], 1)
 
 
+def _schemas(messages: Schema) -> Schema:
+    used = used_in(messages)
+    return used | {"Refused": {**used["Refused"], "examples": [*examples()["refusals"].values()]}}
+
+
+def _acknowledged(event: str, ack: Any, seen: list[Any]) -> Schema:
+    """Return the message that acknowledges an event, with success or an error."""
+    shape = _tuple([{"anyOf": [reference(ack), named("Refused")]}], 1)
+    return _message(f"{event}-ack", "Done or refused", shape, seen)
+
+
 def _tuple(items: list[Schema], shortest: int) -> Schema:
     return {"type": "array", "items": items, "minItems": shortest}
 
 
-def _message(name: str, summary: str, payload: Schema) -> Schema:
-    return {"name": name, "summary": summary, "payload": payload}
+def _message(name: str, summary: str, payload: Schema, seen: list[Any]) -> Schema:
+    return {"name": name, "summary": summary, "payload": payload, "examples": [{"payload": each} for each in seen]}
 
 
 def _received(name: str, operation: Operation) -> Schema:

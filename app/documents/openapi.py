@@ -7,11 +7,13 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from app import __version__
-from app.documents.schemas import Schema, body_of, named, reference, roles, schemas
+from app.documents.examples import RouteExample, examples
+from app.documents.schemas import Schema, body_of, named, reference, roles, schemas, used_in
 from app.sessions.answers import Result
 from app.sessions.errors import CATALOGUE
 from app.sessions.operations import ROUTES, Operation, Route
 from app.sessions.payloads import CURSOR, MIN_CREATION_KEY
+from app.sessions.permissions import Grant
 
 __all__ = ["openapi"]
 
@@ -64,12 +66,12 @@ _PARAMETERS: Final[dict[str, Schema]] = {
     "clear": {
         "in": "query",
         "description": "What goes: the ratings, or the movies with them.",
-        "schema": {"enum": ["ratings", "movies"]},
+        "schema": {"type": "string", "enum": ["ratings", "movies"]},
     },
     "format": {
         "in": "query",
         "description": "The format, where the client cannot set `Accept`.",
-        "schema": {"enum": ["json", "csv"]},
+        "schema": {"type": "string", "enum": ["json", "csv"]},
     },
     "ban": {
         "in": "query",
@@ -85,7 +87,7 @@ _HEADERS: Final[dict[str, Schema]] = {
         "description": "The session's bucket, where load balancers use it; see `JOIN_SESSION_AFFINITY_BUCKET_COOKIE`.",
         "schema": {"type": "string"},
     },
-    "WWW-Authenticate": {"required": True, "schema": {"const": "Bearer"}},
+    "WWW-Authenticate": {"required": True, "schema": {"type": "string", "const": "Bearer"}},
 }
 
 
@@ -108,8 +110,9 @@ def openapi() -> Schema:
         "tags": [{"name": "sessions", "description": "The life of a session, and what people do in it."}],
         "paths": paths,
         "components": {
-            "schemas": schemas(),
-            "parameters": {name: {"name": name, **shown} for name, shown in _PARAMETERS.items()},
+            "schemas": used_in(paths),
+            "parameters": {name: _parameter(name, shown) for name, shown in _PARAMETERS.items()},
+            "examples": {code: {"value": body} for code, body in examples()["errors"].items()},
             "headers": _HEADERS,
             "securitySchemes": {
                 "token": {
@@ -132,12 +135,23 @@ def _operation(route: Route, operation: Operation) -> Schema:
             {"$ref": f"#/components/parameters/{name}"} for name in (*route.parameters, *route.query, *route.headers)
         ],
     }
-    shown |= roles(operation)
+    allowed = roles(operation, route)
+    if allowed:
+        shown |= {"description": _who_may(allowed["x-roles"]), **allowed}
+    seen = examples()["routes"][route.name]
     body = body_of(operation, route)
     if body is not None:
-        shown["requestBody"] = {"required": "create" not in route.name, "content": _json(body)}
-    shown["responses"] = _success(route, operation.answer) | _failures(route)
+        content = _json(body, {form: {"value": value} for form, value in seen["bodies"].items()})
+        shown["requestBody"] = {"required": "create" not in route.name, "content": content}
+    shown["responses"] = _success(route, operation.answer, seen) | _failures(route)
     return shown
+
+
+def _who_may(roles: dict[str, Grant]) -> str:
+    """Say it for readers of generated code, who do not see ``x-roles``."""
+    who = {"host": "the host", "member": "members", "stranger": "strangers"}
+    limits = {"any": "", "own": " on what is their own"}
+    return f"Allowed: {', '.join(f'{who[role]}{limits[grant]}' for role, grant in roles.items() if grant != 'none')}."
 
 
 def _security(route: Route, operation: Operation) -> list[Schema]:
@@ -147,15 +161,17 @@ def _security(route: Route, operation: Operation) -> list[Schema]:
     return [{"token": []}] if needed else [{}, {"token": []}]
 
 
-def _success(route: Route, answer: Any) -> Schema:
+def _success(route: Route, answer: Any, seen: RouteExample) -> Schema:
     response: Schema = {"description": schemas()[answer.__name__]["description"]}
     headers = {201: ["ETag", "Location"], 200: [] if "ok" in answer.__annotations__ else ["ETag"]}[route.status]
     if route.name in ("joinSession", "createSession"):
         headers.append("Set-Cookie")
     if headers:
         response["headers"] = _headers(headers)
-    table: Schema = {"text/csv": {"schema": {"type": "string"}}} if answer is Result else {}
-    responses: Schema = {str(route.status): {**response, "content": _json(reference(answer)) | table}}
+    content = _json(reference(answer), {"recorded": {"value": seen["answer"]}})
+    if answer is Result:
+        content["text/csv"] = {"schema": {"type": "string"}, "examples": {"recorded": {"value": seen["csv"]}}}
+    responses: Schema = {str(route.status): {**response, "content": content}}
     if "If-None-Match" in route.headers:
         responses["304"] = {"description": "The session is as it was.", "headers": _headers(["ETag"])}
     return responses
@@ -170,18 +186,29 @@ def _failures(route: Route) -> Schema:
 
 def _failure(route: Route, status: int, codes: list[str]) -> Schema:
     headers = _headers(["WWW-Authenticate"] if status == 401 else ["Retry-After"] if status in (429, 503) else [])
-    headers["X-Error-Code"] = {"required": True, "schema": {"enum": codes}}
-    schema = {**named("ErrorBody"), "properties": {"code": {"enum": codes}}}
+    headers["X-Error-Code"] = {"required": True, "schema": {"type": "string", "enum": codes}}
+    # Errors of `joinSession` have no code in their body. Generators take no further properties beside a reference.
+    schema, seen = named("ErrorBody"), {code: {"$ref": f"#/components/examples/{code}"} for code in codes}
     if route.name == "joinSession":
-        # Errors of this route have no code in their body.
-        schema = named("JoinFailure")
+        schema, seen = named("JoinFailure"), {code: {"value": examples()["join_errors"][code]} for code in codes}
     description = "; ".join(f"`{code}`: {CATALOGUE[code].message}" for code in codes)
-    return {"description": description, "headers": headers, "content": _json(schema)}
+    return {"description": description, "headers": headers, "content": _json(schema, seen)}
 
 
 def _headers(names: Iterable[str]) -> Schema:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
-def _json(schema: Schema) -> dict[str, Any]:
-    return {"application/json": {"schema": schema}}
+def _json(schema: Schema, shown: Schema) -> dict[str, Any]:
+    return {"application/json": {"schema": schema, "examples": shown}}
+
+
+def _parameter(name: str, shown: Schema) -> Schema:
+    """Return a parameter, with the example that is in a recorded path."""
+    parameter = {"name": name, **shown}
+    for route in ROUTES:
+        target = examples()["routes"][route.name]["target"].partition("?")[0]
+        if name in route.parameters:
+            parts = zip(route.path.split("/"), target.split("/"), strict=True)
+            return {**parameter, "example": next(part for parameter, part in parts if parameter == f"{{{name}}}")}
+    return parameter

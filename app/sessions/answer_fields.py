@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from pydantic import Field
-from typing_extensions import TypedDict
+from pydantic import Field, WithJsonSchema
+from typing_extensions import TypeAliasType, TypedDict
 
 __all__ = [
     "Compatibility",
@@ -15,7 +15,7 @@ __all__ = [
     "Decision",
     "Phase",
     "Rank",
-    "Rated",
+    "Rating",
     "Reveal",
     "Role",
     "Score",
@@ -39,7 +39,14 @@ Vetoes = Annotated[int, Field(ge=0)]
 Score = Annotated[float, Field(ge=0, le=100, description="Mean of the ratings that are no veto, to two decimals")]
 Compatibility = Annotated[int, Field(ge=0, le=100, description="score * (count / (count + vetoes)) ^ 3.5, rounded")]
 Rank = Annotated[int, Field(ge=1)]
-Rated = Annotated[int, Field(ge=1, le=5)]
+Rating = TypeAliasType(
+    "Rating",
+    Annotated[
+        int,
+        Field(ge=1, le=5),
+        WithJsonSchema({"description": "1 is a veto, 5 the best.", "type": "integer", "enum": [1, 2, 3, 4, 5]}),
+    ],
+)
 
 
 class Standing(TypedDict):

@@ -15,7 +15,7 @@ from app.sessions.answer_fields import (
     Decision,
     Phase,
     Rank,
-    Rated,
+    Rating,
     Reveal,
     Role,
     Score,
@@ -288,7 +288,7 @@ class Joined(Done):
     sessionID: str
     participantID: str
     token: str
-    votes: dict[str, Rated]
+    votes: dict[str, Rating]
 
 
 class Refused(TypedDict):
@@ -365,7 +365,7 @@ class SessionDecided(TypedDict):
 class OwnVotes(TypedDict):
     """The participant's own ratings, by movie, changed over another connection."""
 
-    votes: dict[str, Rated]
+    votes: dict[str, Rating]
 
 
 class SessionEnded(TypedDict):

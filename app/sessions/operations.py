@@ -77,7 +77,8 @@ class Route:
 
     ``path``: ``/api/session/{sessionID}/…``; further parameters are fields of the payload. ``query``: fields of the
     payload in the query. ``errors``: codes of the catalogue. ``headers``: request headers for the OpenAPI document.
-    ``status``: of a successful response. ``summary``: None to use that of the operation.
+    ``status``: of a successful response. ``summary``: None to use that of the operation. ``on_oneself``: the action of
+    participants who name themselves, if it is another one than the operation's.
     """
 
     method: str
@@ -88,6 +89,7 @@ class Route:
     query: tuple[str, ...] = ()
     headers: tuple[str, ...] = ("Idempotency-Key",)
     status: int = 200
+    on_oneself: Action | None = None
 
     @property
     def subject(self) -> str:
@@ -297,6 +299,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
             "Leave, with one's own token; else remove somebody, or ban them",
             (*_CHANGE, "participant-not-found"),
             query=("ban",),
+            on_oneself=Action.LEAVE,
         ),
         use_case=SessionService.kick,
     ),

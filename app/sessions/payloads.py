@@ -21,7 +21,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from app.sessions.answer_fields import DecideWhen, Reveal
+from app.sessions.answer_fields import DecideWhen, Rating, Reveal
 from app.sessions.names import MAX_NAME, clean_text
 from app.sessions.validation import problem_of
 
@@ -232,13 +232,13 @@ class Vote(Mutation):
     """Payload of ``vote``: 1 is a veto, 5 the best."""
 
     movie_id: MovieID
-    rating: Annotated[int, Field(ge=1, le=5)]
+    rating: Rating
 
 
 class UpdateSession(DecisionSettings, Mutation):
     """Payload of ``update-session``: at least one of them; a title, time or passcode of null takes that away."""
 
-    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": [to_camel(name)]} for name in _SETTINGS]})
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
     title: Annotated[str, _Text(100)] | None = None
     capacity: Annotated[int, Field(ge=1)] | None = None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, Self
 
-__all__ = ["Action", "Permission"]
+__all__ = ["Action", "Grant", "Permission"]
 
 Grant = Literal["any", "own", "none"]
 

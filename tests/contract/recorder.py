@@ -47,7 +47,7 @@ async def recording(scenario: Scenario, services: Services) -> str:
 
 @asynccontextmanager
 async def serving(folder: Path | None = None) -> AsyncIterator[Services]:
-    """The three services, from the source in a folder, else ours."""
+    """The services, from the source in a folder, else ours."""
     nobody = f"redis://127.0.0.1:{free_port()}/0"
     async with RedisServer(config={"databases": "2"}) as redis:
         settings: dict[str, dict[str, Any]] = {
@@ -73,6 +73,16 @@ async def serving(folder: Path | None = None) -> AsyncIterator[Services]:
                 "unlimited_addresses": "",
                 "drain_timeout": 0,
             },
+            "brief": {
+                "redis_url": redis.url(),
+                "key_prefix": "brief",
+                "redis_timeout": 0.5,
+                "lifetime": 40,
+                "max_lifetime": 40,
+                "expiry_warning": 60,
+                "miss_budget": 3,
+                "unlimited_addresses": "",
+            },
             "away": {"redis_url": nobody, "redis_timeout": 0.2},
         }
         started: list[Replica] = []
@@ -85,7 +95,7 @@ async def serving(folder: Path | None = None) -> AsyncIterator[Services]:
             return replica
 
         try:
-            yield Services(start)
+            yield Services(start, redis)
         finally:
             for replica in started:
                 replica.close()

@@ -287,7 +287,7 @@ class WebSocket:
         if acks_first:
             frames.sort(key=lambda frame: not frame.startswith("43"))
         else:
-            frames.sort(key=lambda frame: frame.startswith('42["session-update"'))
+            frames.sort(key=lambda frame: frame.startswith(('42["session-update"', '42["session-patch"')))
         for frame in frames:
             self._recording.learn_from(frame)
             self._recording.write(f"{self._name} <", frame)

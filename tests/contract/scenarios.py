@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from tests.contract.recording import Polling, Recording, WebSocket
+from tests.harness.redis import RedisServer
 from tests.harness.service import UNKNOWN, Replica
 
 __all__ = ["ALLOWED", "CREATE_KEY", "OPERATOR_TOKEN", "SCENARIOS", "Services"]
@@ -33,13 +34,15 @@ _FORGED: Final = "p.abcdefgh.abcdefgh.AAAAAAAAAAAAAAAAAAAAAA"
 
 
 class Services:
-    """`plain`: our settings for tests; `strict`: small limits, a key, digits; `away`: its Redis cannot be reached.
+    """`plain`: our settings for tests; `strict`: small limits, a key, digits; `brief`: sessions
+    end soon, few codes may be guessed, Redis has to be quick; `away`: its Redis cannot be reached.
 
-    Each is started when it is first asked for, by `start`, which gets its name.
+    Each is started when it is first asked for, by `start`, which gets its name. `redis` is that of all but `away`.
     """
 
-    def __init__(self, start: Callable[[str], Replica]) -> None:
+    def __init__(self, start: Callable[[str], Replica], redis: RedisServer) -> None:
         self._start = start
+        self.redis = redis
 
     @cached_property
     def plain(self) -> Replica:
@@ -48,6 +51,10 @@ class Services:
     @cached_property
     def strict(self) -> Replica:
         return self._start("strict")
+
+    @cached_property
+    def brief(self) -> Replica:
+        return self._start("brief")
 
     @cached_property
     def away(self) -> Replica:
@@ -617,6 +624,88 @@ async def limits(record: Recording, services: Services) -> None:
         await record.ask(port, "POST", _CREATE, token="wrong")
 
 
+async def guessing(record: Recording, services: Services) -> None:
+    port = services.brief.port
+    for _ in range(3):
+        await record.unseen(port, "POST", _JOIN, body={"sessionID": UNKNOWN})
+    await record.ask(port, "POST", _JOIN, {"sessionID": UNKNOWN})
+
+
+async def deciding(record: Recording, services: Services) -> None:
+    port = services.plain.port
+    code, host_token = await _session(record, port, title="Friday")
+    path = f"/api/session/{code}"
+    host = await WebSocket(record, "host").connect(port)
+    await _join(host, code, {"name": "Ada", "token": host_token, "patches": True})
+    guest = await WebSocket(record, "guest").connect(port)
+    member = await _join(guest, code, {"name": "Bo"})
+    await host.get(1)
+
+    record.note("Too early")
+    await record.ask(port, "GET", f"{path}/result")
+    await record.ask(port, "DELETE", f"{path}/decision", token=host_token)
+    await record.ask(port, "POST", f"{path}/decision", {}, token=host_token)
+    record.note("A rating over HTTP, of which the participant's socket is told")
+    await record.ask(port, "PUT", f"{path}/movies/a/vote", {"rating": 5}, token=member["token"])
+    await guest.get(2, acks_first=False)
+    await host.get(1)
+    record.note("The decision")
+    await record.ask(port, "POST", f"{path}/decision", {"movieID": "a"}, token=host_token)
+    await host.get(2)
+    await guest.get(2)
+    for query in ("", "?format=csv"):
+        await record.ask(port, "GET", f"{path}/result{query}")
+    await record.ask(port, "PUT", f"{path}/movies/b/vote", {"rating": 5}, token=member["token"])
+    guest.send('422["vote",{"movieID":"b","rating":5}]')
+    await guest.get(1)
+    record.note("Taken back, and made again over the socket")
+    await record.ask(port, "DELETE", f"{path}/decision?clear=ratings", token=host_token)
+    await host.get(2, acks_first=False)
+    await guest.get(2, acks_first=False)
+    host.send('422["decide"]')
+    await host.get(1)
+    guest.send('423["vote",{"movieID":"b","rating":4}]')
+    await guest.get(2)
+    await host.get(1)
+    host.send('424["decide"]')
+    await host.get(3)
+    await guest.get(2)
+    host.send('425["reopen",{"clear":"movies"}]')
+    await host.get(3, acks_first=False)
+    await guest.get(2, acks_first=False)
+    record.note("Who leaves over HTTP")
+    await record.ask(port, "DELETE", f"{path}/participants/{member['participantID']}", token=member["token"])
+    await guest.get(2)
+    await host.get(1)
+
+
+async def expiring(record: Recording, services: Services) -> None:
+    """The longest lifetime ends soon."""
+    port = services.brief.port
+    made = (await record.ask(port, "POST", _CREATE)).json
+    host = await WebSocket(record, "host").connect(port)
+    host.send("421" + json.dumps(["join-session", made["sessionID"], {"token": made["hostToken"]}]))
+    await host.get(4, acks_first=False)
+
+
+async def troubles(record: Recording, services: Services) -> None:
+    """Bodies that do not come, replies of Redis that do not, and a session that is broken."""
+    port = services.brief.port
+    made = (await record.ask(port, "POST", _CREATE, {"movies": _MOVIES})).json
+    path, token = f"/api/session/{made['sessionID']}", made["hostToken"]
+    record.note("Bodies that do not come")
+    for target in (_JOIN, _CREATE):
+        head = f"POST {target} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n"
+        await record.ask_raw(port, head.encode())
+    record.note("Redis does not reply")
+    services.redis.pause()
+    await record.ask(port, "PATCH", path, {"title": "x"}, token=token)
+    services.redis.resume()
+    record.note("What is in Redis is no session")
+    await services.redis.call("HSET", f"brief:{{{made['sessionID']}}}", "version", "x")
+    await record.ask(port, "PATCH", path, {"title": "x"}, token=token)
+
+
 async def redis_away(record: Recording, services: Services) -> None:
     port = services.away.port
     await record.ask(port, "POST", _JOIN, {"sessionID": UNKNOWN})
@@ -730,6 +819,10 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     engine_io,
     malformed_http,
     limits,
+    deciding,
+    expiring,
+    guessing,
+    troubles,
     redis_away,
     operators,
     documents,

@@ -45,7 +45,8 @@ def found() -> int:
         (200, {"ETag": '"a-1"'}, {**STATE, "hostToken": "secret"}, 1),
         (200, {"ETag": '"a-1"'}, {"sessionID": "123456"}, 2),
         (404, {"X-Error-Code": "session-not-found"}, {"message": "gone", "code": "session-not-found"}, 0),
-        (404, {"X-Error-Code": "movie-not-found"}, {"message": "gone", "code": "movie-not-found"}, 2),
+        (404, {"X-Error-Code": "movie-not-found"}, {"message": "gone", "code": "movie-not-found"}, 1),
+        (404, {"X-Error-Code": "session-not-found"}, {"message": "gone", "code": "movie-not-found"}, 1),
         (418, {}, {"message": "I'm a teapot", "code": "not-found"}, 1),
     ],
 )

@@ -20,7 +20,16 @@ from app.documents.openapi import openapi
 from app.http.answers import JOIN_PATH
 from tests.harness.privacy import note
 
-__all__ = ["check_ack", "check_answer", "check_event", "forgive_previous_versions", "violations"]
+__all__ = [
+    "check_ack",
+    "check_answer",
+    "check_event",
+    "closed",
+    "forgive_previous_versions",
+    "of_answer",
+    "of_message",
+    "violations",
+]
 
 Schema = dict[str, Any]
 Validator = jsonschema_rs.Draft7Validator | jsonschema_rs.Draft202012Validator
@@ -55,7 +64,9 @@ def check_answer(response: httpx.Response) -> None:
     if kind == "text/csv":
         return
     note(response.json())
-    _check(_of_answer(json.dumps(documented["content"]["application/json"]["schema"])), response.json(), where)
+    if "code" in response.json() and response.json()["code"] != response.headers["X-Error-Code"]:
+        violations.append(f"header X-Error-Code: {response.headers['X-Error-Code']}: {where}")
+    _check(of_answer(json.dumps(documented["content"]["application/json"]["schema"])), response.json(), where)
 
 
 def check_event(name: str, args: list[Any]) -> None:
@@ -66,7 +77,7 @@ def check_event(name: str, args: list[Any]) -> None:
         violations.append(f"not documented: event {name}")
         return
     note(args)
-    _check(_of_message(name), args, f"event {name}")
+    _check(of_message(name), args, f"event {name}")
 
 
 def check_ack(event: str, ack: Any) -> None:
@@ -75,7 +86,7 @@ def check_ack(event: str, ack: Any) -> None:
     known = f"{event}-ack" in asyncapi()["components"]["messages"]
     if not known and ack.get("code") != "unknown-event":
         violations.append(f"not documented: {event} was acknowledged with {ack}")
-    _check(_of_message(f"{event}-ack" if known else "vote-ack"), [ack], f"ack of {event}")
+    _check(of_message(f"{event}-ack" if known else "vote-ack"), [ack], f"ack of {event}")
 
 
 def forgive_previous_versions() -> None:
@@ -121,21 +132,25 @@ def _resolved(shown: Schema) -> Schema:
 
 
 @functools.cache
-def _of_answer(schema: str) -> Validator:
-    return jsonschema_rs.Draft202012Validator({**json.loads(schema), "components": _closed(openapi())})
+def of_answer(schema: str) -> Validator:
+    """Return what validates bodies by a schema of the OpenAPI document, as JSON; additional fields are forbidden."""
+    return jsonschema_rs.Draft202012Validator(
+        {**json.loads(schema), "components": closed(openapi()["components"]["schemas"])}
+    )
 
 
 @functools.cache
-def _of_message(name: str) -> Validator:
+def of_message(name: str) -> Validator:
+    """Return what validates payloads of a message of the AsyncAPI document; additional fields are forbidden."""
     payload = asyncapi()["components"]["messages"][name]["payload"]
     if isinstance(payload.get("items"), list):
         payload = {**payload, "additionalItems": False}
-    return jsonschema_rs.Draft7Validator({**payload, "components": _closed(asyncapi())})
+    return jsonschema_rs.Draft7Validator({**payload, "components": closed(asyncapi()["components"]["schemas"])})
 
 
-def _closed(document: Mapping[str, Any]) -> Schema:
-    """Return the schemas of a document, with additional fields forbidden."""
-    shapes = copy.deepcopy(document["components"]["schemas"])
+def closed(components: Mapping[str, Schema]) -> Schema:
+    """Return components that have the schemas, with additional fields forbidden."""
+    shapes = copy.deepcopy(dict(components))
     for shape in shapes.values():
         if "properties" in shape:
             shape["additionalProperties"] = False

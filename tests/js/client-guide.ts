@@ -1,7 +1,7 @@
 import { io, type Socket } from "socket.io-client";
 import type {
-  AcknowledgedEvents, Done, Joined, Meta, Movie, Participant, ParticipantPage, Refused, Routes, ServerToClientEvents,
-  SessionData, SessionEnded,
+  AcknowledgedEvents, Done, Joined, Meta, Movie, Participant, ParticipantPage, Rating, Refused, Routes,
+  ServerToClientEvents, SessionData, SessionEnded,
 } from "./join-session.d.ts";
 
 export type Member = Socket<ServerToClientEvents, AcknowledgedEvents>;
@@ -62,7 +62,7 @@ export async function everybody(sessionID: string, token: string): Promise<Parti
   return people;
 }
 
-export function vote(socket: Member, movieID: string, rating: number) {
+export function vote(socket: Member, movieID: string, rating: Rating) {
   const mid = crypto.randomUUID();
   return ask(() => socket.timeout(5000).emitWithAck("vote", { movieID, rating, mid }));
 }

@@ -9,8 +9,9 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, Union, get_args, 
 
 import annotated_types as limits
 import pytest
-from pydantic import AfterValidator, AliasChoices, AliasPath, BaseModel
+from pydantic import AfterValidator, AliasChoices, AliasPath, BaseModel, WithJsonSchema
 from pydantic.fields import FieldInfo
+from typing_extensions import TypeAliasType
 
 from app.sessions import payloads
 from app.sessions.errors import SessionError
@@ -52,6 +53,8 @@ TYPES: Final[dict[Any, list[Wrong]]] = {
 
 def wrong_values(annotation: Any, metadata: list[Any]) -> Iterator[Wrong]:
     """Yield a value for each constraint."""
+    if isinstance(annotation, TypeAliasType):
+        annotation = annotation.__value__
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in (Union, types.UnionType):
         [annotation] = [argument for argument in arguments if argument is not type(None)]
@@ -89,6 +92,8 @@ def broken(constraint: Any, *, is_list: bool) -> Iterator[Wrong]:
             yield Wrong(most + 1, f"must be {most} or {'earlier' if most == 2200 else 'less'}")
         case limits.Gt(gt=int(bound)):
             yield Wrong(bound, f"must be more than {bound}")
+        case WithJsonSchema():
+            pass
         case AfterValidator(func=validator):
             yield Wrong(*OURS[validator.__name__])
         case limits.MinLen() | limits.MaxLen():
@@ -152,7 +157,7 @@ def wire_name(name: str, field: FieldInfo) -> str:
 
 
 def right_value(field: FieldInfo) -> Any:
-    if field.annotation is int:
+    if isinstance(field.annotation, TypeAliasType):
         return 1
     return [MOVIE] if get_origin(field.annotation) is list else "x"
 
