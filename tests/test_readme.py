@@ -9,8 +9,7 @@ import re
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +19,7 @@ import pytest
 from app.settings import PREFIX, Settings
 from tests.harness import commands as commandline
 from tests.harness.chromium import chromium
+from tests.harness.newcomer import serving
 from tests.harness.node import JS, compile_typescript
 from tests.harness.service import Replica
 from tests.web.visitor import Visitor
@@ -29,8 +29,7 @@ README: Final = (ROOT / "README.md").read_text()
 
 TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 STOP_TIMEOUT: Final = 30
-
-_READY: Final = r"^Ready: (\S+)\nSession (\d+) .*\n\n +(curl .+)\n\nOpen (\S+) in two browsers\n"
+MAKE_RUN: Final = ("make", "run")
 
 
 def blocks(language: str) -> list[str]:
@@ -140,13 +139,13 @@ def press_control_c(service: psutil.Process, make: psutil.Process) -> int:
 def test_make_run_serves_from_a_bare_clone_and_leaves_nothing_behind(
     bare_clone: Path, stop: Callable[[psutil.Process, psutil.Process], int]
 ) -> None:
-    with tempfile.TemporaryDirectory() as directory, make_run(bare_clone, directory) as (make, printed):
-        address, code, command, link = printed
-        assert link == f"{address}/#{code}"
-        answer = json.loads(run(command))
-        assert (answer["sessionID"], answer["message"][:13]) == (code, "Session found")
-        assert command.split()[3] == f"{address}/api/session/join"
-        assert '/bundle.js"' in run(f"curl {address}/")
+    with tempfile.TemporaryDirectory() as directory, serving(MAKE_RUN, bare_clone, TMPDIR=directory) as served:
+        make = served.process
+        assert served.link == f"{served.address}/#{served.code}"
+        answer = json.loads(run(served.command))
+        assert (answer["sessionID"], answer["message"][:13]) == (served.code, "Session found")
+        assert served.command.split()[3] == f"{served.address}/api/session/join"
+        assert '/bundle.js"' in run(f"curl {served.address}/")
 
         started = psutil.Process(make.pid).children(recursive=True)
         assert [process.name() for process in started] == ["join-session", "valkey-server"]
@@ -161,9 +160,9 @@ def test_make_run_serves_from_a_bare_clone_and_leaves_nothing_behind(
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 async def test_a_newcomer_gets_from_the_clone_to_two_browsers_in_one_session(bare_clone: Path, tmp_path: Path) -> None:
-    with make_run(bare_clone, str(tmp_path)) as (make, (*_, link)):
+    with serving(MAKE_RUN, bare_clone, TMPDIR=str(tmp_path)) as served:
         async with chromium() as browser:
-            people = [await Visitor.at(browser, link) for _ in range(2)]
+            people = [await Visitor.at(browser, served.link) for _ in range(2)]
             for name, visitor in zip(("Ada", "Bob"), people, strict=True):
                 await visitor.write("#join-name", name)
                 await visitor.press("Enter")
@@ -171,8 +170,8 @@ async def test_a_newcomer_gets_from_the_clone_to_two_browsers_in_one_session(bar
                 await visitor.sees_text("#people", "Ada")
                 await visitor.sees_text("#people", "Bob")
                 assert visitor.page.errors == []
-        psutil.Process(make.pid).children(recursive=True)[0].terminate()
-        await asyncio.to_thread(make.communicate, timeout=STOP_TIMEOUT)
+        psutil.Process(served.process.pid).children(recursive=True)[0].terminate()
+        await asyncio.to_thread(served.process.communicate, timeout=STOP_TIMEOUT)
 
 
 @pytest.mark.slow
@@ -193,41 +192,6 @@ async def test_the_commands_shown_do_what_they_say(service: list[Replica]) -> No
             assert b"joined-session" in await watching.stdout.readline()
     loaded = await commandline.run(*load, *where, timeout=120)
     assert (loaded.code, loaded.err) == (0, ""), loaded.out
-
-
-@contextmanager
-def make_run(clone: Path, temporary: str) -> Iterator[tuple[subprocess.Popen[str], tuple[str, ...]]]:
-    """`make run` on free ports, and what it printed: its address, a session's code, a command that joins it, a link."""
-    # As from a shell, also where another make runs the tests.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", PREFIX))}
-    environment |= {f"{PREFIX}PORT": "0", f"{PREFIX}INTERNAL_PORT": "0", "TMPDIR": temporary}
-    make = subprocess.Popen(
-        # Whoever runs the tests in the background has Ctrl-C ignored.
-        ["env", "--default-signal=INT", "make", "run"],
-        cwd=clone,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        yield make, until_ready(make)
-    finally:
-        if make.poll() is None:
-            os.killpg(make.pid, signal.SIGKILL)
-        make.communicate()
-
-
-def until_ready(make: subprocess.Popen[str]) -> tuple[str, ...]:
-    assert make.stdout is not None
-    text = ""
-    for line in make.stdout:
-        text += line
-        if found := re.search(_READY, text, re.MULTILINE):
-            return found.groups()
-    raise AssertionError(f"make run has ended:\n{text}")
 
 
 def run(command: str) -> str:

@@ -34,7 +34,7 @@ def versions(root: Path) -> list[str]:
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A folder with these files and the script."""
-    for name in (*PLACES, ".ci/version-set"):
+    for name in (*PLACES, "CHANGELOG.md", ".ci/version-set"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
@@ -48,6 +48,19 @@ def test_all_say_the_same() -> None:
 def test_one_command_sets_all(copy: Path, version: str) -> None:
     subprocess.run([copy / ".ci" / "version-set", version], check=True)
     assert versions(copy) == [version] * 5
+
+
+def test_what_is_not_released_yet_becomes_the_section_of_the_version_once(copy: Path) -> None:
+    changelog = copy / "CHANGELOG.md"
+    changelog.write_text("# Changelog\n\n## Unreleased\n\n### Added\n\n- This.\n\n## 1.2.30 - 2025-01-01\n")
+    for _ in range(2):
+        subprocess.run([copy / ".ci" / "version-set", "1.2.3"], check=True)
+    headings = re.findall(r"^## (.+)$", changelog.read_text(), re.MULTILINE)
+    assert [re.sub(r"\d{4}-\d\d-\d\d", "DATE", heading) for heading in headings] == [
+        "Unreleased",
+        "1.2.3 - DATE",
+        "1.2.30 - DATE",
+    ]
 
 
 @pytest.mark.parametrize("version", ["", "1.2", "v1.2.3", "1.2.3/x", "01.2.3"])
