@@ -133,6 +133,15 @@ async def test_an_id_of_an_observer_that_a_participant_takes_over_is_an_observer
     assert (await observers(room), await room.connections()) == (0, {"b.ann": "ann"})
 
 
+async def test_a_participants_id_whose_connection_observes_by_now_ends_that_when_it_is_continued(room: Room) -> None:
+    await room.join("ann")
+    await room.come_back("ann", "b.ann")
+    await room.come_back("ann", "c.ann", recovery="a.ann")
+    await observe(room, "c.ann")
+    await room.come_back("ann", "a.ann")
+    assert (await observers(room), await room.connections()) == (0, {"a.ann": "ann", "b.ann": "ann"})
+
+
 async def test_forty_ids_of_observers_are_known_and_push_out_nobody_elses(room: Room) -> None:
     await room.update(room.host_token(), capacity=1)
     await room.join("ann")

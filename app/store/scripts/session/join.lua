@@ -35,10 +35,10 @@ if call.stay and not goes_on(stays, call.stay, call.joined_in) then
 end
 local observed = false
 if earlier then
-  local owner, connection = earlier:match('^(%S+) (%S+)$')
+  local connection = earlier:match(' (%S+)$')
   if connection ~= call.connection then
-    drop_connection(connection)
-    observed = owner == OBSERVERS
+    local _, whose = drop_connection(connection)
+    observed = whose == OBSERVERS
   end
 end
 local other = get(connections, 'c:' .. call.connection)
