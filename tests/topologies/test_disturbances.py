@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.harness.people import Api, Made
+from tests.harness.people import Api, Made, timeless
 from tests.harness.sockets import Socket, open_sockets
 from tests.harness.waiting import until
 from tests.harness.world import World, hosts
@@ -70,7 +70,8 @@ async def agreed(world: World, api: Api, made: Made, sockets: list[Socket]) -> b
     reads: list[Any] = [await api.call("GET", made.path, replica=number) for number in range(len(world.replicas))]
     if any(read.status_code != 200 for read in reads):
         return False
-    seen = [read.json() for read in reads]
-    return all(read == seen[0] for read in seen) and all(
-        socket.meta == seen[0]["meta"] and socket.update == seen[0]["sessionData"] for socket in sockets
+    newest, *others = [timeless(read.json()) for read in reads]
+    states = [timeless({"sessionData": socket.update, "meta": socket.meta}) for socket in sockets]
+    return all(read == newest for read in others) and all(
+        (state["meta"], state["sessionData"]) == (newest["meta"], newest["sessionData"]) for state in states
     )
