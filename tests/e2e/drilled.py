@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 
+import pytest
+
 from tests.e2e.cluster import REPORT, say
 from tests.e2e.crowd import Crowd
 
-__all__ = ["drilled"]
+__all__ = ["drilled", "weekly"]
 
 # Connections outlive Redis's pods, and the replicas that a scaling ends may be the youngest, to which nobody has come.
 UNFELT = {
@@ -24,6 +26,17 @@ UNFELT = {
 }
 
 _HEADINGS = "| Drill | Took | Clients moved | Longest gap | Longest silence | Allowed |\n" + "|---" * 6 + "|\n"
+
+
+def weekly(timeout: float) -> list[pytest.MarkDecorator]:
+    """The marks of the tests of a module that are long drills, each of at most so many seconds."""
+    return [
+        pytest.mark.cluster,
+        pytest.mark.drill_weekly,
+        pytest.mark.slow,
+        pytest.mark.timeout(timeout),
+        pytest.mark.asyncio(loop_scope="session"),
+    ]
 
 
 async def drilled(

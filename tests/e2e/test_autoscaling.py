@@ -8,24 +8,17 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
-import pytest
 import pytest_asyncio
 
 from tests.e2e.cluster import RELEASE, ROOT, Cluster, command, say
 from tests.e2e.crowd import crowd
-from tests.e2e.drilled import drilled
+from tests.e2e.drilled import drilled, weekly
 from tests.e2e.images import ADAPTER_IMAGE, provide_adapter
 from tests.harness.node import NodeClients
 from tests.harness.waiting import until
 from tests.packaging.tools import documents
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.drill_weekly,
-    pytest.mark.slow,
-    pytest.mark.timeout(1500),
-    pytest.mark.asyncio(loop_scope="session"),
-]
+pytestmark = weekly(1500)
 
 PLANNED: Final = 5.0
 MANIFEST: Final = Path(__file__).parent / "autoscaling.yaml"

@@ -7,20 +7,14 @@ from pathlib import Path
 from typing import Final
 
 import httpx
-import pytest
 
 from tests.e2e.cluster import NAMESPACE, REPORT, Cluster, say
+from tests.e2e.drilled import weekly
 from tests.harness.people import movie
 from tests.harness.reconnecting import Second, assert_served, reconnecting
 from tests.harness.waiting import until
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.drill_weekly,
-    pytest.mark.slow,
-    pytest.mark.timeout(1500),
-    pytest.mark.asyncio(loop_scope="session"),
-]
+pytestmark = weekly(1500)
 
 CLIENTS: Final = 8000
 CONNECTED: Final = 4750

@@ -6,25 +6,18 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 
-import pytest
 import pytest_asyncio
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from tests.e2e.cluster import Cluster, say
 from tests.e2e.crowd import Crowd, crowd
-from tests.e2e.drilled import drilled
+from tests.e2e.drilled import drilled, weekly
 from tests.e2e.servers import LOGIN, ask, install_with, lost, servers
 from tests.harness.keys import KEYS
 from tests.harness.node import NodeClients
 from tests.harness.waiting import until
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.drill_weekly,
-    pytest.mark.slow,
-    pytest.mark.timeout(900),
-    pytest.mark.asyncio(loop_scope="session"),
-]
+pytestmark = weekly(900)
 
 PLANNED: Final = 5.0
 # The others take a primary for dead after five seconds, and then elect its replica.

@@ -5,23 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Final
 
-import pytest
 import pytest_asyncio
 
 from tests.e2e.cluster import RELEASE, Cluster, say
 from tests.e2e.crowd import Crowd, crowd
-from tests.e2e.drilled import drilled
+from tests.e2e.drilled import drilled, weekly
 from tests.e2e.servers import ADMINISTRATOR, ask, install_with, servers
 from tests.harness.node import NodeClients
 from tests.harness.waiting import until
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.drill_weekly,
-    pytest.mark.slow,
-    pytest.mark.timeout(900),
-    pytest.mark.asyncio(loop_scope="session"),
-]
+pytestmark = weekly(900)
 
 PLANNED: Final = 5.0
 OLD: Final = f"{RELEASE}-redis-0"

@@ -11,19 +11,13 @@ import pytest_asyncio
 
 from tests.e2e.cluster import Cluster, say
 from tests.e2e.crowd import Crowd, crowd
-from tests.e2e.drilled import drilled
+from tests.e2e.drilled import drilled, weekly
 from tests.e2e.servers import LOGIN, ask, install_with, lost, servers
 from tests.harness.node import NodeClients
 from tests.harness.redis import Certificates
 from tests.harness.waiting import until
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.drill_weekly,
-    pytest.mark.slow,
-    pytest.mark.timeout(900),
-    pytest.mark.asyncio(loop_scope="session"),
-]
+pytestmark = weekly(900)
 
 PLANNED: Final = 5.0
 # The sentinels take a primary for dead after five seconds, agree on it, and make a copy the primary.

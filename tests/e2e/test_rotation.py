@@ -11,16 +11,10 @@ import pytest_asyncio
 
 from tests.e2e.cluster import RELEASE, Cluster, say
 from tests.e2e.crowd import Crowd, crowd
-from tests.e2e.drilled import drilled
+from tests.e2e.drilled import drilled, weekly
 from tests.harness.node import NodeClients
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.drill_weekly,
-    pytest.mark.slow,
-    pytest.mark.timeout(900),
-    pytest.mark.asyncio(loop_scope="session"),
-]
+pytestmark = weekly(900)
 
 LIMIT: Final = 3.0
 # Clients may be moved by the failed roll as well as by the next one.
