@@ -17,7 +17,6 @@ from app.observability.metrics import Metrics
 from app.realtime.subscriptions import Subscriptions
 from app.realtime.updates import Updates
 from app.redis_client.client import RedisClient
-from app.sessions.answers import Meta
 from app.sessions.head import Head
 from app.sessions.model import MovieEntry, Movies, Snapshot
 from app.sessions.rating import Tally
@@ -40,23 +39,6 @@ __all__: list[str] = []
 
 _FIELDS = "".join(f"x-{number}: {'y' * 100}\r\n" for number in range(90))
 _SOON = 20.0
-_META: Meta = {
-    "sessionID": "",
-    "epoch": "e",
-    "version": 1,
-    "title": None,
-    "locked": False,
-    "capacity": 1,
-    "expiresAt": "2026-01-22T12:00:00.000Z",
-    "people": 0,
-    "observers": 0,
-    "phase": "voting",
-    "decision": None,
-    "decideAt": None,
-    "decideWhen": "host",
-    "reveal": "live",
-    "now": "2026-01-22T12:00:00.000Z",
-}
 
 
 @exceeds("Bytes of log lines that standard error does not accept")
@@ -78,14 +60,14 @@ async def a_log_that_nobody_reads(redis: RedisServer) -> None:
 async def many_large_sessions_that_are_read(redis: RedisServer) -> None:
     snapshots = Snapshots(lambda: 0.0)
     for number in range(100):
-        snapshots.put(str(number), Snapshot("i", Head("e", 1), _META, b"x" * 250_000))
+        snapshots.put(str(number), Snapshot("i", Head("e", 1), EMPTY.meta, b"x" * 250_000))
     kept = [number for number in range(100) if snapshots.get(str(number))]
     assert kept == list(range(100 - 16 * 2**20 // 250_000, 100))
 
 
 @exceeds("Cache of small sessions")
 async def many_small_sessions_that_are_read(redis: RedisServer) -> None:
-    encoded, snapshot = EncodedSessions(), Snapshot("i", Head("e", 1), _META, b"x" * 6 * 2**10)
+    encoded, snapshot = EncodedSessions(), Snapshot("i", Head("e", 1), EMPTY.meta, b"x" * 6 * 2**10)
     stored = [StoredSession(str(number), {b"version": b"1"}, 1, Head("e", 1)) for number in range(1000)]
     for one in stored:
         encoded.put(one, snapshot)
