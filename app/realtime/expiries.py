@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
-from app.realtime.rounds import each, forever
+from app.realtime.rounds import forever, look_after_due
 from app.store.due import DueList
 from app.store.sessions import RedisSessions
 
@@ -19,16 +20,4 @@ async def end_expired(live: DueList, store: RedisSessions) -> None:
 
     Redis deletes their keys by time. This is the step that says so.
     """
-
-    async def end_some() -> None:
-        due = await live.claim(_CLAIM_SECONDS)
-
-        async def end(code: str) -> None:
-            await live.settle(code, due.claim, await store.expire(code))
-
-        # Sessions that failed become due again when the claim expires.
-        failures = await each(due.codes, end)
-        if failures and len(failures) == len(due.codes):
-            raise next(iter(failures.values()))
-
-    await forever(end_some, _INTERVAL_SECONDS)
+    await forever(partial(look_after_due, live, _CLAIM_SECONDS, store.expire), _INTERVAL_SECONDS)

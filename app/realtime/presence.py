@@ -15,7 +15,7 @@ from app.backoff import Backoff
 from app.realtime.departures import Departed, Departures
 from app.realtime.member import Member
 from app.realtime.rooms import Rooms
-from app.realtime.rounds import each, forever
+from app.realtime.rounds import each, forever, look_after_due
 from app.sessions.errors import SessionError
 from app.sessions.service import SessionService
 from app.store.replicas import RedisReplicas
@@ -72,7 +72,8 @@ class Presence:
 
     async def sweep(self) -> None:
         """Remove, forever, the participants whose grace time is over, at whichever replica they were."""
-        await forever(self._sweep_due, min(1.0, max(0.02, self._grace / 4)))
+        sweeping = partial(look_after_due, self._replicas.due, _SWEEP_CLAIM_SECONDS, self._sweep)
+        await forever(sweeping, min(1.0, max(0.02, self._grace / 4)))
 
     def disconnected(self, code: str, connection: str, *, recovery: str | None = None, attaching: bool = False) -> None:
         """Remove a lost connection from a session as soon as Redis is available.
@@ -179,19 +180,11 @@ class Presence:
             return await self._store.reap(code, replica, living=living, grace=self._grace_milliseconds)
         return 0
 
-    async def _sweep_due(self) -> None:
-        due = await self._replicas.due.claim(_SWEEP_CLAIM_SECONDS)
-
-        async def sweep(code: str) -> None:
-            next_due = 0
-            with _if_it_exists():
-                next_due = (await self._store.sweep(code, grace=self._grace_milliseconds)).next_due
-            await self._replicas.due.settle(code, due.claim, next_due)
-
-        # Sessions that failed become due again when the claim expires.
-        failures = await each(due.codes, sweep)
-        if failures and len(failures) == len(due.codes):
-            raise next(iter(failures.values()))
+    async def _sweep(self, code: str) -> int:
+        """Sweep a session; return when that is due again."""
+        with _if_it_exists():
+            return (await self._store.sweep(code, grace=self._grace_milliseconds)).next_due
+        return 0
 
 
 @contextmanager
