@@ -8,6 +8,7 @@ from pydantic import Field, WithJsonSchema
 from typing_extensions import TypeAliasType, TypedDict
 
 __all__ = [
+    "Clearing",
     "Compatibility",
     "Count",
     "DecideWhen",
@@ -32,6 +33,7 @@ Phase = Literal["voting", "decided"]
 DecidedBy = Literal["ranking", "lot", "host"]
 DecideWhen = Literal["host", "all-rated"]
 Reveal = Literal["live", "decided"]
+Clearing = Literal["ratings", "movies"]
 Time = Annotated[str, Field(pattern=_TIME, json_schema_extra={"format": "date-time"})]
 Version = Annotated[int, Field(ge=0)]
 Count = Annotated[int, Field(ge=0, description="Ratings that are no veto")]

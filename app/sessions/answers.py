@@ -111,11 +111,7 @@ class SessionData(TypedDict):
 
 
 class VersionMeta(TypedDict):
-    """About the session. ``version`` grows by one with each change; a new ``epoch`` says that changes were lost.
-
-    ``decideAt``: when the decision comes by itself. ``decideWhen``: whether it comes once everybody has rated every
-    movie, or by the host. ``reveal``: whether ratings are shown as they are made, or with the decision.
-    """
+    """The part of ``Meta`` that is the same as long as the version is."""
 
     sessionID: str
     epoch: str

@@ -21,7 +21,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from app.sessions.answer_fields import DecideWhen, Rating, Reveal
+from app.sessions.answer_fields import Clearing, DecideWhen, Rating, Reveal
 from app.sessions.names import MAX_NAME, clean_text
 from app.sessions.validation import problem_of
 
@@ -264,7 +264,7 @@ class Decide(Mutation):
 class Reopen(Mutation):
     """Payload of ``reopen``: what to clear, the ratings, or the movies with them; nothing without it."""
 
-    clear: Literal["ratings", "movies"] | None = None
+    clear: Clearing | None = None
 
 
 class RenameParticipant(Mutation):

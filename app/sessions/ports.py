@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from app.sessions.answer_fields import Clearing
 from app.sessions.answers import SessionSummary
 from app.sessions.head import Head
 from app.sessions.model import Session, Snapshot
@@ -13,7 +14,6 @@ from app.sessions.steps import (
     Attached,
     Attachment,
     Author,
-    Clearing,
     Commit,
     DecisionStored,
     HostTokenGeneration,

@@ -19,7 +19,6 @@ __all__ = [
     "Attached",
     "Attachment",
     "Author",
-    "Clearing",
     "Commit",
     "DecisionStored",
     "Extended",
@@ -36,7 +35,6 @@ __all__ = [
 ]
 
 Removal = Literal["kicked", "banned", "left"]
-Clearing = Literal["ratings", "movies"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ from typing import Final, TypeVar
 
 from app.redis_client.client import Script
 from app.redis_client.reply import Reply
+from app.sessions.answer_fields import Clearing
 from app.sessions.steps import (
     Attached,
     Attachment,
     Author,
-    Clearing,
     Commit,
     DecisionStored,
     Extended,
@@ -130,7 +130,7 @@ class RedisSessions(SessionReader):
 
         Who looks at it schedules the decision.
         """
-        await self._steps.schedule_decision(code, self.now() + _LOOK_AFTER_MILLISECONDS)
+        await self._steps.due.schedule(code, self.now() + _LOOK_AFTER_MILLISECONDS)
 
     async def end_session(self, code: str, author: Author) -> Commit:
         commit = await self._change(self._scripts.end_session, code, author, {}, replies.commit)

@@ -6,7 +6,7 @@ import logging
 import secrets
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import orjson
 from opentelemetry.trace import get_current_span
@@ -20,6 +20,7 @@ from app.redis_client.reply import Reply, array, integer, text, texts
 from app.sessions.errors import SessionError
 from app.sessions.head import Head
 from app.store.client_errors import client_errors
+from app.store.due import DueList
 from app.store.keys import Keys
 from app.store.outboxes import Outboxes
 from app.store.scripts import LIST_SCRIPTS, SESSION_SCRIPTS
@@ -32,7 +33,7 @@ T = TypeVar("T")
 
 _BATCH: Final = 200
 # The time of the decision has come: it has to be made before the step.
-_DECISION_DUE: Final = b"decision-due"
+_DECISION_DUE: Final = "decision-due"
 _WRITE_EVENTS: Final = frozenset(
     {
         SESSION_SCRIPTS.create,
@@ -51,11 +52,25 @@ _PUBLISHING: Final[Attributes] = {
 _logger = logging.getLogger(__name__)
 
 
+class _Step(NamedTuple):
+    """What every script replies, see ``scripts/session/_prelude.lua``; ``reply`` is what only this one does."""
+
+    relist: int
+    due: int
+    voided: list[Reply]
+    announced: int
+    written: int
+    head: Head | None
+    status: str
+    reply: list[Reply]
+
+
 class StepRunner:
     """Runs scripts on sessions; see ``scripts/session/_prelude.lua`` for their calls and replies.
 
-    ``remembered``: milliseconds for which a void recovery id is remembered. With ``tracing``, announcements carry the
-    context of the span in which they are published. With ``outboxes``, steps write events there.
+    ``due``: the sessions to sweep, and to decide in by time. ``remembered``: milliseconds for which a void recovery id
+    is remembered. With ``tracing``, announcements carry the context of the span in which they are published. With
+    ``outboxes``, steps write events there.
     """
 
     def __init__(
@@ -68,6 +83,7 @@ class StepRunner:
         tracing: Tracing | None = None,
         outboxes: Outboxes | None = None,
     ) -> None:
+        self.due = DueList(client, keys.due)
         self._client = client
         self._keys = keys
         self._watermarks = watermarks
@@ -93,23 +109,20 @@ class StepRunner:
         outcome of a step that was sent can be unknown.
         """
         with client_errors(changing=changing):
-            answer = await self._send(script, code, call)
-            if _status(answer) == _DECISION_DUE:
+            step = await self._send(script, code, call)
+            if step.status == _DECISION_DUE:
                 await self._send(self._decide_due, code, {"lot": draw_lot()})
-                answer = await self._send(script, code, call)
+                step = await self._send(script, code, call)
             with reading_reply():
-                relist, decides_at, void_ids, _, _, position, status, *reply = answer
-                expiry, due, voided = integer(relist), integer(decides_at), array(void_ids)
-                head = Head.parse(text(position)) if position else None
-                outcome = read(reply) if status == b"ok" else _refusal(text(status), reply)
-            if head is not None:
-                self._watermarks.note(code, head)
-        if due:
-            self._in_background(self._schedule(code, due))
-        if expiry:
-            self._in_background(self._list(code, expiry))
-        if voided:
-            self._in_background(self._forget(code, list(zip(voided[::2], voided[1::2], strict=True))))
+                outcome = read(step.reply) if step.status == "ok" else _refusal(step.status, step.reply)
+            if step.head is not None:
+                self._watermarks.note(code, step.head)
+        if step.due:
+            self._in_background(self._schedule(code, step.due))
+        if step.relist:
+            self._in_background(self._list(code, step.relist))
+        if step.voided:
+            self._in_background(self._forget(code, step.voided))
         if isinstance(outcome, SessionError):
             raise outcome
         return outcome
@@ -122,35 +135,30 @@ class StepRunner:
         """Wait for pending writes."""
         await self._background.close(timeout=None)
 
-    async def _send(self, script: Script, code: str, call: Mapping[str, object]) -> list[Reply]:
+    async def _send(self, script: Script, code: str, call: Mapping[str, object]) -> _Step:
         given = {name: value for name, value in call.items() if value is not None}
         given["seen"] = self._watermarks.lowest(code)
         if self._outboxes is None or script not in _WRITE_EVENTS:
             return await self._traced(script, code, given)
         expected = await self._outboxes.expect(code)
-        reply = await self._traced(script, code, given | {"event": expected})
-        with reading_reply():
-            _, _, _, _, written, *_ = reply
-            size = integer(written)
-        if size:
-            self._in_background(self._have_sent(self._outboxes, code, expected["id"], size))
-        return reply
+        step = await self._traced(script, code, given | {"event": expected})
+        if step.written:
+            self._in_background(self._have_sent(self._outboxes, code, expected["id"], step.written))
+        return step
 
-    async def _traced(self, script: Script, code: str, given: dict[str, object]) -> list[Reply]:
+    async def _traced(self, script: Script, code: str, given: dict[str, object]) -> _Step:
         if self._tracing is None or not get_current_span().is_recording():
             return await self._call(script, code, given)
         publishing, traceparent = self._tracing.publishing(_PUBLISHING)
-        reply = await self._call(script, code, given | {"trace": traceparent})
-        with reading_reply():
-            _, _, _, announced, *_ = reply
-        if announced:
+        step = await self._call(script, code, given | {"trace": traceparent})
+        if step.announced:
             publishing.end()
-        return reply
+        return step
 
-    async def _call(self, script: Script, code: str, given: Mapping[str, object]) -> list[Reply]:
+    async def _call(self, script: Script, code: str, given: Mapping[str, object]) -> _Step:
         reply = await self._client.run(script, self._keys.session_keys(code), [orjson.dumps(given)])
         with reading_reply():
-            return array(reply)
+            return _step(array(reply))
 
     def _in_background(self, writing: Coroutine[Any, Any, object]) -> None:
         self._background.start(writing, context=context_without_deadline())
@@ -164,21 +172,16 @@ class StepRunner:
             batch = good[start : start + _BATCH]
             await self._client.batch([("PEXPIREAT", self._keys.recovery(recovery), free_at) for recovery in batch])
 
-    async def _forget(self, code: str, recovery_ids: Sequence[tuple[Reply, Reply]]) -> None:
-        for recovery, remembered in recovery_ids:
+    async def _forget(self, code: str, voided: Sequence[Reply]) -> None:
+        for recovery, remembered in zip(voided[::2], voided[1::2], strict=True):
             arguments: list[str | int] = [code, self._remembered if remembered else 0]
             with suppress(StoreError):
                 await self._client.run(self._forget_recovery, [self._keys.recovery(text(recovery))], arguments)
 
-    async def schedule_decision(self, code: str, at: int) -> None:
-        """Let a replica see at that time (Unix milliseconds) or earlier whether the decision is due."""
-        with client_errors(changing=True):
-            await self._client.run(LIST_SCRIPTS.schedule_due, [self._keys.due], [code, at])
-
     async def _schedule(self, code: str, at: int) -> None:
-        # Otherwise a replica with members of the session sees that it is overdue.
+        # Otherwise a replica with members of the session sees that the decision is overdue.
         with suppress(SessionError):
-            await self.schedule_decision(code, at)
+            await self.due.schedule(code, at)
 
     async def _have_sent(self, outboxes: Outboxes, code: str, event: object, size: int) -> None:
         # Otherwise a replica looks at the outbox some seconds later.
@@ -198,10 +201,12 @@ def draw_lot() -> list[int]:
     return [secrets.randbits(32), secrets.randbits(32)]
 
 
-def _status(answer: list[Reply]) -> Reply:
-    with reading_reply():
-        _, _, _, _, _, _, status, *_ = answer
-    return status
+def _step(answer: list[Reply]) -> _Step:
+    relist, due, voided, announced, written, position, status, *reply = answer
+    head = Head.parse(text(position)) if position else None
+    return _Step(
+        integer(relist), integer(due), array(voided), integer(announced), integer(written), head, text(status), reply
+    )
 
 
 def _refusal(code: str, reply: list[Reply]) -> SessionError:

@@ -8,13 +8,13 @@ from typing import Any, Final
 
 from app.redis_client.client import RedisClient
 from app.redis_client.reply import array, integer, mapping
+from app.sessions.answer_fields import Clearing
 from app.sessions.decision import DecisionEntry
 from app.sessions.model import Session
 from app.sessions.permissions import Action
 from app.sessions.steps import (
     Attached,
     Attachment,
-    Clearing,
     ContinuedMembership,
     NewMovie,
     NewSession,

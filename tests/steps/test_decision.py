@@ -15,10 +15,10 @@ import pytest
 
 from app.redis_client.client import Script
 from app.redis_client.reply import array, integer
+from app.sessions.answer_fields import Clearing
 from app.sessions.decision import DecisionEntry
 from app.sessions.errors import SessionError
 from app.sessions.rating import Tally
-from app.sessions.steps import Clearing
 from app.store.scripts import SESSION_SCRIPTS
 from tests.harness.keys import KEYS
 from tests.steps.room import GRACE, Room

@@ -390,3 +390,13 @@ local function remove_participant(participant, reason)
   end
   forget_former()
 end
+
+-- A connection becomes another participant's, or nobody's: whoever has no other one leaves. Whether somebody has left.
+local function give_up(connection, participant)
+  if not drop_connection(connection) or participant == OBSERVERS then
+    return false
+  end
+  disconnect(participant)
+  remove_participant(participant, 'left')
+  return true
+end

@@ -1,11 +1,12 @@
 -- What every script on a session shares.
 --
 -- KEYS: the keys of one session, all in one slot.
---   session      hash; see app/store/sessions.py for its fields
+--   session      hash; see app/store/session_hash.py for its fields
 --   votes        hash: participant -> JSON {movie order: rating}
---   connections  hash: c:<connection> -> participant, "~" for all who only watch; n:<participant> -> number of its connections,
---                a:<participant> -> their names; r:<recovery id> -> "<participant> <connection>" as long as the id is
---                good, i:<participant> -> the recovery ids that are known, oldest first, ids -> their number;
+--   connections  hash: c:<connection> -> participant, "~" for all who only watch;
+--                n:<participant> -> number of its connections, a:<participant> -> their names;
+--                r:<recovery id> -> "<participant> <connection>" as long as the id is good;
+--                i:<participant> -> the recovery ids that are known, oldest first, ids -> their number;
 --                f:<participant> -> "<reason>|<since>|<order>|<name>" of one who has gone;
 --                s:<participant> -> "<since> <order>" of one who has come back after the grace time;
 --                x:<replica> -> when the connections of a replica that had no lease were taken away
@@ -266,7 +267,7 @@ local function reply(...)
   return {relist, at ~= due_before and at or 0, voided, #news, written, epoch and (epoch .. '-' .. version) or '', ...}
 end
 
--- Writes what has happened to the outbox, if there is a receiver: of which kind, in which session, and more of it as JSON.
+-- Writes an event to the outbox, if there is a receiver: of which kind, in which session, and more of it as JSON.
 local function tell_receiver(kind, instance, about)
   if not call.event then
     return

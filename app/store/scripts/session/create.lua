@@ -9,11 +9,12 @@ if taken_by or field('instance') then
 end
 local deadline = now + call.max_lifetime
 for name, value in pairs({
-  instance = call.instance, epoch = call.epoch, version = 1, created = now, deadline = deadline, lifetime = call.lifetime,
-  unjoined = call.unjoined, listed = 0, rest = call.rest, capacity = call.capacity, locked = 0, title = call.title,
-  leavers = call.leavers, passcode = call.passcode, reveal = call.reveal == 'decided' and 'decided' or nil,
-  when = call.when == 'all-rated' and 'all-rated' or nil, delay = call.delay,
-  timer = call.timer and now + call.timer or nil, generation = 1, order = 0, guests = 0, people = 0, peak = 0, films = 0, bytes = 0,
+  instance = call.instance, epoch = call.epoch, version = 1, created = now, deadline = deadline,
+  lifetime = call.lifetime, unjoined = call.unjoined, listed = 0, rest = call.rest, capacity = call.capacity,
+  locked = 0, title = call.title, leavers = call.leavers, passcode = call.passcode,
+  reveal = call.reveal == 'decided' and 'decided' or nil, when = call.when == 'all-rated' and 'all-rated' or nil,
+  delay = call.delay, timer = call.timer and now + call.timer or nil, generation = 1, order = 0, guests = 0,
+  people = 0, peak = 0, films = 0, bytes = 0,
 }) do
   put(session, name, value)
 end

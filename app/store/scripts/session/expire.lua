@@ -1,5 +1,5 @@
--- Ends a session whose time is over: what is left of it goes, and the replicas hear that it has ended. Only the reservation
--- of its code stays, which says that this was done.
+-- Ends a session whose time is over: what is left of it goes, and the replicas hear that it has ended. Only the
+-- reservation of its code stays, which says that this was done.
 -- Replies: ok, when the session expires (0: it has).
 if field('instance') then
   return reply('ok', expiry())

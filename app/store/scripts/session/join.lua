@@ -96,14 +96,8 @@ if enters and #ratings > 0 then
 end
 note_recovery(participant, call.connection, call.recovery)
 if other and not attached then
-  local last = drop_connection(call.connection)
-  if other == OBSERVERS then
-    observed = true
-  elseif last then
-    disconnect(other)
-    remove_participant(other, 'left')
-    changed = true
-  end
+  observed = observed or other == OBSERVERS
+  changed = give_up(call.connection, other) or changed
 end
 if not attached then
   add_connection(call.connection, participant)

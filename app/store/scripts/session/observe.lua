@@ -28,14 +28,7 @@ if not attached and tonumber(get(connections, 'n:' .. OBSERVERS) or 0) >= MOST_O
   return reply('limit-reached', 'As many people observe the session as it allows')
 end
 note_recovery(OBSERVERS, call.connection, call.recovery)
-local changed = false
-if other and not attached then
-  if drop_connection(call.connection) then
-    disconnect(other)
-    remove_participant(other, 'left')
-    changed = true
-  end
-end
+local changed = other and not attached and give_up(call.connection, other)
 if not attached then
   add_connection(call.connection, OBSERVERS)
 end
