@@ -1,12 +1,13 @@
 /* Clients that connect anew whenever they are refused or lost, half a second to one and a half later, and vote.
  *
- *   crowd [--deflate] [--patches] [--host=ADDRESS] CODES CLIENTS MOVIES RATE PORT...
+ *   crowd [--backoff] [--deflate] [--patches] [--host=ADDRESS] CODES CLIENTS MOVIES RATE PORT...
  *
  * CODES: a file with the code of a session in each line. RATE: votes a second in all. Each attempt goes to one of the
  * ports, and if nothing listens there at once to another one. A line CLIENTS [RATE] on standard input changes how many
  * there are and how often they vote; its end ends everything. Each second prints a line of JSON: what has happened since
  * the line before, but for the number of those that have joined. Late are acknowledgements after more than a second.
- * complete_at: when all had joined last, by the monotonic clock. The options are those of sockets.c. */
+ * complete_at: when all had joined last, by the monotonic clock. --backoff: they wait twice as long after each further
+ * attempt that fails, up to five seconds, as socket.io-client does. The other options are those of sockets.c. */
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,17 +18,21 @@
 #include "client.h"
 
 enum { MOST_CLIENTS = 20000, MOST_PORTS = 16, MOST_CODES = 20000, RECENT = 1 << 16, TRIES = 64 };
-static const double SCAN = 0.02, LATE = 1;
+static const double SCAN = 0.02, LATE = 1, LONGEST_PAUSE = 5;
 
 static Client clients[MOST_CLIENTS];
 static double again[MOST_CLIENTS], sent_at[RECENT], latencies[RECENT];
 static char codes[MOST_CODES][16];
-static int ports[MOST_PORTS], chosen[MOST_CLIENTS], ports_count, rooms, wanted, movies;
-static int joined_now, latencies_count, late, is_over;
+static int ports[MOST_PORTS], chosen[MOST_CLIENTS], failures[MOST_CLIENTS], ports_count, rooms, wanted, movies;
+static int joined_now, latencies_count, late, is_over, backs_off;
 static long votes_sent, votes_refused, updates;
 static double rate, votes_due, complete_at;
 
-static double in_a_moment(double least, double most) { return now() + least + (most - least) * rand() / RAND_MAX; }
+/* When a client connects that was lost or has failed so many times. */
+static double next_attempt(int failed) {
+  double pause = (backs_off ? 1 << (failed < 3 ? failed : 3) : 1) * (.5 + (double)rand() / RAND_MAX);
+  return now() + (pause < LONGEST_PAUSE ? pause : LONGEST_PAUSE);
+}
 
 static void has_joined(Client *client) { (void)client; }
 
@@ -69,9 +74,10 @@ static void scan(void) {
     Client *client = &clients[i];
     if (client->state == JOINED) {
       joined_now++;
+      failures[i] = 0;
       if (i >= wanted) close_client(client);
     } else if (client->state == CLOSED && i < wanted) {
-      if (!again[i] && !client->is_unreachable) again[i] = in_a_moment(.5, 1.5);
+      if (!again[i] && !client->is_unreachable) again[i] = next_attempt(failures[i]++);
       if (time < again[i]) continue;
       again[i] = 0;
       chosen[i] = (client->is_unreachable ? chosen[i] + 1 : rand()) % ports_count;
@@ -137,12 +143,13 @@ static void read_codes(const char *path) {
 
 int main(int count, char **arguments) {
   for (; count > 1 && !strncmp(arguments[1], "--", 2); count--, arguments++) {
+    if (!strcmp(arguments[1], "--backoff")) backs_off = 1;
     if (!strcmp(arguments[1], "--deflate")) setup.deflate = 1;
     if (!strcmp(arguments[1], "--patches")) setup.patches = 1;
     if (!strncmp(arguments[1], "--host=", 7)) setup.host = inet_addr(arguments[1] + 7);
   }
   if (count < 6 || count > 5 + MOST_PORTS) {
-    fputs("usage: crowd [--deflate] [--patches] [--host=ADDRESS] CODES CLIENTS MOVIES RATE PORT...\n", stderr);
+    fputs("usage: crowd [--backoff] [--deflate] [--patches] [--host=ADDRESS] CODES CLIENTS MOVIES RATE PORT...\n", stderr);
     return 2;
   }
   read_codes(arguments[1]);

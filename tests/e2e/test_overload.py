@@ -1,4 +1,4 @@
-"""More clients than two small replicas can hold, as raw ones, which know no Retry-After."""
+"""More clients than two small replicas can hold: they pay no heed to Retry-After, and back off as stock ones do."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ async def test_eight_thousand_clients_of_two_pods_of_160_mib(release: Cluster, t
     # The port that kind publishes has a program behind it, which is full first.
     host = await release.entrance()
     say(f"drill overload: {CLIENTS} clients come")
-    async with reconnecting(codes, CLIENTS, movies=MOVIES, votes_per_second=100, ports=[80], host=host) as crowd:
+    async with reconnecting(
+        codes, CLIENTS, movies=MOVIES, votes_per_second=100, ports=[80], host=host, backoff=True
+    ) as crowd:
         try:
             joined = await crowd.until(_enough, 120)
             held = await crowd.during(HELD_SECONDS)

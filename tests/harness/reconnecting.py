@@ -77,12 +77,16 @@ async def reconnecting(
     votes_per_second: float,
     ports: Sequence[int],
     host: str = LOOPBACK,
+    backoff: bool = False,
 ) -> AsyncIterator[Reconnecting]:
-    """Run clients in the sessions whose codes are in a file, each with movies m0, m1 and so on."""
+    """Run clients in the sessions whose codes are in a file, each with movies m0, m1 and so on.
+
+    They come again after a second or so; with `backoff` up to five seconds later, as socket.io-client does.
+    """
     await asyncio.to_thread(prepare_load)
-    elsewhere = () if host == LOOPBACK else (f"--host={host}",)
+    options = [*(["--backoff"] if backoff else []), *([] if host == LOOPBACK else [f"--host={host}"])]
     process = await asyncio.create_subprocess_exec(
-        *(str(CROWD), *elsewhere, str(codes), str(clients), str(movies), str(votes_per_second), *map(str, ports)),
+        *(str(CROWD), *options, str(codes), str(clients), str(movies), str(votes_per_second), *map(str, ports)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
