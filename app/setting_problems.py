@@ -9,9 +9,16 @@ from typing import Final
 
 from pydantic_core import ErrorDetails
 
-from app.setting_types import PREFIX, SECRETS
+from app.setting_types import OF_COMMANDS, PREFIX, SECRETS
 
-__all__ = ["SettingsError", "field_problems", "is_service_link", "service_link_problem", "unknown_problem"]
+__all__ = [
+    "OF_COMMANDS",
+    "SettingsError",
+    "field_problems",
+    "is_service_link",
+    "service_link_problem",
+    "unknown_problem",
+]
 
 # Kubernetes sets such variables in every pod for each Service whose name begins with "join-session".
 _SERVICE_LINK: Final = re.compile(
@@ -34,6 +41,8 @@ def service_link_problem(names: list[str]) -> str:
 
 def unknown_problem(name: str, fields: Iterable[str]) -> str:
     """Return what to say of a variable that is no setting; ``fields``: the names of all settings."""
+    if name in OF_COMMANDS:
+        return f"{name}: no setting of the service; commands read it from the environment, not from a file"
     nearest = get_close_matches(name.removeprefix(PREFIX).lower(), fields, n=1)
     return f"{name}: no such setting" + (f"; did you mean {PREFIX}{nearest[0].upper()}?" if nearest else "")
 

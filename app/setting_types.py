@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringCo
 
 __all__ = [
     "ALPHABETS",
+    "OF_COMMANDS",
     "PREFIX",
     "SECRETS",
     "Alphabet",
@@ -38,6 +39,8 @@ __all__ = [
 ALPHABETS: Final = {"digits": "0123456789", "letters": "23456789CFGHJMPQRVWX"}
 
 PREFIX: Final = "JOIN_SESSION_"
+OF_COMMANDS: Final = tuple(PREFIX + name for name in ("URL", "PASSCODE", "TOKEN"))
+"""Variables that commands read, from the environment only: they are no settings of the service."""
 
 # The settings whose values are not shown.
 SECRETS: Final = ("redis_url", "secret", "create_key", "operator_token", "webhook_secret")

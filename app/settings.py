@@ -16,6 +16,7 @@ from app.secret_files import checked, read_secret
 from app.setting_problems import SettingsError, field_problems, is_service_link, service_link_problem, unknown_problem
 from app.setting_types import (
     ALPHABETS,
+    OF_COMMANDS,
     PREFIX,
     SECRETS,
     Alphabet,
@@ -354,7 +355,8 @@ def load_settings(env_file: Path = Path(".env")) -> Settings:
     Raises SettingsError with all problems at once, unknown names included.
     """
     try:
-        given = {**dotenv_values(env_file), **os.environ}
+        environment = {name: value for name, value in os.environ.items() if name not in OF_COMMANDS}
+        given = {**dotenv_values(env_file), **environment}
     except (OSError, UnicodeError) as error:
         raise SettingsError([f"{env_file} cannot be read: {getattr(error, 'strerror', 'not UTF-8')}"]) from error
     given = {name.upper(): value for name, value in given.items() if name.upper().startswith(PREFIX)}

@@ -34,7 +34,7 @@ MAY_USE: Final[dict[str, tuple[str, ...]]] = {
     "app": (),
     "app.__main__": ("app.cli",),
     "app.capacity": (),
-    "app.cli": ("app.commands", "app.settings"),
+    "app.cli": ("app.commands",),
     "app.client": ("app.sessions.rating",),
     "app.commands": (
         "app.capacity",

@@ -179,12 +179,12 @@ async def test_a_newcomer_gets_from_the_clone_to_two_browsers_in_one_session(bar
 async def test_the_commands_shown_do_what_they_say(service: list[Replica]) -> None:
     [shown] = [block for block in blocks("sh") if "join-session create" in block]
     commands = [line.partition("#")[0].split()[1:] for line in shown.splitlines()]
-    assert [command[0] for command in commands] == ["create", "join", "watch", "load"]
+    assert [command[0] for command in commands] == ["create", "check", "watch", "load"]
     where = ("--url", service[0].url)
-    create, join, watch, load = commands
+    create, check, watch, load = commands
     made = await commandline.run(*create, *where)
     code = re.findall(r"^code +(\w+)$", made.out, re.MULTILINE)[0]
-    found = await commandline.run(*(code if word == "CODE" else word for word in join), *where)
+    found = await commandline.run(*(code if word == "CODE" else word for word in check), *where)
     assert (found.code, found.err) == (0, "")
     async with commandline.started(*(code if word == "CODE" else word for word in watch), *where) as watching:
         assert watching.stdout is not None

@@ -17,11 +17,11 @@ _JSON: Final = (b"Content-Type", b"application/json")
 
 @dataclass(frozen=True, slots=True)
 class ApiResponse:
-    """A response. ``body`` is its parsed JSON, or None; ``is_json`` is false if the body is not JSON."""
+    """A response. ``body`` is its parsed JSON, or None if it is not JSON; ``code`` is that of an error response."""
 
     status: int
     body: Any
-    is_json: bool = True
+    code: str = "unknown"
 
     @property
     def message(self) -> str:
@@ -49,7 +49,8 @@ async def request(
         headers.append((b"Authorization", b"Bearer " + token.encode()))
     content = None if body is None else orjson.dumps(body)
     response = await http_client.request(method, url, headers=headers, body=content, timeout=timeout)
+    code = dict(response.headers).get(b"x-error-code", b"unknown").decode("latin-1")
     try:
-        return ApiResponse(response.status, orjson.loads(response.body) if response.body else None)
+        return ApiResponse(response.status, orjson.loads(response.body) if response.body else None, code)
     except orjson.JSONDecodeError:
-        return ApiResponse(response.status, None, is_json=False)
+        return ApiResponse(response.status, None, code)

@@ -2,48 +2,35 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from app.client import http
-from app.client.http import ApiResponse
+from app.commands.failures import Failure
 
-__all__ = ["Unreachable", "http_url", "request"]
+__all__ = ["ask"]
 
 _TIMEOUT_SECONDS: Final = 10.0
 
 
-class Unreachable(Exception):
-    """No response, or not one of this service; the text is one readable line."""
+def ask(method: str, url: str, *, token: str | None = None, body: Any = None) -> dict[str, Any]:
+    """Return the service's response; raises Failure if it refuses or does not answer.
 
-
-def request(
-    method: str, url: str, *, token: str | None = None, body: Any = None, timeout: float = _TIMEOUT_SECONDS
-) -> ApiResponse:
-    """Return the service's response, errors and redirects included.
-
-    ``token`` is sent as a bearer token, ``body`` as JSON; no proxy is used. Raises ``Unreachable``.
+    ``token`` is sent as a bearer token, ``body`` as JSON; no proxy is used.
     """
+    from app.client import http
+
     parts = urlsplit(url)
     place = f"{parts.scheme}://{parts.netloc}"
     try:
-        response = asyncio.run(http.request(method, url, body, token=token, timeout=timeout))
+        response = asyncio.run(http.request(method, url, body, token=token, timeout=_TIMEOUT_SECONDS))
     except ConnectionError as error:
-        raise Unreachable(f"{place} cannot be reached: {error}") from error
-    if not response.is_json:
-        raise Unreachable(f"{place} answers {response.status} with something that is no JSON: is it join-session?")
-    return response
-
-
-def http_url(text: str) -> str:
-    """Parse the service's address, for argparse: no trailing slash, query or credentials."""
-    try:
-        url = urlsplit(text)
-        valid = url.scheme in ("http", "https") and url.hostname and (url.port or 1) and not url.username
-    except ValueError:
-        valid = False
-    if not valid or url.query or url.fragment:
-        raise argparse.ArgumentTypeError(f"{text} is not an address such as http://localhost:8080")
-    return text.rstrip("/")
+        raise Failure(f"{place} cannot be reached: {error}", code="unreachable") from error
+    if not isinstance(response.body, dict):
+        raise Failure(
+            f"{place} answers {response.status} with something that is no JSON object: is it join-session?",
+            code="unreachable",
+        )
+    if response.status >= 300:
+        raise Failure(response.message, response.code, response.field)
+    return response.body

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
+
+import click
 
 from app.capacity import Estimate, Load, estimate
-from app.commands.capacity_settings import Advice, advice
-from app.commands.exits import FAILED, OK
+from app.commands.command import command
+from app.commands.exits import OK
+from app.commands.failures import Failure
+from app.commands.options import as_json, number
 
-__all__ = ["add_capacity_command"]
+if TYPE_CHECKING:
+    from app.commands.capacity_settings import Advice
+
+__all__ = ["capacity_command"]
 
 _MAX_PEOPLE: Final = 100_000_000
 _MAX_SIZE: Final = 1_000
@@ -21,55 +26,63 @@ _MAX_CHANGES: Final = 100
 _MAX_REPLICAS: Final = 100_000
 
 
-def add_capacity_command(commands: Any) -> None:
-    command = commands.add_parser(
-        "capacity",
-        help="estimate the replicas, Redis and settings for a number of people",
-        description=capacity.__doc__,
-    )
-    command.add_argument(
-        "--people", metavar="N", type=_number(int, 1, _MAX_PEOPLE), required=True, help="people who are connected"
-    )
-    command.add_argument(
-        "--session-size", metavar="S", type=_number(float, 1, _MAX_SIZE), default=10, help="people per session (10)"
-    )
-    command.add_argument(
-        "--changes",
-        metavar="R",
-        type=_number(float, 0, _MAX_CHANGES),
-        default=1,
-        help="changes per second and session (1)",
-    )
-    command.add_argument(
-        "--replicas", metavar="N", type=_number(int, 1, _MAX_REPLICAS), help="so many replicas (default: enough)"
-    )
-    command.add_argument("--patches", action="store_true", help="clients ask for patches")
-    command.add_argument(
-        "--affinity", action="store_true", help="the load balancer brings the people of a session together"
-    )
-    command.add_argument("--json", action="store_true", help="print the estimate as JSON")
-    command.set_defaults(command=capacity)
-
-
-def capacity(options: argparse.Namespace) -> int:
-    """Print what a deployment needs for a number of people, and which settings to change from their defaults.
+@command(
+    "join-session capacity --people 5000",
+    "join-session capacity --people 1000000 --session-size 10 --affinity --patches",
+)
+@click.option(
+    "--people", metavar="N", type=number(int, 1, _MAX_PEOPLE), required=True, help="People who are connected."
+)
+@click.option(
+    "--session-size",
+    metavar="S",
+    type=number(float, 1, _MAX_SIZE),
+    default=10,
+    show_default=True,
+    help="People per session.",
+)
+@click.option(
+    "--changes",
+    metavar="R",
+    type=number(float, 0, _MAX_CHANGES),
+    default=1,
+    show_default=True,
+    help="Changes per second and session.",
+)
+@click.option(
+    "--replicas", metavar="N", type=number(int, 1, _MAX_REPLICAS), help="Number of replicas. Default: enough."
+)
+@click.option("--patches", is_flag=True, help="Clients ask for patches.")
+@click.option("--affinity", is_flag=True, help="The load balancer brings the people of a session together.")
+@as_json
+def capacity_command(
+    people: int,
+    session_size: float,
+    changes: float,
+    replicas: int | None,
+    patches: bool,
+    affinity: bool,
+    as_json: bool,
+) -> int:
+    """Estimate the replicas, Redis and settings that people need.
 
     The model and what it was measured with are in docs/scaling.md.
     """
+    from app.commands.capacity_settings import advice
+
     load = Load(
-        people=options.people,
-        session_size=min(options.session_size, options.people),
-        changes=options.changes,
-        patches=options.patches,
-        has_affinity=options.affinity,
+        people=people,
+        session_size=min(session_size, people),
+        changes=changes,
+        patches=patches,
+        has_affinity=affinity,
     )
     try:
-        found = estimate(load, options.replicas)
+        found = estimate(load, replicas)
     except ValueError as error:
-        print(f"join-session capacity: {error}", file=sys.stderr)
-        return FAILED
+        raise Failure(str(error), code="too-large") from error
     settings = advice(load, found)
-    if options.json:
+    if as_json:
         told = {"load": asdict(load), "estimate": asdict(found), "settings": [asdict(each) for each in settings]}
         print(json.dumps(told, indent=2))
     else:
@@ -111,16 +124,3 @@ def _size(size: float) -> str:
             return f"{size:,.0f} {unit}"
         size /= 1000
     return f"{size:,.1f} GB"
-
-
-def _number(parse: Callable[[str], float], least: float, most: float) -> Callable[[str], float]:
-    def number(text: str) -> float:
-        try:
-            value = parse(text)
-        except ValueError:
-            value = least - 1
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"{text} is not a number from {least:g} to {most:,}")
-        return value
-
-    return number

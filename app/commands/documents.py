@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-from typing import Any
 
+from app.commands.command import command
 from app.commands.exits import OK
 
-__all__ = ["add_document_commands"]
+__all__ = ["asyncapi_command", "openapi_command", "types_command"]
 
 
-def add_document_commands(commands: Any) -> None:
-    for name, run, text in (
-        ("openapi", openapi, "print the document of the HTTP API"),
-        ("asyncapi", asyncapi, "print the document of the Socket.IO API"),
-        ("types", types, "print TypeScript types for both APIs"),
-    ):
-        command = commands.add_parser(name, help=text, description=run.__doc__)
-        command.set_defaults(command=run)
-
-
-def openapi(options: argparse.Namespace) -> int:
+@command("join-session openapi > openapi.json")
+def openapi_command() -> int:
     """Print the OpenAPI 3.1 document of the HTTP API as JSON."""
     from app.documents import openapi
 
@@ -29,7 +19,8 @@ def openapi(options: argparse.Namespace) -> int:
     return OK
 
 
-def asyncapi(options: argparse.Namespace) -> int:
+@command("join-session asyncapi > asyncapi.json")
+def asyncapi_command() -> int:
     """Print the AsyncAPI 3 document of the Socket.IO API as JSON."""
     from app.documents import asyncapi
 
@@ -37,7 +28,8 @@ def asyncapi(options: argparse.Namespace) -> int:
     return OK
 
 
-def types(options: argparse.Namespace) -> int:
+@command("join-session types > join-session.d.ts")
+def types_command() -> int:
     """Print TypeScript types for both APIs."""
     from app.documents.typescript import typescript
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import signal
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from app.commands.api import http_url
+import click
+
+from app.commands.command import command
+from app.commands.configuration import configuration
 from app.commands.exits import FAILED, OK
+from app.commands.failures import Failure
+from app.commands.options import as_json, http_url, number
 from app.commands.progress import show_progress
-from app.settings import load_settings
 
 if TYPE_CHECKING:
     from app.client.load import Load
@@ -22,51 +24,75 @@ if TYPE_CHECKING:
     from app.client.report import Report
     from app.client.statistics import Percentiles
 
-__all__ = ["add_load_commands"]
+__all__ = ["load_command"]
 
 _PROGRESS_INTERVAL_SECONDS: Final = 0.5
 # File descriptors besides the clients' sockets: a hundred concurrent requests, and the interpreter's own.
 _OTHER_FILES: Final = 200
 _TIMES: Final = {"join": "join (HTTP)", "socketJoin": "join (socket)", "ack": "change: ack", "delivery": "delivery"}
+_count: Final = number(int, 1)
+_seconds: Final = number(float, 0)
 
 
-def add_load_commands(commands: Any) -> None:
-    command = commands.add_parser(
-        "load", help="simulate clients and verify what they receive", description=load.__doc__
-    )
-    command.add_argument(
-        "--url",
-        metavar="URL[,URL...]",
-        type=_urls,
-        default=("http://localhost:8080",),
-        help="URLs of the service or its replicas",
-    )
-    command.add_argument("--sessions", metavar="N", type=_count, default=200, help="sessions (200)")
-    command.add_argument("--clients", metavar="N", type=_count, default=10, help="clients per session (10)")
-    command.add_argument("--duration", metavar="S", type=_seconds, default=60.0, help="seconds of changes (60)")
-    command.add_argument("--rate", metavar="N", type=_seconds, default=1.0, help="changes per second and session (1)")
-    command.add_argument(
-        "--ramp", metavar="S", type=_seconds, default=10.0, help="seconds over which clients join (10)"
-    )
-    command.add_argument(
-        "--deadline",
-        metavar="S",
-        type=_seconds,
-        default=10.0,
-        help="seconds within which events are acknowledged and changes seen (10)",
-    )
-    command.add_argument("--seed", metavar="N", type=int, default=0, help="random seed (0)")
-    command.add_argument("--patches", action="store_true", help="ask for patches, and compare the results with HTTP")
-    command.add_argument("--json", action="store_true", help="print the report as JSON")
-    command.add_argument("--report", metavar="FILE", type=Path, help="also write the report to FILE, as JSON")
-    command.set_defaults(command=load)
+def _urls(text: str) -> tuple[str, ...]:
+    return tuple(http_url(part.strip()) for part in text.split(","))
 
 
-def load(options: argparse.Namespace) -> int:
-    """Fill sessions with clients, make changes, verify every message they receive, and report latencies.
+@command(
+    "join-session load --sessions 20 --duration 10",
+    "join-session load --url https://movies.example --sessions 200 --clients 10 --report report.json",
+)
+@click.option(
+    "--url",
+    metavar="URL[,URL...]",
+    type=_urls,
+    default="http://localhost:8080",
+    show_default=True,
+    envvar="JOIN_SESSION_URL",
+    show_envvar=True,
+    help="Addresses of the service or its replicas.",
+)
+@click.option("--sessions", metavar="N", type=_count, default=200, show_default=True, help="Sessions.")
+@click.option("--clients", metavar="N", type=_count, default=10, show_default=True, help="Clients per session.")
+@click.option("--duration", metavar="S", type=_seconds, default=60, show_default=True, help="Seconds of changes.")
+@click.option(
+    "--rate", metavar="N", type=_seconds, default=1, show_default=True, help="Changes per second and session."
+)
+@click.option(
+    "--ramp", metavar="S", type=_seconds, default=10, show_default=True, help="Seconds over which clients join."
+)
+@click.option(
+    "--deadline",
+    metavar="S",
+    type=_seconds,
+    default=10,
+    show_default=True,
+    help="Seconds within which events are acknowledged and changes seen.",
+)
+@click.option("--seed", metavar="N", type=int, default=0, show_default=True, help="Random seed.")
+@click.option("--patches", is_flag=True, help="Ask for patches, and compare the results with HTTP.")
+@click.option(
+    "--report", "file", metavar="FILE", type=click.Path(path_type=Path), help="Also write the report to FILE, as JSON."
+)
+@as_json
+def load_command(
+    url: tuple[str, ...],
+    sessions: int,
+    clients: int,
+    duration: float,
+    rate: float,
+    ramp: float,
+    deadline: float,
+    seed: int,
+    patches: bool,
+    file: Path | None,
+    as_json: bool,
+) -> int:
+    """Simulate clients and verify every message they receive.
 
-    Exit codes: 0 no violations; 1 violations, or the load could not run; 2 usage error. Ctrl-C ends the run early and
-    prints its report; a second Ctrl-C stops at once. The sessions are ended after the last check.
+    Fills sessions with clients, makes changes and reports latencies. Exit codes: 0 no violations; 1 violations, or the
+    load could not run. Ctrl-C ends the run early and prints its report; a second Ctrl-C stops at once. The sessions are
+    ended after the last check.
     """
     import uvloop
 
@@ -74,31 +100,30 @@ def load(options: argparse.Namespace) -> int:
     from app.client.plan import Plan
     from app.client.report import report
 
-    key = load_settings().create_key
+    key = configuration().create_key
     plan = Plan(
-        urls=options.url,
-        sessions=options.sessions,
-        clients=options.clients,
-        duration=options.duration,
-        rate=options.rate,
-        ramp=options.ramp,
-        deadline=options.deadline,
-        seed=options.seed,
-        patches=options.patches,
+        urls=url,
+        sessions=sessions,
+        clients=clients,
+        duration=duration,
+        rate=rate,
+        ramp=ramp,
+        deadline=deadline,
+        seed=seed,
+        patches=patches,
         create_key=key.get_secret_value() if key else None,
     )
     try:
         _allow_files(plan.sessions * plan.clients + _OTHER_FILES)
         told = report(uvloop.run(_run(plan)))
         text = json.dumps(told, indent=2)
-        if options.report:
-            options.report.write_text(text + "\n")
+        if file:
+            file.write_text(text + "\n")
     except (CannotLoadError, OSError) as error:
-        print(f"join-session cannot load: {error}", file=sys.stderr)
-        return FAILED
+        raise Failure(f"cannot load: {error}", code="cannot-load") from error
     except KeyboardInterrupt:
         return FAILED
-    print(text if options.json else "\n".join(_table(told)))
+    print(text if as_json else "\n".join(_table(told)))
     return OK if told["ok"] else FAILED
 
 
@@ -198,31 +223,10 @@ def _verdict(told: Report) -> Iterator[str]:
         yield "No violations."
         return
     yield f"{violations['total']:,} VIOLATIONS"
-    for kind, number in violations["kinds"].items():
-        yield f"{kind}: {number:,} ({KINDS[kind]})"
+    for kind, count in violations["kinds"].items():
+        yield f"{kind}: {count:,} ({KINDS[kind]})"
         for one in violations["listed"]:
             if one["kind"] == kind:
                 who = "" if one["client"] is None else f", client {one['client']}"
                 version = "" if one["version"] is None else f", version {one['version']}"
                 yield f"  session {one['session']}{who}{version}: {one['detail']}"
-
-
-def _urls(text: str) -> tuple[str, ...]:
-    return tuple(http_url(part.strip()) for part in text.split(","))
-
-
-def _number(parse: Callable[[str], float], least: float) -> Callable[[str], float]:
-    def number(text: str) -> float:
-        try:
-            value = parse(text)
-        except ValueError:
-            value = least - 1
-        if not least <= value < float("inf"):
-            raise argparse.ArgumentTypeError(f"{text} is not a number from {least:g}")
-        return value
-
-    return number
-
-
-_count: Final = _number(int, 1)
-_seconds: Final = _number(float, 0)

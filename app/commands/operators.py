@@ -2,91 +2,86 @@
 
 from __future__ import annotations
 
-import argparse
+import functools
 import json
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from app.commands.api import Unreachable, http_url, request
-from app.commands.exits import FAILED, OK
+import click
+
+from app.commands.api import ask
+from app.commands.command import command
+from app.commands.configuration import configuration
+from app.commands.exits import OK
+from app.commands.failures import Failure, MisconfiguredError
+from app.commands.options import as_json, http_url
 from app.commands.progress import show_progress
 from app.commands.tables import table
+from app.commands.times import when
 from app.sessions.codes import typed_code
-from app.settings import PREFIX, SettingsError, load_settings
 from app.terminal import printable
 
-__all__ = ["add_operator_commands"]
+__all__ = ["drain_command", "end_command", "kick_command", "list_command", "show_command"]
 
 _POLL_SECONDS: Final = 0.5
 _COLUMNS: Final = ("SESSION", "TITLE", "PEOPLE", "MOVIES", "VERSION", "CREATED", "EXPIRES")
 
 
-class Refused(Exception):
-    """The service refused the request; the text is the reason."""
-
-
-def add_operator_commands(commands: Any) -> None:
-    asking = argparse.ArgumentParser(add_help=False)
-    asking.add_argument("--url", type=http_url, help=f"the internal port (default: localhost, {PREFIX}INTERNAL_PORT)")
-    asking.add_argument("--json", action="store_true", help="print the response as JSON")
-
-    command = commands.add_parser("list", parents=[asking], help="list the live sessions", description=list_.__doc__)
-    command.add_argument("--limit", type=int, default=50, help="sessions per page, up to 500 (default: 50)")
-    command.add_argument("--all", action="store_true", help="print all pages")
-    command.set_defaults(command=_asking(list_))
-
-    command = commands.add_parser("show", parents=[asking], help="show a session", description=show.__doc__)
-    command.add_argument("code", metavar="CODE", help="the session's code, or its link")
-    command.set_defaults(command=_asking(show))
-
-    command = commands.add_parser("end", parents=[asking], help="end a session", description=end.__doc__)
-    command.add_argument("code", metavar="CODE", help="the session's code, or its link")
-    command.set_defaults(command=_asking(end))
-
-    command = commands.add_parser("kick", parents=[asking], help="remove a participant", description=kick.__doc__)
-    command.add_argument("code", metavar="CODE", help="the session's code, or its link")
-    command.add_argument("participant", metavar="PARTICIPANT", help="the participant's id, as `show` prints it")
-    command.add_argument("--ban", action="store_true", help="also void the token of the participant")
-    command.set_defaults(command=_asking(kick))
-
-    command = commands.add_parser(
-        "drain", parents=[asking], help="move a replica's clients to the others", description=drain.__doc__
-    )
-    command.add_argument("--wait", action="store_true", help="wait until all clients have moved")
-    command.set_defaults(command=_asking(drain))
-
-
 class OperatorApi:
-    """The operators' API of one replica. Raises ``SettingsError`` if no operator token is set."""
+    """The operators' API of one replica. Raises MisconfiguredError if no operator token is set."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
-        settings = load_settings()
+    def __init__(self, url: str | None) -> None:
+        settings = configuration()
         if settings.operator_token is None:
-            raise SettingsError([f"{PREFIX}OPERATOR_TOKEN is not set"])
-        self._url = options.url or f"http://localhost:{settings.internal_port}"
+            raise MisconfiguredError("JOIN_SESSION_OPERATOR_TOKEN is not set")
+        self._url = url or f"http://localhost:{settings.internal_port}"
         self._token = settings.operator_token.get_secret_value()
 
     def ask(self, method: str, path: str) -> Any:
-        """Send a request; return the JSON of its response. Raises ``Refused`` and ``Unreachable``."""
-        response = request(method, f"{self._url}/operator{path}", token=self._token)
-        told = response.body if isinstance(response.body, dict) else {}
-        if response.status < 400 and told:
-            return told
-        if response.status == 404 and told.get("code") == "not-found":
-            raise Refused(f"the operators' API is off at {self._url}: it needs {PREFIX}OPERATOR_TOKEN there")
-        raise Refused(
-            told.get("message", f"{self._url} answers with HTTP status {response.status}: is it join-session?")
-        )
+        """Send a request; return the JSON of its response. Raises Failure."""
+        try:
+            return ask(method, f"{self._url}/operator{path}", token=self._token)
+        except Failure as error:
+            if error.code != "not-found":
+                raise
+            reason = f"the operators' API is off at {self._url}: it needs JOIN_SESSION_OPERATOR_TOKEN there"
+            raise Failure(reason, error.code) from error
 
 
-def list_(api: OperatorApi, options: argparse.Namespace) -> None:
-    """Print the live sessions, soonest to expire first. --all prints every page; --json prints one line per session."""
-    sessions = _sessions(api, options.limit, options.all)
-    if options.json:
+def _with_api(function: Callable[..., None]) -> Callable[..., int]:
+    """Give a command the options that all of them have, and the API in place of ``--url``."""
+
+    @functools.wraps(function)
+    def run(url: str | None, **options: Any) -> int:
+        function(OperatorApi(url), **options)
+        return OK
+
+    help_text = "Address of the internal port. Default: localhost and JOIN_SESSION_INTERNAL_PORT."
+    return click.option("--url", metavar="URL", type=http_url, help=help_text)(as_json(run))
+
+
+_code: Final = click.argument("code", help="Code of the session, or its link.")
+
+
+@command(
+    "join-session list",
+    "join-session list --all --json | jq .sessionID",
+    "kubectl exec deploy/join-session -- join-session list",
+)
+@click.option("--limit", type=int, default=50, show_default=True, help="Sessions per page, up to 500.")
+@click.option("--all", "every", is_flag=True, help="Print all pages.")
+@_with_api
+def list_command(api: OperatorApi, limit: int, every: bool, as_json: bool) -> None:
+    """List the live sessions, soonest to expire first.
+
+    With --json one line is printed for each session.
+    """
+    sessions = _sessions(api, limit, every)
+    if as_json:
         for session in sessions:
             print(json.dumps(session), flush=True)
         return
@@ -94,69 +89,74 @@ def list_(api: OperatorApi, options: argparse.Namespace) -> None:
     print(table(_COLUMNS, rows, width=_width()))
 
 
-def show(api: OperatorApi, options: argparse.Namespace) -> None:
-    """Print a session's participants, and its movies by rank."""
-    session = api.ask("GET", _path(options))
-    if options.json:
+@command("join-session show 123456")
+@_code
+@_with_api
+def show_command(api: OperatorApi, code: str, as_json: bool) -> None:
+    """Show a session: its participants, and its movies by rank."""
+    session = api.ask("GET", _path(code))
+    if as_json:
         print(json.dumps(session))
         return
     meta, data = session["meta"], session["sessionData"]
     print(printable(f"Session {session['sessionID']}, {meta['title'] or 'untitled'}, version {meta['version']}"))
-    print(f"created {data['createdAt']}, expires {meta['expiresAt']}{', locked' if meta['locked'] else ''}\n")
+    print(
+        f"created {when(data['createdAt'])}, expires {when(meta['expiresAt'])}{', locked' if meta['locked'] else ''}\n"
+    )
     people = [
-        (each["id"], each["name"], each["role"], "yes" if each["connected"] else "no", each["joinedAt"])
+        (each["id"], each["name"], each["role"], "yes" if each["connected"] else "no", when(each["joinedAt"]))
         for each in data["participants"]
     ]
     print(table(("PARTICIPANT", "NAME", "ROLE", "CONNECTED", "JOINED"), people, width=_width()), end="\n\n")
     movies = [
         (movie["rank"], movie["title"], movie["compatibility"], movie["count"], movie["vetoes"])
-        for movie in sorted(data["movies"], key=lambda movie: movie["rank"])
+        for movie in sorted(data["movies"], key=lambda movie: movie["rank"] or 0)
     ]
     print(table(("RANK", "MOVIE", "COMPATIBILITY", "RATINGS", "VETOES"), movies, width=_width()))
 
 
-def end(api: OperatorApi, options: argparse.Namespace) -> None:
+@command("join-session end 123456")
+@_code
+@_with_api
+def end_command(api: OperatorApi, code: str, as_json: bool) -> None:
     """End a session and notify its members."""
-    _done(api.ask("DELETE", _path(options)), options, "The session has ended.")
+    _print_done(api.ask("DELETE", _path(code)), as_json, "The session has ended.")
 
 
-def kick(api: OperatorApi, options: argparse.Namespace) -> None:
+@command("join-session kick 123456 PARTICIPANT --ban    # `show` prints the ids of participants")
+@_code
+@click.argument("participant", help="Id of the participant, as `show` prints it.")
+@click.option("--ban", is_flag=True, help="Also void the token of the participant.")
+@_with_api
+def kick_command(api: OperatorApi, code: str, participant: str, ban: bool, as_json: bool) -> None:
     """Remove a participant from a session and notify them."""
-    path = f"{_path(options)}/participants/{quote(options.participant, safe='')}"
-    answer = api.ask("DELETE", path + ("?ban=true" if options.ban else ""))
-    _done(answer, options, "Banned." if options.ban else "Removed.")
+    path = f"{_path(code)}/participants/{quote(participant, safe='')}"
+    answer = api.ask("DELETE", path + ("?ban=true" if ban else ""))
+    _print_done(answer, as_json, "Banned." if ban else "Removed.")
 
 
-def drain(api: OperatorApi, options: argparse.Namespace) -> None:
-    """Move the clients of a replica to the others. The replica accepts no new clients until it is restarted."""
+@command("join-session drain --wait")
+@click.option("--wait", is_flag=True, help="Wait until all clients have moved.")
+@_with_api
+def drain_command(api: OperatorApi, wait: bool, as_json: bool) -> None:
+    """Move the clients of a replica to the others.
+
+    The replica accepts no new clients until it is restarted.
+    """
     answer = api.ask("POST", "/drain")
     clients = answer["clients"]
-    while options.wait and clients:
+    while wait and clients:
         show_progress(f"{clients} clients are still connected")
         time.sleep(_POLL_SECONDS)
         clients = api.ask("GET", "/replicas")["asked"]["connections"]
     show_progress("")
     said = "All clients moved." if not clients else f"{clients} clients are moving to other replicas."
-    _done(answer | {"clients": clients}, options, said)
+    _print_done(answer | {"clients": clients}, as_json, said)
 
 
-def _path(options: argparse.Namespace) -> str:
+def _path(code: str) -> str:
     # A link would be several parts of the path.
-    return f"/sessions/{quote(typed_code(options.code) or options.code, safe='')}"
-
-
-def _asking(command: Any) -> Any:
-    """Decorate a command that calls the API: print its errors as one line and return an exit code."""
-
-    def run(options: argparse.Namespace) -> int:
-        try:
-            command(OperatorApi(options), options)
-        except (Unreachable, Refused) as error:
-            print(error, file=sys.stderr)
-            return FAILED
-        return OK
-
-    return run
+    return f"/sessions/{quote(typed_code(code) or code, safe='')}"
 
 
 def _sessions(api: OperatorApi, limit: int, every: bool) -> Iterator[dict[str, Any]]:
@@ -178,11 +178,11 @@ def _sessions(api: OperatorApi, limit: int, every: bool) -> Iterator[dict[str, A
 def _row(session: dict[str, Any]) -> tuple[Any, ...]:
     code = session["sessionID"] + (" (locked)" if session["locked"] else "")
     counts = (session["participants"], session["movies"], session["version"])
-    return (code, session["title"] or "", *counts, session["createdAt"], session["expiresAt"])
+    return (code, session["title"] or "", *counts, when(session["createdAt"]), when(session["expiresAt"]))
 
 
-def _done(answer: Any, options: argparse.Namespace, text: str) -> None:
-    print(json.dumps(answer) if options.json else text)
+def _print_done(answer: Any, as_json: bool, text: str) -> None:
+    print(json.dumps(answer) if as_json else text)
 
 
 def _width() -> int | None:

@@ -2,38 +2,43 @@
 
 from __future__ import annotations
 
-import argparse
 import functools
-import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Final
 
-from app.commands.exits import FAILED, OK
+import click
+
+from app.commands.command import command
+from app.commands.configuration import configuration
+from app.commands.exits import OK
+from app.commands.failures import Failure, MisconfiguredError
 from app.commands.imports import quick_imports
-from app.settings import PREFIX, Settings, SettingsError, load_settings
 
-__all__ = ["add_service_commands"]
+if TYPE_CHECKING:
+    from app.settings import Settings
 
+__all__ = ["check_config_command", "serve_command"]
 
-def add_service_commands(commands: Any) -> None:
-    configured = argparse.ArgumentParser(add_help=False)
-    configured.add_argument("--env-file", metavar="FILE", type=_file, help="read settings from FILE instead of .env")
-
-    command = commands.add_parser("serve", parents=[configured], help="run the service", description=serve.__doc__)
-    command.set_defaults(command=serve)
-
-    command = commands.add_parser(
-        "check-config", parents=[configured], help="check and print the configuration", description=check_config.__doc__
-    )
-    command.add_argument("--reference", action="store_true", help="print the reference of all settings (Markdown)")
-    command.set_defaults(command=check_config)
+_env_file: Final = click.option(
+    "--env-file",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Read settings from FILE instead of .env.",
+)
 
 
-def serve(options: argparse.Namespace) -> int:
-    """Serve until SIGTERM or SIGINT, then drain and exit with code 0."""
-    settings = _settings(options)
-    # The server's libraries take half a second to import, which would delay the other commands.
+@command(
+    "join-session serve",
+    "JOIN_SESSION_REDIS_URL=redis://localhost:6379 JOIN_SESSION_PORT=8081 join-session serve",
+)
+@_env_file
+def serve_command(env_file: Path | None) -> int:
+    """Run the service until SIGTERM or SIGINT.
+
+    It then moves its clients to other replicas, or closes their connections, and exits with code 0.
+    """
     with quick_imports():
+        settings = _settings(env_file)
         import uvloop
 
         from app.commands.welcome import welcome
@@ -46,36 +51,34 @@ def serve(options: argparse.Namespace) -> int:
     try:
         return uvloop.run(serve_until_stopped(settings, greeting if settings.redis_url is None else None))
     except (OSError, NoServerError) as error:
-        print(f"join-session cannot serve: {error}", file=sys.stderr)
-        return FAILED
+        raise Failure(f"cannot serve: {error}", code="cannot-serve") from error
 
 
-def check_config(options: argparse.Namespace) -> int:
-    """Print the effective configuration with secrets masked, or all of its errors."""
-    if options.reference:
-        from app.settings_reference import reference
+@command(
+    "join-session check-config",
+    "join-session check-config --env-file production.env",
+)
+@_env_file
+@click.option("--reference", is_flag=True, help="Print the reference of all settings (Markdown).")
+def check_config_command(env_file: Path | None, reference: bool) -> int:
+    """Print the configuration, secrets masked, or all of its errors."""
+    if reference:
+        from app import settings_reference
 
-        print(reference(), end="")
+        print(settings_reference.reference(), end="")
         return OK
-    for name, value in _settings(options).shown().items():
+    for name, value in _settings(env_file).shown().items():
         print(f"{name}={value}")
     return OK
 
 
-def _settings(options: argparse.Namespace) -> Settings:
+def _settings(env_file: Path | None) -> Settings:
     from app.redis_client.url import parse_url
 
-    settings = load_settings(options.env_file or Path(".env"))
+    settings = configuration(env_file)
     if settings.redis_url is not None:
         try:
             parse_url(settings.redis_url.get_secret_value())
         except ValueError as error:
-            raise SettingsError([f"{PREFIX}REDIS_URL: {error}"]) from error
+            raise MisconfiguredError(f"JOIN_SESSION_REDIS_URL: {error}") from error
     return settings
-
-
-def _file(text: str) -> Path:
-    path = Path(text)
-    if not path.is_file():
-        raise argparse.ArgumentTypeError(f"there is no file {text}")
-    return path

@@ -23,7 +23,7 @@ sys.exit(main(["serve"]))
 _FOR_OTHERS: Final = (
     # The other commands, and the documents, which are made when somebody asks for them.
     "app.client.load",
-    "app.client.watching",
+    "app.client.participant",
     "app.documents",
     "app.settings_reference",
     # Traces are off unless they are asked for.

@@ -31,11 +31,18 @@ class Done:
 
 
 async def run(
-    *arguments: str, timeout: float = _TIMEOUT_SECONDS, environment: Mapping[str, str] | None = None, **variables: str
+    *arguments: str,
+    timeout: float = _TIMEOUT_SECONDS,
+    environment: Mapping[str, str] | None = None,
+    given: str = "",
+    **variables: str,
 ) -> Done:
-    """Run a command to its end; `environment` and `variables` are added to its environment."""
+    """Run a command to its end, with `given` on its standard input.
+
+    `environment` and `variables` are added to its environment.
+    """
     async with started(*arguments, **{**(environment or {}), **variables}) as process, asyncio.timeout(timeout):
-        out, err = await process.communicate()
+        out, err = await process.communicate(given.encode())
         return Done(await process.wait(), out.decode(), err.decode())
 
 
@@ -49,7 +56,7 @@ async def started(*arguments: str, **variables: str) -> AsyncIterator[asyncio.su
         *arguments,
         cwd=os.environ.get("TMPDIR", "/tmp"),
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(_ROOT), "PYTHONUNBUFFERED": "1", **variables},
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

@@ -88,7 +88,7 @@ async def test_where_nobody_answers_the_load_cannot_run() -> None:
     url = f"http://127.0.0.1:{free_port()}"
     done = await run("load", "--url", url, *SMALL)
     assert (done.code, done.out) == (1, "")
-    assert done.err == f"join-session cannot load: {url}: Connection refused\n"
+    assert done.err == f"join-session: cannot load: {url}: Connection refused\n"
 
 
 async def test_the_key_to_create_sessions_is_shown_where_it_is_set(redis_server: RedisServer) -> None:

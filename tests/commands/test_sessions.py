@@ -1,4 +1,4 @@
-"""`create`, `join` and `watch` as people run them."""
+"""`create`, `check` and `watch` as people run them."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ __all__ = ["api", "node", "people"]
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 TIMEOUT_SECONDS: Final = 20.0
+BROKEN_JSON: Final = "broken.json"
 PAGE: Final = (Path(__file__).parent.parent.parent / "docs" / "commands.md").read_text()
 
 
@@ -83,41 +84,94 @@ async def test_the_key_to_create_is_shown_where_it_is_set(redis_server: RedisSer
 @pytest.mark.parametrize(
     "wrong",
     [
-        ("create", "--movies", "nowhere.json"),
-        ("create", "--movies", __file__),
+        ("create", "--movies", "nowhere.txt"),
+        ("create", "--movies", BROKEN_JSON),
         ("create", "--url", "localhost:8080"),
-        ("join",),
+        ("check",),
         ("watch", "123456", "--url", "http://localhost:x"),
     ],
     ids=" ".join,
 )
-async def test_wrong_usage_exits_2(wrong: tuple[str, ...]) -> None:
-    done = await run(*wrong)
+async def test_wrong_usage_exits_2(wrong: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / BROKEN_JSON).write_text("[{")
+    done = await run(*(str(tmp_path / word) if word == BROKEN_JSON else word for word in wrong))
     assert (done.code, done.out) == (2, "")
-    assert "usage: join-session" in done.err
+    assert "Usage: join-session" in done.err
+    assert "Error: " in done.err
 
 
-async def test_joining_says_what_the_service_says(service: list[Replica]) -> None:
+async def test_checking_finds_a_session(service: list[Replica]) -> None:
     code = (await created(service))["sessionID"]
-    found = await run("join", code, "--url", service[1].url)
+    found = await run("check", code, "--url", service[1].url)
     assert (found.code, found.err) == (0, "")
-    assert found.out.startswith(
-        "Session found. You can now connect via WebSocket.\n0 participants, 0 movies, created 2"
-    )
-    assert list((await run("join", code, "--url", service[1].url, "--json")).json) == [
+    assert re.fullmatch(rf"Session {code} exists, created 2.*Z\.\n0 participants, 0 movies\n", found.out)
+    assert list((await run("check", code, "--url", service[1].url, "--json")).json) == [
         "sessionID",
         "message",
         "sessionData",
     ]
-    for command in ("join", "watch"):
+    for command in ("check", "watch"):
         missing = await run(command, "nothing", "--url", service[0].url)
         assert missing == Done(1, "", "join-session: Session not found or has expired\n")
 
 
-async def test_where_nobody_answers_joining_fails() -> None:
+async def test_the_service_is_that_of_the_link_or_of_the_environment(service: list[Replica]) -> None:
+    code = (await created(service))["sessionID"]
+    elsewhere = f"http://127.0.0.1:{free_port()}"
+    by_environment = await run("check", code, JOIN_SESSION_URL=service[1].url)
+    assert (by_environment.code, by_environment.err) == (0, "")
+    link = f"{service[1].url}/#{code}"
+    by_link = await run("check", link, JOIN_SESSION_URL=elsewhere)
+    assert (by_link.code, by_link.err) == (0, "")
+    by_option = await run("check", link, "--url", elsewhere)
+    assert by_option.err == f"join-session: {elsewhere} cannot be reached: Connection refused\n"
+
+
+async def test_errors_are_json_where_that_is_asked_for(service: list[Replica]) -> None:
+    for command in ("check", "watch"):
+        missing = await run(command, "nothing", "--url", service[0].url, "--json")
+        assert (missing.code, missing.err) == (1, "")
+        assert missing.json == {
+            "ok": False,
+            "code": "session-not-found",
+            "message": "Session not found or has expired",
+        }
+    refused = await run("create", "--url", service[0].url, "--capacity", "0", "--json")
+    assert (refused.json["code"], refused.json["field"]) == ("invalid-payload", "capacity")
+    unreachable = await run("check", "123456", "--url", f"http://127.0.0.1:{free_port()}", "--json")
+    assert (unreachable.code, unreachable.json["code"]) == (1, "unreachable")
+    misused = await run("create", "--titel", "Friday", "--json")
+    assert (misused.code, misused.json["code"]) == (2, "usage")
+    misconfigured = await run("create", "--json", JOIN_SESSION_PROT="1")
+    assert (misconfigured.code, misconfigured.json["code"]) == (2, "configuration")
+
+
+async def test_where_nobody_answers_checking_fails() -> None:
     url = f"http://127.0.0.1:{free_port()}"
-    done = await run("join", "123456", "--url", url)
+    done = await run("check", "123456", "--url", url)
     assert done == Done(1, "", f"join-session: {url} cannot be reached: Connection refused\n")
+
+
+async def test_a_passcode_need_not_be_in_the_list_of_processes(service: list[Replica], api: Api) -> None:
+    url = ("--url", service[0].url)
+    made = await run("create", *url, "--json", JOIN_SESSION_PASSCODE="open sesame")
+    by_input = await run("create", *url, "--passcode", "-", "--json", given="open sesame\n")
+    for each in (made.json, by_input.json):
+        refused = await run("watch", each["sessionID"], *url)
+        assert (refused.code, refused.out) == (1, "")
+        assert refused.err.endswith("join-session: A passcode is required\n")
+        async with watching(each["sessionID"], *url, JOIN_SESSION_PASSCODE="open sesame") as watcher:
+            await watcher.until("session-update")
+            await api.call("DELETE", f"/api/session/{each['sessionID']}", token=each["hostToken"])
+            assert await watcher.exit_code() == 0
+
+
+async def test_movies_are_titles_in_lines(service: list[Replica]) -> None:
+    lines = "Alien (1979)\n\n  Heat\n映画 (1999)\n!!!\n" + "A long title " * 8 + "\n"
+    done = await run("create", "--url", service[0].url, "--movies", "-", "--json", given=lines)
+    movies = [(each["id"], each["title"], each.get("year")) for each in done.json["sessionData"]["movies"]]
+    assert movies[:3] == [("alien-1979", "Alien", 1979), ("heat", "Heat", None), ("映画-1999", "映画", 1999)]
+    assert [title for _, title, _ in movies[3:]] == ["!!!", ("A long title " * 8).strip()]
 
 
 class Watcher:
@@ -152,8 +206,8 @@ class Watcher:
 
 
 @asynccontextmanager
-async def watching(*arguments: str) -> AsyncIterator[Watcher]:
-    async with started("watch", *arguments) as process:
+async def watching(*arguments: str, **variables: str) -> AsyncIterator[Watcher]:
+    async with started("watch", *arguments, **variables) as process:
         yield Watcher(process)
 
 
@@ -271,4 +325,4 @@ async def test_the_commands_of_the_page_do_what_it_says(service: list[Replica], 
                 assert await watcher.exit_code() == 0
         else:
             assert (await run(name, *arguments, "--url", service[0].url)).code == 0
-    assert seen == {"create", "join", "watch"}
+    assert seen == {"create", "check", "watch"}
