@@ -4,7 +4,7 @@ BIN := .venv/bin
 # The file that npm writes last.
 NODE := tests/js/node_modules/.package-lock.json
 
-.PHONY: help run test quick e2e slow serial cluster drills image matrix mutants bench bench-smoke autobahn lint lock version-set clean
+.PHONY: help run test quick e2e slow serial cluster drills image matrix client-js mutants bench bench-smoke autobahn lint lock version-set clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ lint: .venv/ready ## Check style and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+client-js: $(NODE) ## Build the JavaScript client after a change of clients/js/src: clients/js/dist, app/web/vendor/client.js
+	$(BIN)/node clients/js/build.mjs
 
 lock: .venv/ready ## Update the lock files after a change of pyproject.toml; ARGS=--upgrade for newer versions
 	$(BIN)/uv pip compile $(LOCK) $(ARGS) --output-file=requirements.lock pyproject.toml

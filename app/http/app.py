@@ -10,6 +10,7 @@ from app.http.addresses import ClientAddresses
 from app.http.bodies import BODY_TIMEOUT_SECONDS
 from app.http.browser_headers import browser_headers
 from app.http.bucket_cookie import BucketCookie
+from app.http.client_script import client_script_blueprint
 from app.http.documents import documents_blueprint
 from app.http.responses import install_error_answers
 from app.http.sessions import BodyLimits, SessionAPI, SessionIDConverter
@@ -32,7 +33,7 @@ def create_app(
     compression: bool = True,
     page: PageSettings | None = None,
 ) -> Quart:
-    """Return the application that serves the session API, the API documents and the demo page.
+    """Return the application that serves the session API, the API documents, the JavaScript client and the demo page.
 
     ``creation_guard``: checks the create key, if one is set. ``bucket_cookie``: set for who creates or joins a session.
     ``compression``: compresses large answers. ``page``: serves the demo page.
@@ -46,6 +47,7 @@ def create_app(
     app.url_map.converters["session_id"] = SessionIDConverter
     install_error_answers(app)
     app.register_blueprint(documents_blueprint())
+    app.register_blueprint(client_script_blueprint())
     sessions = SessionAPI(service, addresses, limits, creation_guard, bucket_cookie, compression=compression)
     app.register_blueprint(sessions.blueprint())
     if page is not None:

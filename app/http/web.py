@@ -6,38 +6,24 @@ The page names its files with their version, so that browsers keep them: a secon
 from __future__ import annotations
 
 import functools
-import gzip
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from typing import Final
 
 import orjson
-from quart import Blueprint, Response, abort, request
+from quart import Blueprint, Response, abort
 
-from app.compression import accepts_gzip
+from app.http.client_script import CLIENT_SCRIPT
+from app.http.static_files import CONTENT_TYPES, WEB_FOLDER, StaticFile, file_response, static_file
 from app.http.web_bundle import bundle
 
 __all__ = ["PageSettings", "page_policy", "web_blueprint"]
 
-_FOLDER: Final = Path(__file__).parent.parent / "web"
 _PAGE: Final = "index.html"
 _ENTRY: Final = "main.js"
 _BUNDLE: Final = "bundle.js"
-_TYPES: Final = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".mjs": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-    ".png": "image/png",
-    ".txt": "text/plain; charset=utf-8",
-    ".webmanifest": "application/manifest+json",
-}
-# What the bundle imports, so that it is asked for together with it.
-_PRELOADED: Final = "vendor/socket.io.esm.min.js"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +33,6 @@ class PageSettings:
     digits: bool = True
     code_length: int = 6
     image_hosts: Sequence[str] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    body: bytes
-    compressed: bytes
-    content_type: str
-    etag: str
 
 
 def page_policy(image_hosts: Sequence[str]) -> str:
@@ -72,12 +50,12 @@ def web_blueprint(settings: PageSettings) -> Blueprint:
     policy = page_policy(settings.image_hosts)
 
     @functools.cache
-    def page() -> _File:
-        return _file(_page(settings), ".html")
+    def page() -> StaticFile:
+        return static_file(_page(settings), ".html")
 
     @routes.get("/")
     async def index() -> Response:
-        return _served(page(), policy)
+        return _response(page(), policy)
 
     @routes.get("/web/<path:name>")
     async def part(name: str) -> Response:
@@ -87,53 +65,41 @@ def web_blueprint(settings: PageSettings) -> Blueprint:
         file = _files().get(name) or _files().get(rest)
         if file is None:
             abort(404)
-        return _served(file, policy, immutable=is_current)
+        return _response(file, policy, immutable=is_current)
 
     return routes
 
 
-def _served(file: _File, policy: str, *, immutable: bool = False) -> Response:
+def _response(file: StaticFile, policy: str, *, immutable: bool = False) -> Response:
     headers = {
         "Cache-Control": "public, max-age=31536000, immutable" if immutable else "no-cache",
         "Content-Security-Policy": policy,
         "Cross-Origin-Opener-Policy": "same-origin",
         "Referrer-Policy": "no-referrer",
-        "Vary": "Accept-Encoding",
     }
-    fresh = request.if_none_match.contains_weak(file.etag)
-    body = b"" if fresh else file.body
-    if not fresh and len(file.compressed) < len(file.body) and accepts_gzip(request.headers.get("Accept-Encoding")):
-        headers["Content-Encoding"] = "gzip"
-        body = file.compressed
-    response = Response(body, 304 if fresh else 200, headers, content_type=file.content_type)
-    response.set_etag(file.etag)
-    return response
+    return file_response(file, headers)
 
 
 def _page(settings: PageSettings) -> bytes:
     """Return the page with its settings; it names all files that it needs at first, so that one wave gets them."""
     folder = f"/web/{_version()}/"
     told = {"digits": settings.digits, "codeLength": settings.code_length, "imageHosts": list(settings.image_hosts)}
-    page = (_FOLDER / _PAGE).read_text().replace(f"/web/{_ENTRY}", f"/web/{_BUNDLE}").replace('"/web/', f'"{folder}')
+    page = (WEB_FOLDER / _PAGE).read_text().replace(f"/web/{_ENTRY}", f"/web/{_BUNDLE}").replace('"/web/', f'"{folder}')
     page = page.replace('content="{}"', f'content="{escape(orjson.dumps(told).decode())}"')
-    return page.replace("</head>", f'<link rel="modulepreload" href="{folder}{_PRELOADED}">\n</head>').encode()
+    return page.replace("</head>", f'<link rel="modulepreload" href="{folder}{CLIENT_SCRIPT}">\n</head>').encode()
 
 
 @functools.cache
-def _files() -> dict[str, _File]:
+def _files() -> dict[str, StaticFile]:
     """Return the files by their names under ``/web/``. Paths of requests never reach the file system."""
     files = {
-        path.relative_to(_FOLDER).as_posix(): _file(path.read_bytes(), path.suffix)
-        for path in sorted(_FOLDER.rglob("*"))
-        if path.suffix in _TYPES
+        path.relative_to(WEB_FOLDER).as_posix(): static_file(path.read_bytes(), path.suffix)
+        for path in sorted(WEB_FOLDER.rglob("*"))
+        if path.suffix in CONTENT_TYPES
     }
-    return files | {_BUNDLE: _file(bundle(_FOLDER, _ENTRY), ".js")}
+    return files | {_BUNDLE: static_file(bundle(WEB_FOLDER, _ENTRY), ".js")}
 
 
 @functools.cache
 def _version() -> str:
     return hashlib.sha256("".join(file.etag for file in _files().values()).encode()).hexdigest()[:12]
-
-
-def _file(body: bytes, suffix: str) -> _File:
-    return _File(body, gzip.compress(body, mtime=0), _TYPES[suffix], hashlib.sha256(body).hexdigest()[:32])

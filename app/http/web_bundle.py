@@ -1,12 +1,14 @@
 """The page's modules as one script: thirty small files cost more in headers and in worse compression than they hold.
 
 It covers what ``app/web`` uses of ECMAScript modules: named imports and exports, ``import * as``, and no cycles. Each
-module becomes a function that returns its exports. Imports of libraries stay as they are.
+module becomes a function that returns its exports. What is imported from a library, by name, is imported once for all.
 """
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Final
@@ -30,10 +32,19 @@ def bundle(folder: Path, entry: str) -> bytes:
             wanted += _imported(sources[name])
     order = TopologicalSorter({name: _imported(source) for name, source in sources.items()}).static_order()
     numbers = {name: number for number, name in enumerate(order)}
-    libraries = {match[0] for source in sources.values() for match in _IMPORT.finditer(source) if _is_library(match[3])}
-    return "".join(
-        [*sorted(libraries), *(_function(sources[name], numbers, number) for name, number in numbers.items())]
-    ).encode()
+    functions = (_function(sources[name], numbers, number) for name, number in numbers.items())
+    return "".join([*_libraries(sources.values()), *functions]).encode()
+
+
+def _libraries(sources: Iterable[str]) -> Iterator[str]:
+    """Yield one import for each library, with all names that are imported from it."""
+    imported: defaultdict[str, set[str]] = defaultdict(set)
+    for source in sources:
+        for names, _, name in _IMPORT.findall(source):
+            if _is_library(name):
+                imported[name] |= {each.strip() for each in names.strip("{}").split(",") if each.strip()}
+    for name, names in sorted(imported.items()):
+        yield f'import {{ {", ".join(sorted(names))} }} from "./{name}";\n'
 
 
 def _function(source: str, numbers: dict[str, int], number: int) -> str:

@@ -56,10 +56,7 @@ export class AddMovies {
     waiting(true);
     const ack = await this.#room.change("add-movie", { movies });
     waiting(false);
-    if (!ack?.ok) {
-      if (ack) this.#fail(ack.message);
-      return;
-    }
+    if (!ack.ok) return this.#fail(ack.message);
     title.value = year.value = "";
     this.#look();
     say(find("add-there"), movies.length === 1 ? `Added ${titleOf(movies[0])}.` : `Added ${movies.length} movies.`);

@@ -1,12 +1,6 @@
-// The store's clock, by which sessions are decided, as far as this browser knows it.
+// Times until something.
 
-let ahead = 0;
-
-export function setClock(now) {
-  if (now !== undefined && now !== null) ahead = new Date(now).getTime() - Date.now();
-}
-
-export const secondsUntil = (time) => Math.max(0, Math.ceil((new Date(time).getTime() - Date.now() - ahead) / 1000));
+export const secondsUntil = (time, now) => Math.max(0, Math.ceil((new Date(time).getTime() - now) / 1000));
 
 // 0:42, 12:05, 1:02:03.
 export function clockText(seconds) {

@@ -52,7 +52,7 @@ export class Countdown {
   #tick() {
     const { decideAt } = this.#room.meta ?? {};
     if (!decideAt) return;
-    const seconds = secondsUntil(decideAt);
+    const seconds = secondsUntil(decideAt, this.#room.now);
     say(find("countdown-time"), clockText(seconds));
     find("countdown").classList.toggle("soon", seconds <= 10);
   }

@@ -2,15 +2,15 @@
 
 import { element, find, say } from "./dom.js";
 
-export function renderDetails(membership, state, { epoch, version, expiresAt } = {}) {
+export function renderDetails(socket, { latency, meta }, state) {
+  const { epoch, version, expiresAt } = meta ?? {};
   const rows = {
     State: state,
-    Transport: membership.transport,
-    Recovered: membership.recovered ? "yes" : "no",
+    Transport: socket.io.engine?.transport?.name ?? "none",
+    Recovered: socket.recovered ? "yes" : "no",
     Epoch: epoch ?? "–",
     Version: version ?? "–",
-    Offset: membership.offset ?? "–",
-    "Last answer": membership.latency === null ? "–" : `${membership.latency.toFixed(0)} ms`,
+    "Last answer": latency === null ? "–" : `${latency.toFixed(0)} ms`,
     Expires: expiresAt ? new Date(expiresAt).toLocaleTimeString() : "–",
   };
   const list = find("details-list");

@@ -89,7 +89,7 @@ export class HostControls {
       capacity: Number(wanted[1]),
     });
     refuse(ack);
-    if (!ack?.ok) return;
+    if (!ack.ok) return;
     if (title.value === wanted[0]) this.#edited.delete(title);
     if (capacity.value === wanted[1]) this.#edited.delete(capacity);
     tell("Saved.");
@@ -108,7 +108,7 @@ export class HostControls {
   async #setPasscode(passcode) {
     const ack = await this.#room.change("update-session", { passcode });
     refuse(ack);
-    if (!ack?.ok) return;
+    if (!ack.ok) return;
     find("host-passcode").value = "";
     tell(passcode ? "Newcomers need the passcode now." : "The passcode is removed.");
   }

@@ -2,6 +2,7 @@
 // and the time it was created, because codes are used again.
 
 import { browser, tab } from "./storage.js";
+import { randomID } from "./vendor/client.js";
 
 const KEY = "join-session:identities";
 const TAB = "join-session:tab";
@@ -42,9 +43,3 @@ export const forgetTab = () => tab.remove(TAB);
 
 export const lastName = () => browser.read(NAME, "");
 export const keepName = (name) => browser.write(NAME, name);
-
-// `crypto.randomUUID` is for secure contexts only, and a phone reaches a laptop by plain HTTP.
-export function randomID() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}

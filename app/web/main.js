@@ -1,17 +1,17 @@
 // The page: which view is shown, and what leads from one to another.
 
-import * as api from "./api.js";
+import { forgetChanges } from "./changes.js";
 import { showInAddress, target } from "./code.js";
 import { resultText } from "./decision.js";
 import { find, say } from "./dom.js";
 import { dropIdentity, forgetTab, identityOfTab, rememberTab } from "./identities.js";
 import { tell, undoable } from "./notice.js";
-import { forgetChanges } from "./outbox.js";
 import { Room } from "./room.js";
 import { share } from "./sharing.js";
 import { Start } from "./start.js";
 import { titleOf } from "./titles.js";
 import { BigScreen } from "./tv.js";
+import { request } from "./vendor/client.js";
 
 // By the reason: the heading, what happened, and the state of the connection.
 const ENDED = "This session has ended";
@@ -50,9 +50,11 @@ const room = new Room({
       `You left ${title ?? "the session"}.`,
       () => {
         dropIdentity(identity);
-        forgetChanges(identity.key);
+        forgetChanges(identity);
+        const { code: sessionID, participantID, token } = identity;
+        const route = "DELETE /api/session/{sessionID}/participants/{participantID}";
         // Who is offline need not wait: the grace time does the rest.
-        api.leave(identity).catch(() => {});
+        request(route, { params: { sessionID, participantID }, token, keepalive: true });
       },
       () => enter(identity, identity.name ? { name: identity.name } : {}),
     );

@@ -15,12 +15,11 @@ const VETO = "join-session:veto-explained";
 
 export class Movies {
   #room;
-  #votes = new Map();
   #removed = new Set();
   #controls = new WeakMap();
   #cards;
 
-  // `room` has change(event, payload, options), pending(key), state, isHost, and the newest data, meta, participantID.
+  // `room` has change(event, payload, options), state, isHost, and the newest data, meta, participantID, votes, waiting.
   constructor(room) {
     this.#room = room;
     new AddMovies(room);
@@ -35,27 +34,14 @@ export class Movies {
     });
   }
 
-  // One's own ratings, as the server has them.
-  own(votes) {
-    this.#votes = new Map(Object.entries(votes));
-  }
-
-  // A change of one's own that has been made.
-  done(event, { movieID, rating }) {
-    if (event === "vote") this.#votes.set(movieID, rating);
-    if (event === "withdraw-vote") this.#votes.delete(movieID);
-  }
-
   forget() {
-    this.#votes.clear();
     this.#removed.clear();
     this.#cards.forget();
   }
 
   // One's own rating, also while it is on its way; null without one.
   ratingOf(movieID) {
-    const pending = this.#room.pending(movieID);
-    return (pending ? pending.payload.rating : this.#votes.get(movieID)) ?? null;
+    return this.#room.votes[movieID] ?? null;
   }
 
   render() {
@@ -113,7 +99,7 @@ export class Movies {
   }
 
   #update(node, movie) {
-    const { data, participantID, isHost, state } = this.#room;
+    const { data, participantID, isHost, state, waiting } = this.#room;
     const adder = data.participants.find((person) => person.id === movie.addedBy);
     say(node.querySelector(".title"), movie.title);
     say(node.querySelector(".year"), movie.year ? ` ${movie.year}` : "");
@@ -127,18 +113,16 @@ export class Movies {
     const rating = this.ratingOf(movie.id);
     this.#controls.get(node).update(movie.title, rating);
     node.classList.toggle("rated", rating !== null);
-    node.querySelector(".unsent").hidden = state === "connected" || !this.#room.pending(movie.id);
+    const isWaiting = waiting.some(({ payload }) => payload.movieID === movie.id);
+    node.querySelector(".unsent").hidden = state === "connected" || !isWaiting;
   }
 
   async #rate(movieID, rating) {
     const [event, payload] = rating === null ? ["withdraw-vote", { movieID }] : ["vote", { movieID, rating }];
-    const answer = this.#room.change(event, payload, { key: movieID, delay: SECOND_THOUGHTS });
+    const outcome = this.#room.change(event, payload, { delay: SECOND_THOUGHTS });
     if (rating === 1) this.#explainVeto(movieID);
-    this.render();
     if (rating !== null) this.#cards.goOn();
-    const ack = await answer;
-    refuse(ack);
-    if (this.#room.data) this.render();
+    refuse(await outcome);
   }
 
   // Once. The tip stays: nothing moves under a finger.

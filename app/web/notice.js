@@ -16,8 +16,9 @@ export function tell(text, kind = "") {
 }
 
 // Shows why a change was refused, if it was.
-export function refuse(ack) {
-  if (ack && !ack.ok) tell(ack.message, "error");
+export function refuse(outcome) {
+  // How a session ends has a view of its own.
+  if (!outcome.ok && outcome.code !== "session-over") tell(outcome.message, "error");
 }
 
 // Does something in five seconds, unless it is undone before. It is not put off any longer when the page is left or

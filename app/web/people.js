@@ -4,6 +4,7 @@ import { close, isOpen, open } from "./dialogs.js";
 import { element, find, keyed, say } from "./dom.js";
 import { face, showFace } from "./faces.js";
 import { refuse, tell } from "./notice.js";
+import { request } from "./vendor/client.js";
 
 const DONE = "Done";
 
@@ -66,22 +67,16 @@ export class People {
   }
 
   async #readOthers() {
-    const { code, token } = this.#room;
-    const headers = { Authorization: `Bearer ${token}` };
+    const { code: sessionID, token } = this.#room;
     const people = [];
-    try {
-      for (let cursor = "0"; cursor !== null; ) {
-        const response = await fetch(`/api/session/${code}/participants?cursor=${cursor}`, { headers });
-        const page = await response.json();
-        if (!response.ok) throw new Error(page.message);
-        people.push(...page.participants);
-        cursor = page.next;
-      }
-    } catch (error) {
-      tell(`The list could not be read: ${error.message}`);
-      return;
+    for (let cursor = "0"; cursor !== null; ) {
+      const route = "GET /api/session/{sessionID}/participants";
+      const page = await request(route, { params: { sessionID }, query: { cursor }, token });
+      if (!page.ok) return tell(`The list could not be read: ${page.message}`);
+      people.push(...page.participants);
+      cursor = page.next;
     }
-    if (this.#room.code !== code) return;
+    if (this.#room.code !== sessionID) return;
     this.#others = people;
     this.render();
   }

@@ -1,5 +1,6 @@
-// The view of a session one is in: it owns the newest state, and its parts draw what came.
+// The view of a session one is in: it has the newest snapshot, and its parts draw what came.
 
+import { forgetChanges, keptChanges } from "./changes.js";
 import { showCode } from "./code.js";
 import { Countdown } from "./countdown.js";
 import { DecisionView } from "./decision.js";
@@ -7,9 +8,8 @@ import { renderDetails } from "./details.js";
 import { closeAll } from "./dialogs.js";
 import { find, say } from "./dom.js";
 import { HostControls } from "./host.js";
-import { dropIdentity, dropSession, forgetTab, isKept } from "./identities.js";
+import { dropIdentity, dropSession, forgetTab, isKept, keepIdentity, rememberTab } from "./identities.js";
 import { renderLobby } from "./lobby.js";
-import { Membership } from "./membership.js";
 import { Movies } from "./movies.js";
 import { announce } from "./news.js";
 import { tell } from "./notice.js";
@@ -17,6 +17,7 @@ import { People } from "./people.js";
 import { renderRanking } from "./ranking.js";
 import { prepareSharing } from "./sharing.js";
 import { showTab } from "./tabs.js";
+import { joinSession } from "./vendor/client.js";
 
 const STATES = {
   connecting: "Connecting…",
@@ -25,8 +26,12 @@ const STATES = {
   offline: "Offline",
 };
 
+const QUIET = new Set(["vote", "withdraw-vote"]);
+
 export class Room {
-  #membership = null;
+  #identity = null;
+  #session = null;
+  #snapshot = null;
   #movies = new Movies(this);
   #people = new People(this);
   #host = new HostControls(this);
@@ -34,110 +39,119 @@ export class Room {
   #decision = new DecisionView(this);
   #on;
 
-  data = null;
-  meta = null;
-
   // `on` has entered(), refused(ack), ended(reason), left(identity, title).
   constructor(on) {
     this.#on = on;
     find("leave").addEventListener("click", () => this.#leave());
-    for (const event of ["online", "offline"]) {
-      addEventListener(event, () => this.#membership && this.#showConnection());
-    }
   }
 
   get code() {
-    return this.#membership?.code ?? null;
+    return this.#identity?.code ?? null;
   }
 
   // On the way in.
   get isComing() {
-    return this.state !== "ended" && this.participantID === null;
+    return this.#snapshot?.status === "joining";
+  }
+
+  get data() {
+    return this.#snapshot?.data ?? null;
+  }
+
+  get meta() {
+    return this.#snapshot?.meta ?? null;
   }
 
   get participantID() {
-    return this.#membership?.participantID ?? null;
+    return this.#snapshot.participantID;
   }
 
   get token() {
-    return this.#membership?.identity.token ?? null;
+    return this.#snapshot.token;
   }
 
   get isHost() {
-    return this.data?.participants.some(({ id, role }) => id === this.participantID && role === "host") ?? false;
+    return this.#snapshot.isHost;
   }
 
   get state() {
-    const state = this.#membership?.state ?? "ended";
-    // The socket notices it later.
-    return state !== "ended" && !navigator.onLine ? "offline" : state;
+    return this.#snapshot.connection;
+  }
+
+  // One's own ratings by movie, and the changes that have no answer yet.
+  get votes() {
+    return this.#snapshot.votes;
+  }
+
+  get waiting() {
+    return this.#snapshot.waiting;
+  }
+
+  get now() {
+    return this.#session.now();
   }
 
   enter(identity, options) {
-    this.data = this.meta = null;
     this.#movies.forget();
     this.#people.forget();
     this.#host.forget();
     this.#decision.forget();
     find("expiring").hidden = true;
     showCode(find("room-code"), identity.code);
-    this.#membership = new Membership(identity, options, {
-      joined: (ack) => {
-        this.#movies.own(ack.votes);
-        this.#render();
-      },
-      updated: (data, meta) => this.#updated(data, meta),
-      done: (event, payload) => this.#movies.done(event, payload),
-      rated: (votes) => {
-        this.#movies.own(votes);
-        this.#render();
-      },
-      refused: (ack) => this.#refused(ack),
-      expiring: (expiresAt) => this.#warn(expiresAt),
-      ended: (reason) => this.#ended(reason),
-      changed: () => this.#showConnection(),
-    });
     showTab("rate");
-    this.#showConnection();
+    this.#identity = identity;
+    this.#snapshot = null;
+    const { token, hostToken } = identity;
+    this.#session = joinSession(identity.code, { ...options, token, hostToken, keep: keptChanges(identity) });
+    const { socket } = this.#session;
+    this.#session.subscribe((snapshot) => this.#take(snapshot));
+    socket.io.on("open", () => socket.io.engine.on("upgrade", () => this.#showConnection()));
   }
 
-  // The acknowledgement of a change, or undefined if the session was over before.
+  // What came of a change.
   change(event, payload, options = {}) {
     // Ratings show it in their place.
-    if (this.state !== "connected" && !options.key) tell("We'll send this when you're back online.");
-    return this.#membership.change(event, payload, options);
-  }
-
-  // The newest change with this key that has no answer yet.
-  pending(key) {
-    return this.#membership.pending(key);
+    if (this.state !== "connected" && !QUIET.has(event)) tell("We'll send this when you're back online.");
+    return this.#session.change(event, payload, options);
   }
 
   // Stops trying to get in.
   abandon() {
-    this.#membership.close();
+    this.#session.close();
     forgetTab();
   }
 
-  #updated(data, meta) {
-    const [before, metaBefore, listedAll, wasHost] = [this.data, this.meta, this.#listsAll, this.isHost];
-    this.data = data;
-    this.meta = meta;
-    announce(before, data, this.participantID, listedAll && this.#listsAll);
-    if (before !== null && this.isHost && !wasHost) tell("You are the host now.");
+  #take(snapshot) {
+    const before = this.#snapshot;
+    this.#snapshot = snapshot;
+    this.#keepIdentity(snapshot);
+    const { status, data, meta, end, expiring } = snapshot;
+    if (status === "over") this.#over(end, before);
+    else if (status === "joined" && (data !== before?.data || meta !== before.meta)) this.#updated(before);
+    if (expiring !== (before?.expiring ?? null)) this.#warn(expiring);
+    this.#showConnection();
+  }
+
+  // The tokens are those of the newest join.
+  #keepIdentity({ token, hostToken, participantID }) {
+    const before = this.#identity;
+    if (before.token === token && before.hostToken === hostToken) return;
+    this.#identity = { ...before, token, hostToken, participantID: participantID ?? before.participantID };
+    if (!token && !hostToken) return dropIdentity(this.#identity);
+    keepIdentity(this.#identity);
+    rememberTab(this.#identity);
+  }
+
+  #updated(before) {
+    const listedAll = listsAll(before);
+    announce(before?.data ?? null, this.data, this.participantID, listedAll && listsAll(this.#snapshot));
+    if (before?.data && this.isHost && !before.isHost) tell("You are the host now.");
     this.#render();
-    this.#decision.announce(metaBefore);
+    this.#decision.announce(before?.meta ?? null);
   }
 
-  // In a large session only some are listed, and another one is when one of them leaves.
-  get #listsAll() {
-    return (this.meta?.people ?? 0) <= (this.data?.participants.length ?? 0);
-  }
-
-  // Nothing to draw before there is a state, and who we are in it.
   #render() {
     const { data, meta } = this;
-    if (data === null || this.participantID === null) return;
     const title = meta.title ?? "Movie session";
     say(find("room-heading"), title);
     document.title = `${title} – join-session`;
@@ -150,36 +164,44 @@ export class Room {
     this.#decision.render();
     this.#countdown.render();
     renderRanking(data, meta);
-    this.#showConnection();
     if (find("room").hidden) this.#on.entered();
   }
 
-  #refused(ack) {
+  #over(end, before) {
     closeAll();
+    if (end.code === "session-over") this.#ended(end.reason);
+    else this.#refused(end, before);
+  }
+
+  #refused(ack, before) {
     forgetTab();
-    if (this.data !== null && ack.code === "session-not-found") this.#on.ended("gone");
+    if (before?.data && ack.code === "session-not-found") this.#on.ended("gone");
     else this.#on.refused(ack);
   }
 
   #ended(reason) {
-    const { identity } = this.#membership;
+    // By this page, which knows.
+    if (reason === "closed") return;
+    const identity = this.#identity;
     const leftElsewhere = reason === "kicked" && !isKept(identity);
     if (reason === "kicked") dropIdentity(identity);
     else if (reason !== "replaced") dropSession(this.code);
-    if (reason !== "replaced") forgetTab();
-    closeAll();
+    if (reason !== "replaced") {
+      forgetTab();
+      forgetChanges(identity);
+    }
     this.#on.ended(leftElsewhere ? "left" : reason);
   }
 
   #showConnection() {
     const { state } = this;
     // Why it has ended is for the view to come to say.
-    if (state === "ended") return;
+    if (state === "closed") return;
     const shown = find("connection");
     shown.dataset.state = state;
     say(shown, STATES[state]);
-    renderDetails(this.#membership, STATES[state], this.meta ?? {});
-    if (this.data && this.participantID) this.#movies.render();
+    renderDetails(this.#session.socket, this.#snapshot, STATES[state]);
+    if (this.data) this.#movies.render();
   }
 
   #warn(expiresAt) {
@@ -191,11 +213,12 @@ export class Room {
   }
 
   #leave() {
-    const { identity } = this.#membership;
     const { title } = this.meta;
-    closeAll();
     forgetTab();
-    this.#membership.close();
-    this.#on.left(identity, title);
+    this.#session.close();
+    this.#on.left(this.#identity, title);
   }
 }
+
+// In a large session only some are listed, and another one is when one of them leaves.
+const listsAll = (snapshot) => (snapshot?.meta?.people ?? 0) <= (snapshot?.data?.participants.length ?? 0);

@@ -1,11 +1,11 @@
 // The start: joining with a code or a link, as somebody new or as who one was, and creating a session.
 
-import * as api from "./api.js";
 import { isWhole, showInAddress, typedCode } from "./code.js";
 import { element, find, plural, say } from "./dom.js";
 import { face, namesOf } from "./faces.js";
 import { identitiesOf, keepIdentity, keepName, lastName, newIdentity } from "./identities.js";
 import { settings } from "./settings.js";
+import { createSession, findSession } from "./vendor/client.js";
 
 const TIME_TO_TYPE = 250;
 const MOST_FACES = 5;
@@ -78,12 +78,10 @@ export class Start {
 
   async #look(code, isKnown = false) {
     const asked = ++this.#asked;
-    try {
-      const found = await api.find(code);
-      if (asked === this.#asked) this.#preview(found, isKnown);
-    } catch (error) {
-      if (asked === this.#asked && !isKnown) this.#fail("join", error.message, error);
-    }
+    const found = await findSession(code);
+    if (asked !== this.#asked) return;
+    if (found.ok) this.#preview(found, isKnown);
+    else if (!isKnown) this.#fail("join", found.message, found);
   }
 
   #preview(found, isKnown = false) {
@@ -120,7 +118,8 @@ export class Start {
 
   async #join() {
     const code = typedCode(find("join-code").value);
-    const found = this.#found?.sessionID === code ? this.#found : await api.find(find("join-code").value);
+    const found = this.#found?.sessionID === code ? this.#found : await findSession(find("join-code").value);
+    if (!found.ok) return this.#fail("join", found.message, found);
     const name = find("join-name").value.trim();
     const passcode = find("join-passcode").value;
     if (this.#again) return this.#again(passcode);
@@ -134,7 +133,9 @@ export class Start {
   async #create() {
     const title = find("create-title").value.trim();
     const name = find("create-name").value.trim();
-    const { sessionID, sessionData, hostToken } = await api.create(title ? { title } : {});
+    const created = await createSession(title ? { title } : {});
+    if (!created.ok) return this.#fail("create", created.message, created);
+    const { sessionID, sessionData, hostToken } = created;
     keepName(name);
     const identity = newIdentity({ code: sessionID, createdAt: sessionData.createdAt, name, hostToken });
     keepIdentity(identity);
@@ -148,11 +149,7 @@ export class Start {
       if (button.getAttribute("aria-disabled") === "true") return;
       this.#fail(kind, "");
       button.setAttribute("aria-disabled", "true");
-      try {
-        await act();
-      } catch (error) {
-        this.#fail(kind, error.message, error);
-      }
+      await act();
     });
   }
 

@@ -1,8 +1,8 @@
 // How movies are written: what people type, what is shown, and their posters.
 
 import { element, initial, paint } from "./dom.js";
-import { randomID } from "./identities.js";
 import { settings } from "./settings.js";
+import { randomID } from "./vendor/client.js";
 
 export const titleOf = ({ title, year }) => (year ? `${title} (${year})` : title);
 

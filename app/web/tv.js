@@ -6,11 +6,10 @@ import { progressOf, progressText } from "./countdown.js";
 import { decidedRanking, reasonOf } from "./decision.js";
 import { find, keyed, plural, say } from "./dom.js";
 import { face } from "./faces.js";
-import { newIdentity } from "./identities.js";
-import { Membership } from "./membership.js";
 import { drawQR } from "./qr.js";
 import { ranked, renderList } from "./ranking.js";
 import { titleOf } from "./titles.js";
+import { joinSession } from "./vendor/client.js";
 
 // As many as fit the screen.
 const MOST_MOVIES = 7;
@@ -20,6 +19,7 @@ const TICK = 250;
 
 export class BigScreen {
   #code;
+  #session;
   #data = null;
   #meta = null;
   #on;
@@ -28,17 +28,14 @@ export class BigScreen {
   constructor(code, options, on) {
     this.#code = code;
     this.#on = on;
-    new Membership(newIdentity({ code }), { observe: true, ...options }, {
-      joined: () => {},
-      updated: (data, meta) => this.#updated(data, meta),
-      done: () => {},
-      rated: () => {},
-      refused: (ack) => on.refused(ack),
-      expiring: () => {},
-      ended: (reason) => on.ended(reason),
-      changed: () => {},
+    this.#session = joinSession(code, { observe: true, ...options });
+    const ticking = setInterval(() => this.#tick(), TICK);
+    this.#session.subscribe(({ status, data, meta, end }) => {
+      if (status === "over") clearInterval(ticking);
+      if (end?.code === "session-over") on.ended(end.reason);
+      else if (end) on.refused(end);
+      else if (data !== this.#data || meta !== this.#meta) this.#updated(data, meta);
     });
-    setInterval(() => this.#tick(), TICK);
   }
 
   #updated(data, meta) {
@@ -80,7 +77,7 @@ export class BigScreen {
   #tick() {
     const { decideAt, decision } = this.#meta ?? {};
     find("tv-countdown").hidden = !decideAt || Boolean(decision);
-    if (decideAt) say(find("tv-time"), clockText(secondsUntil(decideAt)));
+    if (decideAt) say(find("tv-time"), clockText(secondsUntil(decideAt, this.#session.now())));
   }
 }
 

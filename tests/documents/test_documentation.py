@@ -32,6 +32,7 @@ async def test_the_client_guide_lives_through_a_session(redis_server: RedisServe
         done = await run_js(JS / "client-guide-run.mjs", replica.url)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {
+        "packaged": ["Alien", "The session was closed"],
         "role": "host",
         "read": 1,
         "unchanged": True,

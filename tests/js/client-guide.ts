@@ -1,3 +1,18 @@
+import { createSession, joinSession, type Session } from "join-session-client";
+
+export async function rateTogether(name: string, render: (lines: string[]) => void): Promise<Session> {
+  const created = await createSession({ title: "Friday" });
+  if (!created.ok) throw new Error(created.message);
+  const { sessionID, hostToken } = created;
+  const session = joinSession(sessionID, { name, hostToken });
+  session.subscribe((snapshot) => {
+    if (snapshot.status === "joined") render(snapshot.data.movies.map(({ title }) => title));
+    if (snapshot.status === "over") render([snapshot.end.message]);
+  });
+  await session.change("add-movie", { id: "m1", title: "Alien" });
+  return session;
+}
+
 import { io, type Socket } from "socket.io-client";
 import type {
   AcknowledgedEvents, Done, Joined, Meta, Movie, Participant, ParticipantPage, Rating, Refused, Routes,

@@ -1,7 +1,7 @@
-// Prints what the page uses that the oldest browsers it is for do not have: lint-page.mjs FOLDER.
+// Prints what the scripts and styles of folders use that the oldest browsers do not have: lint-page.mjs FOLDER...
 
 import { readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 
 import { ESLint } from "eslint";
 import compat from "eslint-plugin-compat";
@@ -37,12 +37,12 @@ const TOO_NEW = {
   "property-disallowed-list": ["translate", "rotate", "scale"],
 };
 
-const folder = process.argv[2];
-const names = (await readdir(folder)).filter((name) => /\.(js|css)$/.test(name));
-const filesOf = (ending) => names.filter((name) => name.endsWith(ending)).map((name) => join(folder, name));
+const folders = process.argv.slice(2).map((folder) => resolve(folder));
+const files = (await Promise.all(folders.map(async (folder) => (await readdir(folder)).map((name) => join(folder, name))))).flat();
+const filesOf = (ending) => files.filter((name) => name.endsWith(ending));
 
 const eslint = new ESLint({
-  cwd: folder,
+  cwd: "/",
   overrideConfigFile: true,
   overrideConfig: [
     es.configs["flat/restrict-to-es2021"],

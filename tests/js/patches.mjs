@@ -1,8 +1,8 @@
-// Applies patches with fast-json-patch and as the page does. The file has a case on each line: {"before": ..., "patch": [...], "after": ...}.
+// Applies patches with fast-json-patch and as the client does. The file has a case on each line: {"before": ..., "patch": [...], "after": ...}.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import jsonpatch from "fast-json-patch";
-import { applyPatch, patched } from "../../app/web/patch.js";
+import { applyPatch, patched } from "../../clients/js/src/patches.ts";
 
 const lines = readFileSync(process.argv[2], "utf8").split("\n");
 for (const line of lines) {

@@ -1,4 +1,4 @@
-"""The page uses nothing that Chrome 90 or Safari 15 do not know."""
+"""The page and the client use nothing that Chrome 90 or Safari 15 do not know."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.node import JS, run_js
+from tests.harness.node import CLIENT, JS, run_js
 from tests.web.test_files import WEB
 
 # The linters take seconds to start.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 
-async def problems_of(folder: Path) -> list[str]:
-    done = await run_js(JS / "lint-page.mjs", str(folder), timeout=80)
+async def problems_of(*folders: Path) -> list[str]:
+    done = await run_js(JS / "lint-page.mjs", *map(str, folders), timeout=80)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()
 
 
-async def test_the_page_uses_nothing_that_is_too_new() -> None:
-    assert await problems_of(WEB) == []
+async def test_the_page_and_the_client_use_nothing_that_is_too_new() -> None:
+    assert await problems_of(WEB, CLIENT / "dist") == []
 
 
 async def test_what_is_too_new_is_found(tmp_path: Path) -> None:

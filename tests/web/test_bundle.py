@@ -14,7 +14,7 @@ from tests.web.test_files import WEB
 
 async def test_it_does_what_the_modules_do(tmp_path: Path) -> None:
     (tmp_path / "vendor").mkdir()
-    (tmp_path / "vendor" / "library.mjs").write_text("export const bang = '!';\n")
+    (tmp_path / "vendor" / "library.mjs").write_text("export const bang = '!', dot = '.';\n")
     (tmp_path / "words.js").write_text("const hidden = 'world';\nexport const greet = () => `hello ${hidden}`;\n")
     (tmp_path / "loud.js").write_text(
         'import { bang } from "./vendor/library.mjs";\n\n'
@@ -26,10 +26,12 @@ async def test_it_does_what_the_modules_do(tmp_path: Path) -> None:
         'import { Loud } from "./loud.js";\nimport * as words from "./words.js";\nimport "./effect.js";\n\n'
         "console.log(new Loud().greet(), words.greet(), globalThis.effect);\n"
     )
-    (tmp_path / "effect.js").write_text("globalThis.effect = 'done';\n")
+    (tmp_path / "effect.js").write_text(
+        'import { bang, dot } from "./vendor/library.mjs";\n\nglobalThis.effect = `done${dot}${bang}`;\n'
+    )
     (tmp_path / "bundle.mjs").write_bytes(bundle(tmp_path, "main.js"))
     done = await run_js(tmp_path / "bundle.mjs")
-    assert (done.stderr, done.stdout) == ("", "HELLO WORLD!1 hello world done\n")
+    assert (done.stderr, done.stdout) == ("", "HELLO WORLD!1 hello world done.!\n")
     assert "Not one of theirs" not in (tmp_path / "bundle.mjs").read_text()
 
 

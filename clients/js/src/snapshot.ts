@@ -1,0 +1,102 @@
+// What a client knows of a session at one time.
+
+import type { Change } from "./changes.js";
+import type { Over } from "./failures.js";
+import type { Joined, Meta, Participant, Refused, SessionData } from "./join-session.js";
+import type { State } from "./patches.js";
+
+/**
+ * `offline`: an attempt to connect has failed, or the browser says so. The client goes on trying, also while it is
+ * `reconnecting`, until the session is over: `closed`.
+ */
+export type Connection = "connecting" | "connected" | "reconnecting" | "offline" | "closed";
+
+/** Told apart by `status`. A snapshot never changes; the next one is another object. */
+export type Snapshot = Known & (Joining | InSession | Ended);
+
+interface Joining {
+  readonly status: "joining";
+  readonly data: null;
+  readonly meta: null;
+  readonly end: null;
+}
+
+interface InSession {
+  readonly status: "joined";
+  /** The movies and participants. */
+  readonly data: SessionData;
+  readonly meta: Meta;
+  readonly end: null;
+}
+
+interface Ended {
+  readonly status: "over";
+  /** As they were last, if they were there. */
+  readonly data: SessionData | null;
+  readonly meta: Meta | null;
+  /** Why the session is over for this client, or could not be joined. */
+  readonly end: Over | Refused;
+}
+
+interface Known {
+  readonly sessionID: string;
+  readonly connection: Connection;
+  /** Null before joining, and for who only watches. */
+  readonly participantID: string | null;
+  /** Oneself; null also where a large session does not list one. */
+  readonly me: Participant | null;
+  readonly isHost: boolean;
+  /** Keep it to come back as the same participant; null for who only watches. */
+  readonly token: string | null;
+  readonly hostToken: string | null;
+  /** One's own ratings by movie, with those on their way. */
+  readonly votes: Readonly<Record<string, number>>;
+  /** Changes without an answer, in order. */
+  readonly waiting: readonly Change[];
+  /** When the session ends, once that is near and cannot be put off. */
+  readonly expiring: string | null;
+  /** Milliseconds that the last answer took. */
+  readonly latency: number | null;
+}
+
+interface Sources {
+  sessionID: string;
+  connection: Connection;
+  joinedAs: Joined | null;
+  held: State | null;
+  votes: Record<string, number>;
+  expiring: string | null;
+  latency: number | null;
+  end: Over | Refused | null;
+  token: string | null;
+  hostToken: string | null;
+  waiting: readonly Change[];
+}
+
+export function snapshotOf({ joinedAs, held, end, connection, votes, waiting, ...others }: Sources): Snapshot {
+  const participantID = joinedAs?.participantID || null;
+  const me = held?.data.participants.find(({ id }) => id === participantID) ?? null;
+  const known: Known = {
+    ...others,
+    // Also in Node, where only newer versions know `navigator`, and none its `onLine`.
+    connection: !end && globalThis.navigator?.onLine === false ? "offline" : connection,
+    participantID,
+    me,
+    isHost: me?.role === "host",
+    votes: withWaiting(votes, waiting),
+    waiting,
+  };
+  const state = { data: held?.data ?? null, meta: held?.meta ?? null };
+  if (end) return { ...known, ...state, status: "over", end };
+  if (joinedAs && held) return { ...known, ...held, status: "joined", end: null };
+  return { ...known, data: null, meta: null, status: "joining", end: null };
+}
+
+function withWaiting(votes: Record<string, number>, waiting: readonly Change[]): Record<string, number> {
+  const all = { ...votes };
+  for (const { event, payload } of waiting) {
+    if (event === "vote") all[payload.movieID] = payload.rating;
+    if (event === "withdraw-vote") delete all[payload.movieID];
+  }
+  return all;
+}
