@@ -153,7 +153,8 @@ class ModelSession:
         before, watching = self.connections.get(connection), self.observers
         if self.locked and before is None and not by_token and id_ not in self.people:
             raise Refused("session-locked")
-        self._take_place_of(recovery, connection)
+        if (continued := self._continued(recovery, connection)) is not None:
+            self.connections.pop(continued, None)
         changed = self._leave_as(before, connection, recovery) if before != OBSERVERS else False
         self.connections[connection] = OBSERVERS
         self._note_recovery(OBSERVERS, connection, recovery)
@@ -165,11 +166,10 @@ class ModelSession:
         if is_stranger and self.passcode not in ("", proved):
             raise Refused("passcode-required")
 
-    def _take_place_of(self, recovery: str, connection: str) -> None:
-        """The connection that this one continues is gone."""
+    def _continued(self, recovery: str, connection: str) -> str | None:
+        """The connection that this one continues, which is gone then."""
         continued = self.recoveries.get(recovery, ("", ""))[1]
-        if continued != connection:
-            self.connections.pop(continued, None)
+        return continued if continued not in ("", connection) else None
 
     def _leave_as(self, before: str | None, connection: str, recovery: str) -> bool:
         """Whoever the connection was leaves, unless there is another one; whether somebody has left."""
@@ -202,11 +202,14 @@ class ModelSession:
         if recovering and recovery not in self.recoveries:
             raise Refused("not-joined")
         watching = self.observers
-        self._take_place_of(recovery, connection)
+        continued = self._continued(recovery, connection)
         by_token = caller is not None and caller[0] == "host-token"
         before = self.connections.get(connection)
         attached = before == id_
-        changed = self._enter(id_, name, by_token=by_token, attached=attached)
+        elsewhere = any(whose == id_ and other != continued for other, whose in self.connections.items())
+        changed = self._enter(id_, name, by_token=by_token, elsewhere=elsewhere and not attached)
+        if continued is not None:
+            self.connections.pop(continued, None)
         if not attached:
             changed |= self._leave_as(before, connection, recovery)
         self.connections[connection] = id_
@@ -553,9 +556,9 @@ class ModelSession:
         known = self.token_holder or self.connections.get(connection)
         return None if known == OBSERVERS else known
 
-    def _enter(self, id_: str, name: str | None, *, by_token: bool, attached: bool) -> bool:
+    def _enter(self, id_: str, name: str | None, *, by_token: bool, elsewhere: bool) -> bool:
         if (person := self.people.get(id_)) is not None:
-            if self.policy == "reject" and not attached and id_ in self.connections.values():
+            if self.policy == "reject" and elsewhere:
                 raise Refused("limit-reached")
             changed = name is not None and name != person.name
             person.name = name or person.name

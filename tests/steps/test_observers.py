@@ -142,6 +142,17 @@ async def test_a_participants_id_whose_connection_observes_by_now_ends_that_when
     assert (await observers(room), await room.connections()) == (0, {"a.ann": "ann", "b.ann": "ann"})
 
 
+async def test_who_is_refused_takes_no_observers_place(room: Room) -> None:
+    await room.update(room.host_token(), capacity=1)
+    await room.join("ann")
+    await observe(room, "a.screen")
+    before = await room.version()
+    with pytest.raises(SessionError, match="session-full"):
+        await room.join("bob", "b.bob", recovery="a.screen", recovering=True)
+    assert (await observers(room), await room.version()) == (1, before)
+    assert await room.connections() == {"a.ann": "ann", "a.screen": "~"}
+
+
 async def test_forty_ids_of_observers_are_known_and_push_out_nobody_elses(room: Room) -> None:
     await room.update(room.host_token(), capacity=1)
     await room.join("ann")

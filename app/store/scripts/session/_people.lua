@@ -186,6 +186,18 @@ local function add_connection(connection, participant)
   put_words('a:' .. participant, names)
 end
 
+-- The connection that another one continues by a recovery id, if it is not the same; it may not be known to be lost yet.
+local function continued_connection(recovery, connection)
+  local continued = (get(connections, 'r:' .. recovery) or ''):match(' (%S+)$')
+  return continued ~= connection and continued or nil
+end
+
+-- How many connections a participant has besides this one.
+local function connections_beside(participant, connection)
+  local number = tonumber(get(connections, 'n:' .. participant) or 0)
+  return connection and get(connections, 'c:' .. connection) == participant and number - 1 or number
+end
+
 -- Takes a connection away; true when it was its participant's last one.
 local function drop_connection(connection)
   local participant = get(connections, 'c:' .. connection)

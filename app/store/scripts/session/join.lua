@@ -22,9 +22,7 @@ end
 
 local entry = field('p:' .. participant)
 local changed, enters = false, not entry
--- A recovered connection takes the place of the one that it continues, which may not be known to be lost yet.
-local earlier = get(connections, 'r:' .. call.recovery)
-if call.recovering and not earlier then
+if call.recovering and not continued_by(call.recovery) then
   return reply('not-joined')
 end
 local stays = stays_of(participant)
@@ -33,18 +31,11 @@ local is_new = participant == call.newcomer and not entry and not stays.reason
 if call.stay and not goes_on(stays, call.stay, call.joined_in) then
   return reply('not-joined')
 end
-local observed = false
-if earlier then
-  local connection = earlier:match(' (%S+)$')
-  if connection ~= call.connection then
-    local _, whose = drop_connection(connection)
-    observed = whose == OBSERVERS
-  end
-end
+local continued = continued_connection(call.recovery, call.connection)
 local other = get(connections, 'c:' .. call.connection)
 local attached = other == participant
 if entry then
-  if not attached and call.policy == 'reject' and get(connections, 'n:' .. participant) then
+  if not attached and call.policy == 'reject' and connections_beside(participant, continued) > 0 then
     return reply('limit-reached', 'Already connected elsewhere')
   end
   local order, joined, name = entry:match('^(%d+)|(%d+)|(.*)$')
@@ -93,6 +84,11 @@ if cast then
 end
 if enters and #ratings > 0 then
   note_rated(participant, #ratings / 2)
+end
+local observed = false
+if continued then
+  local _, whose = drop_connection(continued)
+  observed = whose == OBSERVERS
 end
 note_recovery(participant, call.connection, call.recovery)
 if other and not attached then

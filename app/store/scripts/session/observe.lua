@@ -10,8 +10,7 @@ end
 if call.participant and field('k:' .. call.participant) == 'banned' then
   return reply('forbidden')
 end
-local earlier = get(connections, 'r:' .. call.recovery)
-if call.recovering and not earlier then
+if call.recovering and not continued_by(call.recovery) then
   return reply('not-joined')
 end
 local other = get(connections, 'c:' .. call.connection)
@@ -19,13 +18,13 @@ local is_known = other or call.stay or call.generation or (call.participant and 
 if field('locked') == '1' and not is_known then
   return reply('session-locked')
 end
-local continued = earlier and earlier:match(' (%S+)$')
-if continued and continued ~= call.connection then
-  drop_connection(continued)
-end
 local attached = other == OBSERVERS
-if not attached and tonumber(get(connections, 'n:' .. OBSERVERS) or 0) >= MOST_OBSERVERS then
+local continued = continued_connection(call.recovery, call.connection)
+if not attached and connections_beside(OBSERVERS, continued) >= MOST_OBSERVERS then
   return reply('limit-reached', 'As many people observe the session as it allows')
+end
+if continued then
+  drop_connection(continued)
 end
 note_recovery(OBSERVERS, call.connection, call.recovery)
 local changed = other and not attached and give_up(call.connection, other)
