@@ -324,7 +324,7 @@ class Room:
             for member in (self.members.values() if everybody else newcomers)
             if member.seen != session.head and member.sid in self.members and member not in self._newcomers
         ]
-        self._updates.show(session, lambda: {member.written for member in self.members.values()})
+        self._updates.show(session, {member.written for member in self.members.values() if member.patches})
         if not behind:
             return 0
         tell_decision(self._emitter, session, behind)

@@ -26,7 +26,7 @@ _BYTES_PER_ENTRY: Final = 128
 
 
 class Updates:
-    """The newest state that members are sent, and a few before it: at most eight, and 1 MiB.
+    """The newest state that members are sent, and those before it that some hold: at most eight, and 1 MiB.
 
     Each message is encoded once, however many members need it. ``now`` returns the store's time.
     """
@@ -48,19 +48,21 @@ class Updates:
     def newest(self) -> Head | None:
         return None if self._state is None else self._state.head
 
-    def show(self, session: Session, written: Callable[[], Collection[Head | None]]) -> None:
-        """Make a state the newest one. ``written`` returns the heads of the states from which members need patches."""
+    def show(self, session: Session, written: Collection[Head | None]) -> None:
+        """Make a state the newest one. ``written`` has the heads of the states from which members need patches."""
         former, self._state = self._state, session
         if former is session:
             return
         self._whole = None
         self._patches.clear()
         if former is None or former.head != session.head:
-            if former is not None:
-                former.forget_encoded(session)
+            for head in [head for head in self._states if head not in written]:
+                del self._states[head]
+            if former is not None and former.head in self._states:
                 self._states[former.head].forget_encoded(session)
             self._states[session.head] = session
-            self._evict(written)
+            while not self._is_within_bounds():
+                self._states.popitem(last=False)
 
     def forget(self) -> None:
         """Forget all states: the session is another one."""
@@ -108,17 +110,6 @@ class Updates:
         if self._state is None:
             raise RuntimeError("no state was shown")
         return self._state
-
-    def _evict(self, written: Callable[[], Collection[Head | None]]) -> None:
-        """Evict earlier states, those first from which nobody needs a patch, until the others are within the bounds."""
-        if self._is_within_bounds():
-            return
-        *earlier, _ = self._states
-        needed = written()
-        for head in sorted(earlier, key=lambda head: head in needed):
-            del self._states[head]
-            if self._is_within_bounds():
-                return
 
     def _is_within_bounds(self) -> bool:
         return len(self._states) <= 1 + _MAX_EARLIER_STATES and self._size() <= _MAX_BYTES

@@ -206,10 +206,10 @@ def next_for(updates: Updates, reader: Member) -> str | None:
 def test_whatever_was_skipped_a_member_gets_one_message_from_what_was_written_to_it() -> None:
     encoder, quick, slow = Encoder(), member(), member()
     updates = Updates(encoder, lambda: 0)
-    updates.show(at(1), set)
+    updates.show(at(1), set())
     assert next_for(updates, quick) == next_for(updates, slow) == "session-update to e-1"
     for version in range(2, 10):
-        updates.show(at(version), set)
+        updates.show(at(version), {quick.written, slow.written})
         assert next_for(updates, quick) == f"session-patch to e-{version}"
         assert next_for(updates, quick) is None
     assert next_for(updates, slow) == "session-patch to e-9"
@@ -220,45 +220,49 @@ def test_each_message_is_encoded_once_for_all() -> None:
     encoder, members = Encoder(), [member() for _ in range(10)]
     updates = Updates(encoder, lambda: 0)
     for version in (1, 2):
-        updates.show(at(version), set)
+        updates.show(at(version), {each.written for each in members})
         for each in members:
             updates.next_for(each)
     assert encoder.events == ["session-update", "session-patch"]
 
 
-@pytest.mark.parametrize(("versions", "movies", "event"), [(8, 10, "patch"), (9, 10, "update"), (2, 5000, "update")])
-def test_from_a_state_that_is_not_kept_a_member_gets_the_whole(versions: int, movies: int, event: str) -> None:
-    reader, updates = member(), Updates(Encoder(), lambda: 0)
-    updates.show(at(1, movies=movies), set)
-    updates.next_for(reader)
-    for version in range(2, 2 + versions):
-        updates.show(at(version, movies=movies), set)
-    assert next_for(updates, reader) == f"session-{event} to e-{1 + versions}"
+@pytest.mark.parametrize(("held", "movies", "event"), [(8, 10, "patch"), (9, 10, "update"), (2, 5000, "update")])
+def test_of_the_states_that_members_hold_the_newest_eight_are_kept_within_a_mebibyte(
+    held: int, movies: int, event: str
+) -> None:
+    readers, updates = [member() for _ in range(held)], Updates(Encoder(), lambda: 0)
+    for version, reader in enumerate(readers, start=1):
+        updates.show(at(version, movies=movies), {each.written for each in readers})
+        updates.next_for(reader)
+    updates.show(at(held + 1, movies=movies), {each.written for each in readers})
+    assert next_for(updates, readers[0]) == f"session-{event} to e-{held + 1}"
 
 
 def test_in_another_epoch_a_member_gets_the_whole() -> None:
     reader, updates = member(), Updates(Encoder(), lambda: 0)
-    updates.show(at(1), set)
+    updates.show(at(1), set())
     updates.next_for(reader)
-    updates.show(at(2, "f"), set)
+    updates.show(at(2, "f"), {reader.written})
     assert next_for(updates, reader) == "session-update to f-2"
 
 
-def test_a_state_that_somebody_holds_outlives_those_that_nobody_does() -> None:
+def test_a_state_is_kept_as_long_as_somebody_holds_it() -> None:
     reader, updates = member(), Updates(Encoder(), lambda: 0)
-    updates.show(at(1), lambda: {reader.written})
+    updates.show(at(1), set())
     updates.next_for(reader)
     for version in range(2, 30):
-        updates.show(at(version), lambda: {reader.written})
+        updates.show(at(version), {reader.written})
     assert next_for(updates, reader) == "session-patch to e-29"
+    updates.show(at(30), set())
+    assert next_for(updates, reader) == "session-update to e-30"
 
 
 def test_who_comes_later_is_told_the_newest_time_of_expiry() -> None:
     first, later, updates = member(), member(), Updates(Encoder(), lambda: 0)
-    updates.show(at(1), set)
+    updates.show(at(1), set())
     before = updates.whole()
     assert next_for(updates, first) == "session-update to e-1"
-    updates.show(replace(at(1), expires_at=EMPTY.expires_at + 60_000), set)
+    updates.show(replace(at(1), expires_at=EMPTY.expires_at + 60_000), {first.written})
     assert updates.whole() is not before
     assert next_for(updates, first) is None
     assert next_for(updates, later) == "session-update to e-1"
@@ -266,7 +270,7 @@ def test_who_comes_later_is_told_the_newest_time_of_expiry() -> None:
 
 def test_of_a_session_that_is_another_one_by_now_nothing_is_left() -> None:
     reader, updates = member(), Updates(Encoder(), lambda: 0)
-    updates.show(at(1), set)
+    updates.show(at(1), set())
     updates.forget()
     assert next_for(updates, reader) is None
 
@@ -303,7 +307,7 @@ def test_an_update_is_encoded_again_for_who_comes_later_while_the_decision_comes
     clock = [1_000]
     updates = Updates(Encoder(), lambda: clock[0])
     for decide_at, again in ((None, False), (9_000, True)):
-        updates.show(replace(at(1 if decide_at is None else 2), decide_at=decide_at), set)
+        updates.show(replace(at(1 if decide_at is None else 2), decide_at=decide_at), set())
         first = updates.whole()
         clock[0] += 100
         assert updates.whole() is first
