@@ -9,13 +9,17 @@ from typing import Any, Final
 
 import pytest
 
+from tests.observability.documented_metrics import documented
 from tests.observability.rules import alerts, measured, promtool, write_rules
 from tests.packaging.tools import ROOT, documents
 
 pytestmark = pytest.mark.timeout(300)
 
 CASES: Final = Path(__file__).parent / "alerts.test.yaml"
-RUNBOOKS: Final = ROOT / "docs" / "alerts.md"
+RUNBOOKS: Final = (ROOT / "docs" / "alerts.md").read_text()
+DASHBOARD: Final = ROOT / "charts" / "join-session" / "files" / "dashboard.json"
+# A release has the address of its repository in it.
+PLACE: Final = "https://join-session.example/blob/HEAD/docs/alerts.md"
 
 
 @pytest.fixture(scope="module")
@@ -35,15 +39,48 @@ def test_each_alert_fires_when_it_should_and_only_then(rules: list[dict[str, Any
     assert fires == silent == {rule["alert"] for rule in rules}
 
 
-def test_each_alert_has_a_severity_a_summary_and_a_section_that_its_link_leads_to(rules: list[dict[str, Any]]) -> None:
-    sections = re.findall(r"^## (JoinSession\w+)\n\n(.+?)(?=\n## |\Z)", RUNBOOKS.read_text(), re.MULTILINE | re.DOTALL)
-    assert sorted(name for name, _ in sections) == sorted(rule["alert"] for rule in rules)
-    for _, text in sections:
-        assert [word in text for word in ("**Means:**", "**Look:**", "**Do:**")] == [True] * 3
+def test_each_alert_has_a_severity_a_summary_and_a_full_link_to_its_runbook(rules: list[dict[str, Any]]) -> None:
     for rule in rules:
-        assert rule["annotations"]["runbook_url"] == f"docs/alerts.md#{rule['alert'].lower()}"
+        assert rule["annotations"]["runbook_url"] == f"{PLACE}#{rule['alert'].lower()}"
         assert rule["annotations"]["summary"]
         assert rule["labels"]["severity"] in ("critical", "warning")
+
+
+def test_each_runbook_says_what_happens_what_to_look_at_what_to_do_and_when_it_is_over(
+    rules: list[dict[str, Any]],
+) -> None:
+    sections = re.findall(r"^## (JoinSession\w+)\n\n(.+?)(?=\n## |\Z)", RUNBOOKS, re.MULTILINE | re.DOTALL)
+    assert sorted(name for name, _ in sections) == sorted(rule["alert"] for rule in rules)
+    for name, text in sections:
+        assert re.findall(r"^\*\*(.+?):\*\*", text, re.MULTILINE) == ["Means", "Users", "Look", "Do", "Over when"], name
+
+
+def test_each_runbook_shows_its_rule(rules: list[dict[str, Any]]) -> None:
+    for rule in rules:
+        severity, duration = rule["labels"]["severity"], rule["for"]
+        said = rf"Severity \*\*{severity}\*\*, (?:threshold (\S+), )?for {duration}\.\n\n"
+        shown = rf"{said}```promql\n(.+)\n```\n\n\*\*Means"
+        section = RUNBOOKS.partition(f"\n## {rule['alert']}\n\n")[2]
+        found = re.match(shown, section)
+        assert found is not None, rule["alert"]
+        assert found[2] == rule["expr"]
+        assert found[1] is None or found[2].endswith(f" > {found[1]}")
+
+
+def test_runbooks_name_what_there_is() -> None:
+    shown = (ROOT / "k8s" / "base" / "join-session.yaml").read_text()
+    objects = {(item["kind"].lower(), item["metadata"]["name"]) for item in documents(shown)}
+    named = re.findall(r"\b(deployment|statefulset)/([\w-]+)", RUNBOOKS)
+    assert named
+    assert set(named) <= objects
+    assert ("statefulset", "join-session-redis") in objects
+    assert set(re.findall(r"join-session-redis-\w+", RUNBOOKS)) == {"join-session-redis-0"}
+    panels = set(re.findall(r'"title": "(.+?)"', DASHBOARD.read_text()))
+    italics = set(re.findall(r"(?<!\*)\*([A-Z][^*\n]+)\*(?!\*)", RUNBOOKS))
+    assert italics - {"Targets"} <= panels
+    metrics = {re.sub(r"_(bucket|total)$", "", name) for name in documented()}
+    used = set(re.findall(r"\bjoin_session_\w+", RUNBOOKS))
+    assert {re.sub(r"_(bucket|total)$", "", name) for name in used} <= metrics
 
 
 def test_every_alert_compares_something_with_a_threshold(rules: list[dict[str, Any]]) -> None:

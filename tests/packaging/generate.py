@@ -1,5 +1,5 @@
 """What is made of something else: parameter tables and the schema of settings in the charts, plain manifests,
-rules and dashboard of the example of monitoring, the lines in docs/chart-comparison.md.
+rules and dashboard of the example of monitoring, the rule of each runbook, the lines in docs/chart-comparison.md.
 
 `python -m tests.packaging.generate` writes them; a test compares.
 """
@@ -25,6 +25,7 @@ __all__ = ["copy_charts", "generated"]
 CHARTS: Final = ROOT / "charts"
 BASE: Final = ROOT / "k8s" / "base"
 MONITORING: Final = ROOT / "k8s" / "monitoring"
+RUNBOOKS: Final = ROOT / "docs" / "alerts.md"
 
 # What the chart sets itself.
 _OWN: Final = {
@@ -48,6 +49,7 @@ def generated() -> dict[Path, str]:
             **{CHARTS / name / "README.md": _readme(charts / name) for name in ("join-session", "redis")},
             BASE / "join-session.yaml": _manifests(charts / "join-session"),
             MONITORING / "rules.yml": _rules(charts / "join-session"),
+            RUNBOOKS: _runbooks(charts / "join-session"),
             ROOT / "docs" / "chart-comparison.md": comparison(ROOT),
             MONITORING / "dashboard.json": (charts / "join-session" / "files" / "dashboard.json").read_text(),
         }
@@ -109,15 +111,34 @@ def _manifests(chart: Path) -> str:
     return "# Made of charts/join-session by `python -m tests.packaging.generate`.\n" + text
 
 
-def _rules(chart: Path) -> str:
+def _rules(chart: Path, *more: str) -> str:
     """The chart's alerts as a file of rules for a Prometheus without operator."""
-    options = ("--show-only", "templates/prometheusrule.yaml", "-f", MONITORING / "values.yaml")
+    options: tuple[str | Path, ...] = (
+        "--show-only",
+        "templates/prometheusrule.yaml",
+        "-f",
+        MONITORING / "values.yaml",
+        *more,
+    )
     spec = run(helm(), "template", "join-session", chart, *options).partition("\nspec:\n")[2]
     return (
         "# Made of charts/join-session by `python -m tests.packaging.generate`.\n"
         + textwrap.dedent(spec).rstrip()
         + "\n"
     )
+
+
+def _runbooks(chart: Path) -> str:
+    """The runbooks; each starts with its alert's severity, threshold, duration and expression."""
+    text = RUNBOOKS.read_text()
+    (rules,) = documents(_rules(chart, "--set", 'prometheusRule.redisSelector=job="redis"'))
+    for rule in rules["groups"][0]["rules"]:
+        compared = re.search(r" > ([\d.]+)$", rule["expr"])
+        threshold = f"threshold {compared[1]}, " if compared else ""
+        shown = f"Severity **{rule['labels']['severity']}**, {threshold}for {rule['for']}."
+        before, heading, section = text.partition(f"\n## {rule['alert']}\n\n")
+        text = f"{before}{heading}{shown}\n\n```promql\n{rule['expr']}\n```\n\n{section[section.index('**Means:') :]}"
+    return text
 
 
 def main() -> None:

@@ -55,6 +55,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"probes": {"liveness": {"httpGet": {}}}}, "httpGet"),
     ({"serviceMonitor": {"interval": "often"}}, "interval"),
     ({"prometheusRule": {"window": "long"}}, "window"),
+    ({"prometheusRule": {"runbooks": "docs/alerts.md"}}, "runbooks"),
     ({"prometheusRule": {"alerts": {"SlowJoins": {"threshold": "often"}}}}, "threshold"),
     ({"prometheusRule": {"alerts": {"SlowBoots": {"for": "1m", "severity": "page"}}}}, "SlowBoots"),
     ({"dashboard": {"labels": {"grafana_dashboard": 1}}}, "grafana_dashboard"),
