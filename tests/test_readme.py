@@ -8,7 +8,9 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import tempfile
+import venv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +21,7 @@ import pytest
 from app.settings import PREFIX, Settings
 from tests.harness import commands as commandline
 from tests.harness.chromium import chromium
-from tests.harness.newcomer import serving
+from tests.harness.newcomer import joined, serving
 from tests.harness.node import JS, compile_typescript
 from tests.harness.service import Replica
 from tests.web.visitor import Visitor
@@ -40,9 +42,11 @@ def test_the_readme_goes_from_what_to_how_to_where() -> None:
     assert re.findall(r"^#+ (.+)$", re.sub(r"(?s)```.*?```", "", README), re.MULTILINE) == [
         "join-session",
         "Run it, test it",
+        "Other ways to run it",
         "Join a session",
         "Commands",
         "On Kubernetes",
+        "Releases",
         "Settings that matter",
         "Development",
     ]
@@ -72,7 +76,7 @@ def test_the_commands_answer_as_shown(service: list[Replica]) -> None:
 def test_the_chart_is_installed_as_the_operations_page_does_it() -> None:
     """Whose commands are run on a cluster, by `tests/e2e`."""
     there = re.sub(r" --namespace movies| --create-namespace", "", (ROOT / "docs" / "operations.md").read_text())
-    [shown] = [block for block in blocks("sh") if "helm" in block]
+    [shown] = [block for block in blocks("sh") if "helm test" in block]
     assert f"```sh\n{shown}```" in there
 
 
@@ -172,6 +176,42 @@ async def test_a_newcomer_gets_from_the_clone_to_two_browsers_in_one_session(bar
                 assert visitor.page.errors == []
         psutil.Process(served.process.pid).children(recursive=True)[0].terminate()
         await asyncio.to_thread(served.process.communicate, timeout=STOP_TIMEOUT)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_with_python_alone_two_commands_lead_to_a_joined_session(bare_clone: Path, tmp_path: Path) -> None:
+    [shown] = [block for block in blocks("sh") if "pip install" in block]
+    install, serve = shown.splitlines()
+    venv.create(tmp_path / "environment", with_pip=True)
+    path = f"{tmp_path / 'environment' / 'bin'}:{os.environ['PATH']}"
+    await asyncio.to_thread(
+        subprocess.run, ["sh", "-c", install], cwd=bare_clone, env=os.environ | {"PATH": path}, check=True
+    )
+    # Installed, not by chance what is in the folder.
+    with serving(["sh", "-c", f"exec env {serve}"], tmp_path, PATH=path) as served:
+        await joined(served.address, served.code)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_with_uv_one_command_leads_to_a_joined_session(bare_clone: Path) -> None:
+    [command] = re.findall(r"`(uvx .+?)`", README)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    with serving(["sh", "-c", f"exec {command}"], bare_clone, PATH=path, JOIN_SESSION_DEMO="true") as served:
+        await joined(served.address, served.code)
+
+
+def test_releases_are_where_their_workflow_publishes_them_and_verified_by_its_name() -> None:
+    workflow = (ROOT / ".github" / "workflows" / "release.yaml").read_text()
+    [install, verify] = [block for block in blocks("sh") if "OWNER" in block]
+    assert "image=$REGISTRY/${GITHUB_REPOSITORY,,}" in workflow
+    assert "charts=$REGISTRY/${GITHUB_REPOSITORY_OWNER,,}/charts" in workflow
+    places = set(re.findall(r"ghcr\.io/OWNER/([\w/-]+)", install + verify))
+    assert places == {"join-session", "charts/join-session"}
+    assert "/.github/workflows/release.yaml@refs/tags/v" in verify
+    assert "predicate-type: https://cyclonedx.org/bom" in workflow
+    assert "From the first release on" in README
 
 
 @pytest.mark.slow

@@ -591,7 +591,7 @@ def _redis_secret(rendering: Rendering) -> tuple[str, str]:
 
 
 def test_the_chart_can_be_installed_as_the_readme_says(charts: Charts) -> None:
-    [command] = re.findall(r"^helm install (?:.*\\\n)*.*", (ROOT / "README.md").read_text(), re.MULTILINE)
+    command, _ = re.findall(r"^helm install (?:.*\\\n)*.*", (ROOT / "README.md").read_text(), re.MULTILINE)
     words = shlex.split(command.replace("\\\n", " ").replace("REGISTRY", "registry.example"))
     options = [word for flag, value in pairwise(words) if flag == "--set" for word in (flag, value)]
     assert "kind: Ingress\n" in charts.template(charts.values("default"), *options)
