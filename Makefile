@@ -4,7 +4,7 @@ BIN := .venv/bin
 # The file that npm writes last.
 NODE := tests/js/node_modules/.package-lock.json
 
-.PHONY: help run test quick e2e slow serial cluster drills image matrix client-js mutants bench bench-smoke autobahn lint lock version-set clean
+.PHONY: help run test quick e2e slow serial cluster drills clients image matrix client-js mutants bench bench-smoke autobahn lint lock version-set clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -27,7 +27,7 @@ SHARE_OUT := --dist=worksteal
 e2e: slow serial cluster ## Run all slow tests, then the drills on a cluster
 
 slow: .venv/ready $(NODE) ## Run the slow tests, except those that need an idle machine
-	$(BIN)/pytest --numprocesses=2 $(SHARE_OUT) -m "slow and not serial and not cluster" $(ARGS)
+	$(BIN)/pytest --numprocesses=2 $(SHARE_OUT) -m "slow and not serial and not cluster and not clients" $(ARGS)
 
 serial: .venv/ready $(NODE) ## Run the slow tests that need an idle machine
 	$(BIN)/pytest -m "serial and not cluster" $(ARGS)
@@ -37,6 +37,9 @@ cluster: .venv/ready ## Run the drills on a temporary kind cluster; needs Docker
 
 drills: .venv/ready ## Run the long drills, which CI runs once a week, on a temporary kind cluster
 	@tests/e2e/run weekly $(ARGS)
+
+clients: .venv/ready $(NODE) ## Build clients in Java and Rust and let them live through a session; needs Maven and Cargo
+	$(BIN)/pytest -m clients $(ARGS)
 
 image: .venv/ready ## Build the image twice, look into it and run it; needs Docker
 	$(BIN)/pytest -m cluster tests/e2e/test_image.py $(ARGS)

@@ -40,6 +40,7 @@ __all__ = [
     "compile_typescript",
     "install",
     "node_clients",
+    "node_program",
     "npm",
     "run_js",
 ]
@@ -305,6 +306,12 @@ async def node_clients(env: Mapping[str, str] | None = None, *, documented: bool
             process.kill()
             await process.wait()
         await reader
+
+
+def node_program(script: Path) -> list[str]:
+    """Return the command that runs a script with Node."""
+    install()
+    return [_NODE, str(script)]
 
 
 async def run_js(
