@@ -61,7 +61,14 @@ def test_ci_runs_what_test_ci_is_about() -> None:
 
 
 @pytest.mark.parametrize(
-    "step", ["ci/quick/make quick", "ci/image/make image", "ci/cluster/make cluster", "drills/drills/make drills"]
+    "step",
+    [
+        "ci/quick/make quick",
+        "ci/image/make image",
+        "ci/cluster/make cluster",
+        "drills/drills/make drills",
+        "drills/clients/make clients",
+    ],
 )
 def test_make_knows_what_workflows_want_of_it(folder: Path, step: str) -> None:
     """They are suites of tests, which make names here and runs elsewhere."""

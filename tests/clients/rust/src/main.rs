@@ -27,7 +27,8 @@ fn main() {
 
 fn keep_token(ack: Payload, me: &Mutex<Value>) {
     if let Payload::Text(arguments) = ack {
-        if let Some(token) = arguments[0].get("token") {
+        // The arguments of an acknowledgement come as one array.
+        if let Some(token) = arguments[0][0].get("token") {
             me.lock().unwrap()["token"] = token.clone();
         }
     }
