@@ -202,6 +202,38 @@ async def test_with_uv_one_command_leads_to_a_joined_session(bare_clone: Path) -
         await joined(served.address, served.code)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+async def test_with_node_alone_one_command_leads_to_a_joined_session(bare_clone: Path, service: list[Replica]) -> None:
+    [shown] = [block.partition("#")[0] for block in blocks("sh") if "npm --prefix" in block]
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    process = await asyncio.create_subprocess_exec(
+        # Whoever runs the tests in the background has Ctrl-C ignored.
+        *("env", "--default-signal=INT"),
+        *shown.replace("http://localhost:8080", service[0].url).split(),
+        cwd=bare_clone,
+        env=os.environ | {"PATH": path},
+        stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    try:
+        code = ""
+        async with asyncio.timeout(90):
+            while not code:
+                line = (await process.stdout.readline()).decode()
+                assert line, "it has ended"
+                code = (re.findall(r"^Joined (\w+) as", line) or [""])[0]
+            assert (await process.stdout.readline()).decode() == "Guest 1: no movies yet\n"
+        await joined(service[0].url, code)
+        os.killpg(process.pid, signal.SIGINT)
+        async with asyncio.timeout(STOP_TIMEOUT):
+            await process.wait()
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
 def test_releases_are_where_their_workflow_publishes_them_and_verified_by_its_name() -> None:
     workflow = (ROOT / ".github" / "workflows" / "release.yaml").read_text()
     [install, verify] = [block for block in blocks("sh") if "OWNER" in block]

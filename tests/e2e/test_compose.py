@@ -74,7 +74,7 @@ async def test_docker_runs_it_with_a_redis_of_ones_own() -> None:
     await command("docker", "network", "create", name)
     try:
         redis = ("--detach", "--rm", f"--name={name}-redis", f"--network={name}")
-        await command("docker", "run", *redis, VALKEY, "valkey-server", "--save", "", timeout=300)
+        await command("docker", "run", *redis, VALKEY, timeout=300)
         await command("docker", "run", "--detach", f"--name={name}", f"--network={name}", *words)
         url = f"http://127.0.0.1:{port}"
         await joined(url, await created(url))
