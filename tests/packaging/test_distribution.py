@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import email
+import json
 import re
 import shutil
 import sys
@@ -72,6 +73,19 @@ def test_the_source_distribution_has_the_service_and_its_documents(built: Path) 
         names = {name.partition("/")[2] for name in archive.getnames()}
     expected = {*files("app", "docs"), "CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml"}
     assert names - {".gitignore", "PKG-INFO"} == expected
+
+
+def test_the_client_for_javascript_has_its_code_and_its_types(built: Path) -> None:
+    with tarfile.open(built / f"join-session-client-{__version__}.tgz") as archive:
+        names = {name.removeprefix("package/") for name in archive.getnames()}
+        manifest = archive.extractfile("package/package.json")
+        assert manifest is not None
+        package = json.load(manifest)
+    client = {name.removeprefix("clients/js/") for name in files("clients/js/dist")}
+    assert names == {*client, "LICENSE", "README.md", "package.json"}
+    assert package["version"] == __version__
+    for entry in package["exports"].values():
+        assert {path.removeprefix("./") for path in entry.values()} <= names
 
 
 def test_its_page_at_a_registry_leads_to_the_repository(built: Path) -> None:

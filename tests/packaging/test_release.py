@@ -13,7 +13,7 @@ import pytest
 
 from app import __version__
 from tests.packaging.generate import CHARTS
-from tests.packaging.test_version import PLACES
+from tests.packaging.test_version import LOCKS, PLACES
 from tests.packaging.tools import ROOT, documents, helm, run
 from tests.packaging.workflow_steps import Done, run_step
 
@@ -34,7 +34,7 @@ def clone(tmp_path: Path) -> Path:
     """A repository with the charts and the files that have the version."""
     folder = tmp_path / "clone"
     shutil.copytree(CHARTS, folder / "charts", ignore=shutil.ignore_patterns("*.tgz"))
-    for name in (*PLACES, "CHANGELOG.md", "Dockerfile", *(f".ci/{script}" for script in SCRIPTS)):
+    for name in (*PLACES, *LOCKS, "CHANGELOG.md", "Dockerfile", *(f".ci/{script}" for script in SCRIPTS)):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     run(folder / ".ci" / "version-set", __version__)

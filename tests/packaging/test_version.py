@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -22,6 +23,8 @@ PLACES: Final = {
     "k8s/overlays/production/kustomization.yaml": [r"newTag: (.+)"],
 }
 
+LOCKS: Final = [str(path.relative_to(ROOT)) for path in ROOT.glob("examples/*/package-lock.json")]
+
 
 def versions(root: Path) -> list[str]:
     """All that stand in these files."""
@@ -36,7 +39,7 @@ def versions(root: Path) -> list[str]:
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A folder with these files and the script."""
-    for name in (*PLACES, "CHANGELOG.md", ".ci/version-set"):
+    for name in (*PLACES, *LOCKS, "CHANGELOG.md", ".ci/version-set"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
@@ -50,6 +53,14 @@ def test_all_say_the_same() -> None:
 def test_one_command_sets_all(copy: Path, version: str) -> None:
     subprocess.run([copy / ".ci" / "version-set", version], check=True)
     assert versions(copy) == [version] * 7
+
+
+def test_examples_have_the_client_of_this_version(copy: Path) -> None:
+    subprocess.run([copy / ".ci" / "version-set", "1.2.3"], check=True)
+    for root, version in ((ROOT, __version__), (copy, "1.2.3")):
+        for lock in root.glob("examples/*/package-lock.json"):
+            packages = json.loads(lock.read_text())["packages"]
+            assert packages["node_modules/join-session-client"]["version"] == version, lock
 
 
 def test_what_is_not_released_yet_becomes_the_section_of_the_version_once(copy: Path) -> None:
