@@ -18,7 +18,6 @@ from tests.packaging.tools import ROOT
 PLACES: Final = {
     "app/__init__.py": [r'__version__ = "(.+)"'],
     "clients/js/package.json": [r'"version": "(.+)"'],
-    "examples/react/package-lock.json": [r'"node_modules/join-session-client": {\s+"version": "(.+)"'],
     "charts/join-session/Chart.yaml": [r"(?m)^version: (.+)", r"appVersion: (.+)", r"image: join-session:(.+)"],
     "k8s/overlays/production/kustomization.yaml": [r"newTag: (.+)"],
 }
@@ -46,13 +45,13 @@ def copy(tmp_path: Path) -> Path:
 
 
 def test_all_say_the_same() -> None:
-    assert versions(ROOT) == [__version__] * 7
+    assert versions(ROOT) == [__version__] * 6
 
 
 @pytest.mark.parametrize("version", ["1.2.3", "10.0.0-rc.1"])
 def test_one_command_sets_all(copy: Path, version: str) -> None:
     subprocess.run([copy / ".ci" / "version-set", version], check=True)
-    assert versions(copy) == [version] * 7
+    assert versions(copy) == [version] * 6
 
 
 def test_examples_have_the_client_of_this_version(copy: Path) -> None:
@@ -80,4 +79,4 @@ def test_what_is_not_released_yet_becomes_the_section_of_the_version_once(copy: 
 def test_what_is_no_version_is_refused_and_changes_nothing(copy: Path, version: str) -> None:
     done = subprocess.run([copy / ".ci" / "version-set", version], capture_output=True, text=True, check=False)
     assert (done.returncode, "VERSION=" in done.stderr) == (2, True)
-    assert versions(copy) == [__version__] * 7
+    assert versions(copy) == [__version__] * 6
