@@ -37,6 +37,7 @@ __all__ = [
     "Event",
     "NodeClients",
     "check_declarations",
+    "compile_project",
     "compile_typescript",
     "install",
     "node_clients",
@@ -343,6 +344,11 @@ def compile_typescript() -> Path:
         if not _is_compiled():
             _compile("--project", str(JS))
     return _BUILD
+
+
+def compile_project(folder: Path) -> None:
+    """Compile the TypeScript of a folder with a ``tsconfig.json`` of its own; raises AssertionError on errors."""
+    _compile("--project", str(folder))
 
 
 def check_declarations(file: Path) -> None:
