@@ -50,13 +50,14 @@ class Frame:
 class Participant:
     """A participant who comes back after each lost connection.
 
-    ``token``, a host token or that of a participant, makes it the one that the token belongs to. Joining sets ``token``
-    and ``votes``, the participant's own ratings by movie.
+    ``token``, a host token or that of a participant, makes it the one that the token belongs to. Joining sets ``id``,
+    ``token`` and ``votes``, the participant's own ratings by movie.
     """
 
     def __init__(
         self, url: str, code: str, *, name: str | None = None, token: str | None = None, passcode: str | None = None
     ) -> None:
+        self.id: str | None = None
         self.token = token
         self.votes: dict[str, int] = {}
         self._url = url
@@ -188,6 +189,7 @@ class Participant:
 
     def _take_place(self, socket: Socket, ack: dict[str, Any]) -> None:
         self._has_joined = True
+        self.id = ack["participantID"]
         self.token = self.token or ack["token"]
         self.votes = dict(ack["votes"])
         self._options = {"token": self.token}

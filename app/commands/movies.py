@@ -6,12 +6,13 @@ import hashlib
 import json
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-__all__ = ["movie_of", "movies_option", "read_movies"]
+__all__ = ["find_movie", "movie_of", "movies_option", "read_movies"]
 
 _WITH_YEAR: Final = re.compile(r"(.*\S)\s*\((\d{4})\)")
 _MAX_ID: Final = 64
@@ -33,6 +34,25 @@ def read_movies(text: str) -> list[Any]:
         movies: list[Any] = json.loads(text)
         return movies
     return [movie_of(line.strip()) for line in text.splitlines() if line.strip()]
+
+
+def find_movie(movies: Sequence[dict[str, Any]], text: str) -> dict[str, Any]:
+    """Return the movie of this id or title, or the only one with the text in its title. Raises ValueError."""
+    wanted = text.strip().casefold()
+    named = {
+        movie["id"]: {name.casefold() for name in (movie["id"], movie["title"], _titled(movie))} for movie in movies
+    }
+    found = [movie for movie in movies if wanted in named[movie["id"]]]
+    found = found or [movie for movie in movies if wanted in movie["title"].casefold()]
+    if not found:
+        raise ValueError(f"There is no movie {text}")
+    if len(found) > 1:
+        raise ValueError(f"{text} may be {', '.join(map(_titled, found))}")
+    return found[0]
+
+
+def _titled(movie: dict[str, Any]) -> str:
+    return f"{movie['title']} ({movie['year']})" if "year" in movie else str(movie["title"])
 
 
 def _read(context: click.Context, parameter: click.Parameter, name: str | None) -> list[Any] | None:

@@ -17,7 +17,10 @@ _GROUPS: Final = {
     "Sessions": {
         "create": "create",
         "check": "check",
+        "join": "join",
         "watch": "watch",
+        "add": "add",
+        "rate": "rate",
     },
     "Service": {
         "serve": "service",
@@ -47,6 +50,7 @@ _MODULES: Final = {name: module for commands in _GROUPS.values() for name, modul
 _EXAMPLES: Final = (
     "join-session serve                     # the service on http://localhost:8080",
     "join-session create --title Friday     # a session; prints its code and link",
+    "join-session join 123456               # take part in it in the terminal",
     "join-session help create               # more examples; each command has some",
 )
 _WIDEST: Final = 64

@@ -8,32 +8,38 @@ from typing import Any, Final
 
 from app.terminal import printable
 
-__all__ = ["table"]
+__all__ = ["cut", "table"]
 
 _GAP: Final = "  "
 _MIN_WIDTH: Final = 8
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[Any]], *, width: int | None = None) -> str:
-    """Return aligned columns, numbers to the right. With ``width``, the longest column is cut to fit.
+    """Return aligned columns, numbers to the right, ``None`` as a dash.
 
-    Characters that could move the terminal's cursor are escaped.
+    With ``width``, the longest columns are cut to fit, and in the end the lines. Characters that could move the
+    terminal's cursor are escaped.
     """
-    texts = [list(headings), *([printable(str(cell)) for cell in row] for row in rows)]
+    texts = [list(headings), *([printable("–" if cell is None else str(cell)) for cell in row] for row in rows)]
     widths = [max(_columns(row[index]) for row in texts) for index in range(len(headings))]
-    if width is not None:
-        excess = sum(widths) + len(_GAP) * (len(widths) - 1) - width
-        longest = widths.index(max(widths))
-        widths[longest] -= max(0, min(excess, widths[longest] - _MIN_WIDTH))
-    numeric = [bool(rows) and all(isinstance(row[index], int) for row in rows) for index in range(len(headings))]
+    room = None if width is None else width - len(_GAP) * (len(widths) - 1)
+    while room is not None and sum(widths) > room and max(widths) > _MIN_WIDTH:
+        widths[widths.index(max(widths))] -= 1
+    numeric = [bool(rows) and all(isinstance(row[index], int | None) for row in rows) for index in range(len(headings))]
     forms = list(zip(widths, numeric, strict=True))
-    lines = [[_cell(text, *form) for text, form in zip(row, forms, strict=True)] for row in texts]
-    return "\n".join(_GAP.join(cells).rstrip() for cells in lines)
+    lines = [_GAP.join(_cell(text, *form) for text, form in zip(row, forms, strict=True)).rstrip() for row in texts]
+    return "\n".join(lines if width is None else [cut(line, width) for line in lines])
+
+
+def cut(text: str, width: int) -> str:
+    """Return a text that takes at most ``width`` columns of a terminal."""
+    while _columns(text) > width:
+        text = text[:-2] + "…"
+    return text
 
 
 def _cell(text: str, width: int, to_the_right: bool) -> str:
-    while _columns(text) > width:
-        text = text[:-2] + "…"
+    text = cut(text, width)
     space = " " * (width - _columns(text))
     return space + text if to_the_right else text + space
 

@@ -19,7 +19,8 @@ def when(text: str) -> str:
 def relative(text: str, now: datetime) -> str:
     """Return a time such as ``in 2 h`` or ``3 min ago``."""
     seconds = (datetime.fromisoformat(text) - now).total_seconds()
-    count, unit = next(((abs(seconds) // size, unit) for size, unit in _UNITS if abs(seconds) >= size), (0, "s"))
+    size, unit = next((each for each in _UNITS if abs(seconds) >= each[0]), _UNITS[-1])
+    count = round(abs(seconds) / size)
     if not count:
         return "now"
-    return f"in {count:.0f} {unit}" if seconds > 0 else f"{count:.0f} {unit} ago"
+    return f"in {count} {unit}" if seconds > 0 else f"{count} {unit} ago"

@@ -231,6 +231,16 @@ async def test_watching_tells_what_changes_until_the_end(service: list[Replica],
         assert await watcher.exit_code() == 0
 
 
+async def test_watching_waits_for_hidden_ratings(service: list[Replica], api: Api, people: People) -> None:
+    made = await api.create(movies=[movie("m1", title="Alien")], reveal="decided")
+    host = await people.join(made.code, token=made.host_token)
+    async with watching(made.code, "--url", service[0].url) as watcher:
+        assert (await watcher.until("session-update")).endswith("2 participants, 1 movie\n")
+        await host.do("vote", movieID="m1", rating=4)
+        await host.do("decide")
+        assert (await watcher.until("Alien 75 (1 rating)")).endswith("[1. Alien 75]\n")
+
+
 async def test_frames_are_lines_of_json_without_secrets(service: list[Replica], api: Api) -> None:
     made = await api.create()
     async with watching(made.code, "--url", service[0].url, "--json") as watcher:
