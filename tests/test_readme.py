@@ -24,6 +24,7 @@ from tests.harness.chromium import chromium
 from tests.harness.newcomer import joined, serving
 from tests.harness.node import JS, compile_typescript
 from tests.harness.service import Replica
+from tests.harness.terminal import terminal
 from tests.web.visitor import Visitor
 
 ROOT: Final = Path(__file__).parent.parent
@@ -251,17 +252,24 @@ def test_releases_are_where_their_workflow_publishes_them_and_verified_by_its_na
 async def test_the_commands_shown_do_what_they_say(service: list[Replica]) -> None:
     [shown] = [block for block in blocks("sh") if "join-session create" in block]
     commands = [line.partition("#")[0].split()[1:] for line in shown.splitlines()]
-    assert [command[0] for command in commands] == ["create", "check", "watch", "load"]
+    assert [command[0] for command in commands] == ["create", "check", "join", "add", "rate", "watch", "load"]
     where = ("--url", service[0].url)
-    create, check, watch, load = commands
+    create, *others, load = commands
     made = await commandline.run(*create, *where)
     code = re.findall(r"^code +(\w+)$", made.out, re.MULTILINE)[0]
-    found = await commandline.run(*(code if word == "CODE" else word for word in check), *where)
-    assert (found.code, found.err) == (0, "")
-    async with commandline.started(*(code if word == "CODE" else word for word in watch), *where) as watching:
-        assert watching.stdout is not None
-        async with asyncio.timeout(30):
-            assert b"joined-session" in await watching.stdout.readline()
+    for command in others:
+        name, *arguments = [code if word == "CODE" else word for word in command]
+        if name == "join":
+            async with terminal(name, *arguments, *where) as shown:
+                await shown.shows("You are Guest 1")
+        elif name == "watch":
+            async with commandline.started(name, *arguments, *where) as watching:
+                assert watching.stdout is not None
+                async with asyncio.timeout(30):
+                    assert b"joined-session" in await watching.stdout.readline()
+        else:
+            done = await commandline.run(name, *arguments, *where)
+            assert (done.code, done.err) == (0, "")
     loaded = await commandline.run(*load, *where, timeout=120)
     assert (loaded.code, loaded.err) == (0, ""), loaded.out
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Final
 
 import pytest
+
+from tests.harness.programs import program
 
 ROOT: Final = Path(__file__).parents[2]
 # What a shell completes after `join-session ` and some letters.
@@ -35,10 +36,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def completed(shell: str, script: str, environment: dict[str, str]) -> list[str]:
-    if shutil.which(shell) is None:
-        pytest.skip(f"{shell} is not installed")
     done = subprocess.run(
-        [shell, "-c", script], env=environment, capture_output=True, text=True, timeout=30, check=True
+        [program(shell), "-c", script], env=environment, capture_output=True, text=True, timeout=30, check=True
     )
     assert done.stderr == ""
     return [line.split("\t")[0] for line in done.stdout.splitlines()]

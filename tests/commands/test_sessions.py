@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import shlex
 import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import click
 import pytest
 
+from app.commands.program import program
 from tests.harness.commands import Done, run, started
 from tests.harness.here import served_here
 from tests.harness.people import Api, People, api, movie, node, people
 from tests.harness.ports import free_port
+from tests.harness.programs import program as find_program
 from tests.harness.proxy import FaultProxy
 from tests.harness.redis import RedisServer
 from tests.harness.service import Replica
 from tests.harness.sockets import open_sockets
+from tests.harness.terminal import terminal
 from tests.load.liar import Patching, liar
 
 __all__ = ["api", "node", "people"]
@@ -29,7 +36,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 TIMEOUT_SECONDS: Final = 20.0
 BROKEN_JSON: Final = "broken.json"
-PAGE: Final = (Path(__file__).parent.parent.parent / "docs" / "commands.md").read_text()
+ROOT: Final = Path(__file__).parents[2]
+PAGE: Final = (ROOT / "docs" / "commands.md").read_text()
 
 
 async def created(service: list[Replica], *arguments: str) -> Any:
@@ -318,14 +326,14 @@ async def test_watching_a_large_session_counts_those_who_are_not_listed(redis_se
 
 
 async def test_the_commands_of_the_page_do_what_it_says(service: list[Replica], api: Api, tmp_path: Path) -> None:
-    (tmp_path / "movies.json").write_text(json.dumps([movie("m1")]))
+    (tmp_path / "movies.txt").write_text("Alien (1979)\n")
     block = re.search(r"```sh\n(.*?)```", PAGE, re.DOTALL)
     assert block is not None
     code = (await api.create()).code
     seen = set()
     for line in block[1].splitlines():
-        command = line.partition("#")[0].replace("123456", code).replace("movies.json", str(tmp_path / "movies.json"))
-        program, name, *arguments = command.split()
+        command = line.partition("#")[0].replace("123456", code).replace("movies.txt", str(tmp_path / "movies.txt"))
+        program, name, *arguments = shlex.split(command)
         assert program == "join-session"
         seen.add(name)
         if name == "watch":
@@ -333,6 +341,38 @@ async def test_the_commands_of_the_page_do_what_it_says(service: list[Replica], 
                 await watcher.until("session-update")
                 watcher.process.send_signal(signal.SIGINT)
                 assert await watcher.exit_code() == 0
+        elif name == "join":
+            async with terminal(name, *arguments, "--url", service[0].url) as shown:
+                await shown.shows("You are Ada")
         else:
             assert (await run(name, *arguments, "--url", service[0].url)).code == 0
-    assert seen == {"create", "check", "watch"}
+    assert seen == {"create", "check", "join", "add", "rate", "watch"}
+
+
+async def test_the_script_of_the_page_does_what_it_says(service: list[Replica], api: Api, tmp_path: Path) -> None:
+    [script] = [block for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) if "export" in block]
+    command = tmp_path / "join-session"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m app "$@"\n')
+    command.chmod(0o755)
+    find_program("jq")
+    made = await api.create()
+    process = await asyncio.create_subprocess_exec(
+        "sh",
+        "-ec",
+        script.replace("123456", made.code),
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT), "JOIN_SESSION_URL": service[0].url},
+    )
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        assert await process.wait() == 0
+    state = (await api.read(made.code))["sessionData"]
+    assert [each["name"] for each in state["participants"]] == ["Ada"]
+    assert [(each["title"], each["count"]) for each in state["movies"]] == [("Heat", 1), ("Alien", 0), ("Ran", 0)]
+
+
+async def test_the_page_names_each_option_and_variable_of_these_commands() -> None:
+    root = click.Context(program)
+    commands = [program.get_command(root, name) for name in ("create", "check", "join", "add", "rate", "watch")]
+    options = [option for command in commands if command for option in command.params]
+    named = {name for option in options if isinstance(option, click.Option) for name in option.opts}
+    variables = {str(option.envvar) for option in options if option.envvar}
+    assert {name for name in named | variables if name not in PAGE} == set()
