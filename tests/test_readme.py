@@ -260,8 +260,8 @@ async def test_the_commands_shown_do_what_they_say(service: list[Replica]) -> No
     for command in others:
         name, *arguments = [code if word == "CODE" else word for word in command]
         if name == "join":
-            async with terminal(name, *arguments, *where) as shown:
-                await shown.shows("You are Guest 1")
+            async with terminal(name, *arguments, *where) as joined:
+                await joined.shows("You are Guest 1")
         elif name == "watch":
             async with commandline.started(name, *arguments, *where) as watching:
                 assert watching.stdout is not None

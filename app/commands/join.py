@@ -25,9 +25,10 @@ __all__ = ["join_command"]
 @options.passcode
 @options.token
 def join_command(url: str, code: str, name: str | None, passcode: str | None, token: str | None) -> int:
-    """Take part in a session in the terminal: see the ranking live, add and rate movies, decide.
+    """Take part in a session in the terminal.
 
-    It asks for the passcode of a session that has one. Ctrl-C, Ctrl-D and `leave` leave the session.
+    It shows the ranking live. Type help for what you can do: add and rate movies, decide. It asks for the passcode of a
+    session that has one. Ctrl-C and Ctrl-D leave the session.
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise click.UsageError(

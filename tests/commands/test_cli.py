@@ -86,7 +86,7 @@ def test_the_reference_is_printed(tmp_path: Path) -> None:
 
 
 def test_typing_errors_are_recognized(tmp_path: Path) -> None:
-    assert run("creat", cwd=tmp_path).stderr.endswith("Error: No such command 'creat'. Did you mean 'create'?\n")
+    assert run("watsh", cwd=tmp_path).stderr.endswith("Error: No such command 'watsh'. Did you mean 'watch'?\n")
     assert "'--title'" in run("create", "--titel", "x", cwd=tmp_path).stderr
 
 

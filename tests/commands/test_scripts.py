@@ -21,22 +21,24 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 async def test_a_script_adds_and_rates_as_one_participant(service: list[Replica], api: Api) -> None:
     made = await api.create()
     here = {"JOIN_SESSION_URL": service[0].url}
-    added = await run("add", made.code, "Alien (1979)", "-", "--name", "Ada", "--json", given="Heat\n\n", **here)
+    added = await run(
+        "add", made.code, "Alien (1979)", "-", "--name", "Ada", "--json", given="Heat\n\n", environment=here
+    )
     assert (added.code, added.err) == (0, "")
     assert added.json["added"] == ["alien-1979", "heat"]
     ada = here | {"JOIN_SESSION_TOKEN": added.json["token"]}
-    again = await run("add", made.code, "Heat", "Ran", **ada)
+    again = await run("add", made.code, "Heat", "Ran", environment=ada)
     assert (again.code, again.out) == (0, "Added: Ran\nOn the list already: Heat\n")
-    rated = await run("rate", made.code, "alien", "5", "--json", **ada)
+    rated = await run("rate", made.code, "alien", "5", "--json", environment=ada)
     assert rated.json["participantID"] == added.json["participantID"]
-    vetoed = await run("rate", made.code, "HEAT", "veto", **ada)
+    vetoed = await run("rate", made.code, "HEAT", "veto", environment=ada)
     assert (vetoed.code, vetoed.out) == (0, "Heat: veto\n")
     state = (await api.read(made.code))["sessionData"]
     assert [each["name"] for each in state["participants"]] == ["Ada"]
     assert [(each["title"], each["count"], each["vetoes"]) for each in state["movies"]] == [
         ("Alien", 1, 0), ("Heat", 0, 1), ("Ran", 0, 0)
     ]  # fmt: skip
-    withdrawn = await run("rate", made.code, "Heat", "none", **ada)
+    withdrawn = await run("rate", made.code, "Heat", "none", environment=ada)
     assert withdrawn.code == 0
     assert (await api.read(made.code))["sessionData"]["movies"][1]["vetoes"] == 0
 
