@@ -100,9 +100,7 @@ def _operations(document: Schema) -> list[tuple[str, str, Schema]]:
 def _operation(path: str, method: str, operation: Schema) -> str:
     name = operation["operationId"]
     seen = examples()["routes"][name]
-    body = "none"
-    if "requestBody" in operation:
-        body = _body(operation["requestBody"]["content"]["application/json"]["schema"])
+    body = _content(operation["requestBody"]) if "requestBody" in operation else "none"
     sent = [*seen["bodies"].values()]
     example = "".join(_json(value, "sent") for value in sent) + _json(seen["answer"])
     example += "" if seen["csv"] is None else _pre(seen["csv"])
@@ -204,15 +202,6 @@ def _shape(named: tuple[str, Schema]) -> str:
         f"<article id='{name}'><h3>{name}</h3><p>{_prose(schema.get('description', ''))}</p>"
         f"<details><summary>Schema of {name}</summary><pre tabindex='0'>{shown}</pre></details></article>\n"
     )
-
-
-def _body(schema: Schema) -> str:
-    if "$ref" in schema:
-        return _links(schema)
-    if "properties" not in schema:
-        return " or ".join(map(_body, schema["anyOf"]))
-    required = schema.get("required", [])
-    return f"<code>{{{', '.join(name if name in required else f'{name}?' for name in schema['properties'])}}}</code>"
 
 
 def _content(part: Schema) -> str:
