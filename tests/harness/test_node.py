@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -21,7 +22,13 @@ SESSION = {"createdAt": "2026-01-22T12:00:00.000Z", "movies": [], "participants"
 @pytest.fixture
 async def server() -> AsyncIterator[str]:
     """A server that answers `join-session` as the service does, and `POST /api/session/join` for session 123456."""
-    sio = socketio.AsyncServer(async_mode="asgi", cors_allowed_origins="*")
+    # It sets the levels of loggers that it is not given.
+    sio = socketio.AsyncServer(
+        async_mode="asgi",
+        cors_allowed_origins="*",
+        logger=logging.getLogger("socketio.server"),
+        engineio_logger=logging.getLogger("engineio.server"),
+    )
 
     async def join(sid: str, session_id: str) -> dict[str, bool]:
         await sio.emit("joined-session", {"sessionID": session_id}, to=sid)

@@ -6,7 +6,7 @@ import gc
 import json
 import random
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
@@ -18,6 +18,15 @@ from app.socketio_server.queues import Inbox, Outbox
 
 # How much more may be counted than is held.
 FACTOR = 4
+
+
+@pytest.fixture(autouse=True)
+def quick_collections() -> Iterator[None]:
+    """What other tests have left is not looked at by each of the many collections."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def held_by(make: Callable[[], object]) -> int:

@@ -21,7 +21,7 @@ import pytest
 
 from app.webhooks.signature import signed_headers
 from tests.harness.here import Here, served_here
-from tests.harness.metrics import scrape
+from tests.harness.metrics import until_metrics
 from tests.harness.people import Api, Made, movie
 from tests.harness.ports import free_port
 from tests.harness.receiver import HANG, SECRET, Received, Receiver, receiving
@@ -77,8 +77,9 @@ async def redis() -> AsyncIterator[RedisServer]:
         yield server
 
 
-async def counted(replica: Here, result: str) -> float:
-    return (await scrape(replica)).value("join_session_webhook_events_total", result=result)
+async def until_counted(replica: Here, result: str, number: int) -> None:
+    """An event is counted once the answer has arrived, which is after the receiver has it."""
+    await until_metrics(replica, lambda now: now.value("join_session_webhook_events_total", result=result) == number)
 
 
 async def test_the_life_of_a_session_is_sent_in_order_and_signed_with_each_secret(redis: RedisServer) -> None:
@@ -99,7 +100,7 @@ async def test_the_life_of_a_session_is_sent_in_order_and_signed_with_each_secre
             secret in each.body.decode() for each in receiver.attempts for secret in (made.host_token, "Ada")
         )
         await until(lambda: nothing_left(redis), "the outboxes are empty")
-        assert await counted(here, "delivered") == 3
+        await until_counted(here, "delivered", 3)
         await api.close()
 
 
@@ -143,7 +144,7 @@ async def test_what_is_not_taken_is_sent_again_with_the_same_id_and_body(redis: 
         assert {(each.id, each.body) for each in refused} == {(first.id, first.body)}
         for attempt in receiver.attempts:
             assert_signed(attempt)
-        assert await counted(here, "failed") == 10
+        await until_counted(here, "failed", 10)
         await api.close()
 
 
@@ -180,7 +181,7 @@ async def test_an_event_that_a_replica_has_left_behind_is_found(redis: RedisServ
         await redis.call("ZADD", "js:{ABC}:outbox", 1, f'left {now} session.ended of {{"reason":"ended"}}')
         await redis.call("ZADD", "js:outboxes", now + 500, "ABC")
         await until(lambda: receiver.kinds("ABC") == ["session.ended"], "it is sent")
-        assert await counted(here, "delivered") == 1
+        await until_counted(here, "delivered", 1)
 
 
 async def test_what_is_beyond_the_bound_is_dropped_and_counted_the_oldest_first(redis: RedisServer) -> None:
@@ -192,18 +193,12 @@ async def test_what_is_beyond_the_bound_is_dropped_and_counted_the_oldest_first(
         api = Api([here])
         made = [await api.create() for _ in range(7)]
 
-        async def are_dropped() -> bool:
-            return await counted(here, "dropped") == 3
-
-        await until(are_dropped, "the oldest are dropped")
+        # The oldest.
+        await until_counted(here, "dropped", 3)
         assert await redis.call("ZCOUNT", "js:events", 1, "+inf") == 4
         left = [each.code for each in made if await redis.call("EXISTS", f"js:{{{each.code}}}:outbox")]
         assert left == [each.code for each in made[3:]]
-
-        async def is_late() -> bool:
-            return (await scrape(here)).value("join_session_webhook_age_seconds") > 1
-
-        await until(is_late, "the oldest that waits is older than a second")
+        await until_metrics(here, lambda now: now.value("join_session_webhook_age_seconds") > 1)
         await api.close()
 
 
@@ -217,10 +212,7 @@ async def test_what_is_not_taken_in_time_is_dropped_and_counted(redis: RedisServ
         for _ in range(3):
             await api.create()
 
-        async def are_dropped() -> bool:
-            return await counted(here, "dropped") == 3
-
-        await until(are_dropped, "they are too old")
+        await until_counted(here, "dropped", 3)
         await until(lambda: nothing_left(redis), "nothing waits")
         await api.close()
 
@@ -236,11 +228,7 @@ async def test_a_receiver_has_to_show_a_certificate_that_is_trusted(
         async with served_here(redis.url(), webhook_url=receiver.url, **hook) as (here,):
             api = Api([here])
             made = await api.create()
-
-            async def has_failed() -> bool:
-                return await counted(here, "failed") > 1
-
-            await until(has_failed, "two attempts have failed")
+            await until_metrics(here, lambda now: now.value("join_session_webhook_events_total", result="failed") > 1)
             assert receiver.attempts == []
             await api.close()
         monkeypatch.setenv("SSL_CERT_FILE", str(certificates.ca))
