@@ -74,6 +74,19 @@ def test_every_route_and_method_is_documented_and_nothing_else() -> None:
     assert documented == served
 
 
+def test_removing_a_participant_says_that_participants_may_remove_themselves() -> None:
+    removing = openapi()["paths"]["/api/session/{sessionID}/participants/{participantID}"]["delete"]
+    assert removing["x-roles"] == {"host": "any", "member": "own", "stranger": "none"}
+    assert removing["description"] == "Allowed: the host, members on what is their own."
+
+
+@pytest.mark.parametrize("document", [openapi, asyncapi])
+def test_ratings_are_one_of_five_and_no_field_that_may_be_left_out_has_a_default(document: Any) -> None:
+    shapes = document()["components"]["schemas"]
+    assert shapes["Rating"]["enum"] == [1, 2, 3, 4, 5]
+    assert '"default"' not in json.dumps(shapes)
+
+
 def test_every_event_is_documented() -> None:
     operations = asyncapi()["operations"]
     received = {name for name, operation in operations.items() if operation["action"] == "receive"}
