@@ -34,7 +34,7 @@ export class DecisionView {
   #room;
   #shown = null;
 
-  // `room` has change(event, payload), isHost, and the newest data and meta.
+  // `room` has change(event, payload), code, isHost, and the newest data and meta.
   constructor(room) {
     this.#room = room;
     find("decision-share").addEventListener("click", () => {
@@ -87,6 +87,7 @@ export class DecisionView {
     find("decision-poster").replaceChildren(...(picture.tagName === "IMG" ? [picture] : []));
     say(find("decision-heading"), titleOf(winner));
     say(find("decision-why"), reasonOf(decision));
+    find("decision-table").href = `/api/session/${encodeURIComponent(this.#room.code)}/result?format=csv`;
     const tied = decision.tied.map((id) => data.movies.find((movie) => movie.id === id)).filter(Boolean);
     keyed(
       find("decision-tied"),

@@ -34,6 +34,11 @@ export class HostControls {
     setting("host-when", ({ value }) => ({ decideWhen: value }));
     setting("host-time", ({ value }) => ({ decideInSeconds: value ? Number(value) : null }));
     setting("host-reveal", ({ checked }) => ({ reveal: checked ? "decided" : "live" }));
+    find("host-renew").addEventListener("click", async () => {
+      const outcome = await room.change("rotate-host-token");
+      refuse(outcome);
+      if (outcome.ok) tell("The key is renewed. The one of before is void.");
+    });
     find("host-end").addEventListener("click", () => {
       close("host");
       open("ending");
@@ -50,10 +55,12 @@ export class HostControls {
   }
 
   render() {
-    const { isHost, meta } = this.#room;
+    const { isHost, meta, hostToken } = this.#room;
     if (!isHost) for (const id of ["host", "ending", "deciding", "again"]) if (isOpen(id)) close(id);
     if (!isHost && document.activeElement === find("host-open")) find("room-heading").focus();
     find("host-open").hidden = !isHost;
+    // Who was made host has none.
+    find("host-key").hidden = !hostToken;
     this.#fill("host-title", "value", meta.title ?? "");
     this.#fill("host-capacity", "value", String(meta.capacity));
     this.#fill("host-lock", "checked", meta.locked);

@@ -33,6 +33,9 @@ export function newIdentity(fields) {
   return { key: randomID(), participantID: null, token: null, hostToken: null, ...fields };
 }
 
+// Of somebody in a session with this code: it lets a screen of this browser watch without the passcode.
+export const tokenOf = (code) => all().find((identity) => identity.code === code && identity.token)?.token ?? null;
+
 // Who this tab is, so that a reload goes on as the same person.
 export function identityOfTab(code) {
   const key = tab.read(TAB, null);

@@ -1,11 +1,13 @@
 // The page: which view is shown, and what leads from one to another.
 
 import { forgetChanges } from "./changes.js";
-import { showInAddress, target } from "./code.js";
+import { linkTo, showInAddress, target } from "./code.js";
 import { resultText } from "./decision.js";
 import { find, say } from "./dom.js";
-import { dropIdentity, forgetTab, identityOfTab, rememberTab } from "./identities.js";
+import { dropIdentity, forgetTab, identityOfTab, rememberTab, tokenOf } from "./identities.js";
 import { tell, undoable } from "./notice.js";
+import { renderRanking } from "./ranking.js";
+import { forgetResult, keepResult, resultOf } from "./results.js";
 import { Room } from "./room.js";
 import { share } from "./sharing.js";
 import { Start } from "./start.js";
@@ -30,8 +32,10 @@ const SOON = 800;
 
 let shown = null;
 let current = null;
+// What was left of the session that is over.
+let over = null;
 
-const start = new Start((identity, options) => enter(identity, options));
+const start = new Start({ enter, watch: (code) => showBigScreen(code, {}) });
 const room = new Room({
   entered() {
     show("room");
@@ -42,7 +46,11 @@ const room = new Room({
     start.show(ack.code === "session-not-found" ? "" : current.code, ack);
     if (ack.code === "session-not-found") find("join-code").value = current.code;
   },
-  ended: showEnd,
+  ended(reason) {
+    const { code, data, meta } = room;
+    if (data && reason !== "replaced") keepResult({ code, reason, data, meta });
+    showEnd(reason, room);
+  },
   left(identity, title) {
     show("start");
     start.show("");
@@ -63,6 +71,7 @@ const room = new Room({
 
 function enter(identity, options) {
   current = identity;
+  forgetResult();
   showInAddress(identity.code);
   document.querySelector(".columns").insertBefore(find("ranking-card"), find("people-card"));
   rememberTab(identity);
@@ -70,10 +79,10 @@ function enter(identity, options) {
   setTimeout(() => current === identity && shown === "start" && room.isComing && show("wait"), SOON);
 }
 
-function showEnd(reason) {
+function showEnd(reason, { data, meta }) {
+  over = { data, meta };
   find("over-ranking").append(find("ranking-card"));
   const [heading, text, state] = ENDINGS[reason] ?? [ENDED, "", "Ended"];
-  const { data, meta } = room;
   const picked = data && meta?.decision && data.movies.find(({ id }) => id === meta.decision.movieID);
   say(find("over-heading"), picked ? `You picked ${titleOf(picked)}` : heading);
   say(find("over-text"), picked ? `${heading}. ${text}` : text);
@@ -107,11 +116,12 @@ function show(view) {
 }
 
 find("over-start").addEventListener("click", () => {
+  forgetResult();
   show("start");
   start.show("");
 });
 find("over-share").addEventListener("click", () => {
-  const { data, meta } = room;
+  const { data, meta } = over;
   share(resultText(meta.title ?? "Movie session", data, meta.decision));
 });
 find("over-again").addEventListener("click", () => enter(identityOfTab(current.code) ?? current, {}));
@@ -129,10 +139,14 @@ addEventListener("hashchange", () => location.reload());
 
 const { code, view } = target();
 const known = code ? identityOfTab(code) : null;
-if (code && view === "tv") showBigScreen(code, {});
+const result = code ? resultOf(code) : null;
+if (code && view === "tv") showBigScreen(code, { token: tokenOf(code) });
 else if (known) {
   show("wait");
   enter(known, known.name ? { name: known.name } : {});
+} else if (result) {
+  renderRanking(result.data, result.meta);
+  showEnd(result.reason, result);
 } else {
   forgetTab();
   show("start");
@@ -141,6 +155,7 @@ else if (known) {
 
 function showBigScreen(code, options) {
   show("wait");
+  history.replaceState(null, "", linkTo(code, "tv"));
   current = { code };
   new BigScreen(code, options, {
     entered: () => show("tv"),
@@ -148,6 +163,6 @@ function showBigScreen(code, options) {
       show("start");
       start.show(code, ack, (passcode) => showBigScreen(code, { passcode }));
     },
-    ended: showEnd,
+    ended: (reason) => showEnd(reason, { data: null, meta: null }),
   });
 }

@@ -1,4 +1,4 @@
-// Who is there, who is away, who is host, who has rated everything; and what the host can do with somebody.
+// Who is there, who is away, who is host, who has rated everything; one's own name, and what the host can do with others.
 
 import { close, isOpen, open } from "./dialogs.js";
 import { element, find, keyed, say } from "./dom.js";
@@ -31,6 +31,10 @@ export class People {
     acting("manage-kick", "kick-participant");
     acting("manage-ban", "kick-participant", { ban: true });
     find("people-all").addEventListener("click", () => this.#readOthers());
+    find("renaming-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#rename();
+    });
   }
 
   forget() {
@@ -117,15 +121,32 @@ export class People {
     node.classList.toggle("away", !person.connected);
     node.classList.toggle("done", roles.includes(DONE));
     const manage = node.querySelector(".manage");
-    manage.hidden = !isHost || mine;
-    say(manage.lastChild, `Manage ${person.name}`);
+    manage.hidden = !isHost && !mine;
+    say(manage.lastChild, mine ? "Change your name" : `Manage ${person.name}`);
   }
 
   #manage(participantID) {
     this.#managed = participantID;
     const person = this.#participants().find(({ id }) => id === participantID);
     if (person === undefined) return;
+    if (participantID === this.#room.participantID) {
+      find("renaming-name").value = person.name;
+      this.#fail("");
+      open("renaming");
+      return find("renaming-name").select();
+    }
     say(find("manage-heading"), person.name);
     open("manage");
+  }
+
+  async #rename() {
+    const outcome = await this.#room.rename(find("renaming-name").value.trim());
+    if (outcome.ok) close("renaming");
+    else this.#fail(outcome.message);
+  }
+
+  #fail(message) {
+    find("renaming-error").hidden = message === "";
+    say(find("renaming-error"), message);
   }
 }

@@ -8,7 +8,7 @@ import { renderDetails } from "./details.js";
 import { closeAll } from "./dialogs.js";
 import { find, say } from "./dom.js";
 import { HostControls } from "./host.js";
-import { dropIdentity, dropSession, forgetTab, isKept, keepIdentity, rememberTab } from "./identities.js";
+import { dropIdentity, dropSession, forgetTab, isKept, keepIdentity, keepName, rememberTab } from "./identities.js";
 import { renderLobby } from "./lobby.js";
 import { Movies } from "./movies.js";
 import { announce } from "./news.js";
@@ -70,6 +70,10 @@ export class Room {
     return this.#snapshot.token;
   }
 
+  get hostToken() {
+    return this.#snapshot.hostToken;
+  }
+
   get isHost() {
     return this.#snapshot.isHost;
   }
@@ -113,6 +117,16 @@ export class Room {
     // Ratings show it in their place.
     if (this.state !== "connected" && !QUIET.has(event)) tell("We'll send this when you're back online.");
     return this.#session.change(event, payload, options);
+  }
+
+  // A new name of one's own, also for the next time.
+  async rename(name) {
+    const outcome = await this.change("rename-participant", { name });
+    if (!outcome.ok) return outcome;
+    this.#identity = { ...this.#identity, name };
+    keepIdentity(this.#identity);
+    keepName(name);
+    return outcome;
   }
 
   // Stops trying to get in.

@@ -13,14 +13,16 @@ const NOT_FOUND = "No session with that code. Check it with whoever invited you.
 
 export class Start {
   #enter;
+  #watch;
   #again = null;
   #found = null;
   #asked = 0;
   #typing = 0;
 
-  // `enter(identity, options)` goes into a session.
-  constructor(enter) {
+  // `enter(identity, options)` goes into a session, `watch(code)` shows it as a big screen does.
+  constructor({ enter, watch }) {
     this.#enter = enter;
+    find("join-watch").addEventListener("click", () => watch(typedCode(find("join-code").value)));
     const code = find("join-code");
     code.inputMode = settings.digits ? "numeric" : "text";
     code.placeholder = (settings.digits ? "1234567890" : "ABCDEFGHIJ").slice(0, settings.codeLength);
@@ -53,6 +55,7 @@ export class Start {
     this.#invite(code !== "");
     const needsPasscode = ["passcode-required", "passcode-wrong"].includes(ack?.code);
     find("join-passcode-field").hidden = !needsPasscode;
+    find("join-watch").hidden = ack?.code !== "session-full";
     if (!needsPasscode) find("join-passcode").value = "";
     this.#preview(null);
     if (ack) this.#fail("join", ack.message, ack);

@@ -18,6 +18,7 @@ from typing import Final
 import pytest
 
 from tests.harness.chromium import chromium
+from tests.harness.here import served_here
 from tests.harness.node import CLIENT, JS, install, run_js
 from tests.harness.ports import LOOPBACK, free_port
 from tests.harness.redis import RedisServer
@@ -66,10 +67,33 @@ async def test_two_people_come_to_a_decision_at_the_page(name: str, redis_server
             assert visitor.page.errors == []
 
 
-async def test_the_page_with_react_has_no_errors_of_types(tmp_path: Path) -> None:
+async def test_the_page_with_react_and_the_readme_of_the_client_have_no_errors_of_types(tmp_path: Path) -> None:
     project = checkout(tmp_path) / "examples" / "react"
+    [script], [component] = snippets("ts"), snippets("tsx")
+    (project / "readme.ts").write_text(script)
+    (project / "component.tsx").write_text(f"{component}\nexport {{ Movies }};\n")
     done = await run_js(JS / "node_modules" / "typescript" / "bin" / "tsc", "--project", str(project), timeout=50)
     assert (done.returncode, done.stdout) == (0, "")
+
+
+async def test_the_readme_of_the_client_makes_a_session_and_rates(redis_server: RedisServer, tmp_path: Path) -> None:
+    project = checkout(tmp_path) / "examples" / "react"
+    async with served_here(redis_server.url()) as [replica]:
+        # What a page has by its own address, and an end.
+        page = (
+            f'globalThis.location = new URL("{replica.url}");\nconst {"{"} fetch: bare {"}"} = globalThis;\n'
+            "globalThis.fetch = (path, init) => bare(new URL(path, location), init);\n"
+        )
+        end = "console.log(outcome.ok, session.getSnapshot().votes.m1);\nsession.close();\n"
+        (project / "page.ts").write_text(page)
+        (project / "readme.ts").write_text(f'import "./page.ts";\n{snippets("ts")[0]}{end}')
+        done = await run_js(project / "readme.ts")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-2:] == ["true 5", "The session was closed"]
+
+
+def snippets(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", (CLIENT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
 
 
 def checkout(folder: Path) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+import pytest
 
 from app.http.static_files import WEB_FOLDER
 from tests.harness.here import served_here
@@ -20,6 +21,7 @@ MOST_BYTES: Final = 6_000
 SERVED: Final = WEB_FOLDER / "vendor" / "client.js"
 
 
+@pytest.mark.slow
 async def test_its_rules_hold_against_replicas(redis_server: RedisServer) -> None:
     rules = (JS / "session-client.mjs").read_text().count('\ntest("')
     async with served_here(redis_server.url(), 3, grace=1) as replicas:

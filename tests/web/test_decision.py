@@ -78,6 +78,8 @@ async def test_four_people_come_from_a_link_to_a_decision_and_decide_again(place
         await looks_right(tv, "25-tv-decided")
         await bob.click(".tabs [data-tab=ranking]")
         await bob.sees_text("#ranking li:nth-child(1)", "Alien (1979) 88 % 4 ratings")
+        table = await bob.read("fetch($('#decision-table').href).then((answer) => answer.text())")
+        assert "Alien" in table
 
         # Who comes later sees it, too.
         late = await guest_of(place, code, "Late", url=url)
@@ -100,6 +102,13 @@ async def test_four_people_come_from_a_link_to_a_decision_and_decide_again(place
         await anna.click("#ending-yes")
         await dee.sees_text("#over-heading", "You picked Solaris (1972)")
         await looks_right(dee, "28-over")
+        # It is there after a reload, until one has seen enough of it.
+        await dee.page.go()
+        await dee.sees_text("#over-heading", "You picked Solaris (1972)")
+        await dee.sees_text("#over-ranking", "Alien (1979)")
+        await dee.click("#over-start")
+        await dee.page.go()
+        await dee.sees_text("#start-heading", "Pick a movie together")
         await tv.sees_text("#over-heading", "This session has ended")
         for visitor in (*everybody, late, tv):
             assert visitor.page.errors == []

@@ -47,6 +47,10 @@ async def test_newcomers_need_the_passcode_and_people_of_before_do_not(place: Pl
     await screen.write("#join-passcode", "popcorn")
     await screen.press("Enter")
     await screen.sees_text("#tv-people", "3 people")
+    # A screen of somebody's own browser needs none.
+    own = await bob.another_tab(f"{place.url}/#{code}/tv")
+    await own.sees_text("#tv-people", "3 people")
+    assert own.page.errors == []
 
     await anna.click("#host-passcode-off")
     await anna.sees_text("#notice", "The passcode is removed.")

@@ -160,3 +160,44 @@ async def test_a_removed_movie_can_be_brought_back_for_a_moment(place: Place) ->
 
 
 UNLIMITED = {"downloadThroughput": -1, "uploadThroughput": -1}
+
+
+async def test_people_change_their_own_name(place: Place) -> None:
+    anna, code = await host_with_movies(place)
+    bob = await guest_of(place, code, "Bob", screen=PHONE)
+    await bob.click(".tabs [data-tab=people]")
+    assert await bob.read("$$('.manage').filter((e) => e.checkVisibility()).length") == 1
+    await bob.click("#people li:nth-child(2) .manage")
+    assert await bob.read("$('#renaming-name').value") == "Bob"
+    await bob.write("#renaming-name", "\u202ebob")
+    await bob.press("Enter")
+    await bob.sees_text("#renaming-error", "control characters")
+    assert await bob.accessibility_problems() == []
+    assert await bob.small_targets() == []
+    await bob.write("#renaming-name", "Rob")
+    await bob.press("Enter")
+    await bob.sees_text("#people", "Rob (you)")
+    await anna.sees_text("#people", "Rob")
+    # Also for the next time.
+    await bob.page.go()
+    await bob.has_text("#people", "Rob (you)")
+    await anna.click("#people li:nth-child(1) .manage")
+    await anna.write("#renaming-name", "Ann")
+    await anna.press("Enter")
+    await anna.sees_text("#people", "Ann (you)")
+    assert anna.page.errors == bob.page.errors == []
+
+
+async def test_the_host_renews_the_key(place: Place) -> None:
+    anna, _ = await host_with_movies(place)
+    key = "JSON.parse(localStorage.getItem('join-session:identities'))[0].hostToken"
+    before = await anna.read(key)
+    await anna.click("#host-open")
+    await anna.click("#host-key summary")
+    assert await anna.accessibility_problems() == []
+    await anna.click("#host-renew")
+    await anna.sees_text("#notice", "The key is renewed.")
+    assert await anna.read(key) != before
+    await anna.page.go()
+    await anna.sees("$('#host-open').checkVisibility()")
+    assert anna.page.errors == []

@@ -129,6 +129,12 @@ async def test_what_is_refused_says_why_and_loses_nothing_that_was_typed(place: 
     await bob.sees_text("#join-error", "Session is full")
     assert await bob.read("[$('#join-code').value, $('#join-name').value]") == [code, "Bob"]
     assert await bob.accessibility_problems() == []
+    # Who finds no seat may watch.
+    await bob.click("#join-watch")
+    await bob.sees_text("#tv-people", "1 person")
+    await bob.page.go()
+    await bob.sees_text("#tv-people", "1 person")
+    bob = await guest_without_a_seat(place, code)
     await anna.write("#host-capacity", "2")
     await anna.click("#host-save")
     await anna.click("#host-lock")
@@ -237,6 +243,14 @@ async def test_an_address_that_is_no_link_of_ours_shows_the_start(place: Place) 
     anna = await Visitor.at(place.browser, f"{place.url}/#%E0%A4%A")
     await anna.click("#join-button")
     await anna.sees_text("#join-code-error", "No session with that code")
+
+
+async def guest_without_a_seat(place: Place, code: str) -> Visitor:
+    bob = await Visitor.at(place.browser, f"{place.url}/#{code}")
+    await bob.write("#join-name", "Bob")
+    await bob.press("Enter")
+    await bob.sees_text("#join-error", "Session is full")
+    return bob
 
 
 def error_of_the_network(error: str) -> bool:
