@@ -391,6 +391,14 @@ SCENARIOS: Final = {
         (),
         rounds=10,
     ),
+    "lanes": Scenario(
+        "Joins by ASGI and Quart",
+        work,
+        (Row("http_us", "CPU of an HTTP join, µs", "cost"), Row("socket_us", "CPU of a socket join, µs", "cost")),
+        ("ours", "ours-without-lanes"),
+        (),
+        rounds=5,
+    ),
     "traces": Scenario(
         "Cost of traces, 1 in 20",
         work,

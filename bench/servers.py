@@ -70,6 +70,11 @@ PEERS: Final = {
     "ours-without-metrics": Peer(
         "join-session without metrics", (sys.executable, "-m", "bench.without_metrics", "serve"), settings=_FREE
     ),
+    "ours-without-lanes": Peer(
+        "join-session by ASGI and Quart",
+        _SERVE,
+        settings={**_FREE, "DIRECT_JOINS": "false", "DIRECT_WEBSOCKETS": "false"},
+    ),
     "ours-traced": Peer(
         "join-session, 1 in 20 traced",
         _SERVE,

@@ -70,7 +70,21 @@ PHRASES: Final = {
 FILES: Final = [
     ROOT / name
     for name in subprocess.run(
-        ["git", "ls-files", "app", "bench", "charts", "docs", "k8s", "tests", "README.md", "Makefile"],
+        [
+            "git",
+            "ls-files",
+            "app",
+            "bench",
+            "charts",
+            "docs",
+            "examples",
+            "k8s",
+            "tests",
+            "README.md",
+            "SECURITY.md",
+            "CONTRIBUTING.md",
+            "Makefile",
+        ],
         cwd=ROOT,
         check=True,
         capture_output=True,
