@@ -1,4 +1,4 @@
-"""Takes pictures of all views of the page into `.cache/web`, and those of the README: `python -m tests.web.pictures`.
+"""Takes pictures of all views of the page into `.cache/web`, and those in the documents: `python -m tests.web.pictures`.
 
 Each view is taken on a desktop and a phone, in light and in dark, and the big screen as well.
 """
@@ -43,6 +43,13 @@ async def save(visitor: Visitor, file: Path) -> None:
     await asyncio.to_thread(file.write_bytes, base64.b64decode(taken["data"]))
 
 
+async def reference(place: Place) -> Visitor:
+    """Who reads at `/docs` about rating a movie."""
+    visitor = await Visitor.at(place.browser, f"{place.url}/docs#vote", replace(DESKTOP, height=720))
+    await visitor.read("document.querySelectorAll('#vote details').forEach((details) => (details.open = true))")
+    return visitor
+
+
 async def rates(visitor: Visitor, ratings: tuple[int, ...]) -> None:
     for number, rating in enumerate(ratings, 1):
         await visitor.click(f".movie:nth-child({number}) .step:nth-child({rating})")
@@ -82,6 +89,7 @@ async def main() -> None:
         await anna.page.show_on(replace(DESKTOP, height=720))
         await save(anna, DOCS / "page.png")
         await anna.page.show_on(DESKTOP)
+        await save(await reference(place), DOCS / "reference.png")
         await bo.click("#cards-toggle")
         await picture(bo, "cards-phone", CALM_PHONE)
         await bo.click("#share-open")
