@@ -1,4 +1,4 @@
-"""Takes pictures of all views of the page into `.cache/web`, and those in the documents: `python -m tests.web.pictures`.
+"""Takes pictures of all views of the page into `.cache/web`, and those in documents: `python -m tests.web.pictures`.
 
 Each view is taken on a desktop and a phone, in light and in dark, and the big screen as well.
 """
