@@ -1,7 +1,7 @@
 // The rules of join-session-client, against a service of some replicas whose grace time is one second.
 //   node --test session-client.mjs, with the addresses in ADDRESSES
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { test as rule } from "node:test";
 
 import { createSession, findSession, joinSession, request } from "join-session-client";
 import { useSnapshot } from "join-session-client/react";
@@ -11,6 +11,8 @@ import { get } from "svelte/store";
 
 const addresses = process.env.ADDRESSES.split(",");
 const [url] = addresses;
+// None takes longer, but for a machine that is busy.
+const test = (name, body) => rule(name, { timeout: 15_000 }, body);
 const MOVIES = [
   { id: "m1", title: "Alien" },
   { id: "m2", title: "Heat" },
@@ -203,15 +205,21 @@ test("connections that are cut again and again lose nothing and repeat nothing",
   const { sessionID, host, join } = await opened(t);
   const guests = ["Bob", "Cy", "Di"].map((name) => join({ name }));
   await Promise.all(guests.map(({ joined }) => joined));
-  const cutting = setInterval(() => guests.filter(({ socket }) => socket.connected).forEach(cut), 40);
-  const titles = guests.flatMap((_, guest) => [1, 2, 3, 4].map((number) => `${guest} ${number}`));
+  // Before a change arrives, while it is made, when its answer is on the way; the next attempt gets through.
+  for (const [number, guest] of guests.entries()) {
+    let sent = 0;
+    guest.socket.onAnyOutgoing((event) => {
+      if (event === "add-movie" && sent++ % 2 === 0) setTimeout(() => guest.socket.connected && cut(guest), 4 * number);
+    });
+  }
+  const titles = guests.flatMap((_, guest) => [1, 2].map((number) => `${guest} ${number}`));
   const outcomes = await Promise.all(
     titles.map((title) => guests[title[0]].change("add-movie", { id: title, title })),
   );
-  clearInterval(cutting);
   assert.deepEqual([...new Set(outcomes.map(({ ok }) => ok))], [true]);
   assert.deepEqual(outcomes.map(({ added }) => added), titles.map((title) => [title]));
-  for (const session of [host, ...guests]) await until(session, ({ data }) => data.movies.length === 14);
+  assert.ok(guests.every((guest) => named(guest, "add-movie").length > 2));
+  for (const session of [host, ...guests]) await until(session, ({ data }) => data.movies.length === 8);
   const order = host.getSnapshot().data.movies.map(({ id }) => id);
   for (const guest of guests.keys()) assert.deepEqual(order.filter((id) => id[0] === String(guest)), titles.filter((title) => title[0] === String(guest)));
   const { sessionData } = await request("GET /api/session/{sessionID}", { url, params: { sessionID } });
