@@ -87,4 +87,5 @@ def test_each_overlay_has_its_place_image_replicas_host_and_login(
 
 def test_yamllint_has_nothing_to_say() -> None:
     config = Path(__file__).parent / "yamllint.yaml"
-    run(tool("yamllint"), "--strict", "--config-file", config, ".github", "charts", "k8s", "skaffold.yaml", cwd=ROOT)
+    places = (".github", "charts", "compose.yaml", "k8s", "skaffold.yaml")
+    run(tool("yamllint"), "--strict", "--config-file", config, *places, cwd=ROOT)

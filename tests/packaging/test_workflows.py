@@ -20,6 +20,12 @@ def test_actionlint_has_nothing_to_say() -> None:
     run(tool("actionlint"), "-shellcheck", tool("shellcheck"), *WORKFLOWS)
 
 
+def test_shellcheck_has_nothing_to_say_of_the_scripts_that_workflows_run() -> None:
+    scripts = [path for path in (ROOT / ".ci").iterdir() if path.read_text().startswith("#!/usr/bin/env bash")]
+    assert len(scripts) > 3
+    run(tool("shellcheck"), *scripts)
+
+
 def test_zizmor_has_nothing_to_say() -> None:
     run(tool("zizmor"), "--offline", "--no-progress", "--persona=auditor", GITHUB)
 
