@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
+from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -14,6 +18,8 @@ from tests.harness.service import Replica
 from tests.harness.terminal import terminal
 
 __all__ = ["api", "node", "people"]
+
+EXAMPLES: Final = Path(__file__).parents[2] / "examples"
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -133,6 +139,21 @@ async def test_the_passcode_is_asked_for(service: list[Replica], api: Api) -> No
         ada.type("open sesame\r")
         text = await ada.shows("You are")
         assert "sesame" not in text
+
+
+async def test_the_example_creates_a_session_and_joins_as_its_host(service: list[Replica], tmp_path: Path) -> None:
+    command = tmp_path / "join-session"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m app "$@"\n')
+    command.chmod(0o755)
+    [started] = re.findall(
+        r"`PATH=\$PWD/.venv/bin:\$PATH (\S+/movie-night.sh .+?)`", (EXAMPLES / "README.md").read_text()
+    )
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    program = [str(EXAMPLES.parent / word) for word in started.split()]
+    async with terminal(program=program, PATH=path, JOIN_SESSION_URL=service[0].url) as shown:
+        await shown.shows(f"Invite others: {service[0].url}/#", "You are Guest 1", "Movie night, session")
+        shown.type("1 5\rdecide\r")
+        await shown.shows("Decided: ")
 
 
 async def test_where_there_is_no_terminal_or_no_session_it_says_so(service: list[Replica]) -> None:

@@ -1,4 +1,4 @@
-"""Runs the command line in a pseudo-terminal, whose screen an emulator draws."""
+"""Runs the command line, or another program, in a pseudo-terminal, whose screen an emulator draws."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import signal
 import struct
 import sys
 import termios
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -80,9 +80,15 @@ class Terminal:
 
 
 @asynccontextmanager
-async def terminal(*arguments: str, columns: int = 80, rows: int = 24, **variables: str) -> AsyncIterator[Terminal]:
+async def terminal(
+    *arguments: str,
+    program: Sequence[str] = (sys.executable, "-m", "app"),
+    columns: int = 80,
+    rows: int = 24,
+    **variables: str,
+) -> AsyncIterator[Terminal]:
     """Run a command in a terminal; kill it at the end if it still runs."""
-    keyboard, program = os.openpty()
+    keyboard, device = os.openpty()
     shown = Terminal(keyboard, columns, rows)
     shown.resize(columns, rows)
     loop = asyncio.get_running_loop()
@@ -92,15 +98,13 @@ async def terminal(*arguments: str, columns: int = 80, rows: int = 24, **variabl
         shown.process = await asyncio.create_subprocess_exec(
             "setsid",
             "--ctty",
-            sys.executable,
-            "-m",
-            "app",
+            *program,
             *arguments,
             cwd=os.environ.get("TMPDIR", "/tmp"),
             env={"PATH": os.environ["PATH"], "PYTHONPATH": str(_ROOT), "TERM": "xterm", **variables},
-            stdin=program,
-            stdout=program,
-            stderr=program,
+            stdin=device,
+            stdout=device,
+            stderr=device,
         )
         yield shown
     finally:
@@ -108,5 +112,5 @@ async def terminal(*arguments: str, columns: int = 80, rows: int = 24, **variabl
         if shown.process.returncode is None:
             shown.process.send_signal(signal.SIGKILL)
             await shown.process.wait()
-        os.close(program)
+        os.close(device)
         os.close(keyboard)

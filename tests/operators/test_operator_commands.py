@@ -7,18 +7,22 @@ import json
 import re
 import subprocess
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+import pytest
 import pytest_asyncio
 
 from app.commands.tables import table
+from app.commands.times import relative
 from tests.harness.commands import run
 from tests.harness.here import Here, served_here
 from tests.harness.people import Api, movie
 from tests.harness.ports import free_port
 from tests.harness.redis import RedisServer
 from tests.harness.sockets import Socket
+from tests.harness.terminal import terminal
 from tests.harness.waiting import until
 
 ROOT: Final = Path(__file__).parents[2]
@@ -143,3 +147,35 @@ def test_a_table_fits_and_moves_no_cursor() -> None:
     )
     narrow = table(("NAME", "N"), rows, width=16).splitlines()
     assert narrow[2] == "映画映画…   1000"
+    assert table(("NAME", "N"), [("A", None), ("B", 12)]) == "NAME   N\nA      –\nB     12"
+    assert table(("NAME", "TITLE"), [("A" * 30, "B" * 30)], width=25).splitlines()[1] == f"{'A' * 10}…  {'B' * 11}…"
+    assert table(("A", "B", "C"), [(1, 2, 3)], width=5).splitlines()[1] == "1  2…"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.2, "now"),
+        (42, "in 42 s"),
+        (7199, "in 2 h"),
+        (-185, "3 min ago"),
+        (-90_000, "1 d ago"),
+    ],
+)
+def test_times_are_relative(seconds: float, text: str) -> None:
+    now = datetime(2026, 1, 22, 12, tzinfo=UTC)
+    assert relative((now + timedelta(seconds=seconds)).isoformat(), now) == text
+
+
+async def test_in_a_terminal_a_table_fits_and_has_relative_times(replica: Here, redis_server: RedisServer) -> None:
+    api = Api([replica])
+    await api.create(title="A long title " * 7)
+    await api.close()
+    await until(lambda: redis_server.call("ZCARD", "js:sessions"), "the session is listed")
+    async with terminal("list", columns=70, rows=5, **settings(replica)) as shown:
+        text = await shown.shows("in 30 min")
+        assert await shown.exit_code() == 0
+    heading, row = text.splitlines()
+    assert heading.endswith("EXPIRES")
+    assert "A long " in row
+    assert "…" in row
