@@ -38,7 +38,7 @@ _OPTIONS: Final = {
 @movies_option
 @options.passcode
 @click.option("--show-token", is_flag=True, help="Also print the host token.")
-@options.url
+@options.service_url
 @options.as_json
 def create_command(url: str, as_json: bool, show_token: bool, ttl: float | None, **fields: Any) -> int:
     """Create a session and print its code and link.

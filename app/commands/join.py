@@ -45,6 +45,8 @@ def join_command(url: str, code: str, name: str | None, passcode: str | None, to
             print(error, file=sys.stderr)
             passcode = click.prompt("Passcode", hide_input=True, err=True)
             continue
+        except OSError as error:
+            raise Failure(f"the terminal is gone: {error.strerror}", "no-terminal") from error
         return OK
 
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import click
 from click.core import ParameterSource
 
-__all__ = ["as_json", "http_url", "name", "number", "passcode", "session", "token", "url"]
-
-F = TypeVar("F", bound=Callable[..., object])
+__all__ = ["as_json", "http_url", "name", "number", "passcode", "service_url", "session", "token"]
 
 _URL: Final = "http://localhost:8080"
 
@@ -77,7 +75,7 @@ token: Final = click.option(
     callback=_secret,
     help="Host token, or the token of a participant, to be the same one; - reads it from standard input.",
 )
-url: Final = click.option(
+service_url: Final = click.option(
     "--url",
     metavar="URL",
     type=http_url,
@@ -89,16 +87,16 @@ url: Final = click.option(
 )
 
 
-def session(function: F) -> F:
+def session(function: Callable[..., int]) -> Callable[..., int]:
     """Give a command its session: ``code`` and ``url``. A link says where its service is, unless ``--url`` does."""
 
     @functools.wraps(function)
     @click.pass_context
-    def run(context: click.Context, /, *, code: str, url: str, **others: object) -> object:
+    def run(context: click.Context, /, *, code: str, url: str, **others: Any) -> int:
         base, sign, _ = code.strip().partition("#")
         is_link = sign and base.startswith(("http://", "https://"))
         if is_link and context.get_parameter_source("url") is not ParameterSource.COMMANDLINE:
             url = http_url(base)
         return function(code=code, url=url, **others)
 
-    return click.argument("code", help="Code of the session, or its link.")(globals()["url"](run))  # type: ignore[no-any-return]
+    return click.argument("code", help="Code of the session, or its link.")(service_url(run))

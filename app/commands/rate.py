@@ -10,6 +10,7 @@ import click
 from app.commands import options
 from app.commands.command import command
 from app.commands.exits import OK
+from app.commands.failures import Failure
 from app.commands.movies import find_movie
 from app.commands.visits import visit
 from app.terminal import printable
@@ -53,7 +54,10 @@ def rate_command(
 
     async def change(participant: Participant, movies: list[dict[str, Any]]) -> dict[str, Any]:
         nonlocal title
-        found = find_movie(movies, movie)
+        try:
+            found = find_movie(movies, movie)
+        except ValueError as error:
+            raise Failure(str(error), "movie-not-found") from error
         title = found["title"]
         return await participant.rate(found["id"], RATINGS[rating])
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Change", "visit"]
 
 Change = Callable[["Participant", list[dict[str, Any]]], Awaitable[dict[str, Any]]]
-"""Makes a change, given the session's movies; returns the acknowledgement. May raise ValueError."""
+"""Makes a change, given the session's movies; returns the acknowledgement."""
 
 
 def visit(url: str, code: str, identity: dict[str, str | None], change: Change) -> dict[str, Any]:
@@ -31,8 +31,6 @@ def visit(url: str, code: str, identity: dict[str, str | None], change: Change) 
         raise Failure(str(error), error.code) from error
     except TimeoutError as error:
         raise Failure("The service does not answer; the change may have been made", "outcome-unknown") from error
-    except ValueError as error:
-        raise Failure(str(error), "movie-not-found") from error
     if not answer["ok"]:
         raise Failure(answer["message"], answer["code"], answer.get("field"))
     return answer

@@ -46,8 +46,8 @@ async def main() -> None:
     async with RedisServer() as redis, replicas(redis.url(), 1, **DIGITS) as [replica]:
         api = Api([replica])
         made = await api.create(title="Movie night")
-        here = {"JOIN_SESSION_URL": replica.url, "JOIN_SESSION_TOKEN": made.host_token}
-        async with terminal("join", made.code, "--name", "Anna", columns=76, **here) as anna:
+        as_host = ("--url", replica.url, "--token", made.host_token)
+        async with terminal("join", made.code, "--name", "Anna", *as_host, columns=76) as anna:
             await anna.shows("You are Anna")
             for movie in MOVIES:
                 anna.type(f"add {movie}\r")

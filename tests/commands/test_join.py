@@ -71,6 +71,7 @@ async def test_what_is_typed_wrong_is_explained(service: list[Replica], api: Api
             ("vetto 1", "There is no command vetto: did you mean veto?"),
             ("xyzzy", "There is no command xyzzy: type help"),
             ("rate 1 6", "Type rate MOVIE 1…5"),
+            ("rate 3", "> rate 3\nType rate MOVIE 1…5"),
             ("veto", "Type veto MOVIE"),
             ("veto Heat", "There is no movie Heat"),
             ("veto ali", "ali may be Alien, Aliens"),
@@ -86,11 +87,11 @@ async def test_what_is_typed_wrong_is_explained(service: list[Replica], api: Api
 async def test_the_ranking_fits_the_terminal(service: list[Replica], api: Api) -> None:
     made = await api.create(movies=[movie(f"m{number}", title=f"Movie {number} " * 9) for number in range(30)])
     async with terminal("join", made.code, "--url", service[0].url, columns=50, rows=15) as ada:
-        text = await ada.shows("You are", "… and 21 more: type ranking")
-        assert len([line for line in text.splitlines() if "Movie" in line]) == 9
+        text = await ada.shows("You are", "… and 22 more: type ranking")
+        assert len([line for line in text.splitlines() if "Movie" in line]) == 8
         ada.resize(100, 30)
-        text = await ada.shows("… and 6 more: type ranking")
-        assert len([line for line in text.splitlines() if "Movie" in line]) == 24
+        text = await ada.shows("… and 7 more: type ranking")
+        assert len([line for line in text.splitlines() if "Movie" in line]) == 23
 
 
 @pytest.mark.parametrize("keys", ["\x03", "leave\r", "\x04"], ids=["Ctrl-C", "leave", "Ctrl-D"])

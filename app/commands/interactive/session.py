@@ -140,7 +140,7 @@ class InteractiveSession:
                 return await participant.do("add-movie", movies=[movie_of(rest)])
             case "rate":
                 movie, _, rating = rest.rpartition(" ")
-                if rating not in ("1", "2", "3", "4", "5"):
+                if not movie or rating not in ("1", "2", "3", "4", "5"):
                     raise ValueError("Type rate MOVIE 1…5")
                 return await participant.rate(self._movie(movie), int(rating))
             case "veto":
@@ -160,15 +160,18 @@ class InteractiveSession:
         return str((movie or find_movie(self._view.data["movies"], text))["id"])
 
     def _read(self, terminal: int) -> None:
-        keys = os.read(terminal, _READ_BYTES)
         try:
+            keys = os.read(terminal, _READ_BYTES)
+            if not keys:
+                raise EOFError
             for line in self._line.press(self._decoder.decode(keys)):
                 self._lines.put_nowait(line)
-        except EOFError:
+        except (EOFError, OSError):
+            # Ctrl-D, or the terminal is gone.
+            asyncio.get_running_loop().remove_reader(terminal)
             self._lines.put_nowait(None)
-        if not keys:
-            self._lines.put_nowait(None)
-        self._show([])
+        else:
+            self._show([])
 
     def _resize(self) -> None:
         self._screen.clear()

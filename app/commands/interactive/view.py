@@ -12,8 +12,8 @@ from app.commands.times import relative
 __all__ = ["View"]
 
 _RANKING: Final = ("NO", "RANK", "MOVIE", "COMPATIBILITY", "RATINGS", "VETOES", "YOU")
-# Besides the ranking: title, headings, what is not shown, decision, prompt, and a line of what has happened.
-_OTHER_ROWS: Final = 6
+# Besides the ranking: a space, title, headings, what is not shown, decision, prompt, and a line of what has happened.
+_OTHER_ROWS: Final = 7
 
 
 class View:
@@ -49,7 +49,7 @@ class View:
         ranking = self.ranking(votes, width - 1).splitlines()
         hidden = len(ranking) - 1 - rows
         more = [f"… and {hidden} more: type ranking"] if hidden > 0 else []
-        return [self._headline(), *ranking[: rows + 1], *more, *self._decision(), *([status] if status else [])]
+        return ["", self._headline(), *ranking[: rows + 1], *more, *self._decision(), *([status] if status else [])]
 
     def ranking(self, votes: Mapping[str, int], width: int) -> str:
         """Return the table of all movies, the best first."""
