@@ -68,16 +68,23 @@ async def joins_again(redis_server: RedisServer, *program: str) -> None:
     ):
         made = (await api.post("/api/session/create")).json()
         address = f"http://127.0.0.1:{proxy.port}"
+
+        async def renamed(title: str) -> None:
+            host = {"Authorization": f"Bearer {made['hostToken']}"}
+            changed = await api.patch(f"/api/session/{made['sessionID']}", json={"title": title}, headers=host)
+            assert changed.status_code == 200
+
         process = await asyncio.create_subprocess_exec(*program, address, made["sessionID"], stdout=PIPE)
         assert process.stdout is not None
         try:
             async with asyncio.timeout(30):
                 await heard(process.stdout, "joined")
+                # It follows the acknowledgement, in which the token is.
+                await renamed("Thursday")
+                await heard(process.stdout, "title Thursday")
                 proxy.cut()
                 await heard(process.stdout, "joined")
-                host = {"Authorization": f"Bearer {made['hostToken']}"}
-                changed = await api.patch(f"/api/session/{made['sessionID']}", json={"title": "Friday"}, headers=host)
-                assert changed.status_code == 200
+                await renamed("Friday")
                 await heard(process.stdout, "title Friday")
             state = (await api.get(f"/api/session/{made['sessionID']}")).json()
         finally:
