@@ -16,10 +16,10 @@ import re
 import signal
 import tempfile
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -27,6 +27,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.harness.conformance import check_event
 from tests.harness.programs import program
+from tests.harness.scratch import scratch
 
 __all__ = ["Browser", "Page", "PageError", "Screen", "chromium"]
 
@@ -45,7 +46,7 @@ _FLAGS: Final = (
     "--disable-renderer-backgrounding",
     "--remote-debugging-port=0",
 )
-_START_TIMEOUT: Final = 30.0
+_START_TIMEOUT: Final = 25.0
 _LOAD_TIMEOUT: Final = 30.0
 _STOP_TIMEOUT: Final = 10.0
 
@@ -226,17 +227,14 @@ class Browser:
 async def chromium(binary: str | None = None, **environment: str) -> AsyncIterator[Browser]:
     """Run a browser with a fresh profile; close it and remove the profile at the end."""
     binary = binary or program("chromium")
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        process = await asyncio.create_subprocess_exec(
-            binary,
-            *_FLAGS,
-            f"--user-data-dir={profile}",
-            stderr=PIPE,
-            start_new_session=True,
-            env=os.environ | environment,
-        )
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True, dir=scratch()) as profile:
+        command, variables = (binary, *_FLAGS, f"--user-data-dir={profile}"), os.environ | environment
         try:
-            address = await asyncio.wait_for(_address(process), _START_TIMEOUT)
+            process, address = await _start(command, variables)
+        except TimeoutError:
+            # Now its files are in the page cache.
+            process, address = await _start(command, variables)
+        try:
             ended = asyncio.create_task(process.communicate())
             # Without a proxy, and for messages of any size.
             async with connect(address, proxy=None, max_size=None) as connection:
@@ -250,10 +248,29 @@ async def chromium(binary: str | None = None, **environment: str) -> AsyncIterat
                     await reader
             await asyncio.wait_for(ended, _STOP_TIMEOUT)
         finally:
-            # The browser consists of many processes.
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+            await _kill(process)
+
+
+class _Started(NamedTuple):
+    process: Process
+    address: str
+
+
+async def _start(command: Sequence[str], environment: Mapping[str, str]) -> _Started:
+    """Start a browser; raises TimeoutError."""
+    process = await asyncio.create_subprocess_exec(*command, stderr=PIPE, start_new_session=True, env=environment)
+    try:
+        return _Started(process, await asyncio.wait_for(_address(process), _START_TIMEOUT))
+    except BaseException:
+        await _kill(process)
+        raise
+
+
+async def _kill(process: Process) -> None:
+    # The browser consists of many processes.
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
 
 
 async def _address(process: Process) -> str:

@@ -21,6 +21,7 @@ from redis.asyncio.connection import AbstractConnection, Connection, SSLConnecti
 from app.redis_client.embedded import die_with_parent, find_server
 from app.redis_client.url import Address
 from tests.harness.ports import LOOPBACK, free_port
+from tests.harness.scratch import scratch
 from tests.harness.waiting import until
 
 _ANSWER_SECONDS: Final = 5.0
@@ -73,7 +74,7 @@ class RedisServer:
         config: Mapping[str, str] | None = None,
         arguments: Sequence[str] = (),
     ) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="join-session-test-"))
+        self.directory = Path(tempfile.mkdtemp(prefix="join-session-test-", dir=scratch()))
         self.port = 0 if unix else free_port()
         self.certificates = Certificates.create(self.directory) if tls else None
         self._unix = unix
