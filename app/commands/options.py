@@ -57,24 +57,21 @@ def _secret(context: click.Context, parameter: click.Parameter, value: str | Non
     return line
 
 
+def _secret_option(name: str, what: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    return click.option(
+        f"--{name}",
+        metavar="TEXT",
+        envvar=f"JOIN_SESSION_{name.upper()}",
+        show_envvar=True,
+        callback=_secret,
+        help=f"{what}; - reads it from standard input.",
+    )
+
+
 as_json: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON, errors included.")
 name: Final = click.option("--name", help="Your name. Default: Guest and a number.")
-passcode: Final = click.option(
-    "--passcode",
-    metavar="TEXT",
-    envvar="JOIN_SESSION_PASSCODE",
-    show_envvar=True,
-    callback=_secret,
-    help="Passcode of the session; - reads it from standard input.",
-)
-token: Final = click.option(
-    "--token",
-    metavar="TEXT",
-    envvar="JOIN_SESSION_TOKEN",
-    show_envvar=True,
-    callback=_secret,
-    help="Host token, or the token of a participant, to be the same one; - reads it from standard input.",
-)
+passcode: Final = _secret_option("passcode", "Passcode of the session")
+token: Final = _secret_option("token", "Host token, or the token of a participant, to be the same one")
 service_url: Final = click.option(
     "--url",
     metavar="URL",

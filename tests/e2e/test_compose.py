@@ -17,6 +17,7 @@ import pytest
 from tests.e2e.cluster import ROOT, command
 from tests.harness.newcomer import joined
 from tests.harness.ports import free_port
+from tests.harness.waiting import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -97,16 +98,19 @@ async def running(words: Sequence[str], environment: dict[str, str]) -> AsyncIte
 
 async def created(url: str) -> str:
     """A session, once the service answers."""
-    async with httpx.AsyncClient(trust_env=False) as client, asyncio.timeout(600):
-        while True:
+    async with httpx.AsyncClient(trust_env=False) as client:
+
+        async def code() -> str | None:
             try:
                 made = await client.post(f"{url}/api/session/create")
                 made.raise_for_status()
             except httpx.HTTPError:
-                await asyncio.sleep(0.2)
-                continue
-            code: str = made.json()["sessionID"]
-            return code
+                return None
+            found: str = made.json()["sessionID"]
+            return found
+
+        made: str = await until(code, "the service answers", timeout=600, poll=0.2)
+        return made
 
 
 async def answer(url: str) -> str:
