@@ -85,7 +85,10 @@ service_url: Final = click.option(
 
 
 def session(function: Callable[..., int]) -> Callable[..., int]:
-    """Give a command its session: ``code`` and ``url``. A link says where its service is, unless ``--url`` does."""
+    """Give a command its session: ``code`` and ``url``. A link says where its service is, unless ``--url`` does.
+
+    Secrets of the environment are those of the environment's service: they are not sent where a link leads to.
+    """
 
     @functools.wraps(function)
     @click.pass_context
@@ -93,7 +96,19 @@ def session(function: Callable[..., int]) -> Callable[..., int]:
         base, sign, _ = code.strip().partition("#")
         is_link = sign and base.startswith(("http://", "https://"))
         if is_link and context.get_parameter_source("url") is not ParameterSource.COMMANDLINE:
-            url = http_url(base)
+            url, configured = http_url(base), url
+            if url != configured:
+                _refuse_secrets_of_environment(context, url, configured)
         return function(code=code, url=url, **others)
 
     return click.argument("code", help="Code of the session, or its link.")(service_url(run))
+
+
+def _refuse_secrets_of_environment(context: click.Context, url: str, configured: str) -> None:
+    for secret in ("token", "passcode"):
+        if context.get_parameter_source(secret) is ParameterSource.ENVIRONMENT:
+            variable = f"JOIN_SESSION_{secret.upper()}"
+            raise click.UsageError(
+                f"{variable} is sent to {configured} only, and the link leads to {url}. "
+                f"Pass --{secret}, or set JOIN_SESSION_URL={url}."
+            )

@@ -34,13 +34,14 @@ export class DecisionView {
   #room;
   #shown = null;
 
-  // `room` has change(event, payload), code, isHost, and the newest data and meta.
+  // `room` has change(event, payload), code, token, hostToken, isHost, and the newest data and meta.
   constructor(room) {
     this.#room = room;
     find("decision-share").addEventListener("click", () => {
       const { data, meta } = room;
       share(resultText(meta.title ?? "Movie session", data, meta.decision));
     });
+    find("decision-table").addEventListener("click", () => this.#saveTable());
     find("decision-again").addEventListener("click", () => open("again"));
     find("decide-open").addEventListener("click", () => this.#ask());
     find("decide-top").addEventListener("click", () => this.#decide({}));
@@ -87,7 +88,6 @@ export class DecisionView {
     find("decision-poster").replaceChildren(...(picture.tagName === "IMG" ? [picture] : []));
     say(find("decision-heading"), titleOf(winner));
     say(find("decision-why"), reasonOf(decision));
-    find("decision-table").href = `/api/session/${encodeURIComponent(this.#room.code)}/result?format=csv`;
     const tied = decision.tied.map((id) => data.movies.find((movie) => movie.id === id)).filter(Boolean);
     keyed(
       find("decision-tied"),
@@ -107,6 +107,22 @@ export class DecisionView {
       ...listed.map((movie) => element("option", { value: movie.id, textContent: titleOf(movie) })),
     );
     open("deciding");
+  }
+
+  // A link would carry no token, which a session with a passcode asks for.
+  async #saveTable() {
+    const { code, token, hostToken } = this.#room;
+    const bearer = token ?? hostToken;
+    const headers = bearer ? { Authorization: `Bearer ${bearer}` } : {};
+    try {
+      const answer = await fetch(`/api/session/${encodeURIComponent(code)}/result?format=csv`, { headers });
+      if (!answer.ok) return tell((await answer.json()).message, "error");
+      const href = URL.createObjectURL(await answer.blob());
+      element("a", { href, download: `session-${code}.csv` }).click();
+      URL.revokeObjectURL(href);
+    } catch {
+      tell("The service cannot be reached", "error");
+    }
   }
 
   async #decide(payload) {

@@ -27,7 +27,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 async def test_a_session_is_lived_in_a_terminal(service: list[Replica], api: Api, people: People) -> None:
     made = await api.create(title="Friday", movies=[movie("m1", title="Alien")])
     link = f"{service[0].url}/#{made.code}"
-    async with terminal("join", link, "--name", "Ada", JOIN_SESSION_TOKEN=made.host_token) as ada:
+    joining = terminal(
+        *("join", link, "--name", "Ada"), JOIN_SESSION_URL=service[0].url, JOIN_SESSION_TOKEN=made.host_token
+    )
+    async with joining as ada:
         await ada.shows("You are Ada", f"Friday, session {made.code}: 1 person, ends in 2 h", "Alien", "\n>")
         guest = await people.join(made.code, replica=1, name="Bob")
         await ada.shows("Bob joined", "2 people")

@@ -135,6 +135,23 @@ async def test_the_service_is_that_of_the_link_or_of_the_environment(service: li
     assert by_option.err == f"join-session: {elsewhere} cannot be reached: Connection refused\n"
 
 
+@pytest.mark.parametrize("secret", ["token", "passcode"])
+async def test_secrets_of_the_environment_are_not_sent_where_a_link_leads(service: list[Replica], secret: str) -> None:
+    code = (await created(service))["sessionID"]
+    link = f"{service[0].url}/#{code}"
+    secrets = {f"JOIN_SESSION_{secret.upper()}": "a-secret"}
+    for elsewhere in ({}, {"JOIN_SESSION_URL": service[1].url}):
+        refused = await run("add", link, "Heat", environment=secrets | elsewhere)
+        assert (refused.code, refused.out) == (2, "")
+        assert f"--{secret}" in refused.err
+        assert f"JOIN_SESSION_URL={service[0].url}" in refused.err
+        assert "a-secret" not in refused.err
+    # To that service, the token is no participant's, and the passcode of a session without one is as good as any.
+    sent = await run("add", link, "Heat", environment=secrets | {"JOIN_SESSION_URL": service[0].url})
+    by_option = await run("add", link, "Heat", f"--{secret}=a-secret")
+    assert sent.code == by_option.code == (1 if secret == "token" else 0)
+
+
 async def test_errors_are_json_where_that_is_asked_for(service: list[Replica]) -> None:
     for command in ("check", "watch"):
         missing = await run(command, "nothing", "--url", service[0].url, "--json")

@@ -52,6 +52,14 @@ async def test_newcomers_need_the_passcode_and_people_of_before_do_not(place: Pl
     await own.sees_text("#tv-people", "3 people")
     assert own.page.errors == []
 
+    await anna.press("Escape")
+    await anna.click("#decide-open")
+    await anna.click("#decide-chosen")
+    for visitor in (anna, cy):
+        await visitor.sees_text("#decision-heading", "Alien")
+        assert "Alien" in (await visitor.saved("#decision-table")).text
+
+    await anna.click("#host-open")
     await anna.click("#host-passcode-off")
     await anna.sees_text("#notice", "The passcode is removed.")
     dee = await guest_of(place, code, "Dee", screen=PHONE)

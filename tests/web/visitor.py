@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import functools
 import json
+import tempfile
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from tests.harness.chromium import Browser, Page, PageError, Screen
 from tests.harness.node import JS
+from tests.harness.scratch import scratch
+from tests.harness.waiting import until
 
 __all__ = ["DESKTOP", "PHONE", "SHOTS", "Visitor"]
 
@@ -38,6 +41,13 @@ addEventListener("securitypolicyviolation", ({violatedDirective, blockedURI}) =>
 // For browsers before 2023.
 Element.prototype.checkVisibility ??= function () { return this.getClientRects().length > 0; };
 """
+
+
+class Saved(NamedTuple):
+    """A file that a page has saved."""
+
+    name: str
+    text: str
 
 
 class Visitor:
@@ -138,6 +148,15 @@ class Visitor:
                 list.dispatchEvent(new Event("change", {{bubbles: true}}));
             }})()"""
         )
+
+    async def saved(self, selector: str) -> Saved:
+        """Clicks on what saves a file of text."""
+        with tempfile.TemporaryDirectory(dir=scratch()) as folder:
+            await self.page.command("Page.setDownloadBehavior", behavior="allow", downloadPath=folder)
+            await self.click(selector)
+            # Chromium gives a file its name when it is whole.
+            saved = await until(lambda: list(Path(folder).glob("*.csv")), f"{selector} has saved a file")
+            return Saved(saved[0].name, saved[0].read_text())
 
     async def shot(self, name: str) -> None:
         """A picture of the whole page."""
