@@ -122,6 +122,12 @@ async def prometheus(
         watcher = Prometheus(f"http://{address}")
         try:
             await watcher.until(watcher.ready, "Prometheus is ready")
+
+            # It is ready up to five seconds before it scrapes: a fault may be over by then.
+            async def has_scraped() -> bool:
+                return len(await watcher.query("up")) == len(replicas) + len(exporters)
+
+            await watcher.until(has_scraped, "Prometheus has scraped every target")
             yield watcher
         finally:
             await watcher.close()
