@@ -27,7 +27,7 @@ SHARE_OUT := --dist=worksteal
 e2e: slow serial cluster ## Run all slow tests, then the drills on a cluster
 
 slow: .venv/ready $(NODE) ## Run the slow tests, except those that need an idle machine
-	$(BIN)/pytest --numprocesses=4 $(SHARE_OUT) -m "slow and not serial and not cluster and not clients" $(ARGS)
+	$(BIN)/pytest --numprocesses=3 $(SHARE_OUT) -m "slow and not serial and not cluster and not clients" $(ARGS)
 
 serial: .venv/ready $(NODE) ## Run the slow tests that need an idle machine
 	$(BIN)/pytest -m "serial and not cluster" $(ARGS)

@@ -30,4 +30,5 @@ async def checked_load(url: str) -> AsyncIterator[Load]:
     finally:
         load.interrupt()
         await loading
-    assert [violation for check in load.checks for violation in check.violations] == []
+    violations = [violation for check in load.checks for violation in check.violations]
+    assert violations == [], violations
