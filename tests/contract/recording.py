@@ -293,6 +293,13 @@ class WebSocket:
             self._recording.write(f"{self._name} <", frame)
         return frames
 
+    async def left(self) -> None:
+        """Read to the ack of leaving. An update before it, of what others changed just then, is not recorded."""
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
+            while not (frame := await self._frame()).startswith("43"):
+                pass
+        self._recording.write(f"{self._name} <", frame)
+
     async def ended(self) -> None:
         """Read to the end of the connection, which the service closes."""
         with_close = False

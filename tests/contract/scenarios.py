@@ -300,10 +300,10 @@ async def websocket(record: Recording, services: Services) -> None:
     late.send("425" + json.dumps(["join-session", code]))
     await late.get(3, acks_first=False)
     guest.send('426["leave-session"]')
-    await guest.get(1)
+    await guest.left()
     await refused(guest, "leave-session")
     late.send('427["leave-session"]')
-    await late.get(1)
+    await late.left()
     await host.get(1)
 
 
