@@ -105,10 +105,10 @@ def session(function: Callable[..., int]) -> Callable[..., int]:
 
 
 def _refuse_secrets_of_environment(context: click.Context, url: str, configured: str) -> None:
-    for secret in ("token", "passcode"):
-        if context.get_parameter_source(secret) is ParameterSource.ENVIRONMENT:
-            variable = f"JOIN_SESSION_{secret.upper()}"
+    for option in context.command.params:
+        is_set = option.name and context.get_parameter_source(option.name) is ParameterSource.ENVIRONMENT
+        if is_set and option.callback is _secret:
             raise click.UsageError(
-                f"{variable} is sent to {configured} only, and the link leads to {url}. "
-                f"Pass --{secret}, or set JOIN_SESSION_URL={url}."
+                f"{option.envvar} is sent to {configured} only, and the link leads to {url}. "
+                f"Pass {option.opts[0]}, or set JOIN_SESSION_URL={url}."
             )

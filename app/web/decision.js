@@ -6,6 +6,7 @@ import { refuse, tell } from "./notice.js";
 import { share } from "./sharing.js";
 import { showTab } from "./tabs.js";
 import { poster, titleOf } from "./titles.js";
+import { readResultTable } from "./vendor/client.js";
 
 // The movies as they stood when it was decided, best first.
 export function decidedRanking({ movies }, { ranking }) {
@@ -112,17 +113,11 @@ export class DecisionView {
   // A link would carry no token, which a session with a passcode asks for.
   async #saveTable() {
     const { code, token, hostToken } = this.#room;
-    const bearer = token ?? hostToken;
-    const headers = bearer ? { Authorization: `Bearer ${bearer}` } : {};
-    try {
-      const answer = await fetch(`/api/session/${encodeURIComponent(code)}/result?format=csv`, { headers });
-      if (!answer.ok) return tell((await answer.json()).message, "error");
-      const href = URL.createObjectURL(await answer.blob());
-      element("a", { href, download: `session-${code}.csv` }).click();
-      URL.revokeObjectURL(href);
-    } catch {
-      tell("The service cannot be reached", "error");
-    }
+    const outcome = await readResultTable(code, { token: token ?? hostToken });
+    if (!outcome.ok) return refuse(outcome);
+    const href = URL.createObjectURL(new Blob([outcome.table], { type: "text/csv" }));
+    element("a", { href, download: `session-${code}.csv` }).click();
+    URL.revokeObjectURL(href);
   }
 
   async #decide(payload) {

@@ -294,9 +294,9 @@ class WebSocket:
         return frames
 
     async def left(self) -> None:
-        """Read to the ack of leaving. An update before it, of what others changed just then, is not recorded."""
+        """Read the ack of leaving. An update before it, of what others changed just then, is not recorded."""
         async with asyncio.timeout(_TIMEOUT_SECONDS):
-            while not (frame := await self._frame()).startswith("43"):
+            while (frame := await self._frame()).startswith('42["session-update"'):
                 pass
         self._recording.write(f"{self._name} <", frame)
 

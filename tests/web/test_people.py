@@ -52,6 +52,7 @@ async def test_one_browser_can_be_several_people(place: Place) -> None:
     await other.click("#join-other")
     await other.write("#join-name", "Bob")
     await other.press("Enter")
+    await anna.sees("$$('#people li').length == 2")
     await other.has_text("#people", "Bob (you)")
     # Each tab stays who it is.
     for tab, name in ((other, "Bob (you)"), (anna, "Anna (you)")):

@@ -62,8 +62,15 @@ var unreachable = () => ({
 });
 
 // clients/js/src/requests.ts
-async function request(route, options) {
-  const { url = "", credentials, token, idempotencyKey, query, keepalive, params = {}, body } = options;
+var request = (route, options) => send(route, options, (response) => response.json());
+var createSession = (body = {}, service = {}) => request("POST /api/session/create", { ...service, body });
+var findSession = (sessionID, service = {}) => request("POST /api/session/join", { ...service, body: { sessionID } });
+var readResultTable = (sessionID, service = {}) => send(
+  "GET /api/session/{sessionID}/result",
+  { ...service, params: { sessionID }, query: { format: "csv" } },
+  async (response) => ({ table: await response.text() })
+);
+async function send(route, { url = "", credentials, token, idempotencyKey, query, keepalive, params = {}, body }, read) {
   const [method, path] = route.split(" ");
   const filled = path.replace(/{(\w+)}/g, (_, name) => encodeURIComponent(params[name]));
   const search = query ? `?${new URLSearchParams(query)}` : "";
@@ -78,14 +85,12 @@ async function request(route, options) {
       ...keepalive && { keepalive },
       ...credentials && { credentials }
     });
-    const answer = await response.json();
-    return response.ok ? { ...answer, ok: true } : refusal(response, answer);
+    if (!response.ok) return refusal(response, await response.json());
+    return { ...await read(response), ok: true };
   } catch {
     return unreachable();
   }
 }
-var createSession = (body = {}, service = {}) => request("POST /api/session/create", { ...service, body });
-var findSession = (sessionID, service = {}) => request("POST /api/session/join", { ...service, body: { sessionID } });
 function refusal({ headers }, answer) {
   const wait = headers.get("Retry-After");
   const code = answer.code ?? headers.get("X-Error-Code");
@@ -97,7 +102,7 @@ import { io } from "socket.io-client";
 
 // clients/js/src/outbox.ts
 var ATTEMPTS = 5;
-function makeOutbox({ ready, send, done, changed }, keep) {
+function makeOutbox({ ready, send: send2, done, changed }, keep) {
   const waiting = [];
   let running = false;
   let over2 = null;
@@ -123,7 +128,7 @@ function makeOutbox({ ready, send, done, changed }, keep) {
       await ready();
       if (over2) break;
       entry.sent = true;
-      const acknowledgement = await send(entry.change);
+      const acknowledgement = await send2(entry.change);
       if (over2) break;
       if (acknowledgement === void 0 || isTransient(acknowledgement) && attempt++ < ATTEMPTS) {
         await pause(pauseAfter(acknowledgement));
@@ -371,5 +376,6 @@ export {
   findSession,
   joinSession,
   randomID,
+  readResultTable,
   request
 };

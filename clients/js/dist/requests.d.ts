@@ -21,7 +21,7 @@ export type RequestOptions<Route extends keyof Routes> = Service & {
 });
 type Parameter<Route extends string> = Route extends `${string}{${infer Name}}${infer Rest}` ? Name | Parameter<Rest> : never;
 /** Sends a request, named as in the documents of the API: `request("GET /api/session/{sessionID}", { params: … })`. */
-export declare function request<Route extends keyof Routes>(route: Route, options: RequestOptions<Route>): Promise<Outcome<Routes[Route]["answer"]>>;
+export declare const request: <Route extends keyof Routes>(route: Route, options: RequestOptions<Route>) => Promise<Outcome<Routes[Route]["answer"]>>;
 /** Makes a session. The `hostToken` of the answer makes its holder the host: join with it, and keep it. */
 export declare const createSession: (body?: CreateSession, service?: Service & {
     token?: string;
@@ -29,4 +29,10 @@ export declare const createSession: (body?: CreateSession, service?: Service & {
 }) => Promise<Outcome<SessionCreated>>;
 /** Tells whether a session exists, who is in it and what they rate. Changes nothing. */
 export declare const findSession: (sessionID: SessionID, service?: Service) => Promise<Outcome<SessionFound>>;
+/** Reads the result of a session as a table of comma-separated values. Where it has a passcode, that needs a token. */
+export declare const readResultTable: (sessionID: string, service?: Service & {
+    token?: string | null;
+}) => Promise<Outcome<{
+    table: string;
+}>>;
 export {};

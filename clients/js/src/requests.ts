@@ -33,11 +33,37 @@ interface Sent extends Service {
 }
 
 /** Sends a request, named as in the documents of the API: `request("GET /api/session/{sessionID}", { params: … })`. */
-export async function request<Route extends keyof Routes>(
+export const request = <Route extends keyof Routes>(
   route: Route,
   options: RequestOptions<Route>,
-): Promise<Outcome<Routes[Route]["answer"]>> {
-  const { url = "", credentials, token, idempotencyKey, query, keepalive, params = {}, body }: Sent = options;
+): Promise<Outcome<Routes[Route]["answer"]>> => send(route, options, (response) => response.json());
+
+/** Makes a session. The `hostToken` of the answer makes its holder the host: join with it, and keep it. */
+export const createSession = (
+  body: CreateSession = {},
+  service: Service & { token?: string; idempotencyKey?: string } = {},
+): Promise<Outcome<SessionCreated>> => request("POST /api/session/create", { ...service, body });
+
+/** Tells whether a session exists, who is in it and what they rate. Changes nothing. */
+export const findSession = (sessionID: SessionID, service: Service = {}): Promise<Outcome<SessionFound>> =>
+  request("POST /api/session/join", { ...service, body: { sessionID } });
+
+/** Reads the result of a session as a table of comma-separated values. Where it has a passcode, that needs a token. */
+export const readResultTable = (
+  sessionID: string,
+  service: Service & { token?: string | null } = {},
+): Promise<Outcome<{ table: string }>> =>
+  send(
+    "GET /api/session/{sessionID}/result",
+    { ...service, params: { sessionID }, query: { format: "csv" } },
+    async (response) => ({ table: await response.text() }),
+  );
+
+async function send<Answer>(
+  route: keyof Routes,
+  { url = "", credentials, token, idempotencyKey, query, keepalive, params = {}, body }: Sent,
+  read: (response: Response) => Promise<Answer>,
+): Promise<Outcome<Answer>> {
   const [method, path] = route.split(" ") as [string, string];
   const filled = path.replace(/{(\w+)}/g, (_, name: string) => encodeURIComponent(params[name]!));
   const search = query ? `?${new URLSearchParams(query)}` : "";
@@ -52,22 +78,12 @@ export async function request<Route extends keyof Routes>(
       ...(keepalive && { keepalive }),
       ...(credentials && { credentials }),
     });
-    const answer = await response.json();
-    return response.ok ? { ...answer, ok: true } : refusal(response, answer);
+    if (!response.ok) return refusal(response, await response.json());
+    return { ...(await read(response)), ok: true };
   } catch {
     return unreachable();
   }
 }
-
-/** Makes a session. The `hostToken` of the answer makes its holder the host: join with it, and keep it. */
-export const createSession = (
-  body: CreateSession = {},
-  service: Service & { token?: string; idempotencyKey?: string } = {},
-): Promise<Outcome<SessionCreated>> => request("POST /api/session/create", { ...service, body });
-
-/** Tells whether a session exists, who is in it and what they rate. Changes nothing. */
-export const findSession = (sessionID: SessionID, service: Service = {}): Promise<Outcome<SessionFound>> =>
-  request("POST /api/session/join", { ...service, body: { sessionID } });
 
 function refusal({ headers }: Response, answer: Omit<Refused, "ok">): Refused {
   const wait = headers.get("Retry-After");
