@@ -49,13 +49,13 @@ async def test_replicas_that_find_another_secret_sign_with_it_and_know_both() ->
         await redis.call("SET", KEYS.secret, ANOTHER)
         async with served_here(redis.url()) as (newcomer,), opened(newcomer) as there:
 
-            async def agree() -> bool:
-                later = await api.create()
-                return (
-                    await there.call("PATCH", later.path, token=later.host_token, json={"title": "T"})
-                ).status_code == 200
+            async def agrees(replica: int) -> bool:
+                later = await api.create(replica=replica)
+                answer = await there.call("PATCH", later.path, token=later.host_token, json={"title": "T"})
+                return answer.status_code == 200
 
-            await until(agree, "the others have found the newcomer's secret", timeout=5)
+            for replica in range(2):
+                await until(partial(agrees, replica), "the others have found the newcomer's secret", timeout=5)
             for replica in range(2):
                 answer = await api.call("PATCH", made.path, replica=replica, token=made.host_token, json={"title": "T"})
                 assert answer.status_code == 200
