@@ -20,6 +20,9 @@ __all__ = ["Listener"]
 _BACKLOG: Final = 2048
 _KEEP_ALIVE_SECONDS: Final = 75
 _UNSENT: Final = 128 * 1024
+_TICK_SECONDS: Final = 1.0
+# The number of a tick at which uvicorn renews the date of its answers.
+_REFRESH_HEADERS: Final = 0
 
 
 class Listener(uvicorn.Server):
@@ -71,6 +74,7 @@ class Listener(uvicorn.Server):
         self.port: int = self._socket.getsockname()[1]
         self._serving: asyncio.Task[None] | None = None
         self._listening = asyncio.Event()
+        self._stopping = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -80,6 +84,13 @@ class Listener(uvicorn.Server):
         await super().startup(sockets)
         self._listening.set()
 
+    async def main_loop(self) -> None:
+        # The library's wakes up ten times a second to see whether it should stop.
+        while not await self.on_tick(_REFRESH_HEADERS):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TICK_SECONDS):
+                    await self._stopping.wait()
+
     async def start(self) -> None:
         """Start to serve; connections are accepted when this returns."""
         self._serving = asyncio.get_running_loop().create_task(self.serve(sockets=[self._socket]))
@@ -88,6 +99,7 @@ class Listener(uvicorn.Server):
     async def stop(self) -> None:
         """Accept no more connections and wait for requests in progress."""
         self.should_exit = True
+        self._stopping.set()
         if self._serving is not None:
             await self._serving
 

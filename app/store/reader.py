@@ -231,16 +231,9 @@ class SessionReader:
 
     async def count(self) -> int:
         with client_errors(changing=False):
-            now = await self._now()
-            count = await self._client.execute("ZCOUNT", self._keys.sessions, now, "+inf")
+            count = await self._client.execute("ZCOUNT", self._keys.sessions, self.now(), "+inf")
             with reading_reply():
                 return integer(count)
-
-    async def _now(self) -> int:
-        time = await self._client.execute("TIME")
-        with reading_reply():
-            seconds, _ = array(time)
-            return integer(seconds) * 1000
 
     async def _expiry(self, code: str) -> int:
         with client_errors(changing=False):
