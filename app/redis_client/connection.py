@@ -1,25 +1,28 @@
-"""Connections of redis-py, which connects, does TLS, logs in with HELLO and AUTH, and parses replies.
+"""Connections of redis-py, which connects, does TLS and logs in with HELLO and AUTH.
 
-``Link`` writes commands to the socket directly: redis-py's own method waits for the socket and takes five times as
-long. Only this module uses private attributes of redis-py; ``tests/redis_client/test_connection.py`` checks that they
-still exist.
+After that, commands are written to the socket directly, and replies are passed on as they arrive. redis-py's own
+methods wait for the socket and take five times as long. Only this module uses private attributes of redis-py;
+``tests/redis_client/test_connection.py`` checks that they still exist.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+import asyncio
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any, Final, cast
 
 from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from app.redis_client.errors import CommandFailed, StoreError, StoreUnavailable, error_of_reply, is_reply
 from app.redis_client.reply import Reply
 from app.redis_client.url import Address, Login
 
-__all__ = ["abort", "connect", "is_closing", "read_replies", "write"]
+__all__ = ["abort", "connect", "is_closing", "receive", "write"]
 
 # Only HELLO and SELECT are sent: the documented user may not run other connection commands. Nothing is retried, and
 # only our own deadlines apply.
@@ -30,8 +33,6 @@ _OPTIONS: Final[dict[str, Any]] = {
     "retry": None,
     "socket_timeout": None,
     "socket_connect_timeout": None,
-    # Large replies are read in pieces of this size.
-    "socket_read_size": 262_144,
 }
 
 
@@ -46,7 +47,6 @@ async def connect(address: Address, login: Login) -> AbstractConnection:
     except BaseException:
         abort(connection)
         raise
-    connection._parser.handle_push_response = _return_push  # type: ignore[attr-defined]
     return connection
 
 
@@ -56,52 +56,74 @@ def write(connection: AbstractConnection, data: bytes) -> None:
 
 
 def is_closing(connection: AbstractConnection) -> bool:
-    """Return whether the socket is closing, or the server has closed its side."""
-    writer, reader = connection._writer, connection._reader
-    return writer is None or writer.is_closing() or reader is None or reader.at_eof()
+    """Return whether the socket is closing."""
+    return connection._writer is None or connection._writer.is_closing()
 
 
-async def read_replies(connection: AbstractConnection) -> list[Reply | StoreError]:
-    """Wait for a reply or push; return it and those that have arrived with it.
+def receive(
+    connection: AbstractConnection,
+    received: Callable[[Reply | StoreError], None],
+    lost: Callable[[StoreUnavailable], None],
+) -> None:
+    """Call ``received`` with each reply and push from now on, an error that the server returned being a ``StoreError``.
 
-    An error that the server returned is a ``StoreError`` in the list. Raises ``StoreUnavailable`` if the connection is
-    lost or the data is not a reply of Redis.
+    Call ``lost``, perhaps repeatedly, if the connection is lost or the data is not a reply of Redis. Both are called by
+    the event loop, in a context of their own.
     """
-    replies = [await _read_reply(connection)]
-    # redis-py's own method costs as much for each reply as everything else that is done with it.
-    reader = connection._parser._reader  # type: ignore[attr-defined]
-    while reader.has_data():
-        try:
-            reply = reader.gets(False)
-        except (RedisError, ValueError, MemoryError):
-            # The reader keeps the error, which is raised after the replies before it were handled.
-            break
-        if reply is NOT_ENOUGH_DATA:
-            break
-        replies.append(error_of_reply(reply) if isinstance(reply, RedisError) else reply)
-    return replies
-
-
-async def _read_reply(connection: AbstractConnection) -> Reply | StoreError:
-    try:
-        # What the connection's own method does beside this costs as much again.
-        reply: Reply | ResponseError = await connection._parser.read_response(  # type: ignore[attr-defined]
-            disable_decoding=True, push_request=True
-        )
-    except (RedisError, OSError, ValueError, MemoryError) as error:
-        if is_reply(error):
-            return error_of_reply(error)
-        if isinstance(error, RedisConnectionError | OSError):
-            raise StoreUnavailable("lost", "the connection broke", sent=True) from error
-        raise StoreUnavailable("protocol", f"not the reply of a Redis: {error}", sent=True) from error
-    return error_of_reply(reply) if isinstance(reply, ResponseError) else reply
+    incoming = _Incoming(connection._parser._reader, received, lost)  # type: ignore[attr-defined]
+    _transport(connection).set_protocol(incoming)
+    # What came with the last answer to the login was read from the socket before.
+    asyncio.get_running_loop().call_soon(incoming.data_received, b"")
+    if connection._reader is None or connection._reader.at_eof():
+        asyncio.get_running_loop().call_soon(incoming.connection_lost, None)
 
 
 def abort(connection: AbstractConnection) -> None:
     """Close the socket at once; unsent data is dropped."""
     if connection._writer is not None:
-        connection._writer.transport.abort()
+        _transport(connection).abort()
     connection._close()  # type: ignore[no-untyped-call]
+
+
+class _Incoming(asyncio.Protocol):
+    """Parses what the server sends. ``reader``: hiredis's, as redis-py has set it up."""
+
+    def __init__(
+        self,
+        reader: Any,
+        received: Callable[[Reply | StoreError], None],
+        lost: Callable[[StoreUnavailable], None],
+    ) -> None:
+        self._reader = reader
+        self._received = received
+        self._lost = lost
+        # The connection outlives the request that happens to open it.
+        self._context = Context()
+
+    def data_received(self, data: bytes) -> None:
+        self._context.run(self._parse, data)
+
+    def eof_received(self) -> None:
+        self.connection_lost(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._context.run(self._lost, StoreUnavailable("lost", "the connection broke", sent=True))
+
+    def _parse(self, data: bytes) -> None:
+        self._reader.feed(data)
+        while True:
+            try:
+                reply = self._reader.gets(False)
+            except (RedisError, ValueError, MemoryError) as error:
+                self._lost(StoreUnavailable("protocol", f"not the reply of a Redis: {error}", sent=True))
+                return
+            if reply is NOT_ENOUGH_DATA:
+                return
+            self._received(error_of_reply(reply) if isinstance(reply, RedisError) else reply)
+
+
+def _transport(connection: AbstractConnection) -> asyncio.Transport:
+    return cast("asyncio.Transport", connection._writer.transport)  # type: ignore[union-attr]
 
 
 def _connection_to(address: Address, login: Login) -> AbstractConnection:
@@ -113,11 +135,6 @@ def _connection_to(address: Address, login: Login) -> AbstractConnection:
     connection = SSLConnection(host=address.host, port=address.port, **options)
     connection.ssl_context.context = login.tls
     return connection
-
-
-async def _return_push(push: list[Reply]) -> list[Reply]:
-    # Replaces redis-py's handler, which formats each message for its debug log and handles some pushes itself.
-    return push
 
 
 def _outage(error: Exception, address: Address) -> StoreUnavailable:

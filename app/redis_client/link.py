@@ -7,7 +7,6 @@ of a pooled connection for each command. A caller that gives up affects neither 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import math
 from collections import deque
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from typing import Any, Final, NamedTuple, cast
 import hiredis
 from redis.asyncio.connection import AbstractConnection
 
-from app.redis_client.connection import abort, connect, is_closing, read_replies, write
+from app.redis_client.connection import abort, connect, is_closing, receive, write
 from app.redis_client.errors import StoreError, StoreUnavailable
 from app.redis_client.reply import Reply
 from app.redis_client.url import Address, Login
@@ -71,8 +70,7 @@ class Link:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
         self._postponed = False
-        # In a new context: the link outlives the request that happens to open it.
-        self._reading = self._loop.create_task(self._read(), context=contextvars.Context())
+        receive(connection, self._receive, self._lose)
 
     def send(
         self, packed: bytes, deadline: float, overdue: float = 0, *, push: tuple[bytes, bytes] | None = None
@@ -123,22 +121,12 @@ class Link:
             self._end(self._pending.popleft(), StoreUnavailable(reason, detail, sent=True))
         if self._timer is not None:
             self._timer.cancel()
-        self._reading.cancel()
 
-    async def _read(self) -> None:
-        reason, detail = "lost", "the connection broke"
-        try:
-            while not self.closed:
-                for reply in await read_replies(self._connection):
-                    self._receive(reply)
-        except StoreUnavailable as error:
-            reason, detail = error.reason, error.detail
-        finally:
-            self.abort(reason, detail)
+    def _lose(self, error: StoreUnavailable) -> None:
+        self.abort(error.reason, error.detail)
 
     def _flush(self) -> None:
         if is_closing(self._connection):
-            # Replies that arrived before are still read.
             self._stop()
             return
         # Callers that gave up before the write were told that nothing was sent.

@@ -11,34 +11,51 @@ import hiredis
 import pytest
 from redis.asyncio.connection import AbstractConnection, SSLConnection
 
-from app.redis_client.connection import abort, connect, is_closing, read_replies, write
-from app.redis_client.errors import CommandFailed, StoreUnavailable
+from app.redis_client.connection import abort, connect, is_closing, receive, write
+from app.redis_client.errors import CommandFailed, StoreError, StoreUnavailable
 from app.redis_client.link import Argument, pack
+from app.redis_client.reply import Reply
 from app.redis_client.url import Login, parse_url
 from tests.harness.redis import RedisServer, require_tls
 
 
+class Connected:
+    """A connection, and what it has received: replies and pushes, and why it was lost."""
+
+    def __init__(self, connection: AbstractConnection) -> None:
+        self.connection = connection
+        self._received: asyncio.Queue[Reply | StoreError] = asyncio.Queue()
+        self._lost: asyncio.Future[StoreUnavailable] = asyncio.get_running_loop().create_future()
+        receive(connection, self._received.put_nowait, self._lose)
+
+    def send(self, *commands: tuple[Argument, ...]) -> None:
+        write(self.connection, b"".join(map(pack, commands)))
+
+    async def read(self, count: int) -> list[Any]:
+        """Return the next replies and pushes."""
+        async with asyncio.timeout(5):
+            return [await self._received.get() for _ in range(count)]
+
+    async def lost(self) -> StoreUnavailable:
+        """Return why the connection was lost, and that nothing else was received."""
+        async with asyncio.timeout(5):
+            error = await self._lost
+        assert self._received.empty()
+        return error
+
+    def _lose(self, error: StoreUnavailable) -> None:
+        if not self._lost.done():
+            self._lost.set_result(error)
+
+
 @asynccontextmanager
-async def connected(url: str) -> AsyncIterator[AbstractConnection]:
+async def connected(url: str) -> AsyncIterator[Connected]:
     parsed = parse_url(url)
     connection = await connect(parsed.addresses[0], parsed.login)
     try:
-        yield connection
+        yield Connected(connection)
     finally:
         abort(connection)
-
-
-async def read(connection: AbstractConnection, count: int) -> list[Any]:
-    """The next replies and pushes, however many arrive together."""
-    replies: list[Any] = []
-    while len(replies) < count:
-        replies += await read_replies(connection)
-    assert len(replies) == count
-    return replies
-
-
-def send(connection: AbstractConnection, *commands: tuple[Argument, ...]) -> None:
-    write(connection, b"".join(map(pack, commands)))
 
 
 async def commands_of(server: RedisServer) -> set[str]:
@@ -54,22 +71,22 @@ async def test_connecting_sends_hello_and_select_and_nothing_else(redis_server: 
 
 
 async def test_replies_and_errors_come_in_order_as_bytes(redis_server: RedisServer) -> None:
-    async with connected(redis_server.url()) as connection:
-        send(connection, ("SET", "key", "x"), ("LPUSH", "key", 1), ("NO",), ("GET", "key"))
-        replies = await read(connection, 4)
+    async with connected(redis_server.url()) as opened:
+        opened.send(("SET", "key", "x"), ("LPUSH", "key", 1), ("NO",), ("GET", "key"))
+        replies = await opened.read(4)
         assert (replies[0], replies[3]) == (b"OK", b"x")
         assert [reply.code for reply in replies if isinstance(reply, CommandFailed)] == ["WRONGTYPE", "ERR"]
 
 
 async def test_every_push_is_taken_in_order_with_the_replies(redis_server: RedisServer) -> None:
-    async with connected(redis_server.url()) as connection:
-        send(connection, ("CLIENT", "TRACKING", "ON"), ("GET", "key"), ("SSUBSCRIBE", "one"), ("SPUBLISH", "one", "x"))
-        tracking, value, subscribed, message, receivers = await read(connection, 5)
+    async with connected(redis_server.url()) as opened:
+        opened.send(("CLIENT", "TRACKING", "ON"), ("GET", "key"), ("SSUBSCRIBE", "one"), ("SPUBLISH", "one", "x"))
+        tracking, value, subscribed, message, receivers = await opened.read(5)
         assert (tracking, value, receivers) == (b"OK", None, 1)
         assert [type(push) for push in (subscribed, message)] == [hiredis.PushNotification] * 2
         assert (subscribed, message) == ([b"ssubscribe", b"one", 1], [b"smessage", b"one", b"x"])
         await redis_server.call("SET", "key", "changed")
-        assert await read(connection, 1) == [[b"invalidate", [b"key"]]], "one that redis-py would keep for itself"
+        assert await opened.read(1) == [[b"invalidate", [b"key"]]], "one that redis-py would keep for itself"
 
 
 async def test_a_reply_that_is_none_is_seen_behind_those_that_arrived_with_it() -> None:
@@ -82,41 +99,35 @@ async def test_a_reply_that_is_none_is_seen_behind_those_that_arrived_with_it() 
 
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
         host, port = server.sockets[0].getsockname()
-        async with connected(f"redis://{host}:{port}") as connection:
-            send(connection, ("PING",), ("NO",), ("PING",))
-            pong, error = await read(connection, 2)
+        async with connected(f"redis://{host}:{port}") as opened:
+            opened.send(("PING",), ("NO",), ("PING",))
+            pong, error = await opened.read(2)
             assert pong == b"PONG"
             assert isinstance(error, CommandFailed)
-            with pytest.raises(StoreUnavailable, match="not the reply of a Redis"):
-                await read_replies(connection)
+            assert "not the reply of a Redis" in str(await opened.lost())
 
 
-async def test_the_end_of_a_connection_is_seen_before_and_after_reading(redis_server: RedisServer) -> None:
-    async with connected(redis_server.url()) as connection:
-        assert not is_closing(connection)
-        reading = asyncio.create_task(read_replies(connection))
+async def test_the_end_of_a_connection_is_noticed(redis_server: RedisServer) -> None:
+    async with connected(redis_server.url()) as opened:
+        assert not is_closing(opened.connection)
         await redis_server.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-        with pytest.raises(StoreUnavailable, match="lost"):
-            await reading
-        assert is_closing(connection)
+        assert (await opened.lost()).reason == "lost"
+        assert is_closing(opened.connection)
 
 
 async def test_an_aborted_connection_is_closed_at_once_and_for_good(redis_server: RedisServer) -> None:
-    async with connected(redis_server.url()) as connection:
-        reading = asyncio.create_task(read_replies(connection))
-        await asyncio.sleep(0)
-        abort(connection)
-        assert is_closing(connection)
-        with pytest.raises(StoreUnavailable, match="lost"):
-            await reading
+    async with connected(redis_server.url()) as opened:
+        abort(opened.connection)
+        assert is_closing(opened.connection)
+        assert (await opened.lost()).reason == "lost"
 
 
 async def test_tls_uses_the_context_of_the_url() -> None:
     await require_tls()
-    async with RedisServer(tls=True) as server, connected(server.url()) as connection:
-        assert isinstance(connection, SSLConnection)
-        send(connection, ("PING",))
-        assert await read(connection, 1) == [b"PONG"]
+    async with RedisServer(tls=True) as server, connected(server.url()) as opened:
+        assert isinstance(opened.connection, SSLConnection)
+        opened.send(("PING",))
+        assert await opened.read(1) == [b"PONG"]
 
 
 async def test_a_wrong_login_is_denied_over_a_unix_socket_as_well() -> None:
