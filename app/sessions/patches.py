@@ -58,7 +58,7 @@ def _movies(before: Session, after: Session) -> Iterator[bytes]:
         yield from _changes(b"/movies/%d" % place, old_json, new_json)
     for index, movie in enumerate(listed):
         rank = ranks.get(movie.id)
-        if rank is not None and then.get(movie.id) is movie and ranks_then[movie.id] != rank:
+        if rank != ranks_then.get(movie.id) and rank is not None and then.get(movie.id) is movie:
             yield _operation(b"replace", b"/movies/%d/rank" % index, b"%d" % rank)
 
 

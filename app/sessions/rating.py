@@ -7,7 +7,7 @@ up exactly and all replicas compute the same ranking.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from math import isqrt
 from typing import Final, Protocol
@@ -36,6 +36,16 @@ class Tally:
     count: int = 0
     vetoes: int = 0
     points: int = 0
+    compatibility: int = field(init=False, compare=False)
+    """``mean * (count / (count + vetoes)) ** 3.5``, rounded half up; 0 if all ratings are vetoes.
+
+    The square of the value is ``points² · count⁵ / (count + vetoes)⁷``. The integer part of the square root of four
+    times that counts half steps, so no floating point is needed.
+    """
+
+    def __post_init__(self) -> None:
+        # Only once: a vote changes one tally, and then all movies are ranked.
+        object.__setattr__(self, "compatibility", _compatibility(self.count, self.vetoes, self.points))
 
     @property
     def score(self) -> float:
@@ -44,19 +54,10 @@ class Tally:
             return 0
         return (200 * self.points + self.count) // (2 * self.count) / 100
 
-    @property
-    def compatibility(self) -> int:
-        """``mean * (count / (count + vetoes)) ** 3.5``, rounded half up; 0 if all ratings are vetoes.
-
-        The square of the value is ``points² · count⁵ / (count + vetoes)⁷``. The integer part of the square root of four
-        times that counts half steps, so no floating point is needed.
-        """
-        return _compatibility(self.count, self.vetoes, self.points)
-
 
 @lru_cache(maxsize=4096)
 def _compatibility(count: int, vetoes: int, points: int) -> int:
-    """Compute a compatibility; most tallies are the same as at the last ranking."""
+    """Compute a compatibility; most tallies of a session that is read again are known."""
     if not count:
         return 0
     half_steps = isqrt(4 * points**2 * count**5 // (count + vetoes) ** 7)

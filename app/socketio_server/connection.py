@@ -140,7 +140,8 @@ class Connection:
         if self.closed:
             return
         websocket = self._websocket
-        if websocket is not None and not self._outbox and websocket.writable():
+        # Where there is a WebSocket, something is queued as long as there is a drainer.
+        if websocket is not None and self._drainer is None and websocket.writable():
             if made := frames.made(message):
                 websocket.write(made)
             return
