@@ -179,12 +179,12 @@ class SessionMirror:
         self._movies = Movies(_ordered(entries))
 
     def _count(self, orders: set[int]) -> None:
-        self._movies = Movies(
-            {
-                name: entry.counted(tally_of(entry.order, self._fields)) if entry.order in orders else entry
-                for name, entry in self._movies.items()
-            }
-        )
+        counted = {
+            entry.id: entry.counted(tally_of(entry.order, self._fields))
+            for entry in self._movies.values()
+            if entry.order in orders
+        }
+        self._movies = Movies({**self._movies, **counted})
 
 
 def _put(entries: dict[str, E], name: str, entry: E | None) -> None:
