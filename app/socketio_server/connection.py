@@ -7,15 +7,7 @@ import contextlib
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any, Final, Protocol, cast
 
-from app.socketio_server import frames
-from app.socketio_server.endings import (
-    CLIENT_DISCONNECT,
-    NORMAL,
-    PING_TIMEOUT,
-    TOO_BIG,
-    TRANSPORT_CLOSE,
-    TRANSPORT_ERROR,
-)
+from app.socketio_server import endings, frames
 from app.socketio_server.frames import Encoded, Outgoing, ProtocolError
 from app.socketio_server.heartbeat import Heartbeats
 from app.socketio_server.interfaces import Receive, Upgrade, WebSocket
@@ -88,7 +80,7 @@ class Connection:
         self.upgraded = False
         self.upgrade: Upgrade | None = None
         self.final_packet = frames.CLOSE
-        self.code = NORMAL
+        self.code = endings.NORMAL
         self.options = options
         self._owner = owner
         self._session: dict[Any, Any] | None = None
@@ -149,7 +141,7 @@ class Connection:
             self._owner.coalesced()
         if self._outbox.size > self.options.max_backlog:
             self._owner.slow(self)
-            self.close(TRANSPORT_ERROR, drop=True)
+            self.close(endings.TRANSPORT_ERROR, drop=True)
         elif websocket is not None:
             self._drain(websocket)
         else:
@@ -181,7 +173,7 @@ class Connection:
                     websocket.write(message)
         except TimeoutError:
             self._owner.slow(self)
-            self.close(TRANSPORT_ERROR, drop=True)
+            self.close(endings.TRANSPORT_ERROR, drop=True)
         finally:
             self._drainer = None
             if self.closed:
@@ -207,11 +199,11 @@ class Connection:
                 yield
         except asyncio.CancelledError:
             if not self.closed:
-                self.close(TRANSPORT_ERROR)
+                self.close(endings.TRANSPORT_ERROR)
                 raise
             cast("asyncio.Task[Any]", asyncio.current_task()).uncancel()
         except BaseException:
-            self.close(TRANSPORT_ERROR)
+            self.close(endings.TRANSPORT_ERROR)
             raise
 
     async def poll(self, receive: Receive) -> list[Encoded] | None:
@@ -220,7 +212,7 @@ class Connection:
         is_wanted = self.upgrade is not None and self.upgrade.is_answered
         idle = not self._outbox and not self.closed and not is_wanted
         if idle and not await self._polled().wait(receive):
-            self.close(TRANSPORT_ERROR)
+            self.close(endings.TRANSPORT_ERROR)
             return None
         if self._leaving and not self.upgraded:
             self._leave(*self._leaving)
@@ -262,11 +254,11 @@ class Connection:
     def failed(self, code: int) -> None:
         """Handle that the WebSocket is closed with this code because the client violated its protocol."""
         if not self.closed:
-            self._owner.violated(self, ProtocolError("too large" if code == TOO_BIG else "invalid frame"))
+            self._owner.violated(self, ProtocolError("too large" if code == endings.TOO_BIG else "invalid frame"))
 
     def lost(self) -> None:
         """Handle that the peer has closed the WebSocket or is gone."""
-        self.close(TRANSPORT_CLOSE)
+        self.close(endings.TRANSPORT_CLOSE)
         # Without a reference cycle the objects are freed at once.
         self._websocket = None
 
@@ -285,7 +277,7 @@ class Connection:
             self._owner.heartbeats.answered(self)
         elif packet == "1":
             self.final_packet = frames.NOOP
-            self.close(CLIENT_DISCONNECT)
+            self.close(endings.CLIENT_DISCONNECT)
         else:
             raise ProtocolError("invalid frame")
 
@@ -345,11 +337,11 @@ class Connection:
 
     def missed(self) -> None:
         """End the session of a client that has not answered a PING."""
-        self.close(PING_TIMEOUT)
+        self.close(endings.PING_TIMEOUT)
 
     # The end
 
-    def close(self, reason: str, *, code: int = NORMAL, drop: bool = False) -> None:
+    def close(self, reason: str, *, code: int = endings.NORMAL, drop: bool = False) -> None:
         """End the session: finish its requests and its WebSocket, then handle its disconnect.
 
         ``drop``: do not wait for the peer, and discard the queued messages.
@@ -385,7 +377,7 @@ class Connection:
         if self._drainer is not None:
             websocket.abort()
 
-    def leave(self, reason: str, *, code: int = NORMAL) -> bool:
+    def leave(self, reason: str, *, code: int = endings.NORMAL) -> bool:
         """End the session if nothing is lost, or let the next poll find it closed; return whether it has ended.
 
         Nothing is lost if everything received was handled, and the answers are sent or go out with the poll.
