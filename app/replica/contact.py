@@ -67,8 +67,10 @@ class Contact:
 
     async def _poll(self) -> None:
         redis = self._redis
-        # At once: that wakes the process up for one answer rather than for three.
-        _, is_lost, count = await asyncio.gather(redis.secret.keep(), redis.marker.is_lost(), redis.sessions.count())
+        # At once: that wakes the process up for one answer rather than for four.
+        _, _, is_lost, count = await asyncio.gather(
+            redis.client.ping(), redis.secret.keep(), redis.marker.is_lost(), redis.sessions.count()
+        )
         if is_lost:
             self._losses.note("everything")
             self._on_loss()
