@@ -90,7 +90,7 @@ async def test_a_ping_timeout_closes_a_polling_session(client: Client) -> None:
 
 
 async def test_a_websocket_is_kept_alive_by_ping_and_pong(client: Client) -> None:
-    async with client.opened() as websocket:
+    async with client.connected() as websocket:
         for _ in range(3):
             assert await websocket.recv() == "2"
             await websocket.send("3")
