@@ -259,7 +259,7 @@ async def websocket(record: Recording, services: Services) -> None:
     await change(host, "withdraw-vote", {"movieID": "a"})
     await change(guest, "remove-movie", {"movieID": "d"})
     await change(host, "update-session", {"title": "Friday", "capacity": 4, "locked": True, "ttlSeconds": 600})
-    await refused(host, "rotate-host-token")
+    await change(host, "rotate-host-token")
     await change(host, "transfer-host", {"participantID": second["participantID"]})
     await change(guest, "transfer-host", {"participantID": first["participantID"]})
     record.note("Refused")
