@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextvars import Context
-from typing import Any, Final, cast
+from typing import Any, Final
 
+import hiredis
 from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -63,15 +64,15 @@ def is_closing(connection: AbstractConnection) -> bool:
 def receive(
     connection: AbstractConnection,
     received: Callable[[Reply | StoreError], None],
-    lost: Callable[[StoreUnavailable], None],
+    lost: Callable[[str, str], None],
 ) -> None:
     """Call ``received`` with each reply and push from now on, an error that the server returned being a ``StoreError``.
 
-    Call ``lost``, perhaps repeatedly, if the connection is lost or the data is not a reply of Redis. Both are called by
-    the event loop, in a context of their own.
+    Call ``lost``, perhaps repeatedly, with the reason and detail of a ``StoreUnavailable`` if the connection is lost or
+    the data is not a reply of Redis. Both are called by the event loop, in a context of their own.
     """
     incoming = _Incoming(connection._parser._reader, received, lost)  # type: ignore[attr-defined]
-    _transport(connection).set_protocol(incoming)
+    connection._writer.transport.set_protocol(incoming)  # type: ignore[union-attr]
     # What came with the last answer to the login was read from the socket before.
     asyncio.get_running_loop().call_soon(incoming.data_received, b"")
     if connection._reader is None or connection._reader.at_eof():
@@ -81,7 +82,7 @@ def receive(
 def abort(connection: AbstractConnection) -> None:
     """Close the socket at once; unsent data is dropped."""
     if connection._writer is not None:
-        _transport(connection).abort()
+        connection._writer.transport.abort()
     connection._close()  # type: ignore[no-untyped-call]
 
 
@@ -90,9 +91,9 @@ class _Incoming(asyncio.Protocol):
 
     def __init__(
         self,
-        reader: Any,
+        reader: hiredis.Reader,
         received: Callable[[Reply | StoreError], None],
-        lost: Callable[[StoreUnavailable], None],
+        lost: Callable[[str, str], None],
     ) -> None:
         self._reader = reader
         self._received = received
@@ -107,7 +108,7 @@ class _Incoming(asyncio.Protocol):
         self.connection_lost(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._context.run(self._lost, StoreUnavailable("lost", "the connection broke", sent=True))
+        self._context.run(self._lost, "lost", "the connection broke")
 
     def _parse(self, data: bytes) -> None:
         self._reader.feed(data)
@@ -115,15 +116,11 @@ class _Incoming(asyncio.Protocol):
             try:
                 reply = self._reader.gets(False)
             except (RedisError, ValueError, MemoryError) as error:
-                self._lost(StoreUnavailable("protocol", f"not the reply of a Redis: {error}", sent=True))
+                self._lost("protocol", f"not the reply of a Redis: {error}")
                 return
             if reply is NOT_ENOUGH_DATA:
                 return
             self._received(error_of_reply(reply) if isinstance(reply, RedisError) else reply)
-
-
-def _transport(connection: AbstractConnection) -> asyncio.Transport:
-    return cast("asyncio.Transport", connection._writer.transport)  # type: ignore[union-attr]
 
 
 def _connection_to(address: Address, login: Login) -> AbstractConnection:

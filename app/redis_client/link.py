@@ -70,7 +70,7 @@ class Link:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
         self._postponed = False
-        receive(connection, self._receive, self._lose)
+        receive(connection, self._receive, self.abort)
 
     def send(
         self, packed: bytes, deadline: float, overdue: float = 0, *, push: tuple[bytes, bytes] | None = None
@@ -121,9 +121,6 @@ class Link:
             self._end(self._pending.popleft(), StoreUnavailable(reason, detail, sent=True))
         if self._timer is not None:
             self._timer.cancel()
-
-    def _lose(self, error: StoreUnavailable) -> None:
-        self.abort(error.reason, error.detail)
 
     def _flush(self) -> None:
         if is_closing(self._connection):

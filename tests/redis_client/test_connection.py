@@ -43,9 +43,9 @@ class Connected:
         assert self._received.empty()
         return error
 
-    def _lose(self, error: StoreUnavailable) -> None:
+    def _lose(self, reason: str, detail: str) -> None:
         if not self._lost.done():
-            self._lost.set_result(error)
+            self._lost.set_result(StoreUnavailable(reason, detail, sent=True))
 
 
 @asynccontextmanager
