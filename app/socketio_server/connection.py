@@ -148,7 +148,7 @@ class Connection:
             self.wake_poll()
 
     def cork(self) -> None:
-        """Send what is sent in this turn of the event loop together."""
+        """Send what is sent from now on together, once the event loop has handled what it receives next."""
         if self._websocket is not None:
             self._websocket.cork()
 

@@ -30,7 +30,7 @@ class WebSocket(Protocol):
         """Send all packets of a message; ignore that the peer is gone."""
 
     def cork(self) -> None:
-        """Send what is written in this turn of the event loop at its end, together."""
+        """Send what is written from now on together, once the event loop has handled what it receives next."""
 
     def read_on(self) -> None:
         """Deliver further messages after ``received`` has returned False."""

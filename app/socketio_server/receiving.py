@@ -175,6 +175,8 @@ class ReceivingServer(SocketIOServer):
         if packet.id is None:
             return
         answer = self._packet(packets.ACK, packet.namespace, as_arguments(result), packet.id)
+        # An event often leads to a message for its own sender, whose announcement arrives with the result.
+        socket.connection.cork()
         socket.connection.send(answer)
 
     async def _call(self, socket: Socket, event: str, arguments: tuple[Any, ...], *, ack_requested: bool) -> Any:

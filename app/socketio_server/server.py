@@ -178,7 +178,10 @@ class SocketServer(ReceivingServer):
                 socket.send(outgoing, latest)
 
     def cork(self, sid: str) -> None:
-        """Write what is sent to a socket in this turn of the event loop at once; unknown sids are ignored."""
+        """Write what is sent to a socket from now on at once, when the event loop has handled what it receives next.
+
+        Unknown sids are ignored.
+        """
         if (socket := self._sockets.get(sid)) is not None:
             socket.connection.cork()
 

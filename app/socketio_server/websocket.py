@@ -160,7 +160,9 @@ class WebSocketProtocol(asyncio.Protocol):
     def cork(self) -> None:
         if self._corked is None:
             self._corked = []
-            asyncio.get_running_loop().call_soon(self._uncork)
+            loop = asyncio.get_running_loop()
+            # Two turns: what the event loop receives in the first is handled in the second.
+            loop.call_soon(loop.call_soon, self._uncork)
 
     def close(self, code: int) -> None:
         self._send_close(code.to_bytes(2, "big"))

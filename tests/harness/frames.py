@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
@@ -68,6 +70,12 @@ class FrameClient:
             if size > 125:
                 size = int.from_bytes(await self._reader.readexactly(2 if size == 126 else 8), "big")
             return Frame(first, await self._reader.readexactly(size))
+
+    def segments(self) -> int:
+        """Return how many TCP segments with data have arrived: ``tcpi_data_segs_in`` of Linux's ``tcp_info``."""
+        connection = self._writer.get_extra_info("socket")
+        (count,) = struct.unpack_from("I", connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192), 152)
+        return int(count)
 
 
 @asynccontextmanager

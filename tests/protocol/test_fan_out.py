@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 
 from app.socketio_server import Connection, Encoded, Observer
+from tests.harness.frames import frame_client
 from tests.harness.waiting import until
 
 from .harness import SEPARATOR, Client, Recorder, closed, receive, recorder, soon
@@ -301,3 +303,34 @@ async def test_a_poll_gets_what_is_sent_last_and_the_end(record: Recorder) -> No
     record.server.deliver([socket_id], record.server.encode("bye"))
     record.server.close_socket(socket_id)
     assert (await poll).text == SEPARATOR.join(['42["bye"]', "1"])
+
+
+async def test_what_arrives_for_a_client_right_after_its_event_is_written_with_the_acknowledgement() -> None:
+    async with recorder() as record:
+        news = record.server.encode("news")
+        near, far = socket.socketpair()
+        loop = asyncio.get_running_loop()
+
+        def announced() -> None:
+            near.recv(1)
+            # Rooms send in a later turn of the event loop, too.
+            loop.call_soon(record.server.deliver, record.server.manager.members(None), news)
+
+        async def vote(sid: str) -> None:
+            far.send(b".")
+
+        record.server.on("vote", vote)
+        target = f"{record.client.path}?EIO=4&transport=websocket"
+        with near, far:
+            loop.add_reader(near, announced)
+            async with frame_client(record.client.address, target) as client:
+                await client.frame()
+                await client.send(b"40")
+                await client.frame()
+                before = client.segments()
+                for number in range(50):
+                    await client.send(b'42%d["vote"]' % number)
+                    assert (await client.frame()).payload == b"43%d[]" % number
+                    assert (await client.frame()).payload == b'42["news"]'
+                assert client.segments() - before == 50
+            loop.remove_reader(near)

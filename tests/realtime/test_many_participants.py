@@ -109,6 +109,7 @@ async def test_the_host_and_the_first_are_listed_and_all_are_counted(redis_serve
 
 async def test_whoever_is_not_listed_is_only_counted_in_a_patch(redis_server: RedisServer) -> None:
     async with crowd(redis_server, replicas=1) as session:
+        await session.assert_all_alike()
         patched, leaving = session.sockets[1], session.sockets[7]
         ack = await leaving.emit("leave-session")
         await patched.at_version(ack["version"])

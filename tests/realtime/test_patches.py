@@ -77,7 +77,8 @@ async def test_after_the_first_update_there_are_patches_and_others_see_none(redi
                     await who.emit("add-movie", movie(name, title=f"Again {number}"))
                 case _:
                     await who.emit("vote", {"movieID": name, "rating": chance.randrange(1, 6)})
-        await assert_same(api, made, host, plain, other)
+            if number % 20 == 19:
+                await assert_same(api, made, host, plain, other)
         assert plain.counts["session-patch"] == 0
         for patched in (host, other):
             # One of the joins of the others may have come before the first update.
