@@ -1,11 +1,12 @@
 """What a vote costs without a service: the event loop, the kernel and the connections to Redis.
 
     python -m bench.bare_votes
+    python -m bench.bare_votes updates
 
 A server of bare callbacks has the connections of scenario H: 200 rooms of ten, one vote a second in each. For a vote it
 runs a script that publishes, answers the voter, and writes a patch of one KB to each of the ten when the published
-message arrives. It parses nothing, checks nothing and keeps nothing. Printed are the microseconds that its process
-takes for each vote.
+message arrives; or an update of 30 movies, which it has deflated once. It parses nothing, checks nothing and keeps
+nothing. Printed are the microseconds that its process takes for each vote.
 """
 
 from __future__ import annotations
@@ -16,12 +17,16 @@ import socket
 import sys
 import time
 from collections import deque
-from typing import ClassVar, cast
+from collections.abc import Callable
+from typing import ClassVar, Final, cast
 
+import orjson
 import uvloop
 
+from app.compression import deflated
 from app.redis_client.embedded import EmbeddedServer
 from bench.machine import LOAD_CORE, SERVER_CORE, cpu_seconds
+from bench.movies import draw_movies
 
 ROOMS = 200
 MEMBERS = 10
@@ -29,6 +34,7 @@ SECONDS = 15
 VOTE = b"v" * 90
 ACK = b"a" * 40
 PATCH = b"p" * 1024
+UPDATE = orjson.dumps(draw_movies(30))
 CHANNEL = "votes"
 SCRIPT = f"redis.call('PUBLISH', '{CHANNEL}', ARGV[1]) return 'ok'"
 
@@ -62,17 +68,24 @@ class Replies(asyncio.Protocol):
 
 
 class Published(asyncio.Protocol):
+    def __init__(self, make: Callable[[], bytes]) -> None:
+        self._make = make
+
     def data_received(self, data: bytes) -> None:
         _, *messages = data.split(b"room ")
         for message in messages:
+            made = self._make()
             for member in Voter.rooms[int(message[:3])]:
-                member.write(PATCH)
+                member.write(made)
 
 
-async def serve(redis: str) -> None:
+MESSAGES: Final[dict[str, Callable[[], bytes]]] = {"patches": lambda: PATCH, "updates": lambda: deflated(UPDATE)}
+
+
+async def serve(redis: str, what: str) -> None:
     loop = asyncio.get_running_loop()
     commands, _ = await loop.create_unix_connection(Replies, redis)
-    subscription, _ = await loop.create_unix_connection(Published, redis)
+    subscription, _ = await loop.create_unix_connection(lambda: Published(MESSAGES[what]), redis)
     subscription.write(command("SUBSCRIBE", CHANNEL))
     server = await loop.create_server(lambda: Voter(commands), "127.0.0.1", 0, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
@@ -86,12 +99,12 @@ class Member(asyncio.Protocol):
         Member.received += len(data)
 
 
-async def main() -> None:
+async def main(what: str) -> None:
     async with EmbeddedServer() as redis:
         os.sched_setaffinity(0, {LOAD_CORE})
         path = redis.url.removeprefix("unix://")
         server = await asyncio.create_subprocess_exec(
-            *("taskset", "-c", str(SERVER_CORE), sys.executable, "-m", "bench.bare_votes", path),
+            *("taskset", "-c", str(SERVER_CORE), sys.executable, "-m", "bench.bare_votes", what, path),
             stdout=asyncio.subprocess.PIPE,
         )
         assert server.stdout is not None
@@ -107,7 +120,7 @@ async def main() -> None:
                 votes += 1
             await asyncio.sleep(1 / ROOMS)
         taken = cpu_seconds(server.pid) - cpu
-        expected = votes * (len(ACK) + MEMBERS * len(PATCH))
+        expected = votes * (len(ACK) + MEMBERS * len(MESSAGES[what]()))
         print(
             f"{votes} votes, {taken * 1e6 / votes:.0f} µs each, {Member.received / expected:.0%} of the bytes arrived"
         )
@@ -121,4 +134,5 @@ def command(*words: str) -> bytes:
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(sys.argv[1]) if len(sys.argv) > 1 else main())
+    what, *redis = sys.argv[1:] or ["patches"]
+    uvloop.run(serve(redis[0], what) if redis else main(what))
