@@ -35,9 +35,13 @@ _MAX_KNOWN_FRAMES: Final = 64
 
 
 class Seen(NamedTuple):
-    """What a client holds: the state for the checker, and the copy that the next patch applies to."""
+    """What a client holds: the state for the checker, and the copy that the next patch applies to.
+
+    ``digest`` is a hash of the copy's ``sessionData``. That of the state omits what not all replicas tell.
+    """
 
     state: State
+    digest: bytes
     copy: SessionCopy
 
 
@@ -51,7 +55,8 @@ class Crowd:
         self.numbers = itertools.count(1)
         self._run = run
         self._host_token = host_token
-        self._frames: dict[tuple[State | None, bytes], Seen] = {}
+        # By what a client held, and the packet that it received.
+        self._frames: dict[tuple[State | None, bytes, bytes], Seen] = {}
         self._patched = asyncio.Event()
         urls, first = run.plan.urls, number * run.plan.clients
         self.visitors = [
@@ -60,18 +65,20 @@ class Crowd:
 
     def read(self, packet: bytes) -> Seen:
         """Return what a ``session-update`` shows. Most clients get identical packets, so each is parsed once."""
-        known = self._frames.get((None, packet))
+        key = (None, b"", packet)
+        known = self._frames.get(key)
         if known is None:
             _, data, meta, offset, *_ = parse_event(packet)
-            known = self._remember(None, packet, SessionCopy(data, meta), offset)
+            known = self._frames[key] = self._seen(SessionCopy(data, meta), offset)
         return known
 
     def patch(self, before: Seen, packet: bytes) -> Seen:
         """Return what a ``session-patch`` makes of a state; most clients hold the same one."""
-        known = self._frames.get((before.state, packet))
+        key = (before.state, before.digest, packet)
+        known = self._frames.get(key)
         if known is None:
             _, operations, meta, offset, *_ = parse_event(packet)
-            known = self._remember(before.state, packet, before.copy.patched(operations, meta), offset)
+            known = self._frames[key] = self._seen(before.copy.patched(operations, meta), offset)
             self._patched.set()
         return known
 
@@ -137,15 +144,14 @@ class Crowd:
             cursor = page["next"]
         return people
 
-    def _remember(self, before: State | None, packet: bytes, copy: SessionCopy, offset: str) -> Seen:
+    def _seen(self, copy: SessionCopy, offset: str) -> Seen:
         state = _state(copy.data, copy.meta)
         if offset != f"{state.epoch}-{state.version}":
             raise ValueError("the offset is not that of the state")
         self.movies = [movie["id"] for movie in copy.data["movies"]]
         if len(self._frames) == _MAX_KNOWN_FRAMES:
             del self._frames[next(iter(self._frames))]
-        seen = self._frames[before, packet] = Seen(state, copy)
-        return seen
+        return Seen(state, _digest(copy.data), copy)
 
     def _agree(self, readings: list[State]) -> bool:
         shown = {watcher.shown for watcher in self.check.watchers if not watcher.absent}
@@ -372,8 +378,11 @@ def _payload(change: Change) -> dict[str, Any]:
 def _state(data: dict[str, Any], meta: dict[str, Any]) -> State:
     # Replicas of the previous release do not tell how much somebody has rated.
     people = [{name: value for name, value in person.items() if name != "rated"} for person in data["participants"]]
-    content = orjson.dumps(data | {"participants": people}, option=orjson.OPT_SORT_KEYS)
-    return State(meta["epoch"], meta["version"], hashlib.blake2b(content, digest_size=8).digest())
+    return State(meta["epoch"], meta["version"], _digest(data | {"participants": people}))
+
+
+def _digest(data: dict[str, Any]) -> bytes:
+    return hashlib.blake2b(orjson.dumps(data, option=orjson.OPT_SORT_KEYS), digest_size=8).digest()
 
 
 def _is_ack(ack: Any) -> bool:
