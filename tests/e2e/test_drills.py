@@ -33,9 +33,10 @@ PLANNED = 5.0
 KILLED = 10.0
 # The replicas are replaced, and Redis as well, which takes some ten seconds.
 RESTARTED = 15.0
-# A node that stops answers nobody: its clients find out by their heartbeats, 25 and 20 seconds.
-PAUSED = 70.0
-# Until Kubernetes has noticed, 46 seconds, any request without a cookie may still go there, and is waited for as long.
+# A node that stops answers nobody: its clients find out by their heartbeats, 25 and 20 seconds. Who connects again
+# before Kubernetes has noticed, after 46 seconds, waits for it once more: 20 seconds, and up to 3 before and after.
+PAUSED = 75.0
+# Until then any request without a cookie may still go there, and is waited for as long.
 PAUSED_WANDERING = 100.0
 PAUSE = 120.0
 
