@@ -35,6 +35,7 @@ VOTE = b"v" * 90
 ACK = b"a" * 40
 PATCH = b"p" * 1024
 UPDATE = orjson.dumps(draw_movies(30))
+MESSAGES: Final[dict[str, Callable[[], bytes]]] = {"patches": lambda: PATCH, "updates": lambda: deflated(UPDATE)}
 CHANNEL = "votes"
 SCRIPT = f"redis.call('PUBLISH', '{CHANNEL}', ARGV[1]) return 'ok'"
 
@@ -77,9 +78,6 @@ class Published(asyncio.Protocol):
             made = self._make()
             for member in Voter.rooms[int(message[:3])]:
                 member.write(made)
-
-
-MESSAGES: Final[dict[str, Callable[[], bytes]]] = {"patches": lambda: PATCH, "updates": lambda: deflated(UPDATE)}
 
 
 async def serve(redis: str, what: str) -> None:

@@ -45,6 +45,13 @@ class Seen(NamedTuple):
     copy: SessionCopy
 
 
+class _Received(NamedTuple):
+    """A packet, and what its client held if it is a patch."""
+
+    packet: bytes
+    held: tuple[State, bytes] | None = None
+
+
 class Crowd:
     """A session and its clients."""
 
@@ -55,8 +62,7 @@ class Crowd:
         self.numbers = itertools.count(1)
         self._run = run
         self._host_token = host_token
-        # By what a client held, and the packet that it received.
-        self._frames: dict[tuple[State | None, bytes, bytes], Seen] = {}
+        self._frames: dict[_Received, Seen] = {}
         self._patched = asyncio.Event()
         urls, first = run.plan.urls, number * run.plan.clients
         self.visitors = [
@@ -65,20 +71,20 @@ class Crowd:
 
     def read(self, packet: bytes) -> Seen:
         """Return what a ``session-update`` shows. Most clients get identical packets, so each is parsed once."""
-        key = (None, b"", packet)
-        known = self._frames.get(key)
+        received = _Received(packet)
+        known = self._frames.get(received)
         if known is None:
             _, data, meta, offset, *_ = parse_event(packet)
-            known = self._frames[key] = self._seen(SessionCopy(data, meta), offset)
+            known = self._remember(received, SessionCopy(data, meta), offset)
         return known
 
     def patch(self, before: Seen, packet: bytes) -> Seen:
         """Return what a ``session-patch`` makes of a state; most clients hold the same one."""
-        key = (before.state, before.digest, packet)
-        known = self._frames.get(key)
+        received = _Received(packet, (before.state, before.digest))
+        known = self._frames.get(received)
         if known is None:
             _, operations, meta, offset, *_ = parse_event(packet)
-            known = self._frames[key] = self._seen(before.copy.patched(operations, meta), offset)
+            known = self._remember(received, before.copy.patched(operations, meta), offset)
             self._patched.set()
         return known
 
@@ -144,14 +150,15 @@ class Crowd:
             cursor = page["next"]
         return people
 
-    def _seen(self, copy: SessionCopy, offset: str) -> Seen:
+    def _remember(self, received: _Received, copy: SessionCopy, offset: str) -> Seen:
         state = _state(copy.data, copy.meta)
         if offset != f"{state.epoch}-{state.version}":
             raise ValueError("the offset is not that of the state")
         self.movies = [movie["id"] for movie in copy.data["movies"]]
         if len(self._frames) == _MAX_KNOWN_FRAMES:
             del self._frames[next(iter(self._frames))]
-        return Seen(state, _digest(copy.data), copy)
+        seen = self._frames[received] = Seen(state, _digest(copy.data), copy)
+        return seen
 
     def _agree(self, readings: list[State]) -> bool:
         shown = {watcher.shown for watcher in self.check.watchers if not watcher.absent}

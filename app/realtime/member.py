@@ -57,8 +57,8 @@ class Member:
 class Emitter(Protocol):
     """The engine's interface for sending: encode an event once, deliver it to any number of sockets.
 
-    ``compress``: an event without secrets may be compressed. ``cork`` writes what one socket is sent from now on at
-    once, when the event loop has handled what it receives next.
+    ``compress``: an event without secrets may be compressed. ``cork`` writes what one socket is sent from now on
+    together, once the event loop has handled what it receives next.
     """
 
     def encode(self, event: str, *args: object, compress: bool = False) -> Encoded: ...

@@ -175,7 +175,7 @@ class ReceivingServer(SocketIOServer):
         if packet.id is None:
             return
         answer = self._packet(packets.ACK, packet.namespace, as_arguments(result), packet.id)
-        # An event often leads to a message for its own sender, whose announcement arrives with the result.
+        # An event often leads to a message for its own sender, right after it.
         socket.connection.cork()
         socket.connection.send(answer)
 

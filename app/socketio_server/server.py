@@ -178,7 +178,7 @@ class SocketServer(ReceivingServer):
                 socket.send(outgoing, latest)
 
     def cork(self, sid: str) -> None:
-        """Write what is sent to a socket from now on at once, when the event loop has handled what it receives next.
+        """Write what is sent to a socket from now on together, once the event loop has handled what it receives next.
 
         Unknown sids are ignored.
         """

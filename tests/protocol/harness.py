@@ -242,6 +242,11 @@ class Client:
     async def poll(self, sid: str) -> httpx.Response:
         return await self.request("GET", f"EIO=4&transport=polling&sid={sid}")
 
+    async def pinged(self, sid: str) -> None:
+        """Wait until a PING waits to be polled; a busy server may have closed the session by then."""
+        sockets = self.engine.sockets
+        await until(lambda: sid not in sockets or sockets[sid].unsent, "a PING waits to be polled")
+
     async def post(self, sid: str, body: str | bytes) -> httpx.Response:
         return await self.request("POST", f"EIO=4&transport=polling&sid={sid}", body)
 

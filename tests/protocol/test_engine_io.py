@@ -148,9 +148,7 @@ async def test_polling_is_kept_alive_by_ping_and_pong(client: Client) -> None:
 
 async def test_a_ping_timeout_closes_a_polling_session(client: Client) -> None:
     sid = await client.handshake()
-    await until(
-        lambda: sid not in client.engine.sockets or client.engine.sockets[sid].unsent, "a PING waits to be polled"
-    )
+    await client.pinged(sid)
     await asyncio.sleep(PING_TIMEOUT)
     assert (await client.poll(sid)).status_code == 400
 
