@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any, Final, Self
 
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
@@ -52,14 +53,10 @@ class ClusterSet(ServerSet):
 
     async def owner(self, key: str) -> ClusterNode:
         """Return the node that serves the slot of a key, according to the other nodes."""
-        slot = key_slot(key.encode())
-        for first, last, (_, port, *_), *_ in await self._ask_anyone("CLUSTER", "SLOTS"):
-            if first <= slot <= last:
-                return next(node for node in self.nodes if node.port == port)
-        raise AssertionError(f"nobody serves slot {slot}")
+        return self._owner_in(await self._ask_anyone("CLUSTER", "SLOTS"), key_slot(key.encode()))
 
     async def move_slot(self, key: str) -> ClusterNode:
-        """Move the slot of a key, with all its keys, to another primary, and return that one."""
+        """Move the slot of a key, with all its keys, to another primary, and return that one once all nodes know it."""
         slot = key_slot(key.encode())
         source = await self.owner(key)
         primaries = [node for node in self.nodes if node is not source and await self._is_primary(node)]
@@ -70,6 +67,7 @@ class ClusterSet(ServerSet):
             await source.call("MIGRATE", LOOPBACK, target.port, name.decode(), 0, 5000)
         for node in (target, source, *primaries[1:]):
             await node.call("CLUSTER", "SETSLOT", slot, "NODE", target.id)
+        await until(partial(self._agree_on, slot), "all nodes know the owner of the slot")
         return target
 
     async def failover(self, key: str) -> ClusterNode:
@@ -109,6 +107,28 @@ class ClusterSet(ServerSet):
         return all(
             [b"master_link_status:up" in await node.call("INFO", "replication") for node in self.nodes[PRIMARIES:]]
         )
+
+    async def _agree_on(self, slot: int) -> bool:
+        """Return whether all nodes know the same owner, and the same newest epoch.
+
+        The next owner takes the epoch after the newest that it knows. If that was not the newest of all, two nodes have
+        the same, one of them takes another one, and in the end each says for ever that the slot is the other's.
+        """
+        owners = {self._owner_in(await node.call("CLUSTER", "SLOTS"), slot) for node in self.nodes}
+        epochs = {
+            line
+            for node in self.nodes
+            for line in (await node.call("CLUSTER", "INFO")).splitlines()
+            if line.startswith(b"cluster_current_epoch:")
+        }
+        return len(owners) == len(epochs) == 1
+
+    def _owner_in(self, slots: Any, slot: int) -> ClusterNode:
+        """Return the node that serves a slot according to a reply to CLUSTER SLOTS."""
+        for first, last, (_, port, *_), *_ in slots:
+            if first <= slot <= last:
+                return next(node for node in self.nodes if node.port == port)
+        raise AssertionError(f"nobody serves slot {slot}")
 
     async def _is_primary(self, node: ClusterNode) -> bool:
         try:
