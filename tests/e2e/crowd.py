@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -125,20 +125,11 @@ class Crowd:
     async def mutate(self, session: Session, method: str, path: str, body: dict[str, Any], key: str) -> int:
         """A change, repeated with its key until it is acknowledged; its version."""
         headers = {"Authorization": f"Bearer {session.host_token}", "Idempotency-Key": key}
-        while True:
-            try:
-                answer = await self._api.request(
-                    method, f"/api/session/{session.code}{path}", json=body, headers=headers, timeout=5
-                )
-            except httpx.TransportError:
-                await asyncio.sleep(0.2)
-                continue
-            if answer.status_code in AGAIN:
-                await asyncio.sleep(0.2)
-                continue
-            assert answer.status_code == 200, answer.text
-            version: int = answer.json()["version"]
-            return version
+        path = f"/api/session/{session.code}{path}"
+        answer = await _answered(self._api, method, path, json=body, headers=headers, timeout=5)
+        assert answer.status_code == 200, answer.text
+        version: int = answer.json()["version"]
+        return version
 
 
 @asynccontextmanager
@@ -192,12 +183,18 @@ async def _bucket_of(url: str, code: str) -> str:
     return cookie.partition(";")[0]
 
 
-async def _create(api: httpx.AsyncClient) -> Session:
+async def _answered(api: httpx.AsyncClient, method: str, path: str, **request: Any) -> httpx.Response:
+    """The answer to a request, which is repeated while a replica or Redis is unavailable and over a lost connection."""
     while True:
-        answer = await api.post("/api/session/create", json={"capacity": 200})
-        if answer.status_code not in AGAIN:
-            break
+        with suppress(httpx.TransportError):
+            answer = await api.request(method, path, **request)
+            if answer.status_code not in AGAIN:
+                return answer
         await asyncio.sleep(0.2)
+
+
+async def _create(api: httpx.AsyncClient) -> Session:
+    answer = await _answered(api, "POST", "/api/session/create", json={"capacity": 200})
     assert answer.status_code == 201, answer.text
     made = answer.json()
     return Session(made["sessionID"], made["hostToken"])
