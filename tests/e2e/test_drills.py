@@ -33,11 +33,13 @@ PLANNED = 5.0
 KILLED = 10.0
 # The replicas are replaced, and Redis as well, which takes some ten seconds.
 RESTARTED = 15.0
-# A node that stops answers nobody: its clients find out by their heartbeats, 25 and 20 seconds. Who connects again
-# before Kubernetes has noticed, after 46 seconds, waits for it once more: 20 seconds, and up to 3 before and after.
-PAUSED = 75.0
-# Until then any request without a cookie may still go there, and is waited for as long.
-PAUSED_WANDERING = 100.0
+# A node that stops answers nobody. Its clients find out by their heartbeats, after at most 45 seconds, and Kubernetes
+# after 40 to 60: node-monitor-grace-period is 50 seconds, and leases are renewed every 10 and looked at every 5. Who
+# connects again just before that waits 20 seconds for the node, and up to 5 for the next attempt.
+PAUSED = 90.0
+# A client without cookies may open its connection just before that as well, by another replica, and send its next
+# request to the node: it finds out by its heartbeats again.
+PAUSED_WANDERING = 115.0
 PAUSE = 120.0
 
 
