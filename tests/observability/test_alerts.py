@@ -9,6 +9,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -75,11 +76,11 @@ class Watched:
         return self.world.replicas
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def watched(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Watched]:
+@asynccontextmanager
+async def watching(folder: Path) -> AsyncIterator[Watched]:
     values = {name: AT_ONCE | THRESHOLDS.get(name, {}) for name in INSTANT}
     values |= {name: AT_ONCE | thresholds for name, thresholds in THRESHOLDS.items()}
-    rules = alerts(tmp_path_factory.mktemp("rules"), window=WINDOW, alerts=values)
+    rules = alerts(folder, window=WINDOW, alerts=values)
     hook = {"webhook_allow_http": True, "webhook_secret": SECRET, "webhook_max_pause": 0.5, "webhook_retention": 5}
     async with (
         receiving() as receiver,
@@ -104,6 +105,19 @@ async def watched(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wat
             for member in members:
                 assert (await member.emit("join-session", made.code))["ok"]
             yield Watched(replicated, watcher, made, members, rules, receiver)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def watched(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Watched]:
+    async with watching(tmp_path_factory.mktemp("rules")) as shared:
+        yield shared
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def watched_alone(tmp_path: Path) -> AsyncIterator[Watched]:
+    """For a test after which a replica or the session is gone. The tests of a module run in any order."""
+    async with watching(tmp_path) as own:
+        yield own
 
 
 @asynccontextmanager
@@ -322,12 +336,12 @@ async def test_replicas_that_hang(watched: Watched) -> None:
     await watched.prometheus.resolved("JoinSessionReplicaDown", "JoinSessionAbsent", "JoinSessionEventLoopLag")
 
 
-async def test_a_drain_that_waits_for_redis(watched: Watched) -> None:
-    leaving = watched.replicas[2]
+async def test_a_drain_that_waits_for_redis(watched_alone: Watched) -> None:
+    leaving = watched_alone.replicas[2]
     async with open_sockets([leaving.url], 5) as waiting:
         for client in waiting:
-            assert (await client.emit("join-session", watched.made.code))["ok"]
-        watched.world.redis.pause()
+            assert (await client.emit("join-session", watched_alone.made.code))["ok"]
+        watched_alone.world.redis.pause()
         try:
             votes = [client.emit("vote", {"movieID": "m1", "rating": 5}) for client in waiting for _ in range(10)]
             answers = asyncio.gather(*votes, return_exceptions=True)
@@ -335,12 +349,12 @@ async def test_a_drain_that_waits_for_redis(watched: Watched) -> None:
             for client in waiting:
                 await client.read_by_server()
             leaving.terminate()
-            await watched.prometheus.fires("JoinSessionDrainStuck", instance=instance(leaving))
+            await watched_alone.prometheus.fires("JoinSessionDrainStuck", instance=instance(leaving))
         finally:
-            watched.world.redis.resume()
+            watched_alone.world.redis.resume()
         await answers
     assert await asyncio.to_thread(leaving.wait) == 0
-    await watched.prometheus.resolved("JoinSessionDrainStuck")
+    await watched_alone.prometheus.resolved("JoinSessionDrainStuck")
 
 
 async def test_the_receiver_of_webhooks_takes_nothing(watched: Watched) -> None:
@@ -352,8 +366,8 @@ async def test_the_receiver_of_webhooks_takes_nothing(watched: Watched) -> None:
     await watched.prometheus.resolved("JoinSessionWebhooksLate", "JoinSessionWebhooksDropped")
 
 
-async def test_redis_loses_its_data(watched: Watched) -> None:
-    await watched.world.redis.call("FLUSHALL")
+async def test_redis_loses_its_data(watched_alone: Watched) -> None:
+    await watched_alone.world.redis.call("FLUSHALL")
     for what in ("everything", "session"):
-        await watched.prometheus.fires("JoinSessionDataLost", what=what)
-    await watched.prometheus.resolved("JoinSessionDataLost")
+        await watched_alone.prometheus.fires("JoinSessionDataLost", what=what)
+    await watched_alone.prometheus.resolved("JoinSessionDataLost")
