@@ -85,6 +85,7 @@ async def serving(folder: Path | None = None) -> AsyncIterator[Services]:
             },
             "away": {"redis_url": nobody, "redis_timeout": 0.2},
         }
+        settings |= {name: settings["strict"] | {"key_prefix": name} for name in ("exhausted", "leaving")}
         started: list[Replica] = []
 
         def start(name: str) -> Replica:

@@ -36,6 +36,7 @@ _FORGED: Final = "p.abcdefgh.abcdefgh.AAAAAAAAAAAAAAAAAAAAAA"
 class Services:
     """`plain`: our settings for tests; `strict`: small limits, a key, digits; `brief`: sessions
     end soon, few codes may be guessed, Redis has to be quick; `away`: its Redis cannot be reached.
+    `exhausted` and `leaving` are like `strict`, for scenarios after which they serve nobody.
 
     Each is started when it is first asked for, by `start`, which gets its name. `redis` is that of all but `away`.
     """
@@ -51,6 +52,14 @@ class Services:
     @cached_property
     def strict(self) -> Replica:
         return self._start("strict")
+
+    @cached_property
+    def exhausted(self) -> Replica:
+        return self._start("exhausted")
+
+    @cached_property
+    def leaving(self) -> Replica:
+        return self._start("leaving")
 
     @cached_property
     def brief(self) -> Replica:
@@ -589,7 +598,7 @@ async def malformed_http(record: Recording, services: Services) -> None:
 
 
 async def limits(record: Recording, services: Services) -> None:
-    port = services.strict.port
+    port = services.exhausted.port
     record.note("The key that creating needs")
     await record.ask(port, "POST", _CREATE)
     await record.ask(port, "POST", _CREATE, token="wrong")
@@ -790,9 +799,9 @@ def _without_texts(part: Any) -> Any:
 
 
 async def drain(record: Recording, services: Services) -> None:
-    """The last one: the replica takes no clients any more."""
-    port = services.strict.port
-    await record.ask(services.strict.internal_port, "POST", "/operator/drain", token=OPERATOR_TOKEN)
+    """A replica that takes no clients any more."""
+    port = services.leaving.port
+    await record.ask(services.leaving.internal_port, "POST", "/operator/drain", token=OPERATOR_TOKEN)
     await asyncio.sleep(0)
     await record.ask(port, "GET", "/socket.io/?EIO=4&transport=polling")
     await WebSocket(record, "client").open(port)

@@ -23,7 +23,7 @@ PATH = "/api/session/create"
 KEY = "only-for-friends"
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
+@pytest_asyncio.fixture(loop_scope="session")
 async def guarded() -> AsyncIterator[Api]:
     """Two replicas with a key, a budget of five creations, and two live sessions at the most."""
     limits = {"create_key": KEY, "create_budget": 5, "max_sessions": 2, "unlimited_addresses": ""}
