@@ -10,7 +10,6 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
-from functools import cached_property
 from typing import Any, Final
 
 from tests.contract.recording import Polling, Recording, WebSocket
@@ -33,7 +32,7 @@ _TEXTS: Final = ("description", "summary", "title")
 _FORGED: Final = "p.abcdefgh.abcdefgh.AAAAAAAAAAAAAAAAAAAAAA"
 
 
-class Services:
+class Services(dict[str, Replica]):
     """`plain`: our settings for tests; `strict`: small limits, a key, digits; `brief`: sessions
     end soon, few codes may be guessed, Redis has to be quick; `away`: its Redis cannot be reached.
     `exhausted` and `leaving` are like `strict`, for scenarios after which they serve nobody.
@@ -42,36 +41,17 @@ class Services:
     """
 
     def __init__(self, start: Callable[[str], Replica], redis: RedisServer) -> None:
+        super().__init__()
         self._start = start
         self.redis = redis
 
-    @cached_property
-    def plain(self) -> Replica:
-        return self._start("plain")
-
-    @cached_property
-    def strict(self) -> Replica:
-        return self._start("strict")
-
-    @cached_property
-    def exhausted(self) -> Replica:
-        return self._start("exhausted")
-
-    @cached_property
-    def leaving(self) -> Replica:
-        return self._start("leaving")
-
-    @cached_property
-    def brief(self) -> Replica:
-        return self._start("brief")
-
-    @cached_property
-    def away(self) -> Replica:
-        return self._start("away")
+    def __missing__(self, name: str) -> Replica:
+        replica = self[name] = self._start(name)
+        return replica
 
 
 async def joining(record: Recording, services: Services) -> None:
-    port = services.plain.port
+    port = services["plain"].port
     made = (await record.ask(port, "POST", _CREATE, {"movies": _MOVIES})).json
     code = made["sessionID"]
     for given in (code, f"  {code.lower()} ", UNKNOWN, "not a code!", 1234567890):
@@ -86,7 +66,7 @@ async def joining(record: Recording, services: Services) -> None:
 
 
 async def creating(record: Recording, services: Services) -> None:
-    port = services.plain.port
+    port = services["plain"].port
     await record.ask(port, "POST", _CREATE)
     full = {"title": " Friday ", "ttlSeconds": 90.5, "capacity": 7, "movies": _MOVIES, "leaverRatings": "keep"}
     await record.ask(port, "POST", _CREATE, full, Origin=ALLOWED)
@@ -123,7 +103,7 @@ async def creating(record: Recording, services: Services) -> None:
 
 
 async def reading(record: Recording, services: Services) -> None:
-    port = services.plain.port
+    port = services["plain"].port
     made = await record.ask(port, "POST", _CREATE, {"movies": _MOVIES})
     path, tag = made.field("Location"), made.field("ETag")
     await record.ask(port, "GET", path)
@@ -138,7 +118,7 @@ async def reading(record: Recording, services: Services) -> None:
 
 
 async def methods_and_origins(record: Recording, services: Services) -> None:
-    port = services.plain.port
+    port = services["plain"].port
     session = f"/api/session/{UNKNOWN}"
     movie = f"{session}/movies/m"
     paths = [_JOIN, _CREATE, session, f"{session}/movies", movie, f"{movie}/vote", f"{session}/participants/p"]
@@ -152,12 +132,12 @@ async def methods_and_origins(record: Recording, services: Services) -> None:
     for path in ("/nothing", "/api/session", "/api//session/join", "/api/session/x/y", "/healthz", "/metrics"):
         await record.ask(port, "GET", path)
     record.note("Another replica, without origins")
-    await record.ask(services.strict.port, "OPTIONS", _JOIN, Origin=ALLOWED, Access_Control_Request_Method="POST")
-    await record.ask(services.strict.port, "GET", "/")
+    await record.ask(services["strict"].port, "OPTIONS", _JOIN, Origin=ALLOWED, Access_Control_Request_Method="POST")
+    await record.ask(services["strict"].port, "GET", "/")
 
 
 async def changes_over_http(record: Recording, services: Services) -> None:
-    port = services.plain.port
+    port = services["plain"].port
     made = await record.ask(port, "POST", _CREATE, {"movies": _MOVIES, "capacity": 3})
     path, host_token = made.field("Location"), made.json["hostToken"]
     host = await WebSocket(record, "host").connect(port)
@@ -236,7 +216,7 @@ async def _join(socket: WebSocket, *args: Any) -> dict[str, Any]:
 
 
 async def websocket(record: Recording, services: Services) -> None:
-    port = services.plain.port
+    port = services["plain"].port
     code, host_token = await _session(record, port, capacity=3)
     host = await WebSocket(record, "host").connect(port)
     first = await _join(host, code, {"name": "Hope", "token": host_token})
@@ -317,7 +297,7 @@ async def websocket(record: Recording, services: Services) -> None:
 
 
 async def renaming(record: Recording, services: Services) -> None:
-    port = services.plain.port
+    port = services["plain"].port
     code, host_token = await _session(record, port)
     host = await WebSocket(record, "host").connect(port)
     first = await _join(host, code, {"name": "Ann", "token": host_token})
@@ -339,7 +319,7 @@ async def renaming(record: Recording, services: Services) -> None:
 
 
 async def participants(record: Recording, services: Services) -> None:
-    port = services.plain.port
+    port = services["plain"].port
     code, host_token = await _session(record, port)
     path = f"/api/session/{code}/participants"
     await record.ask(port, "GET", path, token=host_token)
@@ -352,7 +332,7 @@ async def participants(record: Recording, services: Services) -> None:
 
 
 async def passcode(record: Recording, services: Services) -> None:
-    port = services.plain.port
+    port = services["plain"].port
     code, host_token = await _session(record, port, passcode="open sesame")
     path = f"/api/session/{code}"
     await record.ask(port, "POST", "/api/session/join", {"sessionID": code})
@@ -370,7 +350,7 @@ async def passcode(record: Recording, services: Services) -> None:
 
 
 async def observing(record: Recording, services: Services) -> None:
-    port = services.plain.port
+    port = services["plain"].port
     code, host_token = await _session(record, port)
     screen = await WebSocket(record, "screen").connect(port)
     await _join(screen, code, {"observe": True})
@@ -385,7 +365,7 @@ async def observing(record: Recording, services: Services) -> None:
 
 
 async def full(record: Recording, services: Services) -> None:
-    port = services.plain.port
+    port = services["plain"].port
     code, _ = await _session(record, port, capacity=1)
     first = await WebSocket(record, "first").connect(port)
     await _join(first, code)
@@ -395,7 +375,7 @@ async def full(record: Recording, services: Services) -> None:
 
 
 async def kick_ban_and_end(record: Recording, services: Services) -> None:
-    port = services.plain.port
+    port = services["plain"].port
     code, host_token = await _session(record, port)
     host = await WebSocket(record, "host").connect(port)
     await _join(host, code, {"token": host_token})
@@ -431,7 +411,7 @@ async def kick_ban_and_end(record: Recording, services: Services) -> None:
 
 
 async def recovery(record: Recording, services: Services) -> None:
-    port = services.plain.port
+    port = services["plain"].port
     code, host_token = await _session(record, port)
     host = await WebSocket(record, "host").connect(port)
     await _join(host, code, {"token": host_token})
@@ -466,7 +446,7 @@ async def recovery(record: Recording, services: Services) -> None:
 
 async def grace(record: Recording, services: Services) -> None:
     """Somebody is gone for longer than the grace time, and comes back with the token."""
-    port = services.strict.port
+    port = services["strict"].port
     made = (await record.ask(port, "POST", _CREATE, token=CREATE_KEY)).json
     host = await WebSocket(record, "host").connect(port)
     await _join(host, made["sessionID"], {"token": made["hostToken"]})
@@ -484,7 +464,7 @@ async def grace(record: Recording, services: Services) -> None:
 
 
 async def polling(record: Recording, services: Services) -> None:
-    port = services.plain.port
+    port = services["plain"].port
     code, host_token = await _session(record, port)
     host = await Polling(record, "host", port).connect({"some": "auth"})
     await host.send("421" + json.dumps(["join-session", code, {"token": host_token}]))
@@ -510,7 +490,7 @@ async def polling(record: Recording, services: Services) -> None:
 
 
 async def engine_io(record: Recording, services: Services) -> None:
-    port = services.plain.port
+    port = services["plain"].port
     base = "/socket.io/"
     for query in (
         "",
@@ -580,7 +560,7 @@ async def engine_io(record: Recording, services: Services) -> None:
 
 
 async def malformed_http(record: Recording, services: Services) -> None:
-    port = services.plain.port
+    port = services["plain"].port
     path = b"/api/session/" + UNKNOWN.encode()
     for request in (
         b"GET " + path + b" HTTP/1.1\r\n\r\n",
@@ -598,7 +578,7 @@ async def malformed_http(record: Recording, services: Services) -> None:
 
 
 async def limits(record: Recording, services: Services) -> None:
-    port = services.exhausted.port
+    port = services["exhausted"].port
     record.note("The key that creating needs")
     await record.ask(port, "POST", _CREATE)
     await record.ask(port, "POST", _CREATE, token="wrong")
@@ -634,14 +614,14 @@ async def limits(record: Recording, services: Services) -> None:
 
 
 async def guessing(record: Recording, services: Services) -> None:
-    port = services.brief.port
+    port = services["brief"].port
     for _ in range(3):
         await record.unseen(port, "POST", _JOIN, body={"sessionID": UNKNOWN})
     await record.ask(port, "POST", _JOIN, {"sessionID": UNKNOWN})
 
 
 async def deciding(record: Recording, services: Services) -> None:
-    port = services.plain.port
+    port = services["plain"].port
     code, host_token = await _session(record, port, title="Friday")
     path = f"/api/session/{code}"
     host = await WebSocket(record, "host").connect(port)
@@ -690,7 +670,7 @@ async def deciding(record: Recording, services: Services) -> None:
 
 async def expiring(record: Recording, services: Services) -> None:
     """The longest lifetime ends soon."""
-    port = services.brief.port
+    port = services["brief"].port
     made = (await record.ask(port, "POST", _CREATE)).json
     host = await WebSocket(record, "host").connect(port)
     host.send("421" + json.dumps(["join-session", made["sessionID"], {"token": made["hostToken"]}]))
@@ -699,7 +679,7 @@ async def expiring(record: Recording, services: Services) -> None:
 
 async def troubles(record: Recording, services: Services) -> None:
     """Bodies that do not come, replies of Redis that do not, and a session that is broken."""
-    port = services.brief.port
+    port = services["brief"].port
     made = (await record.ask(port, "POST", _CREATE, {"movies": _MOVIES})).json
     path, token = f"/api/session/{made['sessionID']}", made["hostToken"]
     record.note("Bodies that do not come")
@@ -716,7 +696,7 @@ async def troubles(record: Recording, services: Services) -> None:
 
 
 async def redis_away(record: Recording, services: Services) -> None:
-    port = services.away.port
+    port = services["away"].port
     await record.ask(port, "POST", _JOIN, {"sessionID": UNKNOWN})
     await record.ask(port, "POST", _CREATE)
     await record.ask(port, "GET", f"/api/session/{UNKNOWN}")
@@ -726,11 +706,11 @@ async def redis_away(record: Recording, services: Services) -> None:
     await client.get(2)
     client.send('422["vote",{"movieID":"a","rating":3}]')
     await client.get(1)
-    await record.ask(services.away.internal_port, "GET", "/readyz")
+    await record.ask(services["away"].internal_port, "GET", "/readyz")
 
 
 async def operators(record: Recording, services: Services) -> None:
-    public, port = services.plain.port, services.plain.internal_port
+    public, port = services["plain"].port, services["plain"].internal_port
     for path in ("/healthz", "/readyz", "/", "/operator/sessions"):
         await record.ask(port, "GET", path)
     code, host_token = await _session(record, public)
@@ -757,7 +737,7 @@ async def operators(record: Recording, services: Services) -> None:
 
 async def documents(record: Recording, services: Services) -> None:
     """What they say for programs, part by part; the texts for people may change."""
-    port = services.plain.port
+    port = services["plain"].port
     for path in ("/openapi.json", "/asyncapi.json"):
         answer = await record.unseen(port, "GET", path)
         record.note(path)
@@ -800,8 +780,8 @@ def _without_texts(part: Any) -> Any:
 
 async def drain(record: Recording, services: Services) -> None:
     """A replica that takes no clients any more."""
-    port = services.leaving.port
-    await record.ask(services.leaving.internal_port, "POST", "/operator/drain", token=OPERATOR_TOKEN)
+    port = services["leaving"].port
+    await record.ask(services["leaving"].internal_port, "POST", "/operator/drain", token=OPERATOR_TOKEN)
     await asyncio.sleep(0)
     await record.ask(port, "GET", "/socket.io/?EIO=4&transport=polling")
     await WebSocket(record, "client").open(port)
